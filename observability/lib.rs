@@ -1,0 +1,3 @@
+//! What the house says about itself. Imports nothing of ours.
+
+pub mod redaction;

@@ -1,0 +1,3 @@
+//! What must be true after the phone is down.
+
+pub mod record;
