@@ -1,0 +1,74 @@
+//! Hears who is calling: finds the caller's own name in one turn of speech.
+//!
+//! Pure and deterministic: no clock, file or network. [`extract`] reads a turn, [`answer`] and
+//! [`confirm`] read what follows "Was that Kay?"; [`score`] measures labelled turns.
+
+mod extraction;
+mod language;
+pub mod score;
+mod text;
+
+pub use extraction::{
+    Answer, CAPTURE_CONFIDENCE_MIN, CONFIRM_CONFIDENCE_MIN, Confirmation, Context, Decision,
+    Excluded, Extraction, Kind, Name,
+};
+pub use language::Language;
+
+/// Finds the caller's name in what they said.
+#[must_use]
+pub fn extract(text: &str, context: &Context<'_>) -> Extraction {
+    let folded = text::fold(text);
+    let Some((_, after)) = folded.split_once("my name is ") else {
+        return Extraction::default();
+    };
+    let word = after
+        .split(|c: char| !c.is_alphabetic())
+        .next()
+        .unwrap_or_default();
+    if word.is_empty() || context.excluded.holds(word) {
+        return Extraction::default();
+    }
+    Extraction {
+        name: Some(Name {
+            first: capitalised(word),
+            full: None,
+        }),
+        confidence: 0.9,
+        kind: Kind::Introduction,
+        decision: Decision::Capture,
+        strong: true,
+        ..Extraction::default()
+    }
+}
+
+fn capitalised(word: &str) -> String {
+    let mut chars = word.chars();
+    chars
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(chars)
+        .collect()
+}
+
+/// Reads the reply to "Was that Kay?".
+#[must_use]
+pub fn answer(text: &str, _language: Language) -> Answer<'_> {
+    let folded = text::fold(text);
+    match folded.trim_matches(|c: char| !c.is_alphabetic()) {
+        "yes" => Answer::Yes,
+        "no" => Answer::No,
+        _ => Answer::Unclear,
+    }
+}
+
+/// Reads the reply to "Was that Kay?" together with the name that was asked about.
+#[must_use]
+pub fn confirm(asked_about: &Name, text: &str, context: &Context<'_>) -> Confirmation {
+    match answer(text, context.language) {
+        Answer::Yes => Confirmation::Kept(asked_about.clone()),
+        Answer::No => Confirmation::Denied,
+        Answer::NoBut(rest) => Confirmation::Corrected(extract(rest, context)),
+        Answer::Unclear => Confirmation::Unclear,
+    }
+}

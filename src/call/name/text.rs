@@ -1,0 +1,44 @@
+//! Text folded for comparison: case, accents, width and apostrophes set aside.
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+/// Lower-cases, drops accents (and letters' strokes: ł, ø, đ) and every kind of apostrophe's
+/// difference; keeps Japanese kana marks, which tell words apart. Idempotent.
+#[must_use]
+pub fn fold(word: &str) -> String {
+    let mut folded = String::with_capacity(word.len());
+    fold_into(word, &mut folded);
+    folded
+}
+
+/// [`fold`] into a buffer, which is not cleared before.
+pub fn fold_into(word: &str, folded: &mut String) {
+    if word.is_ascii() {
+        folded.extend(word.chars().map(|c| c.to_ascii_lowercase()));
+        return;
+    }
+    for c in word.nfkc().flat_map(char::to_lowercase).nfd() {
+        fold_char(c, folded);
+    }
+}
+
+/// Voiced and semi-voiced sound marks: が is not か.
+const KANA_MARKS: [char; 2] = ['\u{3099}', '\u{309a}'];
+
+fn fold_char(c: char, folded: &mut String) {
+    match c {
+        '’' | '‘' | 'ʼ' | '`' | '´' | '′' => folded.push('\''),
+        'ł' => folded.push('l'),
+        'ø' => folded.push('o'),
+        'đ' | 'ð' => folded.push('d'),
+        'ı' => folded.push('i'),
+        'ß' => folded.push_str("ss"),
+        'æ' => folded.push_str("ae"),
+        'œ' => folded.push_str("oe"),
+        'þ' => folded.push_str("th"),
+        _ if KANA_MARKS.contains(&c) => folded.push(c),
+        _ if is_combining_mark(c) => {}
+        _ => folded.push(c),
+    }
+}
