@@ -1,0 +1,31 @@
+//! Doors: what Twilio asks over HTTP and over the socket, and what it is told.
+
+super::catalog! {
+    /// Time to answer a webhook.
+    WEBHOOK_SECONDS: histogram Seconds "calldex_webhook_seconds"
+        { door: ["voice", "action", "status"] } by VOICE;
+    /// Webhooks answered, by door and result.
+    WEBHOOK_REQUESTS_TOTAL: counter Count "calldex_webhook_requests_total"
+        {
+            door: ["voice", "action", "status"],
+            result: ["ok", "forbidden", "bad_request", "too_large", "repeated", "failed"]
+        };
+    /// WebSocket handshakes answered.
+    HANDSHAKES_TOTAL: counter Count "calldex_handshakes_total"
+        { result: ["ok", "forbidden", "bad_request", "busy", "failed"] };
+    /// Sockets closed because their call reference did not fit their webhook.
+    RELAY_REFERENCE_FAILURES_TOTAL: counter Count "calldex_relay_reference_failures_total"
+        { reason: ["missing", "forged", "expired", "other_call"] };
+    /// Frames that Twilio sent.
+    FRAMES_RECEIVED_TOTAL: counter Count "calldex_frames_received_total"
+        {
+            kind: [
+                "setup", "prompt", "partial", "interrupt", "dtmf", "info", "error", "unknown", "malformed",
+            ]
+        };
+    /// Frames sent to Twilio.
+    FRAMES_SENT_TOTAL: counter Count "calldex_frames_sent_total"
+        { kind: ["text", "end", "language", "play", "send_digits"] };
+    /// Error frames from Twilio: it could not use what it was sent.
+    FRAME_ERRORS_TOTAL: counter Count "calldex_frame_errors_total";
+}

@@ -1,0 +1,382 @@
+//! The handles behind the statics. Every series of a metric has its own slot, filled once when the
+//! recorder is installed: after that an increment is one load and one atomic add, with no hashing and
+//! no allocation; before that it does nothing.
+
+use metrics::{Key, Level, Metadata, Recorder};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The label value that takes what has no value of its own.
+const OTHER: &str = "other";
+
+/// What a metric is to Prometheus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows; its name ends in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts observations by bucket; shows as `_bucket`, `_sum` and `_count`.
+    Histogram,
+}
+
+/// The base unit of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Things counted.
+    Count,
+    /// Seconds.
+    Seconds,
+    /// Bytes.
+    Bytes,
+}
+
+/// A label and every value it may take.
+#[derive(Debug)]
+pub struct Label {
+    /// The label's name.
+    pub name: &'static str,
+    /// All values that are counted.
+    pub values: &'static [&'static str],
+}
+
+/// All there is to know about a metric.
+#[derive(Debug)]
+pub struct Described {
+    /// The name in `/metrics`, starting with `calldex_`.
+    pub name: &'static str,
+    /// Counter, gauge or histogram.
+    pub kind: Kind,
+    /// The base unit.
+    pub unit: Unit,
+    /// Its labels: none, one or two.
+    pub labels: &'static [Label],
+    /// Upper bounds of the buckets; empty unless a histogram.
+    pub buckets: &'static [f64],
+    /// The help text (starts with a space: trim before showing).
+    pub help: &'static str,
+}
+
+/// A metric of the catalog, whatever its kind.
+pub trait Metric: Sync {
+    /// Name, unit, labels, buckets, help.
+    fn described(&self) -> &Described;
+    /// Describes the metric to `recorder` and fills the slot of every series.
+    fn register(&self, recorder: &dyn Recorder);
+    /// Appends the series that the recorder cannot hold itself. Nothing for most metrics.
+    fn render(&self, _text: &mut String) {}
+}
+
+/// A handle type of the `metrics` crate.
+pub trait Inner: Send + Sync + Sized + 'static {
+    /// Asks `recorder` for the series `key`.
+    fn of(recorder: &dyn Recorder, key: &Key) -> Self;
+}
+
+const METADATA: Metadata<'static> = Metadata::new("calldex", Level::INFO, None);
+
+impl Inner for metrics::Counter {
+    fn of(recorder: &dyn Recorder, key: &Key) -> Self {
+        recorder.register_counter(key, &METADATA)
+    }
+}
+
+impl Inner for metrics::Gauge {
+    fn of(recorder: &dyn Recorder, key: &Key) -> Self {
+        recorder.register_gauge(key, &METADATA)
+    }
+}
+
+impl Inner for metrics::Histogram {
+    fn of(recorder: &dyn Recorder, key: &Key) -> Self {
+        recorder.register_histogram(key, &METADATA)
+    }
+}
+
+/// One series of a labelled metric. May be kept: it comes alive when the recorder is installed.
+#[derive(Clone, Copy)]
+pub struct Series<H: 'static>(Option<&'static OnceLock<H>>);
+
+impl<H> Series<H> {
+    #[inline]
+    fn get(self) -> Option<&'static H> {
+        self.0.and_then(OnceLock::get)
+    }
+}
+
+/// A metric without labels.
+pub struct One<H: 'static> {
+    described: Described,
+    slot: OnceLock<H>,
+}
+
+/// A metric with one label of `N` values.
+pub struct PerLabel<H: 'static, const N: usize> {
+    described: Described,
+    slots: [OnceLock<H>; N],
+}
+
+/// A metric with two labels of `A` and `B` values.
+pub struct PerPair<H: 'static, const A: usize, const B: usize> {
+    described: Described,
+    slots: [[OnceLock<H>; B]; A],
+}
+
+/// A counter without labels.
+pub type Counter = One<metrics::Counter>;
+/// A counter with one label.
+pub type Counter1<const N: usize> = PerLabel<metrics::Counter, N>;
+/// A counter with two labels.
+pub type Counter2<const A: usize, const B: usize> = PerPair<metrics::Counter, A, B>;
+/// A gauge without labels.
+pub type Gauge = One<metrics::Gauge>;
+/// A gauge with one label.
+pub type Gauge1<const N: usize> = PerLabel<metrics::Gauge, N>;
+/// A histogram without labels.
+pub type Histogram = One<metrics::Histogram>;
+/// A histogram with one label.
+pub type Histogram1<const N: usize> = PerLabel<metrics::Histogram, N>;
+/// A histogram with two labels.
+pub type Histogram2<const A: usize, const B: usize> = PerPair<metrics::Histogram, A, B>;
+
+impl<H: Inner> One<H> {
+    pub(super) const fn new(described: Described) -> Self {
+        assert!(described.labels.is_empty());
+        Self {
+            described,
+            slot: OnceLock::new(),
+        }
+    }
+}
+
+impl<H: Inner, const N: usize> PerLabel<H, N> {
+    pub(super) const fn new(described: Described) -> Self {
+        assert!(described.labels.len() == 1);
+        Self {
+            described,
+            slots: [const { OnceLock::new() }; N],
+        }
+    }
+
+    /// The series whose label is `value`. A value that the catalog does not list is a mistake
+    /// (panics in debug builds), counted under `other` where that is listed, else not at all.
+    #[inline]
+    pub fn with(&'static self, value: &str) -> Series<H> {
+        Series(position(&self.described, 0, value).map(|at| &self.slots[at]))
+    }
+}
+
+impl<H: Inner, const A: usize, const B: usize> PerPair<H, A, B> {
+    pub(super) const fn new(described: Described) -> Self {
+        assert!(described.labels.len() == 2);
+        Self {
+            described,
+            slots: [const { [const { OnceLock::new() }; B] }; A],
+        }
+    }
+
+    /// The series of both values, in the order of the catalog; unlisted ones as in
+    /// [`PerLabel::with`].
+    #[inline]
+    pub fn with(&'static self, first: &str, second: &str) -> Series<H> {
+        let row = position(&self.described, 0, first);
+        let column = position(&self.described, 1, second);
+        Series(
+            row.zip(column)
+                .map(|(row, column)| &self.slots[row][column]),
+        )
+    }
+}
+
+#[inline]
+fn position(described: &Described, label: usize, value: &str) -> Option<usize> {
+    let values = described.labels[label].values;
+    let found = values.iter().position(|known| *known == value);
+    debug_assert!(
+        found.is_some(),
+        "{} has no {}={value}",
+        described.name,
+        described.labels[label].name
+    );
+    found.or_else(|| values.iter().position(|known| *known == OTHER))
+}
+
+impl Counter {
+    /// Adds `n`.
+    #[inline]
+    pub fn increment(&self, n: u64) {
+        if let Some(counter) = self.slot.get() {
+            counter.increment(n);
+        }
+    }
+}
+
+impl Gauge {
+    /// Shows `value`.
+    #[inline]
+    pub fn set(&self, value: f64) {
+        if let Some(gauge) = self.slot.get() {
+            gauge.set(value);
+        }
+    }
+
+    /// Adds `n`.
+    #[inline]
+    pub fn increment(&self, n: u32) {
+        if let Some(gauge) = self.slot.get() {
+            gauge.increment(n);
+        }
+    }
+
+    /// Takes `n` away.
+    #[inline]
+    pub fn decrement(&self, n: u32) {
+        if let Some(gauge) = self.slot.get() {
+            gauge.decrement(n);
+        }
+    }
+}
+
+impl Histogram {
+    /// Observes `value`, in the metric's base unit.
+    #[inline]
+    pub fn record(&self, value: f64) {
+        if let Some(histogram) = self.slot.get() {
+            histogram.record(value);
+        }
+    }
+}
+
+impl Series<metrics::Counter> {
+    /// Adds `n`.
+    #[inline]
+    pub fn increment(self, n: u64) {
+        if let Some(counter) = self.get() {
+            counter.increment(n);
+        }
+    }
+}
+
+impl Series<metrics::Gauge> {
+    /// Shows `value`.
+    #[inline]
+    pub fn set(self, value: f64) {
+        if let Some(gauge) = self.get() {
+            gauge.set(value);
+        }
+    }
+}
+
+impl Series<metrics::Histogram> {
+    /// Observes `value`, in the metric's base unit.
+    #[inline]
+    pub fn record(self, value: f64) {
+        if let Some(histogram) = self.get() {
+            histogram.record(value);
+        }
+    }
+}
+
+impl<H: Inner> Metric for One<H> {
+    fn described(&self) -> &Described {
+        &self.described
+    }
+
+    fn register(&self, recorder: &dyn Recorder) {
+        describe(&self.described, recorder);
+        self.slot
+            .get_or_init(|| H::of(recorder, &Key::from_static_name(self.described.name)));
+    }
+}
+
+impl<H: Inner, const N: usize> Metric for PerLabel<H, N> {
+    fn described(&self) -> &Described {
+        &self.described
+    }
+
+    fn register(&self, recorder: &dyn Recorder) {
+        describe(&self.described, recorder);
+        let [label] = self.described.labels else {
+            return;
+        };
+        for (slot, value) in self.slots.iter().zip(label.values) {
+            let labels = vec![metrics::Label::from_static_parts(label.name, value)];
+            slot.get_or_init(|| H::of(recorder, &Key::from_parts(self.described.name, labels)));
+        }
+    }
+}
+
+impl<H: Inner, const A: usize, const B: usize> Metric for PerPair<H, A, B> {
+    fn described(&self) -> &Described {
+        &self.described
+    }
+
+    fn register(&self, recorder: &dyn Recorder) {
+        describe(&self.described, recorder);
+        let [first, second] = self.described.labels else {
+            return;
+        };
+        for (row, row_value) in self.slots.iter().zip(first.values) {
+            for (slot, value) in row.iter().zip(second.values) {
+                let labels = vec![
+                    metrics::Label::from_static_parts(first.name, row_value),
+                    metrics::Label::from_static_parts(second.name, value),
+                ];
+                slot.get_or_init(|| H::of(recorder, &Key::from_parts(self.described.name, labels)));
+            }
+        }
+    }
+}
+
+fn describe(described: &Described, recorder: &dyn Recorder) {
+    let unit = Some(match described.unit {
+        Unit::Count => metrics::Unit::Count,
+        Unit::Seconds => metrics::Unit::Seconds,
+        Unit::Bytes => metrics::Unit::Bytes,
+    });
+    let help = described.help.trim().into();
+    match described.kind {
+        Kind::Counter => recorder.describe_counter(described.name.into(), unit, help),
+        Kind::Gauge => recorder.describe_gauge(described.name.into(), unit, help),
+        Kind::Histogram => recorder.describe_histogram(described.name.into(), unit, help),
+    }
+}
+
+/// A counter of fractions of a second. Prometheus counters are floats, those of the `metrics` crate
+/// are integers: this one renders itself.
+pub struct SecondsCounter {
+    described: Described,
+    seconds: AtomicU64,
+}
+
+impl SecondsCounter {
+    pub(super) const fn new(described: Described) -> Self {
+        assert!(described.labels.is_empty());
+        Self {
+            described,
+            seconds: AtomicU64::new(0),
+        }
+    }
+
+    /// Shows `seconds`, counted elsewhere since the process began.
+    pub fn set(&self, seconds: f64) {
+        self.seconds.store(seconds.to_bits(), Ordering::Relaxed);
+    }
+}
+
+impl Metric for SecondsCounter {
+    fn described(&self) -> &Described {
+        &self.described
+    }
+
+    fn register(&self, _recorder: &dyn Recorder) {}
+
+    fn render(&self, text: &mut String) {
+        let Described { name, help, .. } = self.described;
+        let seconds = f64::from_bits(self.seconds.load(Ordering::Relaxed));
+        text.push_str(&format!(
+            "# HELP {name} {}\n# TYPE {name} counter\n{name} {seconds}\n\n",
+            help.trim()
+        ));
+    }
+}

@@ -1,0 +1,126 @@
+//! Every metric the house has, once: name, unit, labels with every value they may take, buckets and
+//! help. Code counts through the statics; recorder, dashboards, rules and runbooks are held against
+//! [`all`] by tests.
+//!
+//! `catalog::CALLS_LIVE.increment(1)`, `catalog::LOOKUP_SECONDS.with("hot").record(seconds)`,
+//! `catalog::LOOKUPS_TOTAL.with("hot", "known").increment(1)`.
+
+mod buckets;
+mod calls;
+mod doors;
+mod handle;
+mod model;
+mod names;
+mod process;
+mod storage;
+
+pub use calls::*;
+pub use doors::*;
+pub use handle::{
+    Counter, Counter1, Counter2, Described, Gauge, Gauge1, Histogram, Histogram1, Histogram2, Kind,
+    Label, Metric, SecondsCounter, Series, Unit,
+};
+pub use model::*;
+pub use names::*;
+pub use process::*;
+pub use storage::*;
+
+/// Every metric of every room, in the order of the rooms.
+pub fn all() -> impl Iterator<Item = &'static dyn Metric> {
+    [
+        calls::ALL,
+        doors::ALL,
+        names::ALL,
+        model::ALL,
+        storage::ALL,
+        process::ALL,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+}
+
+/// Declares a room's metrics as statics, and the list `ALL` of them. The doc comment is the help
+/// text that `/metrics` shows.
+macro_rules! catalog {
+    ($(
+        $(#[doc = $help:literal])+
+        $id:ident: $kind:ident $unit:ident $name:literal
+            $({ $($label:ident: [$($value:expr),+ $(,)?]),+ })?
+            $(by $buckets:ident)?;
+    )+) => {
+        $(
+            $(#[doc = $help])+
+            pub static $id: $crate::catalog::handle_type!($kind $($([$($value),+])+)?) =
+                <$crate::catalog::handle_type!($kind $($([$($value),+])+)?)>::new(
+                    $crate::catalog::Described {
+                        name: $name,
+                        kind: $crate::catalog::kind!($kind),
+                        unit: $crate::catalog::Unit::$unit,
+                        labels: &[$($($crate::catalog::Label {
+                            name: stringify!($label),
+                            values: &[$($value),+],
+                        }),+)?],
+                        buckets: $crate::catalog::buckets_or_none!($($buckets)?),
+                        help: concat!($($help),+),
+                    },
+                );
+        )+
+        pub(super) static ALL: &[&dyn $crate::catalog::Metric] = &[$(&$id),+];
+    };
+}
+
+macro_rules! handle_type {
+    (seconds_counter) => { $crate::catalog::handle::SecondsCounter };
+    ($kind:ident) => {
+        $crate::catalog::handle::One<$crate::catalog::inner!($kind)>
+    };
+    ($kind:ident [$($value:expr),+]) => {
+        $crate::catalog::handle::PerLabel<$crate::catalog::inner!($kind), { [$($value),+].len() }>
+    };
+    ($kind:ident [$($first:expr),+] [$($second:expr),+]) => {
+        $crate::catalog::handle::PerPair<
+            $crate::catalog::inner!($kind),
+            { [$($first),+].len() },
+            { [$($second),+].len() },
+        >
+    };
+}
+
+macro_rules! inner {
+    (counter) => {
+        metrics::Counter
+    };
+    (gauge) => {
+        metrics::Gauge
+    };
+    (histogram) => {
+        metrics::Histogram
+    };
+}
+
+macro_rules! kind {
+    (counter) => {
+        $crate::catalog::Kind::Counter
+    };
+    (seconds_counter) => {
+        $crate::catalog::Kind::Counter
+    };
+    (gauge) => {
+        $crate::catalog::Kind::Gauge
+    };
+    (histogram) => {
+        $crate::catalog::Kind::Histogram
+    };
+}
+
+macro_rules! buckets_or_none {
+    () => {
+        &[]
+    };
+    ($buckets:ident) => {
+        $crate::catalog::buckets::$buckets
+    };
+}
+
+use {buckets_or_none, catalog, handle_type, inner, kind};
