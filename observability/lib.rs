@@ -1,4 +1,11 @@
-//! What the house says about itself. Imports nothing of ours.
+//! What the house says about itself: metrics, logs, health, and what it must not say. Imports
+//! nothing of ours.
 
 pub mod catalog;
+pub mod health;
+pub mod logs;
+mod process;
+pub mod recorder;
 pub mod redaction;
+
+pub use recorder::{Recorder, install};

@@ -1,6 +1,7 @@
 //! Personal data and secrets as they may be shown: numbers and names masked, secrets not at all.
 
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::fmt;
 
 /// Leading characters of a number that stay readable: `+` and up to four digits.
@@ -26,6 +27,42 @@ pub fn mask_name(name: &str) -> String {
         Some(first) => format!("{first}•••"),
         None => String::new(),
     }
+}
+
+/// Fewest digits after a `+` that are taken for a number in running text (E.164 knows no shorter ones
+/// that a caller could have).
+const NUMBER_DIGITS_MIN: usize = 7;
+
+/// `text` with every telephone number in it masked: each `+` (also as a form writes it, `%2B`)
+/// followed by seven digits or more. The last guard of what is written, not a licence to write
+/// numbers: a number without its `+` cannot be told from an id.
+pub fn mask_numbers_in(text: &str) -> Cow<'_, str> {
+    let mut masked = String::new();
+    let mut rest = text;
+    while let Some((before, digits, after)) = next_number(rest) {
+        masked.push_str(before);
+        masked.push_str(&mask_number(&format!("+{digits}")));
+        rest = after;
+    }
+    if masked.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    masked.push_str(rest);
+    Cow::Owned(masked)
+}
+
+/// The text before the next number, the number's digits, and what follows them.
+fn next_number(text: &str) -> Option<(&str, &str, &str)> {
+    text.match_indices(['+', '%']).find_map(|(at, _)| {
+        let sign = ["+", "%2B", "%2b"]
+            .into_iter()
+            .find(|sign| text[at..].starts_with(sign))?;
+        let tail = &text[at + sign.len()..];
+        let end = tail
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(tail.len());
+        (end >= NUMBER_DIGITS_MIN).then(|| (&text[..at], &tail[..end], &tail[end..]))
+    })
 }
 
 /// A secret from configuration or environment. `Debug` and `Display` do not print it.
@@ -69,8 +106,38 @@ mod tests {
     #[test]
     fn a_number_keeps_its_ends_only() {
         assert_eq!(mask_number("+14155550100"), "+1415•••0100");
-        for hidden in ["", "+1555", "+14155501", "sip:ana@example.com", "client:tommy", "anonymous"] {
+        for hidden in [
+            "",
+            "+1555",
+            "+14155501",
+            "sip:ana@example.com",
+            "client:tommy",
+            "anonymous",
+        ] {
             assert_eq!(mask_number(hidden), "•••", "{hidden}");
+        }
+    }
+
+    #[test]
+    fn numbers_in_running_text_are_masked_and_all_else_is_kept() {
+        for (text, masked) in [
+            (
+                "from +14155550100 to +442079460958.",
+                "from +1415•••0100 to +4420•••0958.",
+            ),
+            (
+                "From=%2B14155550100&n=%2b1415555",
+                "From=+1415•••0100&n=•••",
+            ),
+            ("++4915112345678+", "++4915•••5678+"),
+            (
+                "1 + 1, +123456, CA14155550100",
+                "1 + 1, +123456, CA14155550100",
+            ),
+            ("100 % é +", "100 % é +"),
+            ("", ""),
+        ] {
+            assert_eq!(mask_numbers_in(text), masked);
         }
     }
 

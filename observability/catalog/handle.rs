@@ -2,70 +2,13 @@
 //! recorder is installed: after that an increment is one load and one atomic add, with no hashing and
 //! no allocation; before that it does nothing.
 
+use super::described::{Described, Metric, describe};
 use metrics::{Key, Level, Metadata, Recorder};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The label value that takes what has no value of its own.
 const OTHER: &str = "other";
-
-/// What a metric is to Prometheus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Only grows; its name ends in `_total`.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// Counts observations by bucket; shows as `_bucket`, `_sum` and `_count`.
-    Histogram,
-}
-
-/// The base unit of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Things counted.
-    Count,
-    /// Seconds.
-    Seconds,
-    /// Bytes.
-    Bytes,
-}
-
-/// A label and every value it may take.
-#[derive(Debug)]
-pub struct Label {
-    /// The label's name.
-    pub name: &'static str,
-    /// All values that are counted.
-    pub values: &'static [&'static str],
-}
-
-/// All there is to know about a metric.
-#[derive(Debug)]
-pub struct Described {
-    /// The name in `/metrics`, starting with `calldex_`.
-    pub name: &'static str,
-    /// Counter, gauge or histogram.
-    pub kind: Kind,
-    /// The base unit.
-    pub unit: Unit,
-    /// Its labels: none, one or two.
-    pub labels: &'static [Label],
-    /// Upper bounds of the buckets; empty unless a histogram.
-    pub buckets: &'static [f64],
-    /// The help text (starts with a space: trim before showing).
-    pub help: &'static str,
-}
-
-/// A metric of the catalog, whatever its kind.
-pub trait Metric: Sync {
-    /// Name, unit, labels, buckets, help.
-    fn described(&self) -> &Described;
-    /// Describes the metric to `recorder` and fills the slot of every series.
-    fn register(&self, recorder: &dyn Recorder);
-    /// Appends the series that the recorder cannot hold itself. Nothing for most metrics.
-    fn render(&self, _text: &mut String) {}
-}
 
 /// A handle type of the `metrics` crate.
 pub trait Inner: Send + Sync + Sized + 'static {
@@ -94,8 +37,16 @@ impl Inner for metrics::Histogram {
 }
 
 /// One series of a labelled metric. May be kept: it comes alive when the recorder is installed.
-#[derive(Clone, Copy)]
 pub struct Series<H: 'static>(Option<&'static OnceLock<H>>);
+
+// Not derived: a series is copied by reference, whether or not its handle could be.
+impl<H> Clone for Series<H> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<H> Copy for Series<H> {}
 
 impl<H> Series<H> {
     #[inline]
@@ -328,20 +279,6 @@ impl<H: Inner, const A: usize, const B: usize> Metric for PerPair<H, A, B> {
     }
 }
 
-fn describe(described: &Described, recorder: &dyn Recorder) {
-    let unit = Some(match described.unit {
-        Unit::Count => metrics::Unit::Count,
-        Unit::Seconds => metrics::Unit::Seconds,
-        Unit::Bytes => metrics::Unit::Bytes,
-    });
-    let help = described.help.trim().into();
-    match described.kind {
-        Kind::Counter => recorder.describe_counter(described.name.into(), unit, help),
-        Kind::Gauge => recorder.describe_gauge(described.name.into(), unit, help),
-        Kind::Histogram => recorder.describe_histogram(described.name.into(), unit, help),
-    }
-}
-
 /// A counter of fractions of a second. Prometheus counters are floats, those of the `metrics` crate
 /// are integers: this one renders itself.
 pub struct SecondsCounter {
@@ -380,3 +317,7 @@ impl Metric for SecondsCounter {
         ));
     }
 }
+
+#[cfg(test)]
+#[path = "handle_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@
 
 mod buckets;
 mod calls;
+mod described;
 mod doors;
 mod handle;
 mod model;
@@ -15,10 +16,11 @@ mod process;
 mod storage;
 
 pub use calls::*;
+pub use described::{Described, Kind, Label, Metric, Unit};
 pub use doors::*;
 pub use handle::{
-    Counter, Counter1, Counter2, Described, Gauge, Gauge1, Histogram, Histogram1, Histogram2, Kind,
-    Label, Metric, SecondsCounter, Series, Unit,
+    Counter, Counter1, Counter2, Gauge, Gauge1, Histogram, Histogram1, Histogram2, SecondsCounter,
+    Series,
 };
 pub use model::*;
 pub use names::*;
@@ -124,3 +126,60 @@ macro_rules! buckets_or_none {
 }
 
 use {buckets_or_none, catalog, handle_type, inner, kind};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_say_the_house_the_unit_and_the_kind() {
+        let mut seen = HashSet::new();
+        for Described {
+            name,
+            kind,
+            unit,
+            labels,
+            buckets,
+            help,
+        } in all().map(Metric::described)
+        {
+            assert!(seen.insert(*name), "{name} twice");
+            let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(
+                name.starts_with("calldex_") && name.chars().all(plain),
+                "{name}"
+            );
+            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+            let base = name.trim_end_matches("_total");
+            assert_eq!(base.ends_with("_seconds"), *unit == Unit::Seconds, "{name}");
+            assert_eq!(base.ends_with("_bytes"), *unit == Unit::Bytes, "{name}");
+            assert_eq!(!buckets.is_empty(), *kind == Kind::Histogram, "{name}");
+            assert!(buckets.is_sorted_by(|a, b| a < b), "{name}");
+            assert!(help.trim().ends_with('.'), "{name}");
+            assert!(labels.len() <= 2, "{name}");
+        }
+    }
+
+    #[test]
+    fn labels_are_few_and_their_values_differ() {
+        for described in all().map(Metric::described) {
+            let series: usize = described
+                .labels
+                .iter()
+                .map(|label| label.values.len())
+                .product();
+            assert!(series <= 32, "{} has {series} series", described.name);
+            for label in described.labels {
+                let values: HashSet<_> = label.values.iter().collect();
+                assert_eq!(
+                    values.len(),
+                    label.values.len(),
+                    "{} {}",
+                    described.name,
+                    label.name
+                );
+            }
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! The process itself.
+//! The process itself, and the disk it writes to.
 
 super::catalog! {
     /// Always 1; the version is in the label.
@@ -9,12 +9,14 @@ super::catalog! {
     PROCESS_CPU_SECONDS_TOTAL: seconds_counter Seconds "calldex_process_cpu_seconds_total";
     /// Files and sockets that the process holds open.
     PROCESS_OPEN_FILES: gauge Count "calldex_process_open_files";
-    /// Files and sockets that the process may hold open.
+    /// Files and sockets that the process may hold open; 0 when there is no bound.
     PROCESS_OPEN_FILES_MAX: gauge Count "calldex_process_open_files_max";
     /// Threads of the process.
     PROCESS_THREADS: gauge Count "calldex_process_threads";
     /// Since the recorder was installed.
     UPTIME_SECONDS: gauge Seconds "calldex_uptime_seconds";
-    /// Free space of the file system that holds the data.
+    /// Free space of the file system that holds the data; 0 when no folder is watched.
     DISK_FREE_BYTES: gauge Bytes "calldex_disk_free_bytes";
+    /// Size of the file system that holds the data; 0 when no folder is watched.
+    DISK_SIZE_BYTES: gauge Bytes "calldex_disk_size_bytes";
 }
