@@ -1,0 +1,51 @@
+//! A simulated Twilio: calls a voice webhook, follows its TwiML and holds the ConversationRelay socket.
+//!
+//! ```no_run
+//! # use calldex_simulator::twilio::{Twilio, TwilioConfig};
+//! # use std::time::Duration;
+//! # async fn example() -> Result<(), calldex_simulator::twilio::CallError> {
+//! let twilio = Twilio::new(TwilioConfig {
+//!     base_url: "http://127.0.0.1:8080".into(),
+//!     auth_token: Some("12345".into()),
+//!     speed: 20.0,
+//!     ..TwilioConfig::default()
+//! })?;
+//! let call = twilio.place_call("+14155550100", "+14155550199").await?;
+//! assert!(call.greeting().is_some());
+//! call.say("My name is Misty").await?;
+//! let reply = call.hear(Duration::from_secs(5)).await?;
+//! println!("{} after {:?}", reply.text, reply.first_token);
+//! call.hang_up().await?;
+//! assert!(call.violations().is_empty());
+//! # Ok(())
+//! # }
+//! ```
+
+mod call;
+mod caller;
+mod config;
+mod dial;
+mod error;
+mod events;
+mod form;
+mod frame;
+mod http;
+mod line;
+mod log;
+pub mod playback;
+mod relay;
+mod reply;
+mod runner;
+pub mod session;
+pub mod signature;
+pub mod twiml;
+
+pub use call::Call;
+pub use caller::{Partials, Utterance};
+pub use config::{AuthToken, Redial, Route, TwilioConfig};
+pub use dial::{Dial, Signing};
+pub use error::CallError;
+pub use http::{Answer, Twilio, Webhook};
+pub use log::{Direction, LogEntry, Violation, ViolationKind};
+pub use reply::{AfterDrop, EndCause, Ended, Interrupted, Reply, Token};
+pub use signature::{sign_form, sign_json, sign_url};
