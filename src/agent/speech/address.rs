@@ -1,0 +1,79 @@
+//! Web addresses: only the host is said, as somebody would on the telephone.
+
+use super::{Mode, Speech};
+use compact_str::CompactString;
+
+/// How an address begins.
+const BEGINNINGS: [&str; 3] = ["https://", "http://", "www."];
+/// Longest host (RFC 1035); a longer one is cut.
+const HOST_BYTES_MAX: usize = 253;
+
+impl Speech {
+    /// Letters that may still become the beginning of an address.
+    pub(super) fn scheme(&mut self, c: char, out: &mut CompactString) {
+        self.held.push(c);
+        let begins = |beginning: &&str| {
+            beginning.get(..self.held.len()).is_some_and(|head| head.eq_ignore_ascii_case(&self.held))
+        };
+        let candidate = BEGINNINGS.iter().find(|beginning| begins(beginning));
+        if candidate.is_some_and(|beginning| beginning.len() == self.held.len()) {
+            self.held.clear();
+            self.mode = Mode::Host;
+        } else if candidate.is_none() {
+            self.held.pop();
+            self.release(out);
+            self.text(c, out);
+        }
+    }
+
+    pub(super) fn host(&mut self, c: char, out: &mut CompactString) {
+        match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '.' => {
+                if self.held.len() < HOST_BYTES_MAX {
+                    self.held.push(c);
+                }
+            }
+            '/' | '?' | '#' | ':' => {
+                self.end_address(false, out);
+                self.mode = Mode::Path;
+            }
+            _ => {
+                self.end_address(true, out);
+                self.text(c, out);
+            }
+        }
+    }
+
+    /// The rest of an address is skipped up to white space or what closes it.
+    pub(super) fn path(&mut self, c: char, out: &mut CompactString) {
+        match c {
+            ')' | ']' | '>' | '<' | '"' | '*' | '`' | '|' => {
+                self.held.clear();
+                self.text(c, out);
+            }
+            c if c.is_whitespace() => {
+                self.end_address(true, out);
+                self.text(c, out);
+            }
+            c => {
+                // The last character may belong to the sentence.
+                self.held.clear();
+                if matches!(c, '.' | ',' | ';' | ':' | '!' | '?') {
+                    self.held.push(c);
+                }
+            }
+        }
+    }
+
+    /// Says what is held of the address; dots at its end belong to the sentence, if it is over.
+    pub(super) fn end_address(&mut self, over: bool, out: &mut CompactString) {
+        let held = std::mem::take(&mut self.held);
+        let host = held.strip_prefix("www.").unwrap_or(&held);
+        let said = if over { host } else { host.trim_end_matches('.') };
+        for c in said.chars() {
+            self.say(c, out);
+        }
+        self.mode = Mode::Text;
+        self.line_start = false;
+    }
+}

@@ -1,0 +1,112 @@
+//! Runs of markup characters, numbered items and code fences.
+
+use super::{Mode, Speech, symbols};
+use compact_str::CompactString;
+
+/// Most digits of a list item's number.
+const NUMBER_DIGITS_MAX: usize = 2;
+/// Most characters of a fence's language.
+const FENCE_CHARS_MAX: usize = 20;
+/// `#` signs of the deepest heading.
+const HEADING_MAX: usize = 6;
+/// Fewest characters of a rule or an underline across the page, and of a fence.
+const RULE_MIN: usize = 3;
+
+impl Speech {
+    pub(super) fn run(&mut self, mark: char, count: usize, at_start: bool, c: char, out: &mut CompactString) {
+        if c == mark {
+            self.mode = Mode::Run { mark, count: count + 1, at_start };
+            return;
+        }
+        self.mode = Mode::Text;
+        if c == '>' && matches!(mark, '-' | '=') {
+            self.say(symbols::ARROW_PAUSE, out);
+            return;
+        }
+        self.resolve_run(mark, count, at_start, Some(c), out);
+        // A run may have opened a fence, which takes the character itself.
+        self.step(c, out);
+    }
+
+    /// `count` times `mark` is over; `next` is what follows, `None` at the end.
+    pub(super) fn resolve_run(
+        &mut self,
+        mark: char,
+        count: usize,
+        at_start: bool,
+        next: Option<char>,
+        out: &mut CompactString,
+    ) {
+        self.mode = Mode::Text;
+        let before_space = next.is_none_or(char::is_whitespace);
+        let bullet = at_start && count == 1 && before_space;
+        match mark {
+            '*' | '-' | '+' if bullet => self.begin_item(),
+            '*' if count == 1 && self.is_times(next) => self.say('×', out),
+            '_' if count == 1 && self.joins_words(next) => self.say(' ', out),
+            '#' => self.resolve_number_sign(count, at_start, next, out),
+            '>' if at_start => self.line_start = true,
+            '>' if count == 1 && self.after_space() && before_space => self.say_word(self.words.greater, out),
+            '`' if at_start && count >= RULE_MIN => self.mode = Mode::Fence,
+            '-' | '=' if at_start && count >= RULE_MIN && next.is_none_or(|c| c == '\n' || c == '\r') => {}
+            '-' | '=' | '+' => (0..count).for_each(|_| self.say(mark, out)),
+            _ => {}
+        }
+    }
+
+    fn resolve_number_sign(&mut self, count: usize, at_start: bool, next: Option<char>, out: &mut CompactString) {
+        if at_start && count <= HEADING_MAX && next == Some(' ') {
+            self.pause_at_end = true;
+        } else if count == 1 && next.is_some_and(|c| c.is_ascii_digit()) && !self.words.number.is_empty() {
+            self.say_word(self.words.number, out);
+            self.say(' ', out);
+        }
+    }
+
+    /// `2 * 3` and `2*3`.
+    fn is_times(&self, next: Option<char>) -> bool {
+        let digits = (self.last, next);
+        let spaced = self.last == Some(' ') && next == Some(' ');
+        spaced || matches!(digits, (Some(a), Some(b)) if a.is_ascii_digit() && b.is_ascii_digit())
+    }
+
+    /// `snake_case`.
+    fn joins_words(&self, next: Option<char>) -> bool {
+        self.last.is_some_and(char::is_alphanumeric) && next.is_some_and(char::is_alphanumeric)
+    }
+
+    /// `2. ` at the start of a line, but not of the reply: "25. That is its number." is an answer.
+    pub(super) fn number(&mut self, c: char, out: &mut CompactString) {
+        let closed = self.held.ends_with(['.', ')']);
+        match c {
+            '0'..='9' if !closed && self.held.len() < NUMBER_DIGITS_MAX => self.held.push(c),
+            '.' | ')' if !closed => self.held.push(c),
+            ' ' if closed => {
+                self.held.clear();
+                self.begin_item();
+                self.text(c, out);
+            }
+            _ => {
+                self.release(out);
+                self.text(c, out);
+            }
+        }
+    }
+
+    /// The language after three backticks goes; other words on their line stay.
+    pub(super) fn fence(&mut self, c: char, out: &mut CompactString) {
+        let language = c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+        match c {
+            '\n' => {
+                self.held.clear();
+                self.text(c, out);
+            }
+            '\r' => {}
+            _ if language && self.held.len() < FENCE_CHARS_MAX => self.held.push(c),
+            _ => {
+                self.release(out);
+                self.text(c, out);
+            }
+        }
+    }
+}

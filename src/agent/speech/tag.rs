@@ -1,0 +1,83 @@
+//! Tags of SSML and HTML, and the thoughts of models that think aloud.
+
+use super::{Mode, Speech};
+use compact_str::CompactString;
+
+/// Longest tag; what is longer was none.
+const TAG_BYTES_MAX: usize = 256;
+/// Tags around what is thought and not said.
+const THOUGHTS: [&str; 3] = ["think", "thinking", "reasoning"];
+/// Longest closing tag of a thought.
+const THOUGHT_END_BYTES_MAX: usize = "</reasoning>".len();
+
+enum Verdict {
+    Tag,
+    NoTag,
+    Undecided,
+}
+
+impl Speech {
+    pub(super) fn tag(&mut self, c: char, out: &mut CompactString) {
+        self.held.push(c);
+        match verdict(&self.held) {
+            Verdict::Undecided => {}
+            Verdict::NoTag => self.release_tag(out),
+            Verdict::Tag => {
+                let name = self.held.trim_end_matches(['>', '/', ' ']).to_ascii_lowercase();
+                self.mode = if THOUGHTS.contains(&name.as_str()) { Mode::Thought } else { Mode::Text };
+                self.held.clear();
+            }
+        }
+    }
+
+    /// It was no tag: the sign becomes a word or nothing, what followed is text.
+    pub(super) fn release_tag(&mut self, out: &mut CompactString) {
+        let held = std::mem::take(&mut self.held);
+        self.mode = Mode::Text;
+        if held.starts_with(' ') && self.after_space() {
+            self.say_word(self.words.less, out);
+        }
+        for c in held.chars() {
+            self.step(c, out);
+        }
+    }
+
+    pub(super) fn thought(&mut self, c: char) {
+        self.held.push(c.to_ascii_lowercase());
+        let ended = THOUGHTS.iter().any(|name| {
+            let rest = self.held.strip_suffix('>').and_then(|held| held.strip_suffix(name));
+            rest.is_some_and(|rest| rest.ends_with("</"))
+        });
+        if ended {
+            self.held.clear();
+            self.mode = Mode::Text;
+            self.line_start = true;
+        } else if self.held.len() > 2 * THOUGHT_END_BYTES_MAX {
+            let keep = self.held.ceil_char_boundary(self.held.len() - THOUGHT_END_BYTES_MAX);
+            self.held.drain(..keep);
+        }
+    }
+}
+
+/// Whether `held`, which followed `<`, is a tag: a name, then `name=value` pairs, then `>`.
+fn verdict(held: &str) -> Verdict {
+    let body = held.strip_prefix(['/', '!', '?']).unwrap_or(held);
+    let name_len = body.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_')));
+    let Some(name_len) = name_len else {
+        let lettered = body.is_empty() || body.starts_with(|c: char| c.is_ascii_alphabetic() || c == '-');
+        return if lettered && held.len() < TAG_BYTES_MAX { Verdict::Undecided } else { Verdict::NoTag };
+    };
+    let named = body.starts_with(|c: char| c.is_ascii_alphabetic()) || held.starts_with("!-");
+    let rest = &body[name_len..];
+    if !named || held.len() >= TAG_BYTES_MAX || rest.contains(['<', '\n']) {
+        return Verdict::NoTag;
+    }
+    if rest.ends_with('>') {
+        return Verdict::Tag;
+    }
+    let attributes = rest.trim_start_matches('/');
+    let spaced = attributes.is_empty() || attributes.starts_with(' ');
+    let words_before_equals = attributes.split('=').next().unwrap_or_default().split_whitespace().count();
+    let comment = held.starts_with("!-");
+    if comment || (spaced && words_before_equals <= 1) { Verdict::Undecided } else { Verdict::NoTag }
+}

@@ -1,0 +1,182 @@
+//! What is said of what is written.
+
+use super::{Speech, speakable};
+use proptest::prelude::*;
+
+fn said(text: &str) -> String {
+    said_in_pieces(text, &[], "en-US")
+}
+
+/// The whole output when `text` arrives cut at `cuts` (fractions of its characters in 0..=255).
+fn said_in_pieces(text: &str, cuts: &[u8], language: &str) -> String {
+    let boundaries: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+    let mut at: Vec<usize> = match boundaries.len() {
+        0 => Vec::new(),
+        n => cuts.iter().map(|cut| boundaries[usize::from(*cut) * n / 256]).collect(),
+    };
+    at.sort_unstable();
+    at.push(text.len());
+    let mut speech = Speech::new(language);
+    let mut out = String::new();
+    let mut from = 0;
+    for to in at {
+        out.push_str(&speech.push(&text[from..to]));
+        from = to;
+    }
+    out.push_str(&speech.finish());
+    out
+}
+
+#[test]
+fn markup_is_not_said() {
+    let cases = [
+        ("**Pikachu** is *fast*.", "Pikachu is fast."),
+        ("__Pikachu__ is _fast_ and ***strong***.", "Pikachu is fast and strong."),
+        ("~~Raichu~~ Pikachu", "Raichu Pikachu"),
+        ("Use `Thunderbolt` now.", "Use Thunderbolt now."),
+        ("# Pikachu\nAn electric mouse.", " Pikachu.\nAn electric mouse."),
+        ("Types:\n- Fire\n- Flying", "Types:\n Fire.\n Flying."),
+        ("Types:\n* **Fire**\n* Flying!\nDone.", "Types:\n Fire.\n Flying!\nDone."),
+        ("Steps:\n1. Catch it\n2) Train it.\n", "Steps:\n Catch it.\n Train it.\n"),
+        ("> Quoted words\nand more", " Quoted words\nand more"),
+        ("Above\n---\nBelow\n***\nEnd", "Above\n\nBelow\n\nEnd"),
+        ("See [the Pokédex](https://pokemon.com/a_b(c)?x=1#y) now", "See the Pokédex now"),
+        ("See [the Pokédex](https://pokemon.com/a_b?x=1#y) now", "See the Pokédex now"),
+        ("![a mouse](mouse.png) here", "!a mouse here"),
+        ("```text\nRun away\n```\nDone.", "\nRun away\n\nDone."),
+        ("```Run away``` Done.", "Run away Done."),
+        ("set_name is a_tool_", "set name is a tool"),
+        ("Escaped \\*stars\\*", "Escaped stars"),
+    ];
+    for (written, expected) in cases {
+        assert_eq!(said(written), expected, "{written:?}");
+    }
+}
+
+#[test]
+fn tables_are_read_as_lists() {
+    let table = "| Name | Type |\n|:---|---:|\n| Onix | Rock |\n| Abra | -5 |\nEnd";
+    assert_eq!(said(table), "Name, Type.\n\nOnix, Rock.\nAbra, -5.\nEnd");
+    assert_eq!(said("fire | water"), "fire , water");
+}
+
+#[test]
+fn addresses_are_kept_short() {
+    let cases = [
+        ("Go to https://www.pokemon.com/us/pokedex?x=1. Then call.", "Go to pokemon.com. Then call."),
+        ("Go to http://pokemon.com.", "Go to pokemon.com."),
+        ("Go to www.pokemon.com/us, please", "Go to pokemon.com, please"),
+        ("(https://pokemon.com/us)", "(pokemon.com)"),
+        ("HTTPS://POKEMON.COM", "POKEMON.COM"),
+        ("Hello HTTP world, Http and Www work", "Hello HTTP world, Http and Www work"),
+    ];
+    for (written, expected) in cases {
+        assert_eq!(said(written), expected, "{written:?}");
+    }
+}
+
+#[test]
+fn tags_and_thoughts_are_dropped() {
+    let cases = [
+        ("Wait <break time=\"500ms\"/> here", "Wait  here"),
+        ("<speak>Hello <emphasis level='strong'>you</emphasis></speak>", "Hello you"),
+        ("a<br>b<br/>c<!-- no -->d", "abcd"),
+        ("<think>He wants **fire**. a < b </no></think>\nCharmander.", "\nCharmander."),
+        ("<THINKING>x</THINKING>Hi", "Hi"),
+        ("if 3 < 5 and 5 > 3", "if 3 less than 5 and 5 greater than 3"),
+        ("I <3 you", "I 3 you"),
+        ("a <b and c> d", "a b and c d"),
+        ("a <b", "a b"),
+    ];
+    for (written, expected) in cases {
+        assert_eq!(said(written), expected, "{written:?}");
+    }
+    assert_eq!(said_in_pieces("3 < 5", &[], "ja-JP"), "3  5");
+}
+
+#[test]
+fn symbols_are_silent_or_words() {
+    let cases = [
+        ("Great 😊👍🏽! 🇯🇵 👩‍👩‍👧 1️⃣ ⚡★©™", "Great !  \u{200D}\u{200D} 1 "),
+        ("Pikachu is #25, and #fire", "Pikachu is number 25, and fire"),
+        ("Nidoran♀ and Nidoran ♂.", "Nidoran female and Nidoran male."),
+        ("Charmander → Charmeleon -> Charizard => end", "Charmander , Charmeleon , Charizard , end"),
+        ("2 * 3 and 2*3", "2 × 3 and 2×3"),
+    ];
+    for (written, expected) in cases {
+        assert_eq!(said(written), expected, "{written:?}");
+    }
+    assert_eq!(said_in_pieces("#25 Nidoran♂", &[], "de-DE"), "Nummer 25 Nidoran männlich");
+    assert_eq!(said_in_pieces("#25 Nidoran♂", &[], "ja-JP"), "25 Nidoran");
+}
+
+#[test]
+fn what_is_plain_stays_as_it_is() {
+    for plain in [
+        "Pokémon aren't well-known; they're 20% faster at -5 °C, for $3.50 or 4 €!",
+        "Who? \"Ash\" & Misty (both) — yes… 1/2 + 1 = 1.5, e.g. 3:30.\n\n  And so on.\t\r\nEnd.",
+        "25. That is its number.",
+        "What's Ho-Oh's type? It's fire and flying. -5 degrees.",
+        "ピカチュウは電気タイプです。 Żółć, ñandú, Straße.",
+        "It is\n2.5 meters tall\n100. More",
+    ] {
+        assert_eq!(said(plain), plain);
+    }
+}
+
+#[test]
+fn a_whole_text_is_trimmed() {
+    assert_eq!(speakable(" **Goodbye**, _Misty_! 👋 ", "en-US"), "Goodbye, Misty!");
+}
+
+#[test]
+fn the_filter_is_as_new_after_its_end() {
+    let mut speech = Speech::new("en-US");
+    let _ = speech.push("- Fire **");
+    assert_eq!(speech.finish(), ".");
+    assert_eq!(speech.push("#25 is"), "number 25 is");
+}
+
+/// Text rich in what the filter looks at.
+fn markup() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        "[a-z]{1,4}",
+        r"[*_`~#|<>=+\-\[\]()!.:/ \n0-9]{1,4}",
+        Just("https://www.a.b/c?d. ".to_owned()),
+        Just("www.a.b".to_owned()),
+        Just("<think>x</think>".to_owned()),
+        Just("<break time=\"1s\"/>".to_owned()),
+        Just("\n- ".to_owned()),
+        Just("\n12. ".to_owned()),
+        Just("\n| a | b |\n|--|--|\n".to_owned()),
+        Just("\n```rust\n".to_owned()),
+        Just("é😊♀→•\u{200D}\r\n".to_owned()),
+        any::<char>().prop_map(String::from),
+    ];
+    proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn the_cuts_between_tokens_do_not_matter(text in markup(), cuts in proptest::collection::vec(any::<u8>(), 0..12)) {
+        prop_assert_eq!(said_in_pieces(&text, &cuts, "en-US"), said_in_pieces(&text, &[], "en-US"));
+    }
+
+    #[test]
+    fn no_markup_is_ever_said(text in markup()) {
+        let out = said(&text);
+        prop_assert!(!out.contains(['*', '#', '`', '<', '>', '_', '~', '|', '[', ']', '\\', '😊']), "{:?}", out);
+    }
+
+    #[test]
+    fn plain_text_passes_at_once(words in proptest::collection::vec("[a-gi-vx-zA-GI-VX-Zé][a-zéß',-]{0,8}[a-zß]", 1..12)) {
+        let mut speech = Speech::new("en-US");
+        for word in words {
+            let token = format!(" {word},");
+            let out = speech.push(&token);
+            prop_assert_eq!(out.as_str(), token.as_str());
+            prop_assert!(!speech.is_holding());
+        }
+        prop_assert!(speech.finish().is_empty());
+    }
+}
