@@ -1,0 +1,54 @@
+//! STIR/SHAKEN: how far the carrier vouches for the number (`StirVerstat`, protocol 2.1).
+
+/// What the carrier says, best first. The order is the order of trust.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Attestation {
+    /// `TN-Validation-Failed…`: signed, and the signature does not hold.
+    Failed,
+    /// `No-TN-Validation`, or a value that is not known: nobody vouches.
+    None,
+    /// No such parameter: a call from outside SHAKEN, most countries' ordinary case.
+    Unstated,
+    /// Level C: the carrier let the call in at a gateway, and knows no more.
+    Gateway,
+    /// Level B: the carrier knows its customer, not the customer's right to the number.
+    Partial,
+    /// Level A: the carrier knows the customer and the right to the number.
+    Full,
+}
+
+impl Attestation {
+    /// Reads `StirVerstat` (or a bare `StirStatus` letter); blank counts as missing.
+    pub fn read(stir_verstat: Option<&str>) -> Self {
+        let Some(text) = stir_verstat.map(str::trim).filter(|text| !text.is_empty()) else {
+            return Self::Unstated;
+        };
+        let text = text.to_ascii_lowercase();
+        let level = text.strip_prefix("tn-validation-passed-").unwrap_or(&text);
+        match level {
+            "a" => Self::Full,
+            "b" => Self::Partial,
+            "c" => Self::Gateway,
+            failed if failed.starts_with("tn-validation-failed") => Self::Failed,
+            _ => Self::None,
+        }
+    }
+
+    /// Whether the carrier vouches at least as far as `required`: asked before a name is
+    /// spoken, where the operator wants that.
+    pub fn reaches(self, required: Self) -> bool {
+        self >= required
+    }
+
+    /// A bounded word for metrics and logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::None => "none",
+            Self::Unstated => "unstated",
+            Self::Gateway => "gateway",
+            Self::Partial => "partial",
+            Self::Full => "full",
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! `setup`: the first frame of every socket (protocol 4.1).
+
+use super::heard::{Frame, Malformed, bounded};
+use crate::twilio::identity::{Identity, Party};
+use crate::twilio::reference::REFERENCE_PARAMETER;
+use crate::twilio::voice::{CallStatus, Direction, is_call_sid};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Who and what a socket is about. `Debug` masks the numbers and leaves names and parameters out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Setup {
+    /// The call: the same when it is taken up again.
+    pub call_sid: String,
+    /// The session: new for each; `""` when not said.
+    pub session_id: String,
+    /// The account; `""` when not said.
+    pub account_sid: String,
+    /// The leg that this call is a child of.
+    pub parent_call_sid: Option<String>,
+    /// The calling end as it came.
+    pub from: Party,
+    /// The called end as it came.
+    pub to: Party,
+    /// Held the called number in recordings without any forwarding: no proof of a diversion.
+    pub forwarded_from: Option<Party>,
+    /// The carrier's name for the number.
+    pub caller_name: Option<String>,
+    /// Who placed the call.
+    pub direction: Direction,
+    /// The network it came over.
+    pub call_type: CallType,
+    /// `Ringing` on the first session of an inbound call, `InProgress` when it is taken up.
+    pub call_status: CallStatus,
+    /// The `<Parameter>`s of our TwiML; at most 64 are kept.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// The network of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallType {
+    /// The telephone network.
+    Pstn,
+    /// A SIP route.
+    Sip,
+    /// The Voice SDK.
+    Client,
+    /// Another one, cut to 32 characters; empty when not said.
+    Other(String),
+}
+
+impl CallType {
+    fn read(text: &str) -> Self {
+        match text.to_ascii_uppercase().as_str() {
+            "PSTN" => Self::Pstn,
+            "SIP" => Self::Sip,
+            "CLIENT" => Self::Client,
+            _ => Self::Other(bounded(text)),
+        }
+    }
+}
+
+impl Setup {
+    pub(super) fn read(frame: Frame<'_>) -> Result<Self, Malformed> {
+        let call_sid = frame.call_sid.text().trim().to_owned();
+        if !is_call_sid(&call_sid) {
+            return Err(Malformed::Without { field: "callSid" });
+        }
+        Ok(Self {
+            call_sid,
+            session_id: frame.session_id.text().into_owned(),
+            account_sid: frame.account_sid.text().into_owned(),
+            parent_call_sid: frame.parent_call_sid.said(),
+            from: Party::new(frame.from.text()),
+            to: Party::new(frame.to.text()),
+            forwarded_from: frame.forwarded_from.said().map(Party::new),
+            caller_name: frame.caller_name.said(),
+            direction: Direction::read(frame.direction.as_str()),
+            call_type: CallType::read(frame.call_type.as_str().trim()),
+            call_status: CallStatus::read(frame.call_status.as_str()),
+            parameters: frame.custom_parameters.0,
+        })
+    }
+
+    /// What `from` says about who calls.
+    pub fn identity(&self) -> Identity {
+        self.from.identity()
+    }
+
+    /// The call reference of our TwiML, sealed as it was handed out.
+    pub fn reference(&self) -> Option<&str> {
+        self.parameters
+            .get(REFERENCE_PARAMETER)
+            .map(String::as_str)
+            .filter(|text| !text.is_empty())
+    }
+}
+
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup")
+            .field("call_sid", &self.call_sid)
+            .field("session_id", &self.session_id)
+            .field("identity", &self.identity())
+            .field("to", &self.to)
+            .field("direction", &self.direction)
+            .field("call_type", &self.call_type)
+            .field("call_status", &self.call_status)
+            .finish_non_exhaustive()
+    }
+}

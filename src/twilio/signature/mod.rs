@@ -1,0 +1,249 @@
+//! Whether a request is Twilio's: `X-Twilio-Signature` over webhooks and handshakes (protocol 7).
+
+mod data;
+mod key;
+mod public_url;
+mod sign;
+mod url_forms;
+
+pub use key::SharedKey;
+pub use public_url::{Door, ForwardedHeaders, PublicBase, PublicBaseError, Trust, requested_url};
+pub use sign::{sign_form, sign_url, sign_with_digest};
+
+use super::form::Form;
+use calldex_observability::redaction::Secret;
+use data::Signed;
+use key::{Algorithm, Key};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use subtle::{Choice, ConstantTimeEq};
+
+/// Name of the header with the signature, in lower case.
+pub const SIGNATURE_HEADER: &str = "x-twilio-signature";
+/// Name of the header that names a shared key (protocol 7.3), in lower case.
+pub const SETTINGS_HEADER: &str = "x-twilio-webhooks-signature-settings";
+/// Query parameter with the SHA-256 of a body that is no form (protocol 7.2).
+pub const BODY_DIGEST_PARAMETER: &str = "bodySHA256";
+
+/// What came of a check. Only [`Verdict::Accepted`] lets a request in; the others differ for
+/// metrics and for the operator's log, never for the sender: all of them are HTTP 403.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Signed by Twilio.
+    Accepted,
+    /// No signature header, or a blank one.
+    Missing,
+    /// The header is no standard base64 of a digest of the right length.
+    Malformed,
+    /// A digest, but of something else or by another key.
+    Mismatch,
+    /// The URL is signed, the body is not the one that `bodySHA256` names (or names none).
+    BodyMismatch,
+    /// A handshake must be checked under `wss://` (or `ws://` on loopback), and was not.
+    NotAHandshakeUrl,
+    /// Signed by a shared key (protocol 7.3) that is not configured, or with settings that are
+    /// not understood.
+    UnknownSharedKey,
+    /// There is no token to check with: nothing can be accepted.
+    NoToken,
+}
+
+impl Verdict {
+    /// Whether the request may come in.
+    pub fn accepted(self) -> bool {
+        self == Self::Accepted
+    }
+
+    /// A bounded word for metrics and logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Missing => "missing",
+            Self::Malformed => "malformed",
+            Self::Mismatch => "mismatch",
+            Self::BodyMismatch => "body_mismatch",
+            Self::NotAHandshakeUrl => "not_a_handshake_url",
+            Self::UnknownSharedKey => "unknown_shared_key",
+            Self::NoToken => "no_token",
+        }
+    }
+}
+
+/// The headers of one request that speak of its signature.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Presented<'a> {
+    /// Value of [`SIGNATURE_HEADER`].
+    pub signature: Option<&'a str>,
+    /// Value of [`SETTINGS_HEADER`]; `None` means auth token and HMAC-SHA1.
+    pub settings: Option<&'a str>,
+}
+
+impl<'a> From<&'a str> for Presented<'a> {
+    fn from(signature: &'a str) -> Self {
+        Self {
+            signature: Some(signature),
+            settings: None,
+        }
+    }
+}
+
+impl<'a> From<Option<&'a str>> for Presented<'a> {
+    fn from(signature: Option<&'a str>) -> Self {
+        Self {
+            signature,
+            settings: None,
+        }
+    }
+}
+
+/// Checks signatures with every token that is accepted at the moment. `Debug` prints no key.
+#[derive(Clone)]
+pub struct Verifier {
+    tokens: Vec<Key>,
+    shared: Vec<(String, Key, Key)>,
+}
+
+impl Verifier {
+    /// `tokens`: the account's auth token, and while it is being rotated the old one as well.
+    /// Empty ones are left out: an empty key would accept what anybody can sign.
+    pub fn new(tokens: &[Secret]) -> Self {
+        let tokens = tokens.iter().filter(|token| !token.is_empty());
+        Self {
+            tokens: tokens
+                .map(|token| Key::new(Algorithm::Sha1, token))
+                .collect(),
+            shared: Vec::new(),
+        }
+    }
+
+    /// Adds shared keys (protocol 7.3). Without them a request that names one is refused.
+    pub fn with_shared_keys(mut self, keys: &[SharedKey]) -> Self {
+        let usable = keys
+            .iter()
+            .filter(|key| !key.secret.is_empty() && !key.id.is_empty());
+        self.shared = usable
+            .map(|key| {
+                let both =
+                    [Algorithm::Sha1, Algorithm::Sha256].map(|kind| Key::new(kind, &key.secret));
+                let [sha1, sha256] = both;
+                (key.id.clone(), sha1, sha256)
+            })
+            .collect();
+        self
+    }
+
+    /// A form POST (protocol 7.1): `url` as Twilio requested it, then the sorted parameters.
+    pub fn form<'a>(&self, url: &str, form: &Form, presented: impl Into<Presented<'a>>) -> Verdict {
+        self.check(&Signed::form(url, form), presented.into())
+    }
+
+    /// A request whose parameters are all in its URL: GET, or a POST without a body.
+    pub fn url<'a>(&self, url: &str, presented: impl Into<Presented<'a>>) -> Verdict {
+        self.check(&Signed::url(url), presented.into())
+    }
+
+    /// A body that is no form (protocol 7.2): the URL is signed, and names the digest of the
+    /// raw body. An empty body also matches the digest of `{}`.
+    pub fn json<'a>(&self, url: &str, body: &[u8], presented: impl Into<Presented<'a>>) -> Verdict {
+        match self.url(url, presented) {
+            Verdict::Accepted if digest_matches(url, body) => Verdict::Accepted,
+            Verdict::Accepted => Verdict::BodyMismatch,
+            refused => refused,
+        }
+    }
+
+    /// A WebSocket handshake (protocol 7.4): `url` with the scheme of the TwiML, which is `wss`.
+    /// `ws` is what a loopback server without TLS writes there; `https` never matches.
+    pub fn handshake<'a>(&self, url: &str, presented: impl Into<Presented<'a>>) -> Verdict {
+        if !url.starts_with("wss://") && !url.starts_with("ws://") {
+            return Verdict::NotAHandshakeUrl;
+        }
+        self.url(url, presented)
+    }
+
+    fn check(&self, signed: &Signed<'_>, presented: Presented<'_>) -> Verdict {
+        let Some(signature) = presented
+            .signature
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+        else {
+            return Verdict::Missing;
+        };
+        match presented.settings {
+            None if self.tokens.is_empty() => Verdict::NoToken,
+            None => judge(self.tokens.iter(), signed, signature),
+            Some(settings) => match self.shared_key(settings) {
+                Some(key) => judge(std::iter::once(key), signed, signature),
+                None => Verdict::UnknownSharedKey,
+            },
+        }
+    }
+
+    fn shared_key(&self, settings: &str) -> Option<&Key> {
+        let (id, algorithm) = key::read_settings(settings)?;
+        let (_, sha1, sha256) = self.shared.iter().find(|(known, ..)| known == id)?;
+        Some(match algorithm {
+            Algorithm::Sha1 => sha1,
+            Algorithm::Sha256 => sha256,
+        })
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Verifier({} tokens, {} shared keys)",
+            self.tokens.len(),
+            self.shared.len()
+        )
+    }
+}
+
+/// Tries every key on every form of the URL and looks at all results together, so that the time
+/// tells neither which matched nor how far.
+fn judge<'k>(keys: impl Iterator<Item = &'k Key>, signed: &Signed<'_>, signature: &str) -> Verdict {
+    let Some(digest) = key::decode(signature) else {
+        return Verdict::Malformed;
+    };
+    let mut matched = Choice::from(0);
+    let mut comparable = false;
+    for key in keys {
+        comparable |= key.digest_bytes() == digest.len();
+        for url in signed.url_forms() {
+            matched |= key
+                .digest(|sink| signed.feed(&url, sink))
+                .as_slice()
+                .ct_eq(&digest);
+        }
+    }
+    match (bool::from(matched), comparable) {
+        (true, _) => Verdict::Accepted,
+        (false, true) => Verdict::Mismatch,
+        (false, false) => Verdict::Malformed,
+    }
+}
+
+fn digest_matches(url: &str, body: &[u8]) -> bool {
+    let Some(named) = body_digest(url) else {
+        return false;
+    };
+    let named = named.to_ascii_lowercase();
+    let is = |bytes: &[u8]| {
+        data::hex(&Sha256::digest(bytes))
+            .as_bytes()
+            .ct_eq(named.as_bytes())
+    };
+    bool::from(is(body)) || (body.is_empty() && bool::from(is(b"{}")))
+}
+
+/// The value of `bodySHA256` in the query of `url`.
+fn body_digest(url: &str) -> Option<&str> {
+    let query = url_forms::without_fragment(url).split_once('?')?.1;
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(BODY_DIGEST_PARAMETER)?.strip_prefix('='))
+}
+
+#[cfg(test)]
+mod tests;

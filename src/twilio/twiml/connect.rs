@@ -1,0 +1,123 @@
+//! `<Connect><ConversationRelay>`: the answer that opens the relay for one call.
+
+use super::relay::Relay;
+use super::word::Word;
+use super::xml::Xml;
+use std::collections::BTreeMap;
+
+/// What one call gets: the settings, with what is this call's own laid over them. `Debug` and
+/// equality are the settings' and the texts'.
+#[derive(Clone, PartialEq)]
+pub struct Connect {
+    relay: Relay,
+    action: Option<String>,
+    by_get: bool,
+    parameters: BTreeMap<String, String>,
+}
+
+impl Connect {
+    /// The relay at `url` (`wss://…`), unless the settings name an address of their own.
+    pub fn new(relay: &Relay, url: impl Into<String>) -> Self {
+        let mut relay = relay.clone();
+        relay.url.get_or_insert_with(|| Word::Text(url.into()));
+        let parameters = std::mem::take(&mut relay.parameters);
+        Self {
+            relay,
+            action: None,
+            by_get: false,
+            parameters,
+        }
+    }
+
+    /// Requested when the session ends, however it does. Without it a dropped socket ends the
+    /// call (protocol 1.5).
+    pub fn action(self, url: impl Into<String>) -> Self {
+        Self {
+            action: Some(url.into()),
+            ..self
+        }
+    }
+
+    /// Requests the action by GET instead of POST.
+    pub fn by_get(self) -> Self {
+        Self {
+            by_get: true,
+            ..self
+        }
+    }
+
+    /// Spoken on connecting, in place of the settings' greeting. A blank one leaves the greeting
+    /// out, as a call that is taken up again needs it: Twilio would speak it again (protocol 6.3).
+    pub fn greeting(mut self, text: impl Into<String>) -> Self {
+        self.relay.welcome_greeting = Some(Word::Text(text.into()));
+        self
+    }
+
+    /// Sets an attribute for this call, by the XML's or the settings' spelling of its name; one
+    /// that is not known goes the way of `extra`.
+    pub fn set(mut self, name: &str, value: impl Into<Word>) -> Self {
+        let value = value.into();
+        match self.relay.field(name) {
+            Some(field) => *field = Some(value),
+            None => {
+                self.relay.extra.insert(name.to_owned(), value);
+            }
+        }
+        self
+    }
+
+    /// A `<Parameter>` of this call: comes back in `setup`. No card data.
+    pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.parameters.insert(name.into(), value.into());
+        self
+    }
+
+    /// A value that the validation refuses is left out: with Twilio's default the call is
+    /// answered, with a bad value it is not (error 64101).
+    pub(super) fn write(&self, xml: &mut Xml) {
+        xml.open("Connect");
+        xml.optional("action", self.action.as_deref());
+        xml.optional(
+            "method",
+            self.action
+                .as_ref()
+                .map(|_| if self.by_get { "GET" } else { "POST" }),
+        );
+        xml.open("ConversationRelay");
+        for (attribute, value) in self.relay.values() {
+            if let Some(value) = value.and_then(|value| attribute.rule.check(value).ok()) {
+                xml.attribute(attribute.name, &value);
+            }
+        }
+        self.relay
+            .extra_values()
+            .for_each(|(name, value)| xml.attribute(name, &value.as_text()));
+        self.relay
+            .languages
+            .iter()
+            .for_each(|language| language.write(xml));
+        for (name, value) in self
+            .parameters
+            .iter()
+            .filter(|(name, _)| !name.trim().is_empty())
+        {
+            xml.open("Parameter");
+            xml.attribute("name", name);
+            xml.attribute("value", value);
+            xml.close();
+        }
+        xml.close();
+        xml.close();
+    }
+}
+
+impl std::fmt::Debug for Connect {
+    /// Neither the greeting, which may hold the caller's name, nor the parameters' values.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connect")
+            .field("url", &self.relay.url)
+            .field("has_action", &self.action.is_some())
+            .field("parameters", &self.parameters.keys())
+            .finish_non_exhaustive()
+    }
+}

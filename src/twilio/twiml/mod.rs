@@ -1,0 +1,97 @@
+//! Answers to webhooks: TwiML documents that are well formed whatever is put into them
+//! (protocol 3).
+
+mod attribute;
+mod connect;
+mod fault;
+mod language;
+mod relay;
+mod speakable;
+mod verb;
+mod word;
+mod xml;
+
+pub use attribute::{Attribute, Rule};
+pub use connect::Connect;
+pub use fault::Fault;
+pub use language::Language;
+pub use relay::{PARAMETERS_MAX, Relay};
+pub use speakable::{NAME_CHARS_MAX, speakable_name};
+pub use verb::{Dial, Enqueue, RejectReason, Say, Verb};
+pub use word::Word;
+
+use xml::Xml;
+
+/// Bytes of a document at most: what Twilio takes (protocol 2.4).
+pub const TWIML_BYTES_MAX: usize = 64 * 1024;
+/// The answer's content type.
+pub const TWIML_CONTENT_TYPE: &str = "text/xml; charset=utf-8";
+
+/// A document, verb by verb in the order in which they are carried out.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Response {
+    verbs: Vec<Verb>,
+}
+
+/// The document is larger than [`TWIML_BYTES_MAX`]: Twilio would refuse it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a TwiML document of {bytes} bytes is over the {TWIML_BYTES_MAX} that Twilio takes")]
+pub struct TooLarge {
+    /// Its size.
+    pub bytes: usize,
+}
+
+impl Response {
+    /// A document that does nothing: what a status callback or a finished call gets.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a verb at the end.
+    pub fn then(mut self, verb: impl Into<Verb>) -> Self {
+        self.verbs.push(verb.into());
+        self
+    }
+
+    /// Says `text` in the account's default voice.
+    pub fn say(self, text: impl Into<String>) -> Self {
+        self.then(Say::new(text))
+    }
+
+    /// Waits `seconds`.
+    pub fn pause(self, seconds: u32) -> Self {
+        self.then(Verb::Pause { seconds })
+    }
+
+    /// Ends the call.
+    pub fn hangup(self) -> Self {
+        self.then(Verb::Hangup)
+    }
+
+    /// Refuses the call before it is answered; nothing is charged.
+    pub fn reject(self, reason: RejectReason) -> Self {
+        self.then(Verb::Reject(reason))
+    }
+
+    /// Goes on with the document at `url`.
+    pub fn redirect(self, url: impl Into<String>) -> Self {
+        self.then(Verb::Redirect { url: url.into() })
+    }
+
+    /// The document's text.
+    pub fn render(&self) -> Result<String, TooLarge> {
+        let mut xml = Xml::document();
+        xml.open("Response");
+        self.verbs.iter().for_each(|verb| verb.write(&mut xml));
+        xml.close();
+        let text = xml.finish();
+        if text.len() > TWIML_BYTES_MAX {
+            Err(TooLarge { bytes: text.len() })
+        } else {
+            Ok(text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! A setting's value as people write it in TOML or in a variable: text, number or truth.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::fmt;
+
+/// `true`, `600`, `0.8` or `"any"`: which of them a setting wants is for its rule to say, so that
+/// all faults are found at once and not only the first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Word {
+    /// `true` or `false`.
+    Truth(bool),
+    /// A whole number.
+    Whole(i64),
+    /// Any other number.
+    Number(f64),
+    /// Text; blank means "leave the attribute out".
+    Text(String),
+}
+
+impl Word {
+    /// The value as an attribute spells it.
+    pub fn as_text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Truth(true) => Cow::Borrowed("true"),
+            Self::Truth(false) => Cow::Borrowed("false"),
+            Self::Whole(number) => Cow::Owned(number.to_string()),
+            Self::Number(number) => Cow::Owned(number.to_string()),
+            Self::Text(text) => Cow::Borrowed(text),
+        }
+    }
+
+    /// Whether the attribute is to be left out.
+    pub fn is_blank(&self) -> bool {
+        matches!(self, Self::Text(text) if text.trim().is_empty())
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.as_text())
+    }
+}
+
+impl From<bool> for Word {
+    fn from(truth: bool) -> Self {
+        Self::Truth(truth)
+    }
+}
+
+impl From<i64> for Word {
+    fn from(number: i64) -> Self {
+        Self::Whole(number)
+    }
+}
+
+impl From<f64> for Word {
+    fn from(number: f64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<&str> for Word {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Word {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}

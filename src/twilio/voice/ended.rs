@@ -1,0 +1,87 @@
+//! The action request: a relay session ended, and Twilio asks what to do with the call now
+//! (protocol 6.1).
+
+use super::words::{CallStatus, SessionStatus};
+use super::{Unreadable, call_sid, number, party};
+use crate::twilio::form::Form;
+use crate::twilio::identity::Party;
+use std::fmt;
+
+/// Error codes of ConversationRelay: any of them is a failed session (protocol 8).
+const RELAY_ERRORS: std::ops::RangeInclusive<u32> = 64100..=64199;
+/// The socket ended without `end`: we closed, dropped or died (protocol 1.5).
+const WEBSOCKET_ENDED: u32 = 64105;
+
+/// A session ended. `Debug` masks the numbers and leaves the hand-off out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The call, the same for all its sessions.
+    pub call_sid: String,
+    /// The session; `""` when not said.
+    pub session_id: String,
+    /// The calling end as it came.
+    pub from: Party,
+    /// The called end as it came.
+    pub to: Party,
+    /// How the session ended.
+    pub session_status: SessionStatus,
+    /// Whether the call itself goes on (`in-progress`) or is over.
+    pub call_status: CallStatus,
+    /// Whole seconds of the session; not strictly rounded.
+    pub session_seconds: Option<u32>,
+    /// What our `end` carried, unchanged: parse it defensively.
+    pub handoff_data: Option<String>,
+    /// Why the session failed.
+    pub error_code: Option<u32>,
+    /// The same in words.
+    pub error_message: Option<String>,
+}
+
+impl Ended {
+    /// Reads the form of a POST, or the query of a GET.
+    pub fn read(form: &Form) -> Result<Self, Unreadable> {
+        Ok(Self {
+            call_sid: call_sid(form)?,
+            session_id: form.said("SessionId").unwrap_or_default().trim().to_owned(),
+            from: party(form, "From", "Caller"),
+            to: party(form, "To", "Called"),
+            session_status: SessionStatus::read(form.get("SessionStatus").unwrap_or_default()),
+            call_status: CallStatus::read(form.get("CallStatus").unwrap_or_default()),
+            session_seconds: number(form, "SessionDuration"),
+            handoff_data: form.said("HandoffData").map(str::to_owned),
+            error_code: number(form, "ErrorCode"),
+            error_message: form.said("ErrorMessage").map(str::to_owned),
+        })
+    }
+
+    /// Whether the session broke: by its status, or by any error code of the relay.
+    pub fn failed(&self) -> bool {
+        self.session_status == SessionStatus::Failed
+            || self
+                .error_code
+                .is_some_and(|code| RELAY_ERRORS.contains(&code))
+    }
+
+    /// Whether the caller still hears us: then the answer decides what happens next.
+    pub fn call_goes_on(&self) -> bool {
+        !self.call_status.is_over() && self.session_status != SessionStatus::Completed
+    }
+
+    /// Whether a new session may take the call up: the socket was lost, the caller was not.
+    pub fn may_reconnect(&self) -> bool {
+        self.call_goes_on() && self.error_code == Some(WEBSOCKET_ENDED)
+    }
+}
+
+impl fmt::Debug for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ended")
+            .field("call_sid", &self.call_sid)
+            .field("session_id", &self.session_id)
+            .field("session_status", &self.session_status)
+            .field("call_status", &self.call_status)
+            .field("session_seconds", &self.session_seconds)
+            .field("error_code", &self.error_code)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,128 @@
+//! The three webhooks as typed values: a call rings (protocol 2.1), its session ended (6.1), its
+//! status changed (2.6). Unknown keys are passed over: Twilio adds some from time to time.
+
+mod ended;
+mod status_callback;
+mod words;
+
+pub use ended::Ended;
+pub use status_callback::StatusCallback;
+pub use words::{CallStatus, Direction, SessionStatus};
+
+use super::form::Form;
+use super::identity::{Attestation, Identity, Party};
+use super::reference::CALL_SID_BYTES_MAX;
+use std::fmt;
+
+/// Why a webhook's form cannot be worked with: HTTP 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// `CallSid` is missing or blank.
+    #[error("no CallSid")]
+    NoCallSid,
+    /// `CallSid` is longer than [`CALL_SID_BYTES_MAX`] or not printable ASCII.
+    #[error("a CallSid that is no id")]
+    OddCallSid,
+}
+
+/// A call rings: the voice webhook. `Debug` masks the numbers.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Voice {
+    /// Names the call for its whole life, also over several sessions. Not checked for `CA…`:
+    /// other carriers of the same protocol spell it differently.
+    pub call_sid: String,
+    /// The account, `""` when not said.
+    pub account_sid: String,
+    /// The calling end as it came.
+    pub from: Party,
+    /// The called end as it came: which of our lines it is.
+    pub to: Party,
+    /// What `from` says about who calls.
+    pub identity: Identity,
+    /// How far the carrier vouches for `from`.
+    pub attestation: Attestation,
+    /// Where the call stands.
+    pub status: CallStatus,
+    /// Who placed it.
+    pub direction: Direction,
+    /// The leg that this one is a child of.
+    pub parent_call_sid: Option<String>,
+    /// Who diverted the call here, where the carrier says so.
+    pub forwarded_from: Option<Party>,
+    /// The carrier's name for the number (CNAM): personal data, and not the caller's own word.
+    pub caller_name: Option<String>,
+    /// Country of the calling number, two letters.
+    pub from_country: Option<String>,
+    /// On a request to the fallback URL: why the first one failed.
+    pub error_code: Option<u32>,
+}
+
+impl Voice {
+    /// Reads the form of a POST, or the query of a GET. `From` and `To` fall back on `Caller`
+    /// and `Called`, their old names.
+    pub fn read(form: &Form) -> Result<Self, Unreadable> {
+        let text = |name| form.said(name).map(|value| value.trim().to_owned());
+        let from = party(form, "From", "Caller");
+        Ok(Self {
+            call_sid: call_sid(form)?,
+            account_sid: text("AccountSid").unwrap_or_default(),
+            identity: from.identity(),
+            from,
+            to: party(form, "To", "Called"),
+            attestation: Attestation::read(form.get("StirVerstat")),
+            status: CallStatus::read(form.get("CallStatus").unwrap_or_default()),
+            direction: Direction::read(form.get("Direction").unwrap_or_default()),
+            parent_call_sid: text("ParentCallSid"),
+            forwarded_from: text("ForwardedFrom").map(Party::new),
+            caller_name: text("CallerName"),
+            from_country: text("FromCountry"),
+            error_code: number(form, "ErrorCode"),
+        })
+    }
+
+    /// Whether a number calls itself (From == To), as test set-ups do: it is no sign of who
+    /// speaks, though it stays a number.
+    pub fn calls_itself(&self) -> bool {
+        self.identity.number().is_some() && self.identity.number() == self.to.identity().number()
+    }
+}
+
+impl fmt::Debug for Voice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Voice")
+            .field("call_sid", &self.call_sid)
+            .field("identity", &self.identity)
+            .field("to", &self.to)
+            .field("attestation", &self.attestation)
+            .field("status", &self.status)
+            .field("direction", &self.direction)
+            .finish_non_exhaustive()
+    }
+}
+
+fn party(form: &Form, name: &str, old_name: &str) -> Party {
+    Party::new(form.said(name).or(form.said(old_name)).unwrap_or_default())
+}
+
+fn call_sid(form: &Form) -> Result<String, Unreadable> {
+    let sid = form.said("CallSid").ok_or(Unreadable::NoCallSid)?.trim();
+    if is_call_sid(sid) {
+        Ok(sid.to_owned())
+    } else {
+        Err(Unreadable::OddCallSid)
+    }
+}
+
+/// Whether `text` can be a call's id: printable ASCII, 1 to [`CALL_SID_BYTES_MAX`] bytes.
+pub(super) fn is_call_sid(text: &str) -> bool {
+    (1..=CALL_SID_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Every number in a callback is a string (protocol 1.10).
+fn number(form: &Form, name: &str) -> Option<u32> {
+    form.said(name)?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

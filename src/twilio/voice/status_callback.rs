@@ -1,0 +1,43 @@
+//! Call status callbacks (protocol 2.6). They may come out of order and may repeat.
+
+use super::words::CallStatus;
+use super::{Unreadable, call_sid, number};
+use crate::twilio::form::Form;
+use crate::twilio::identity::Attestation;
+
+/// A call's status changed. Holds no number, so `Debug` has nothing to mask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusCallback {
+    /// The call.
+    pub call_sid: String,
+    /// Where it stands now.
+    pub status: CallStatus,
+    /// Position among the callbacks of the call, from 0; not the order of arrival.
+    pub sequence: Option<u32>,
+    /// When it happened, RFC 2822 as Twilio wrote it.
+    pub timestamp: Option<String>,
+    /// Seconds of the call, with `completed`.
+    pub call_seconds: Option<u32>,
+    /// Minutes billed.
+    pub billed_minutes: Option<u32>,
+    /// The far end's SIP answer, on outbound legs.
+    pub sip_response_code: Option<u32>,
+    /// What our own carrier said about us, on outbound legs.
+    pub attestation: Attestation,
+}
+
+impl StatusCallback {
+    /// Reads the form of a POST, or the query of a GET.
+    pub fn read(form: &Form) -> Result<Self, Unreadable> {
+        Ok(Self {
+            call_sid: call_sid(form)?,
+            status: CallStatus::read(form.get("CallStatus").unwrap_or_default()),
+            sequence: number(form, "SequenceNumber"),
+            timestamp: form.said("Timestamp").map(|text| text.trim().to_owned()),
+            call_seconds: number(form, "CallDuration"),
+            billed_minutes: number(form, "Duration"),
+            sip_response_code: number(form, "SipResponseCode"),
+            attestation: Attestation::read(form.get("StirStatus")),
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! The webhooks read as Twilio sends them, and as it should not.
+
+use super::*;
+use crate::twilio::identity::Channel;
+use calldex_storage::record::PhoneNumber;
+
+const CALL: &str = "CA00000000000000000000000000000a01";
+
+fn form(pairs: &[(&str, &str)]) -> Form {
+    Form::from_iter(std::iter::once(("CallSid", CALL)).chain(pairs.iter().copied()))
+}
+
+#[test]
+fn a_ringing_call_says_who_calls_and_whom() {
+    let voice = Voice::read(&form(&[
+        ("From", "+16135550172"),
+        ("To", "+16135550100"),
+        ("CallStatus", "ringing"),
+        ("Direction", "inbound"),
+        ("StirVerstat", "TN-Validation-Passed-B"),
+        ("FromCity", ""),
+        ("FromCountry", "CA"),
+        ("SomethingNew", "of 2027"),
+    ]))
+    .unwrap();
+    let number = PhoneNumber::parse("+16135550172").unwrap();
+    assert_eq!(voice.identity, Identity::Number(number, Channel::Phone));
+    assert_eq!(
+        (voice.status.clone(), voice.direction.clone()),
+        (CallStatus::Ringing, Direction::Inbound)
+    );
+    assert_eq!(voice.attestation, Attestation::Partial);
+    assert_eq!(
+        (voice.forwarded_from.clone(), voice.from_country.as_deref()),
+        (None, Some("CA"))
+    );
+    assert!(!voice.calls_itself());
+    assert!(!format!("{voice:?}").contains("5550"), "{voice:?}");
+}
+
+#[test]
+fn the_old_names_of_from_and_to_still_count() {
+    let voice = Voice::read(&form(&[
+        ("From", ""),
+        ("Caller", "+16135550172"),
+        ("Called", "+16135550172"),
+    ]))
+    .unwrap();
+    assert_eq!(voice.from.as_str(), "+16135550172");
+    assert!(voice.calls_itself());
+}
+
+#[test]
+fn a_form_without_a_call_is_unreadable() {
+    assert_eq!(Voice::read(&Form::new()), Err(Unreadable::NoCallSid));
+    assert_eq!(
+        Ended::read(&Form::from_iter([("CallSid", " ")])),
+        Err(Unreadable::NoCallSid)
+    );
+    let long = Form::from_iter([("CallSid", "C".repeat(CALL_SID_BYTES_MAX + 1))]);
+    assert_eq!(StatusCallback::read(&long), Err(Unreadable::OddCallSid));
+    assert_eq!(
+        Voice::read(&Form::from_iter([("CallSid", "CA1 \u{1}")])),
+        Err(Unreadable::OddCallSid)
+    );
+}
+
+#[test]
+fn a_dropped_socket_leaves_a_call_that_may_reconnect() {
+    let ended = Ended::read(&form(&[
+        ("SessionId", "VX00000000000000000000000000000a01"),
+        ("SessionStatus", "failed"),
+        ("SessionDuration", "9"),
+        ("CallStatus", "in-progress"),
+        ("ErrorCode", "64105"),
+        ("ErrorMessage", "Websocket ended"),
+    ]))
+    .unwrap();
+    assert!(ended.failed() && ended.call_goes_on() && ended.may_reconnect());
+    assert_eq!(ended.session_seconds, Some(9));
+}
+
+#[test]
+fn a_hand_off_comes_back_unchanged() {
+    let data = r#"{"reason":"wants a person","n":1}"#;
+    let ended = Ended::read(&form(&[
+        ("SessionStatus", "ended"),
+        ("CallStatus", "in-progress"),
+        ("HandoffData", data),
+    ]))
+    .unwrap();
+    assert_eq!(ended.handoff_data.as_deref(), Some(data));
+    assert!(!ended.failed() && ended.call_goes_on() && !ended.may_reconnect());
+    assert!(!format!("{ended:?}").contains("person"));
+}
+
+#[test]
+fn after_a_hang_up_nothing_goes_on() {
+    let ended = Ended::read(&form(&[
+        ("SessionStatus", "completed"),
+        ("CallStatus", "completed"),
+        ("SessionDuration", "x"),
+    ]))
+    .unwrap();
+    assert!(!ended.call_goes_on() && !ended.failed());
+    assert_eq!(ended.session_seconds, None);
+}
+
+#[test]
+fn a_status_callback_has_its_numbers_as_strings() {
+    let status = StatusCallback::read(&form(&[
+        ("CallStatus", "completed"),
+        ("SequenceNumber", "2"),
+        ("CallDuration", "61"),
+        ("Duration", "2"),
+        ("Timestamp", "Tue, 24 Nov 2026 05:47:36 +0000"),
+        ("StirStatus", "A"),
+        ("SipResponseCode", "200"),
+    ]))
+    .unwrap();
+    assert!(status.status.is_over());
+    assert_eq!(
+        (status.sequence, status.call_seconds, status.billed_minutes),
+        (Some(2), Some(61), Some(2))
+    );
+    assert_eq!(
+        (status.attestation, status.sip_response_code),
+        (Attestation::Full, Some(200))
+    );
+}
+
+#[test]
+fn both_spellings_of_a_status_are_one() {
+    assert_eq!(CallStatus::read("IN_PROGRESS"), CallStatus::InProgress);
+    assert_eq!(CallStatus::read("no-answer"), CallStatus::NoAnswer);
+    assert_eq!(
+        CallStatus::read("active"),
+        CallStatus::Other("active".to_owned())
+    );
+    assert_eq!(
+        CallStatus::read(&"x".repeat(99)),
+        CallStatus::Other("x".repeat(32))
+    );
+}
