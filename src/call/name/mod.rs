@@ -3,10 +3,20 @@
 //! Pure and deterministic: no clock, file or network. [`extract`] reads a turn, [`answer`] and
 //! [`confirm`] read what follows "Was that Kay?"; [`score`] measures labelled turns.
 
+mod bare;
+mod engine;
+mod evidence;
 mod extraction;
+mod grammar;
 mod language;
+mod lexicon;
+mod reader;
 pub mod score;
+mod spelling;
 mod text;
+mod token;
+mod wordlist;
+mod written;
 
 pub use extraction::{
     Answer, CAPTURE_CONFIDENCE_MIN, CONFIRM_CONFIDENCE_MIN, Confirmation, Context, Decision,
@@ -17,38 +27,10 @@ pub use language::Language;
 /// Finds the caller's name in what they said.
 #[must_use]
 pub fn extract(text: &str, context: &Context<'_>) -> Extraction {
-    let folded = text::fold(text);
-    let Some((_, after)) = folded.split_once("my name is ") else {
-        return Extraction::default();
-    };
-    let word = after
-        .split(|c: char| !c.is_alphabetic())
-        .next()
-        .unwrap_or_default();
-    if word.is_empty() || context.excluded.holds(word) {
-        return Extraction::default();
-    }
-    Extraction {
-        name: Some(Name {
-            first: capitalised(word),
-            full: None,
-        }),
-        confidence: 0.9,
-        kind: Kind::Introduction,
-        decision: Decision::Capture,
-        strong: true,
-        ..Extraction::default()
-    }
-}
-
-fn capitalised(word: &str) -> String {
-    let mut chars = word.chars();
-    chars
-        .next()
-        .into_iter()
-        .flat_map(char::to_uppercase)
-        .chain(chars)
-        .collect()
+    let text = text::normalise(text);
+    let grammar = grammar::Grammar::of(context.language);
+    let turn = token::Turn::read(&text, context.language, grammar);
+    engine::read(&turn, grammar, context)
 }
 
 /// Reads the reply to "Was that Kay?".

@@ -1,8 +1,22 @@
 //! Measures the extractor on labelled turns (JSON lines): the operator's tool for transcripts.
+//!
+//! A line holds `id, lang, asked, text, name` (string or null), `source, kind` and, where known,
+//! `full` and `accept` (other right answers). Unknown fields are ignored; a line that cannot be
+//! read is reported with its number and skipped.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::Excluded;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Context, Decision, Excluded, Extraction, Language, extract, text};
+
+/// Turns read before the clock counts, so that the lists are in memory.
+const WARM_UP_TURNS: usize = 200;
+/// Kinds left out with `as_asked`: a name is said there, though not the caller's.
+const NOT_REPLAYED: [&str; 3] = ["neg-othername", "neg-thirdparty", "neg-vocative"];
 
 /// How to score.
 #[derive(Clone, Debug, Default)]
@@ -19,11 +33,312 @@ pub struct Options {
     pub excluded: Excluded,
 }
 
+/// A labelled turn.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Labelled {
+    #[serde(default)]
+    pub id: serde_json::Value,
+    #[serde(default)]
+    pub lang: String,
+    #[serde(default)]
+    pub asked: bool,
+    pub text: String,
+    #[serde(default)]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub full: Option<String>,
+    #[serde(default)]
+    pub accept: Vec<String>,
+    #[serde(default)]
+    pub source: String,
+    #[serde(default)]
+    pub kind: String,
+}
+
+/// A turn with what was heard in it and how long that took.
+#[derive(Clone, Debug)]
+pub struct Scored {
+    pub turn: Labelled,
+    pub heard: Extraction,
+    pub took: Duration,
+}
+
+/// What one class of turns came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub n: usize,
+    /// Captured, and right.
+    pub right: usize,
+    /// Captured, and another name.
+    pub wrong: usize,
+    /// Not captured.
+    pub missed: usize,
+    /// Of the missed: to be confirmed, and right.
+    pub confirmed: usize,
+    /// Captured where nobody gave their name.
+    pub false_captures: usize,
+    took_ns: Vec<u128>,
+}
+
 /// Scores `input` and returns the printable report. `now` is a monotonic clock, given by the
 /// caller since this room has none.
 #[must_use]
-pub fn run(input: &str, _options: &Options, now: impl Fn() -> Duration) -> String {
-    let started = now();
-    let lines = input.lines().count();
-    format!("{lines} lines in {:?}\n", now().saturating_sub(started))
+pub fn run(input: &str, options: &Options, now: impl Fn() -> Duration) -> String {
+    let (turns, mut report) = parse(input);
+    let scored = score(turns, options, now);
+    if options.predictions {
+        for one in &scored {
+            let _ = writeln!(report, "{}", prediction(one));
+        }
+        return report;
+    }
+    let tallies = tally(&scored);
+    if options.json {
+        lines(&tallies, &mut report)
+    } else {
+        table(&tallies, &mut report)
+    }
+    report
+}
+
+/// The turns of JSON lines, and one complaint a line for those that cannot be read.
+#[must_use]
+pub fn parse(input: &str) -> (Vec<Labelled>, String) {
+    let mut complaints = String::new();
+    let mut turns = Vec::new();
+    for (index, line) in input
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
+        match serde_json::from_str(line) {
+            Ok(turn) => turns.push(turn),
+            Err(error) => {
+                let _ = writeln!(
+                    complaints,
+                    "{}",
+                    json!({"line": index + 1, "error": reason(&error)})
+                );
+            }
+        }
+    }
+    (turns, complaints)
+}
+
+/// Why a line cannot be read, without its content.
+fn reason(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        serde_json::error::Category::Data => "not a labelled turn (a string `text` is needed)",
+        _ => "not JSON",
+    }
+}
+
+/// Extracts every turn under the options, timed.
+#[must_use]
+pub fn score(turns: Vec<Labelled>, options: &Options, now: impl Fn() -> Duration) -> Vec<Scored> {
+    for turn in turns.iter().take(WARM_UP_TURNS) {
+        std::hint::black_box(heard(turn, options));
+    }
+    let replayed =
+        |turn: &Labelled| !(options.as_asked && NOT_REPLAYED.contains(&turn.kind.as_str()));
+    let mut scored = Vec::with_capacity(turns.len());
+    for mut turn in turns.into_iter().filter(replayed) {
+        if options.lowercase {
+            turn.text = turn.text.to_lowercase();
+        }
+        let started = now();
+        let heard = heard(&turn, options);
+        let took = now().saturating_sub(started);
+        scored.push(Scored { turn, heard, took });
+    }
+    scored
+}
+
+fn heard(turn: &Labelled, options: &Options) -> Extraction {
+    let context = Context {
+        asked: turn.asked || options.as_asked,
+        language: Language::from_tag(&turn.lang),
+        excluded: &options.excluded,
+    };
+    extract(&turn.text, &context)
+}
+
+impl Scored {
+    /// Whether the name heard is one of the right answers, apart from case, accents and
+    /// punctuation.
+    #[must_use]
+    pub fn is_right(&self) -> bool {
+        let Some(heard) = &self.heard.name else {
+            return false;
+        };
+        let accepted = self
+            .turn
+            .name
+            .iter()
+            .chain(&self.turn.full)
+            .chain(&self.turn.accept);
+        accepted.map(|right| comparable(right)).any(|right| {
+            right == comparable(&heard.first)
+                || heard
+                    .full
+                    .as_ref()
+                    .is_some_and(|full| right == comparable(full))
+        })
+    }
+}
+
+fn comparable(name: &str) -> String {
+    text::fold(name)
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .collect()
+}
+
+fn prediction(one: &Scored) -> serde_json::Value {
+    let name = one
+        .heard
+        .name
+        .as_ref()
+        .filter(|_| one.heard.decision != Decision::Ignore);
+    json!({
+        "id": one.turn.id,
+        "name": name.map(|name| &name.first),
+        "full": name.and_then(|name| name.full.as_ref()),
+        "confidence": (f64::from(one.heard.confidence) * 1000.0).round() / 1000.0,
+        "decision": decision(one.heard.decision),
+        "us": micros(one.took.as_nanos()),
+    })
+}
+
+fn decision(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Capture => "capture",
+        Decision::Confirm => "confirm",
+        Decision::Ignore => "ignore",
+    }
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "nanoseconds of one extraction are small"
+)]
+fn micros(nanoseconds: u128) -> f64 {
+    nanoseconds as f64 / 1000.0
+}
+
+/// Group, source (`*` for all) and language of a class.
+pub type Class = (String, String, String);
+
+/// Adds the turns up by class, and by group and language over all sources.
+#[must_use]
+pub fn tally(scored: &[Scored]) -> BTreeMap<Class, Tally> {
+    let mut tallies = BTreeMap::new();
+    for one in scored {
+        let (group, lang) = (group(&one.turn), one.turn.lang.clone());
+        for source in [one.turn.source.as_str(), "*"] {
+            let class = (group.to_owned(), source.to_owned(), lang.clone());
+            tallies.entry(class).or_insert_with(Tally::default).add(one);
+        }
+        if one.turn.name.is_none() {
+            let class = ("negatives".to_owned(), "*".to_owned(), "*".to_owned());
+            tallies.entry(class).or_insert_with(Tally::default).add(one);
+        }
+    }
+    tallies
+}
+
+/// The kind group of a turn.
+fn group(turn: &Labelled) -> &str {
+    match turn.kind.as_str() {
+        "answer" | "answer-homophone" | "answer-lastonly" => "asked",
+        "intro" | "callme" => "volunteered",
+        "" if turn.name.is_none() => "neg",
+        "" if turn.asked => "asked",
+        "" => "volunteered",
+        kind => kind,
+    }
+}
+
+impl Tally {
+    fn add(&mut self, one: &Scored) {
+        self.n += 1;
+        self.took_ns.push(one.took.as_nanos());
+        let captured = one.heard.decision == Decision::Capture;
+        let right = one.is_right();
+        match (one.turn.name.is_some(), captured) {
+            (false, true) => self.false_captures += 1,
+            (false, false) => {}
+            (true, true) if right => self.right += 1,
+            (true, true) => self.wrong += 1,
+            (true, false) => {
+                self.missed += 1;
+                self.confirmed += usize::from(right && one.heard.decision == Decision::Confirm);
+            }
+        }
+    }
+
+    /// The time of one extraction that `per_mille` of a thousand stay under, in microseconds.
+    #[must_use]
+    pub fn micros(&self, per_mille: usize) -> f64 {
+        let mut sorted = self.took_ns.clone();
+        sorted.sort_unstable();
+        let rank = (sorted.len() * per_mille).div_ceil(1000).saturating_sub(1);
+        sorted.get(rank).copied().map_or(0.0, micros)
+    }
+}
+
+fn lines(tallies: &BTreeMap<Class, Tally>, report: &mut String) {
+    for ((group, source, lang), tally) in tallies {
+        let line = json!({
+            "group": group, "source": source, "lang": lang, "n": tally.n, "right": tally.right,
+            "wrong": tally.wrong, "missed": tally.missed, "confirm": tally.confirmed,
+            "false": tally.false_captures, "p50_us": tally.micros(500), "p99_us": tally.micros(990),
+        });
+        let _ = writeln!(report, "{line}");
+    }
+}
+
+fn table(tallies: &BTreeMap<Class, Tally>, report: &mut String) {
+    let _ = writeln!(
+        report,
+        "{:<18} {:<20} {:<4} {:>6} {:>7} {:>6} {:>7} {:>7} {:>6} {:>7} {:>8} {:>8}",
+        "group",
+        "source",
+        "lang",
+        "n",
+        "right",
+        "wrong",
+        "missed",
+        "confirm",
+        "false",
+        "right%",
+        "p50 us",
+        "p99 us"
+    );
+    for ((group, source, lang), tally) in tallies {
+        let _ = writeln!(
+            report,
+            "{group:<18} {source:<20} {lang:<4} {:>6} {:>7} {:>6} {:>7} {:>7} {:>6} {:>7} {:>8.1} {:>8.1}",
+            tally.n,
+            tally.right,
+            tally.wrong,
+            tally.missed,
+            tally.confirmed,
+            tally.false_captures,
+            share(tally),
+            tally.micros(500),
+            tally.micros(990),
+        );
+    }
+}
+
+fn share(tally: &Tally) -> String {
+    let named = tally.right + tally.wrong + tally.missed;
+    let (part, whole) = if named > 0 {
+        (tally.right, named)
+    } else {
+        (tally.false_captures, tally.n)
+    };
+    let hundredths = (part * 10_000).checked_div(whole).unwrap_or(0);
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }

@@ -1,5 +1,7 @@
 //! Text folded for comparison: case, accents, width and apostrophes set aside.
 
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -41,4 +43,23 @@ fn fold_char(c: char, folded: &mut String) {
         _ if is_combining_mark(c) => {}
         _ => folded.push(c),
     }
+}
+
+/// Composed (NFC), one kind of apostrophe and space, no spaces around. Idempotent; borrows what
+/// is so already.
+#[must_use]
+pub fn normalise(text: &str) -> Cow<'_, str> {
+    let trimmed = text.trim();
+    if trimmed.is_ascii() {
+        return Cow::Borrowed(trimmed);
+    }
+    let composed: String = trimmed
+        .nfc()
+        .map(|c| match c {
+            '’' | '‘' | 'ʼ' | '′' | '＇' => '\'',
+            c if c.is_whitespace() && c != '\n' => ' ',
+            c => c,
+        })
+        .collect();
+    Cow::Owned(composed.trim().to_owned())
 }

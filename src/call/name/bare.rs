@@ -1,0 +1,212 @@
+//! A bare answer to "May I have your name?": the name alone, or at the head of a sentence.
+
+use super::evidence::{self, Evidence};
+use super::grammar::Role;
+use super::language::Language;
+use super::reader::{Reader, Reading};
+use super::token::Break;
+
+/// Words of a bare name at most.
+const BARE_WORDS_MAX: usize = 4;
+/// An ambiguous word alone is captured from this margin (half-logs) on, below it is confirmed.
+const CAPTURE_MARGIN_MIN: i32 = 12;
+/// A common word alone is worth a question from this count (half-logs) on.
+const GIVEN_HALF_LOGS_MIN: i32 = 16;
+
+impl Reader<'_> {
+    /// Reads the turn as an answer without a cue.
+    pub fn read_bare(&self) -> Option<Reading> {
+        let mut start = 0;
+        while start < self.turn.tokens.len() {
+            let end = self.clause_end(start);
+            let from = self.peel_front(start, end);
+            if from < end {
+                return self.read_clause(from, end, start == 0 || self.only_fillers(start));
+            }
+            start = end;
+        }
+        None
+    }
+
+    fn only_fillers(&self, end: usize) -> bool {
+        self.turn.tokens[..end]
+            .iter()
+            .all(|token| token.is(Role::FILLER.or(Role::TAIL)))
+    }
+
+    /// The first word after `start` that a pause stands before.
+    fn clause_end(&self, start: usize) -> usize {
+        let mut end = start + 1;
+        while end < self.turn.tokens.len() && self.turn.pause_before(end) == Break::None {
+            end += 1;
+        }
+        end
+    }
+
+    fn peel_front(&self, start: usize, end: usize) -> usize {
+        let mut at = start;
+        while at < end && self.turn.tokens[at].is(Role::FILLER.or(Role::TITLE)) {
+            at += 1;
+        }
+        at
+    }
+
+    fn peel_tail(&self, start: usize, end: usize) -> usize {
+        let mut at = end;
+        while at > start + 1 && self.turn.tokens[at - 1].is(Role::TAIL) {
+            at -= 1;
+        }
+        at
+    }
+
+    fn read_clause(&self, start: usize, end: usize, opens: bool) -> Option<Reading> {
+        if !opens || !self.can_be_name(start) {
+            return None;
+        }
+        let stop = self.peel_tail(start, end);
+        if stop - start <= BARE_WORDS_MAX
+            && let Some(confidence) = self.whole_confidence(start, stop)
+        {
+            return Some(Reading {
+                words: start..stop,
+                confidence,
+            });
+        }
+        self.head_confidence(start).map(|confidence| Reading {
+            words: start..self.extend(start).min(end),
+            confidence,
+        })
+    }
+
+    /// The clause is nothing but a name of one to four words.
+    fn whole_confidence(&self, start: usize, end: usize) -> Option<f32> {
+        if (start..end).any(|at| self.turn.tokens[at].word.is_species())
+            || self.joined_species(start, end)
+        {
+            return None;
+        }
+        match end - start {
+            1 => self.single_confidence(start),
+            2..=BARE_WORDS_MAX => self.double_confidence(start, end),
+            _ => None,
+        }
+    }
+
+    /// "mister mime", "thunder shock": domain words written apart.
+    fn joined_species(&self, start: usize, end: usize) -> bool {
+        if end - start < 2 {
+            return false;
+        }
+        let joined: String = (start..end).map(|at| self.turn.folded(at)).collect();
+        super::wordlist::Word::of(&joined).is_domain()
+    }
+
+    fn single_confidence(&self, at: usize) -> Option<f32> {
+        let token = &self.turn.tokens[at];
+        let word = token.word;
+        if word.is_domain() {
+            return (token.evidence == Evidence::Name).then_some(0.55);
+        }
+        match token.evidence {
+            Evidence::Name => Some(0.92),
+            Evidence::Ambiguous => Some(self.ambiguous_confidence(at)),
+            Evidence::Unknown => Some(if self.pronounceable(at) { 0.82 } else { 0.4 }),
+            Evidence::Common if word.surname() == 3 && !word.is_stop() && word.band() > 1 => {
+                Some(0.8)
+            }
+            Evidence::Common if word.surname() >= 1 && word.is_proper() => Some(0.8),
+            Evidence::Common if word.is_stop() || word.is_verb() && !word.is_noun() => None,
+            Evidence::Common if word.half_logs() >= GIVEN_HALF_LOGS_MIN => Some(0.6),
+            Evidence::Common if word.surname() == 2 && !word.is_adjective() => Some(0.55),
+            Evidence::Common => None,
+        }
+    }
+
+    fn ambiguous_confidence(&self, at: usize) -> f32 {
+        let sure =
+            !self.is_english() || evidence::margin(self.turn.tokens[at].word) >= CAPTURE_MARGIN_MIN;
+        if sure { 0.82 } else { 0.65 }
+    }
+
+    /// The first word and what follows it, when the clause is two to four words long.
+    fn double_confidence(&self, start: usize, end: usize) -> Option<f32> {
+        let plausible = (start + 1..end).all(|at| self.second_is_plausible(at));
+        if !plausible {
+            return None;
+        }
+        let surnames = (start + 1..end).all(|at| self.surname_like(at));
+        match self.turn.tokens[start].evidence {
+            Evidence::Name => Some(0.93),
+            Evidence::Ambiguous if surnames => Some(0.85),
+            Evidence::Unknown if surnames && end - start <= 3 => Some(0.84),
+            Evidence::Unknown if self.turn.tokens[start].is_capital() => Some(0.7),
+            Evidence::Common if surnames && self.capital_pair(start) => Some(0.6),
+            _ => None,
+        }
+    }
+
+    fn capital_pair(&self, start: usize) -> bool {
+        let word = self.turn.tokens[start].word;
+        self.turn.tokens[start].is_capital()
+            && self.turn.tokens[start + 1].is_capital()
+            && (word.is_given() || word.surname() > 1)
+    }
+
+    fn second_is_plausible(&self, at: usize) -> bool {
+        let token = &self.turn.tokens[at];
+        let inside = at + 1 < self.turn.tokens.len();
+        !token.digits
+            && (token.is(Role::PARTICLE) && inside
+                || !token.is(Role::NEVER
+                    .or(Role::STARTER)
+                    .or(Role::FILLER)
+                    .or(Role::DETAIL)))
+    }
+
+    /// A name with a sentence behind it: "alexis i just remembered".
+    fn head_confidence(&self, at: usize) -> Option<f32> {
+        let end = self.extend(at);
+        let token = &self.turn.tokens[at];
+        if token.word.is_domain() || !self.ends_name(end) {
+            return None;
+        }
+        let next = self.turn.tokens.get(end)?;
+        match token.evidence {
+            Evidence::Name => Some(0.86),
+            Evidence::Unknown | Evidence::Ambiguous if end - at > 1 => Some(0.82),
+            Evidence::Unknown
+                if next.digits || next.is(Role::DETAIL) || self.detail_follows(end) =>
+            {
+                Some(0.82)
+            }
+            _ => None,
+        }
+    }
+
+    /// "and my account number", "here is my ...".
+    fn detail_follows(&self, at: usize) -> bool {
+        let after = (at + 1)..(at + 4).min(self.turn.tokens.len());
+        self.turn.folded(at) == "and"
+            && after.into_iter().any(|index| {
+                let token = &self.turn.tokens[index];
+                token.digits || token.is(Role::DETAIL)
+            })
+    }
+
+    fn is_english(&self) -> bool {
+        matches!(self.turn.language, Language::English | Language::Other)
+    }
+
+    /// Has a vowel and a consonant somewhere, as a name said aloud does; other scripts always.
+    fn pronounceable(&self, at: usize) -> bool {
+        let folded = self.turn.folded(at);
+        if !folded.is_ascii() {
+            return true;
+        }
+        let vowels = folded
+            .bytes()
+            .filter(|byte| b"aeiouy".contains(byte))
+            .count();
+        vowels > 0 && vowels * 5 >= folded.len()
+    }
+}

@@ -1,0 +1,350 @@
+//! Weighs every cue of a turn and decides what was said about the caller's name.
+
+use std::ops::Range;
+
+use super::extraction::{Context, Decision, Extraction, Kind, Name};
+use super::grammar::{Act, Grammar, Role};
+use super::reader::{Reader, Reading, Trust};
+use super::spelling;
+use super::text;
+use super::token::{Break, Turn};
+use super::written;
+
+/// Edit distance up to which two names are one name heard twice ("Ana", "Anna").
+const SAME_NAME_EDITS_MAX: usize = 2;
+/// Confidence of a name that a cue and "speaking", "here" or "calling" hold between them.
+const ENDED_CONFIDENCE: f32 = 0.93;
+
+/// A phrase of the grammar found in the turn.
+#[derive(Clone, Debug)]
+struct Found {
+    act: Act,
+    words: Range<usize>,
+}
+
+/// A name the turn may introduce.
+#[derive(Clone, Debug)]
+struct Candidate {
+    reading: Reading,
+    cue: Range<usize>,
+    act: Act,
+    strong: bool,
+}
+
+/// Reads one turn of a language that writes spaces.
+pub fn read(turn: &Turn<'_>, grammar: &Grammar, context: &Context<'_>) -> Extraction {
+    let reader = Reader {
+        turn,
+        grammar,
+        excluded: context.excluded,
+        asked: context.asked,
+    };
+    let found = find(turn, grammar);
+    if let Some(forgotten) = forget(&reader, &found) {
+        return forgotten;
+    }
+    let rejected = rejected(&reader, &found);
+    let candidates = candidates(&reader, &found);
+    if let Some(spelled) = spelling::read(&reader, candidates.last().map(|one| &one.reading)) {
+        return spelled.into_extraction(turn, rejected);
+    }
+    let mut best = choose(&reader, candidates, rejected.is_some());
+    let refused = found.iter().any(|one| one.act == Act::Refuse);
+    if best.is_none() && context.asked && !refused {
+        best = bare(&reader);
+    }
+    match best {
+        Some(best) => introduce(&reader, &found, best, rejected),
+        None => nothing(&reader, &found, rejected, refused),
+    }
+}
+
+fn find(turn: &Turn<'_>, grammar: &Grammar) -> Vec<Found> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < turn.tokens.len() {
+        match grammar.match_at(turn, at) {
+            Some((act, end)) if !crosses_stop(turn, at, end) => {
+                found.push(Found {
+                    act,
+                    words: at..end,
+                });
+                at = end;
+            }
+            _ => at += 1,
+        }
+    }
+    found
+}
+
+/// A phrase does not run over a full stop.
+fn crosses_stop(turn: &Turn<'_>, at: usize, end: usize) -> bool {
+    (at + 1..end).any(|index| turn.pause_before(index) > Break::Comma)
+}
+
+fn forget(reader: &Reader<'_>, found: &[Found]) -> Option<Extraction> {
+    let one = found.iter().find(|one| one.act == Act::Forget)?;
+    let name = reader.read_after(one.words.end, Trust::Strong);
+    Some(Extraction {
+        name: name.map(|name| written::name_of(reader.turn, name.words)),
+        kind: Kind::Forget,
+        confidence: 0.9,
+        ..Extraction::default()
+    })
+}
+
+/// The name turned down: "not Mark".
+fn rejected(reader: &Reader<'_>, found: &[Found]) -> Option<Name> {
+    let mut rejects = found.iter().filter(|one| one.act == Act::Reject);
+    rejects.find_map(|one| {
+        let reading = reader.read_after(one.words.end, Trust::Medium)?;
+        (reading.confidence >= 0.5).then(|| written::name_of(reader.turn, reading.words))
+    })
+}
+
+fn candidates(reader: &Reader<'_>, found: &[Found]) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    for one in found {
+        candidates.extend(candidate(reader, one));
+    }
+    candidates
+}
+
+fn candidate(reader: &Reader<'_>, one: &Found) -> Option<Candidate> {
+    let cue = one.words.clone();
+    let after = |trust| reader.read_after(cue.end, trust);
+    let (reading, strong) = match one.act {
+        Act::Strong | Act::CallMe => (after(Trust::Strong)?, true),
+        Act::Strict => (strict(reader, &cue)?, true),
+        Act::Medium | Act::Present => medium(reader, &cue)?,
+        Act::Asked => asked(reader, &cue)?,
+        Act::Booking => (capped(after(Trust::Strict)?, 0.85), false),
+        Act::BookingWeak => (booking(reader, &cue)?, false),
+        Act::AnotherPerson => (capped(after(Trust::Strict)?, 0.88), true),
+        Act::Ending => (reader.read_before(cue.start)?, true),
+        _ => return None,
+    };
+    Some(Candidate {
+        reading,
+        cue,
+        act: one.act,
+        strong,
+    })
+}
+
+fn capped(reading: Reading, confidence_max: f32) -> Reading {
+    Reading {
+        confidence: reading.confidence.min(confidence_max),
+        ..reading
+    }
+}
+
+/// "name X" opens a clause; "my name X" may stand anywhere but in "what is my name".
+fn strict(reader: &Reader<'_>, cue: &Range<usize>) -> Option<Reading> {
+    let own = !reader
+        .grammar
+        .roles(reader.turn.folded(cue.start))
+        .intersects(Role::NAME_KIND)
+        && cue.len() > 1
+        && !reader.turn.folded(cue.start).starts_with("name");
+    let before = cue.start.checked_sub(1).map(|at| &reader.turn.tokens[at]);
+    let blocked = before.is_some_and(|token| {
+        reader.turn.pause_before(cue.start) == Break::None && token.is(Role::NEVER)
+    });
+    let opens = reader.opens_clause(cue.start);
+    if !(opens || own && !blocked) {
+        return None;
+    }
+    reader.read_after(cue.end, Trust::Strict)
+}
+
+fn medium(reader: &Reader<'_>, cue: &Range<usize>) -> Option<(Reading, bool)> {
+    if let Some(reading) = ended(reader, cue) {
+        return Some((reading, true));
+    }
+    reader
+        .read_after(cue.end, Trust::Medium)
+        .map(|reading| (reading, false))
+}
+
+/// "it's X" counts when the name was asked, "it's X calling" always.
+fn asked(reader: &Reader<'_>, cue: &Range<usize>) -> Option<(Reading, bool)> {
+    if let Some(reading) = ended(reader, cue) {
+        return Some((reading, true));
+    }
+    let opens = reader.opens_clause(cue.start);
+    let reading = reader.read_after(cue.end, Trust::Medium)?;
+    (reader.asked && opens).then_some((reading, false))
+}
+
+fn ended(reader: &Reader<'_>, cue: &Range<usize>) -> Option<Reading> {
+    let reading = reader.read_after(cue.end, Trust::Strict)?;
+    reader.ending_follows(reading.words.end).then_some(Reading {
+        confidence: ENDED_CONFIDENCE,
+        ..reading
+    })
+}
+
+/// "under X" is a question to ask back, unless the name was asked.
+fn booking(reader: &Reader<'_>, cue: &Range<usize>) -> Option<Reading> {
+    let reading = reader.read_after(cue.end, Trust::Strict)?;
+    Some(capped(reading, if reader.asked { 0.85 } else { 0.7 }))
+}
+
+fn bare(reader: &Reader<'_>) -> Option<Candidate> {
+    let reading = reader.read_bare()?;
+    let cue = reading.words.start..reading.words.start;
+    Some(Candidate {
+        reading,
+        cue,
+        act: Act::Asked,
+        strong: false,
+    })
+}
+
+/// The surest candidate; the first of equals, the last after a correction or "call me".
+fn choose(reader: &Reader<'_>, candidates: Vec<Candidate>, corrected: bool) -> Option<Candidate> {
+    let mut best: Option<Candidate> = None;
+    for one in candidates {
+        let replaces = match &best {
+            None => true,
+            Some(best) => {
+                let later = corrected || one.act == Act::CallMe || retracted(reader, best, &one);
+                one.reading.confidence > best.reading.confidence + 0.1
+                    || later && one.reading.confidence >= 0.5
+                    || best.reading.confidence < 0.5
+                        && one.reading.confidence >= best.reading.confidence
+            }
+        };
+        if replaces {
+            best = Some(one);
+        }
+    }
+    best
+}
+
+/// "actually", "sorry", "I mean" between two names: the second counts.
+fn retracted(reader: &Reader<'_>, first: &Candidate, second: &Candidate) -> bool {
+    (first.reading.words.end..second.cue.start).any(|at| {
+        reader
+            .grammar
+            .roles(reader.turn.folded(at))
+            .intersects(Role::RETRACT)
+    })
+}
+
+fn introduce(
+    reader: &Reader<'_>,
+    found: &[Found],
+    best: Candidate,
+    rejected: Option<Name>,
+) -> Extraction {
+    let turn = reader.turn;
+    let name = written::name_of(turn, best.reading.words.clone());
+    let denied = opens_with_no(reader);
+    let another_person = best.act == Act::AnotherPerson
+        || (denied || rejected.is_some())
+            && presents(&best)
+            && !rejected.as_ref().is_some_and(|other| similar(other, &name));
+    let correction =
+        denied || rejected.is_some() || best.act == Act::CallMe || corrects(reader, &best);
+    Extraction {
+        confidence: best.reading.confidence,
+        kind: if correction {
+            Kind::Correction
+        } else {
+            Kind::Introduction
+        },
+        decision: Decision::from_confidence(best.reading.confidence),
+        strong: best.strong,
+        letters: false,
+        rest: rest(reader, found, &best),
+        another_person,
+        rejected,
+        name: Some(name),
+    }
+}
+
+fn opens_with_no(reader: &Reader<'_>) -> bool {
+    reader
+        .turn
+        .tokens
+        .first()
+        .is_some_and(|token| token.is(Role::NO))
+}
+
+/// "this is X", "I'm X", "you're speaking with X": somebody presents themselves.
+fn presents(best: &Candidate) -> bool {
+    matches!(best.act, Act::Present | Act::Medium)
+}
+
+fn corrects(reader: &Reader<'_>, best: &Candidate) -> bool {
+    (0..best.cue.start).any(|at| reader.turn.tokens[at].is(Role::RETRACT))
+}
+
+fn similar(one: &Name, other: &Name) -> bool {
+    let (one, other) = (text::fold(&one.first), text::fold(&other.first));
+    one.chars().next() == other.chars().next() && edits(&one, &other) <= SAME_NAME_EDITS_MAX
+}
+
+/// Levenshtein distance.
+fn edits(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, c) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, d) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(c != *d);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
+}
+
+/// Whether the turn says more than the introduction and courtesies.
+fn rest(reader: &Reader<'_>, found: &[Found], best: &Candidate) -> bool {
+    let turn = reader.turn;
+    let told = |at: usize| {
+        best.reading.words.contains(&at)
+            || found
+                .iter()
+                .any(|one| one.words.contains(&at) && one.act != Act::Refuse)
+            || turn.tokens[at].is(Role::FILLER
+                .or(Role::TAIL)
+                .or(Role::COURTESY)
+                .or(Role::NO)
+                .or(Role::RETRACT)
+                .or(Role::TITLE))
+    };
+    (0..turn.tokens.len()).any(|at| !told(at))
+}
+
+fn nothing(
+    reader: &Reader<'_>,
+    found: &[Found],
+    rejected: Option<Name>,
+    refused: bool,
+) -> Extraction {
+    let denied = rejected.is_some();
+    let only_no = reader.asked && reader.turn.tokens.len() == 1 && opens_with_no(reader);
+    let other = found
+        .iter()
+        .filter(|one| one.act == Act::Other)
+        .find_map(|one| reader.read_after(one.words.end, Trust::Strict));
+    let kind = match (&other, denied) {
+        (_, true) => Kind::Correction,
+        _ if reader.asked && (refused || only_no) => Kind::Refusal,
+        (Some(_), _) => Kind::Other,
+        _ => Kind::None,
+    };
+    let name = other.filter(|_| kind == Kind::Other);
+    Extraction {
+        name: name.map(|reading| written::name_of(reader.turn, reading.words)),
+        kind,
+        rejected,
+        rest: kind != Kind::Refusal && !reader.turn.tokens.is_empty(),
+        ..Extraction::default()
+    }
+}

@@ -1,0 +1,217 @@
+//! Cue phrases and word roles of one language, compiled once, matched against a turn's words.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use super::language::Language;
+use super::lexicon;
+use super::token::Turn;
+
+/// What a word may do around a name; a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Role(u16);
+
+impl Role {
+    pub const NONE: Role = Role(0);
+    /// Said before the answer: "yes", "well", "hi", "sure".
+    pub const FILLER: Role = Role(1);
+    /// Said after the name: "please", "thanks", "speaking".
+    pub const TAIL: Role = Role(1 << 1);
+    /// Begins the next clause after a name: "and", "i", "what".
+    pub const STARTER: Role = Role(1 << 2);
+    /// "Dr", "Mrs".
+    pub const TITLE: Role = Role(1 << 3);
+    /// Inside a surname: "van", "de", "von".
+    pub const PARTICLE: Role = Role(1 << 4);
+    /// Never a name after a cue: "not", "a", "from".
+    pub const NEVER: Role = Role(1 << 5);
+    /// "wife", "son", "friend".
+    pub const RELATION: Role = Role(1 << 6);
+    /// Left out of the turn: "uh", "um".
+    pub const HESITATION: Role = Role(1 << 7);
+    /// Of a courtesy or introduction: not worth an answer of its own.
+    pub const COURTESY: Role = Role(1 << 8);
+    /// "first", "full", "given" before "name".
+    pub const NAME_KIND: Role = Role(1 << 9);
+    /// "no", "nope".
+    pub const NO: Role = Role(1 << 11);
+    /// "actually", "sorry", "I mean": the next name replaces the last.
+    pub const RETRACT: Role = Role(1 << 12);
+    /// What a caller gives besides the name: "account", "number", "reservation".
+    pub const DETAIL: Role = Role(1 << 10);
+
+    pub fn intersects(self, other: Role) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Both sets.
+    pub const fn or(self, other: Role) -> Role {
+        Role(self.0 | other.0)
+    }
+}
+
+/// What a phrase announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// "my name is X".
+    Strong,
+    /// "my name X", "name X": only what looks like a name.
+    Strict,
+    /// "call me X": wins over the full name said before.
+    CallMe,
+    /// "I'm X".
+    Medium,
+    /// "this is X": as `Medium`; after "no", another person speaks.
+    Present,
+    /// "it's X": when asked, or with an ending ("it's X calling").
+    Asked,
+    /// "under the name X".
+    Booking,
+    /// "under X", "on behalf of X".
+    BookingWeak,
+    /// "this is his wife X".
+    AnotherPerson,
+    /// "his name is X", "my son X".
+    Other,
+    /// "not X".
+    Reject,
+    /// "X is my name", "X speaking".
+    Ending,
+    /// "don't call me X", "forget my name".
+    Forget,
+    /// "rather not say".
+    Refuse,
+    /// Looks like a cue and is none: "call me back".
+    Block,
+    /// "nice to meet you": peeled and not worth an answer.
+    Courtesy,
+}
+
+#[derive(Debug)]
+enum Element {
+    Words(Vec<&'static str>),
+    Role(Role),
+    Possessive,
+    Any,
+}
+
+#[derive(Debug)]
+struct Phrase {
+    /// After the first word, which the index holds; true: may be missing.
+    rest: Vec<(Element, bool)>,
+    act: Act,
+}
+
+/// A compiled language.
+#[derive(Debug, Default)]
+pub struct Grammar {
+    roles: HashMap<&'static str, Role>,
+    phrases: HashMap<&'static str, Vec<Phrase>>,
+}
+
+impl Grammar {
+    /// The grammar of a language, compiled at its first use (well under a millisecond).
+    pub fn of(language: Language) -> &'static Grammar {
+        static GRAMMARS: [OnceLock<Grammar>; 10] = [const { OnceLock::new() }; 10];
+        let index = Language::ALL
+            .iter()
+            .position(|known| *known == language)
+            .unwrap_or(9);
+        GRAMMARS[index].get_or_init(|| compile(language))
+    }
+
+    pub fn roles(&self, folded: &str) -> Role {
+        self.roles.get(folded).copied().unwrap_or_default()
+    }
+
+    /// The longest phrase that begins at a word, and the word after it.
+    pub fn match_at(&self, turn: &Turn<'_>, at: usize) -> Option<(Act, usize)> {
+        let mut best = None;
+        for phrase in self.phrases.get(turn.folded(at))? {
+            if let Some(end) = match_rest(&phrase.rest, turn, at + 1)
+                && best.is_none_or(|(_, longest)| end > longest)
+            {
+                best = Some((phrase.act, end));
+            }
+        }
+        best
+    }
+}
+
+fn match_rest(rest: &[(Element, bool)], turn: &Turn<'_>, at: usize) -> Option<usize> {
+    let Some(((element, optional), rest)) = rest.split_first() else {
+        return Some(at);
+    };
+    if turn
+        .tokens
+        .get(at)
+        .is_some_and(|_| element.matches(turn, at))
+        && let Some(end) = match_rest(rest, turn, at + 1)
+    {
+        return Some(end);
+    }
+    optional.then(|| match_rest(rest, turn, at)).flatten()
+}
+
+impl Element {
+    fn matches(&self, turn: &Turn<'_>, at: usize) -> bool {
+        match self {
+            Self::Words(words) => words.contains(&turn.folded(at)),
+            Self::Role(role) => turn.tokens[at].is(*role),
+            Self::Possessive => turn.folded(at).ends_with("'s"),
+            Self::Any => true,
+        }
+    }
+
+    fn read(written: &'static str) -> Self {
+        match written {
+            "@kind" => Self::Role(Role::NAME_KIND),
+            "@relation" => Self::Role(Role::RELATION),
+            "@owner's" => Self::Possessive,
+            "@any" => Self::Any,
+            _ => Self::Words(written.split('|').collect()),
+        }
+    }
+}
+
+fn compile(language: Language) -> Grammar {
+    let mut grammar = Grammar::default();
+    for part in lexicon::of(language) {
+        for (role, words) in part.roles {
+            for word in words.split_whitespace() {
+                let roles = grammar.roles.entry(word).or_default();
+                *roles = roles.or(*role);
+            }
+        }
+        for (act, lines) in part.phrases {
+            for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+                grammar.add(line, *act);
+            }
+        }
+    }
+    grammar
+}
+
+impl Grammar {
+    /// Adds a phrase: words in a row, `a|b` either, `?` may be missing (not the first), `@kind`,
+    /// `@relation`, `@owner's`, `@any`.
+    fn add(&mut self, line: &'static str, act: Act) {
+        let mut words = line.split_whitespace();
+        let firsts = words.next().unwrap_or_default();
+        for first in firsts.split('|') {
+            let rest = words
+                .clone()
+                .map(|word| {
+                    (
+                        Element::read(word.trim_end_matches('?')),
+                        word.ends_with('?'),
+                    )
+                })
+                .collect();
+            self.phrases
+                .entry(first)
+                .or_default()
+                .push(Phrase { rest, act });
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The words and phrases by which people introduce themselves, language by language.
+//!
+//! Everything is written folded (lower case, no accents). Phrases: see
+//! [`Grammar`](super::grammar::Grammar).
+
+mod english;
+mod germanic;
+mod polish;
+mod romance;
+
+use super::grammar::{Act, Role};
+use super::language::Language;
+
+/// A share of a language's lexicon.
+pub struct Part {
+    pub roles: &'static [(Role, &'static str)],
+    pub phrases: &'static [(Act, &'static str)],
+}
+
+/// Hesitations and titles that recognisers write alike in every language.
+const UNIVERSAL: Part = Part {
+    roles: &[
+        (
+            Role::HESITATION,
+            "uh uhm um umm uhh uhhh er erm err eh ehm hmm hm mm mmm mhm mh ah euh hum aeh ahm hmmm ummm yyy eee eem",
+        ),
+        (Role::TITLE, "dr mr mrs ms doctor prof professor"),
+        (
+            Role::PARTICLE,
+            "van von der den de la le da di del della dos das du bin ibn al el ter ten zu mac mc o st san d l",
+        ),
+    ],
+    phrases: &[],
+};
+
+/// The parts of a language; English for a language without its own.
+pub fn of(language: Language) -> Vec<&'static Part> {
+    match language {
+        Language::Spanish => vec![&UNIVERSAL, &romance::SPANISH],
+        Language::Portuguese => vec![&UNIVERSAL, &romance::PORTUGUESE],
+        Language::Italian => vec![&UNIVERSAL, &romance::ITALIAN],
+        Language::French => vec![&UNIVERSAL, &romance::FRENCH],
+        Language::German => vec![&UNIVERSAL, &germanic::GERMAN],
+        Language::Dutch => vec![&UNIVERSAL, &germanic::DUTCH],
+        Language::Polish => vec![&UNIVERSAL, &polish::POLISH],
+        Language::English | Language::Japanese | Language::Other => {
+            vec![
+                &UNIVERSAL,
+                &english::WORDS,
+                &english::CUES,
+                &english::OTHERS,
+            ]
+        }
+    }
+}

@@ -1,0 +1,5 @@
+use super::Part;
+pub const POLISH: Part = Part {
+    roles: &[],
+    phrases: &[],
+};

@@ -1,0 +1,316 @@
+//! Reads the name that stands after (or before) a cue.
+
+use std::ops::Range;
+
+use super::evidence::{self, Evidence};
+use super::extraction::Excluded;
+use super::grammar::{Act, Grammar, Role};
+use super::language::Language;
+use super::token::{Break, Turn};
+
+/// Words of a full name at most, particles counted.
+pub const NAME_WORDS_MAX: usize = 5;
+/// Words between a cue and its name at most ("my name is, yes, it's Dr X").
+const SKIPPED_WORDS_MAX: usize = 3;
+/// A common word of the domain stays a name for sure only from this count (half-logs) on.
+const DOMAIN_HALF_LOGS_MIN: i32 = 30;
+/// An adjective after "I'm" is a name only with this margin (half-logs).
+const ADJECTIVE_MARGIN_MIN: i32 = 25;
+const LETTERS_MIN: usize = 2;
+
+/// How far a cue is trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Whatever follows is a name unless it can be none.
+    Strong,
+    /// A name must look like one.
+    Strict,
+    /// A name must look like one, and a clause must end after it.
+    Medium,
+}
+
+/// A name found in a turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The words of the name.
+    pub words: Range<usize>,
+    pub confidence: f32,
+}
+
+/// What the reader needs beside the turn.
+#[derive(Clone, Copy)]
+pub struct Reader<'r> {
+    pub turn: &'r Turn<'r>,
+    pub grammar: &'r Grammar,
+    pub excluded: &'r Excluded,
+    pub asked: bool,
+}
+
+impl Reader<'_> {
+    /// The name that begins at a word, after titles and false starts.
+    pub fn read_after(&self, from: usize, trust: Trust) -> Option<Reading> {
+        let at = self.skip(from)?;
+        if self.turn.pause_before(at) > Break::Comma && trust != Trust::Strong {
+            return None;
+        }
+        let first = self.first_confidence(at, trust)?;
+        let end = self.extend(at);
+        let confidence = match trust {
+            Trust::Medium => self.bounded(first, at, end)?,
+            _ => first,
+        };
+        Some(Reading {
+            words: at..end,
+            confidence,
+        })
+    }
+
+    /// The name that ends before a word: "Ana Lee" of "Ana Lee speaking".
+    pub fn read_before(&self, end: usize) -> Option<Reading> {
+        let mut start = end;
+        while start > 0 && end - start < NAME_WORDS_MAX - 2 {
+            if start < end && self.turn.pause_before(start) != Break::None {
+                break;
+            }
+            if self.turn.tokens[start - 1].is(Role::NEVER.or(Role::FILLER).or(Role::STARTER)) {
+                break;
+            }
+            start -= 1;
+        }
+        while start < end && self.turn.tokens[start].is(Role::TITLE) {
+            start += 1;
+        }
+        (start < end).then_some(())?;
+        let confidence = self.first_confidence(start, Trust::Strict)?;
+        let whole = self.extend(start) >= end && self.opens_clause(start);
+        whole.then_some(Reading {
+            words: start..end,
+            confidence,
+        })
+    }
+
+    /// Whether only fillers and courtesies stand between the clause's start and a word.
+    pub fn opens_clause(&self, at: usize) -> bool {
+        let mut index = at;
+        while index > 0 && self.turn.pause_before(index) == Break::None {
+            index -= 1;
+            let token = &self.turn.tokens[index];
+            if !token.is(Role::FILLER
+                .or(Role::TITLE)
+                .or(Role::STARTER)
+                .or(Role::COURTESY))
+            {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Passes titles and repeated cue words, where a word follows them in the same clause.
+    fn skip(&self, from: usize) -> Option<usize> {
+        let mut at = from;
+        while at < from + SKIPPED_WORDS_MAX {
+            let token = self.turn.tokens.get(at)?;
+            let again = matches!(
+                self.turn.folded(at),
+                "it's" | "its" | "is" | "ist" | "es" | "to"
+            );
+            let followed = at + 1 < self.turn.tokens.len()
+                && self.turn.pause_before(at + 1) <= Break::Comma
+                && !self.turn.tokens[at + 1].is(Role::NEVER.or(Role::STARTER));
+            if !(followed && (again || token.is(Role::TITLE))) {
+                break;
+            }
+            at += 1;
+        }
+        (at < self.turn.tokens.len()).then_some(at)
+    }
+
+    /// Whether a word can be a name at all: letters, not excluded, no function word.
+    pub fn can_be_name(&self, at: usize) -> bool {
+        let token = &self.turn.tokens[at];
+        let folded = self.turn.folded(at);
+        !token.digits
+            && !token.is(Role::NEVER)
+            && folded.chars().count() >= LETTERS_MIN
+            && !folded.ends_with("'s")
+            && !self.excluded.holds(folded)
+    }
+
+    /// Written with a capital where that means something.
+    pub fn capital(&self, at: usize) -> bool {
+        self.turn.language != Language::German
+            && self.turn.cased
+            && self.turn.tokens[at].is_capital()
+    }
+
+    /// How sure a first name at a word is, by the cue before it.
+    fn first_confidence(&self, at: usize, trust: Trust) -> Option<f32> {
+        if !self.can_be_name(at) {
+            return None;
+        }
+        let token = &self.turn.tokens[at];
+        if token.word.is_domain() && token.word.half_logs() < DOMAIN_HALF_LOGS_MIN {
+            return (trust == Trust::Strong).then_some(0.6);
+        }
+        match trust {
+            Trust::Strong => self.strong_confidence(at),
+            Trust::Strict => self.strict_confidence(at),
+            Trust::Medium => self.medium_confidence(at),
+        }
+    }
+
+    fn strong_confidence(&self, at: usize) -> Option<f32> {
+        let token = &self.turn.tokens[at];
+        let known = token.word.is_given() || token.word.surname() > 0;
+        match token.evidence {
+            Evidence::Name => Some(0.95),
+            Evidence::Ambiguous => Some(0.9),
+            Evidence::Unknown => Some(0.88),
+            Evidence::Common if token.is(Role::FILLER.or(Role::STARTER)) => None,
+            Evidence::Common if self.capital(at) => Some(if known { 0.82 } else { 0.6 }),
+            Evidence::Common if known && !token.word.is_adjective() => Some(0.62),
+            Evidence::Common => None,
+        }
+    }
+
+    fn strict_confidence(&self, at: usize) -> Option<f32> {
+        let token = &self.turn.tokens[at];
+        if token.is(Role::FILLER.or(Role::DETAIL)) {
+            return None;
+        }
+        match token.evidence {
+            Evidence::Name => Some(0.92),
+            Evidence::Ambiguous => Some(0.82),
+            Evidence::Unknown => Some(0.82),
+            Evidence::Common => {
+                (self.capital(at) && token.word.surname() > 1 && self.surname_like(at + 1))
+                    .then_some(0.7)
+            }
+        }
+    }
+
+    fn medium_confidence(&self, at: usize) -> Option<f32> {
+        let token = &self.turn.tokens[at];
+        let adjective =
+            token.word.is_adjective() && evidence::margin(token.word) < ADJECTIVE_MARGIN_MIN;
+        match token.evidence {
+            Evidence::Name if !adjective => Some(0.9),
+            Evidence::Name | Evidence::Ambiguous => {
+                (!adjective || self.capital(at)).then_some(if self.asked || self.capital(at) {
+                    0.8
+                } else {
+                    0.55
+                })
+            }
+            Evidence::Unknown if self.asked || self.capital(at) => Some(0.82),
+            Evidence::Unknown => Some(0.45),
+            Evidence::Common => {
+                let named =
+                    self.capital(at) && token.word.surname() > 1 && self.surname_like(at + 1);
+                named.then_some(0.6)
+            }
+        }
+    }
+
+    /// A name after "I'm" must end its clause, or go on as a sentence does after a name.
+    fn bounded(&self, confidence: f32, at: usize, end: usize) -> Option<f32> {
+        let token = &self.turn.tokens[at];
+        let question = self
+            .turn
+            .tokens
+            .get(end)
+            .map_or(self.turn.end, |next| next.pause)
+            == Break::Question;
+        if question && !self.asked {
+            return None;
+        }
+        if self.ends_name(end) || end - at > 1 && token.evidence == Evidence::Name {
+            return Some(confidence);
+        }
+        let next = &self.turn.tokens[end];
+        match token.evidence {
+            Evidence::Name if self.asked || next.word.is_verb() => Some(confidence.min(0.85)),
+            Evidence::Name => Some(0.6),
+            _ if end - at > 1 && self.asked => Some(confidence),
+            _ => None,
+        }
+    }
+
+    /// Whether a name may end before a word.
+    pub fn ends_name(&self, end: usize) -> bool {
+        let Some(next) = self.turn.tokens.get(end) else {
+            return true;
+        };
+        next.pause != Break::None
+            || next.digits
+            || next.is(Role::STARTER
+                .or(Role::TAIL)
+                .or(Role::FILLER)
+                .or(Role::DETAIL))
+    }
+
+    /// How far a name that begins at a word reaches.
+    pub fn extend(&self, at: usize) -> usize {
+        let mut end = at + 1;
+        while end < at + NAME_WORDS_MAX && self.turn.pause_before(end) == Break::None {
+            if self.turn.tokens[end].is(Role::PARTICLE) && self.particle_goes_on(end) {
+                end += 1;
+            } else if self.surname_like(end) {
+                end += 1;
+            } else {
+                break;
+            }
+        }
+        end
+    }
+
+    fn particle_goes_on(&self, at: usize) -> bool {
+        at + 1 < self.turn.tokens.len()
+            && self.turn.pause_before(at + 1) == Break::None
+            && (self.surname_like(at + 1)
+                || self.turn.tokens[at + 1].is(Role::PARTICLE) && self.surname_like(at + 2))
+    }
+
+    /// Whether a word may be a surname (or second name) behind a first name.
+    pub fn surname_like(&self, at: usize) -> bool {
+        let Some(token) = self.turn.tokens.get(at) else {
+            return false;
+        };
+        if token.pause != Break::None
+            || token.digits
+            || token.is(Role::NEVER
+                .or(Role::STARTER)
+                .or(Role::TAIL)
+                .or(Role::FILLER)
+                .or(Role::DETAIL))
+        {
+            return false;
+        }
+        let ends = self.ends_name(at + 1) || self.capital(at + 1);
+        if token.letter {
+            return !ends || self.turn.tokens.len() == at + 1;
+        }
+        let folded = self.turn.folded(at);
+        if folded.ends_with("'s") || self.excluded.holds(folded) {
+            return false;
+        }
+        match token.evidence {
+            Evidence::Name => true,
+            Evidence::Ambiguous | Evidence::Unknown => ends || self.capital(at),
+            Evidence::Common => {
+                self.capital(at) || (token.word.surname() > 1 && !token.word.is_verb() && ends)
+            }
+        }
+    }
+
+    /// Whether "speaking", "here" or "calling" follows: then the name before it is sure.
+    pub fn ending_follows(&self, end: usize) -> bool {
+        end < self.turn.tokens.len()
+            && self.turn.pause_before(end) <= Break::Comma
+            && matches!(
+                self.grammar.match_at(self.turn, end),
+                Some((Act::Ending, _))
+            )
+    }
+}

@@ -1,0 +1,242 @@
+//! One turn cut into words: where they stand, how they are written, what the word list knows.
+
+use std::ops::Range;
+
+use super::evidence::{self, Evidence};
+use super::grammar::{Grammar, Role};
+use super::language::Language;
+use super::text;
+use super::wordlist::Word;
+
+/// Words of one turn that are read; the rest of a longer one is left out.
+pub const TURN_WORDS_MAX: usize = 400;
+
+/// The pause written before a word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Break {
+    #[default]
+    None,
+    /// A comma, colon or dash: a name may still follow its cue, a clause may end.
+    Comma,
+    /// A full stop, exclamation mark or new line.
+    Stop,
+    /// The clause before was a question.
+    Question,
+}
+
+/// How a word is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Lower,
+    Capital,
+    Upper,
+    /// Letters without case, or a capital inside ("McDonald", "iPhone").
+    Other,
+}
+
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// Where it stands in the turn's text, in bytes.
+    pub at: Range<usize>,
+    folded: Range<usize>,
+    pub pause: Break,
+    pub shape: Shape,
+    pub roles: Role,
+    pub word: Word,
+    pub evidence: Evidence,
+    pub digits: bool,
+    /// One letter, as when spelling.
+    pub letter: bool,
+}
+
+impl Token {
+    pub fn is(&self, roles: Role) -> bool {
+        self.roles.intersects(roles)
+    }
+
+    pub fn is_capital(&self) -> bool {
+        self.shape != Shape::Lower
+    }
+}
+
+/// A turn: its text, its words, and the folded words in one buffer.
+pub struct Turn<'t> {
+    pub text: &'t str,
+    pub language: Language,
+    folded: String,
+    pub tokens: Vec<Token>,
+    /// The pause that ends the turn.
+    pub end: Break,
+    /// Capitals tell names from other words here: some words have them and most have not.
+    pub cased: bool,
+}
+
+impl<'t> Turn<'t> {
+    /// Cuts `text` (normalised) into words; hesitations ("uh") are left out.
+    pub fn read(text: &'t str, language: Language, grammar: &Grammar) -> Self {
+        let mut turn = Self {
+            text,
+            language,
+            folded: String::with_capacity(text.len() + 8),
+            tokens: Vec::with_capacity(text.len() / 4 + 4),
+            end: Break::None,
+            cased: false,
+        };
+        turn.cut(grammar);
+        turn.cased = turn.tells_case();
+        turn
+    }
+
+    /// The folded form of a word.
+    pub fn folded(&self, index: usize) -> &str {
+        self.tokens
+            .get(index)
+            .map_or("", |token| &self.folded[token.folded.clone()])
+    }
+
+    /// Whether a clause ends before the word at `index` (or the turn does).
+    pub fn pause_before(&self, index: usize) -> Break {
+        self.tokens
+            .get(index)
+            .map_or(Break::Stop, |token| token.pause)
+    }
+
+    fn cut(&mut self, grammar: &Grammar) {
+        let mut pause = Break::None;
+        let mut hesitated = false;
+        let mut at = 0;
+        while let Some(c) = self.text[at..].chars().next() {
+            if !c.is_alphanumeric() {
+                pause = pause.max(self.pause_of(c, at));
+                at += c.len_utf8();
+                continue;
+            }
+            let end = word_end(self.text, at);
+            if hesitated && pause == Break::Comma {
+                pause = Break::None;
+            }
+            hesitated = !self.push(at..end, pause, grammar);
+            if !hesitated {
+                pause = Break::None;
+            }
+            at = end;
+            if self.tokens.len() >= TURN_WORDS_MAX {
+                break;
+            }
+        }
+        self.end = pause;
+    }
+
+    /// Adds a word; false if it was a hesitation, which is left out.
+    fn push(&mut self, at: Range<usize>, pause: Break, grammar: &Grammar) -> bool {
+        let written = &self.text[at.clone()];
+        let start = self.folded.len();
+        text::fold_into(written, &mut self.folded);
+        let folded = &self.folded[start..];
+        let roles = grammar.roles(folded);
+        if roles.intersects(Role::HESITATION) {
+            self.folded.truncate(start);
+            return false;
+        }
+        let word = evidence::word_of(folded);
+        let digits = folded.bytes().any(|byte| byte.is_ascii_digit());
+        let letter = !digits && folded.chars().count() == 1;
+        let evidence = evidence::of(word, folded, self.language);
+        let folded = start..self.folded.len();
+        let shape = shape_of(written);
+        self.tokens.push(Token {
+            at,
+            folded,
+            pause,
+            shape,
+            roles,
+            word,
+            evidence,
+            digits,
+            letter,
+        });
+        true
+    }
+
+    /// A full stop after a title ("Dr.") or an initial ("J.") ends nothing.
+    fn pause_of(&self, c: char, at: usize) -> Break {
+        match c {
+            ',' | ':' | ';' | '—' | '–' | '、' | '(' | ')' | '…' => Break::Comma,
+            '?' | '？' => Break::Question,
+            '!' | '\n' | '。' | '！' => Break::Stop,
+            '.' if self.is_abbreviated(at) => Break::None,
+            '.' => Break::Stop,
+            _ => Break::None,
+        }
+    }
+
+    fn is_abbreviated(&self, at: usize) -> bool {
+        self.tokens.last().is_some_and(|last| {
+            last.at.end == at
+                && (last.is(Role::TITLE) || (last.letter && last.shape == Shape::Upper))
+        })
+    }
+
+    fn tells_case(&self) -> bool {
+        let capital = self
+            .tokens
+            .iter()
+            .filter(|token| token.is_capital())
+            .count();
+        capital > 0 && capital * 2 < self.tokens.len() + 2
+    }
+}
+
+/// Apostrophes and hyphens belong to a word between its letters; not between single letters,
+/// which are spelled ("K-A-Y").
+fn word_end(text: &str, start: usize) -> usize {
+    let mut end = start;
+    let mut part_chars = 0;
+    let mut chars = text[start..].char_indices().peekable();
+    while let Some((offset, c)) = chars.next() {
+        let next = chars.peek().map(|&(_, next)| next);
+        if c.is_alphanumeric() || is_mark(c) {
+            part_chars += 1;
+        } else if is_apostrophe(c) && next.is_some_and(char::is_alphanumeric) {
+        } else if is_hyphen(c) && next.is_some_and(char::is_alphanumeric) {
+            if part_chars == 1 && part_is_one_char(&text[start + offset + c.len_utf8()..]) {
+                break;
+            }
+            part_chars = 0;
+        } else {
+            break;
+        }
+        end = start + offset + c.len_utf8();
+    }
+    end
+}
+
+fn part_is_one_char(text: &str) -> bool {
+    text.chars().nth(1).is_none_or(|c| !c.is_alphanumeric())
+}
+
+pub fn is_apostrophe(c: char) -> bool {
+    matches!(c, '\'' | '’' | '‘' | 'ʼ' | '`' | '´' | '′')
+}
+
+pub fn is_hyphen(c: char) -> bool {
+    matches!(c, '-' | '‐' | '‑')
+}
+
+fn is_mark(c: char) -> bool {
+    unicode_normalization::char::is_combining_mark(c)
+}
+
+fn shape_of(written: &str) -> Shape {
+    let upper = written.chars().filter(|c| c.is_uppercase()).count();
+    let lower = written.chars().filter(|c| c.is_lowercase()).count();
+    let first = written.chars().next().is_some_and(char::is_uppercase);
+    match (upper, lower) {
+        (0, 0) => Shape::Other,
+        (0, _) => Shape::Lower,
+        (1, _) if first => Shape::Capital,
+        (_, 0) => Shape::Upper,
+        _ if first => Shape::Capital,
+        _ => Shape::Other,
+    }
+}
