@@ -13,8 +13,11 @@ pub mod voice;
 
 pub use form::{Form, FormError};
 pub use identity::{Attestation, Channel, Identity, Withheld};
-pub use reference::{Reference, ReferenceError, ReferenceKey};
+pub use reference::{REFERENCE_PARAMETER, Reference, ReferenceError, ReferenceKey};
 pub use relay::{Heard, Malformed, Spoken};
 pub use signature::{Presented, PublicBase, Verdict, Verifier};
 pub use twiml::{Connect, Relay, Response};
 pub use voice::{Ended, StatusCallback, Voice};
+
+#[cfg(test)]
+mod fixture_tests;

@@ -188,6 +188,13 @@ impl Relay {
 
     fn combination_faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
+        if let Some(url) = self.url.as_ref().filter(|url| is_plain_and_public(url)) {
+            faults.push(Fault::new(
+                "url",
+                url,
+                "wss:// instead of ws://: Twilio connects over TLS only",
+            ));
+        }
         let heard = self
             .transcription_language
             .as_ref()
@@ -275,6 +282,15 @@ impl Relay {
 
 fn is(word: Option<&Word>, expected: &str) -> bool {
     word.is_some_and(|word| word.as_text().trim().eq_ignore_ascii_case(expected))
+}
+
+/// `ws://` reaches nobody but a simulator on the same machine (error 64102).
+fn is_plain_and_public(url: &Word) -> bool {
+    const LOOPBACK: [&str; 3] = ["localhost", "127.", "[::1]"];
+    let url = url.as_text();
+    url.trim()
+        .strip_prefix("ws://")
+        .is_some_and(|host| !LOOPBACK.iter().any(|name| host.starts_with(name)))
 }
 
 /// A `Google.` prefix is taken for Neural2 voices only (protocol 3.4).

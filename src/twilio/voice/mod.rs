@@ -14,6 +14,9 @@ use super::identity::{Attestation, Identity, Party};
 use super::reference::CALL_SID_BYTES_MAX;
 use std::fmt;
 
+/// Name of the header that is the same on every retry of one request (protocol 2.2), lower case.
+pub const IDEMPOTENCY_HEADER: &str = "i-twilio-idempotency-token";
+
 /// Why a webhook's form cannot be worked with: HTTP 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
