@@ -1,3 +1,28 @@
-//! What must be true after the phone is down.
+//! What must be true after the phone is down: callers, conversations and turns, durable before they
+//! are called so, and never waited for by a call. Knows nothing about Twilio, models or HTTP.
+//!
+//! The way in is [`Writer::submit`]; the ways out are [`Directory::recall`] and [`Conversations`].
+//! See DESIGN.md for what can be lost when.
 
+mod conversations;
+mod directory;
+mod faults;
+mod lock;
+mod open;
+mod readers;
 pub mod record;
+mod sqlite;
+pub mod write;
+mod writer;
+
+pub use conversations::{Conversations, READ_MS_MAX};
+pub use directory::{Directory, HOT_CALLERS_MAX, LOOKUP_MS_MAX, Recall, Tier};
+pub use faults::{Faults, Operation};
+pub use open::{DATABASE_FILE, OpenError, Storage, StorageConfig};
+pub use readers::{READERS, READS_QUEUED_MAX, ReadError};
+pub use record::Caller;
+pub use sqlite::Ledger;
+pub use writer::{
+    BATCH_DELAY_MS, BATCH_WRITES_MAX, Bounds, Depth, FlushError, NotDurable, Position,
+    QUEUE_BYTES_MAX, QUEUE_WRITES_MAX, Receipt, Writer, WriterStatus,
+};

@@ -1,5 +1,11 @@
 //! What is kept: callers, calls and turns as plain values.
 
+mod call;
+mod caller;
 mod number;
+mod turn;
 
+pub use call::{CallSid, CallerKind, Conversation, LiveCall, Outcome, UnfinishedCall};
+pub use caller::{Caller, NameMark, NameState, Person, Preference};
 pub use number::{NotANumber, PSEUDO_NUMBERS, PhoneNumber};
+pub use turn::{Role, Turn, TurnKey, TurnKind};

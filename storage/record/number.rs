@@ -34,6 +34,13 @@ impl PhoneNumber {
         (shaped && !PSEUDO_NUMBERS.contains(&text)).then(|| Self(CompactString::new(text)))
     }
 
+    /// The digits as one integer: exact, since no number starts with zero, and eight bytes small.
+    pub fn digits(&self) -> u64 {
+        self.0.as_bytes()[1..]
+            .iter()
+            .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'))
+    }
+
     /// The digits with their `+`: personal data.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -60,7 +67,11 @@ impl From<PhoneNumber> for CompactString {
 
 impl fmt::Debug for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", calldex_observability::redaction::mask_number(&self.0))
+        write!(
+            f,
+            "{}",
+            calldex_observability::redaction::mask_number(&self.0)
+        )
     }
 }
 
@@ -71,7 +82,15 @@ mod tests {
     #[test]
     fn only_e164_that_is_no_pseudo_number_is_an_identity() {
         assert!(PhoneNumber::parse("+14155550100").is_some());
-        for bad in ["", "14155550100", "+0123456789", "+1555", "+1415555010012345", "+1415555O100", " +14155550100"] {
+        for bad in [
+            "",
+            "14155550100",
+            "+0123456789",
+            "+1555",
+            "+1415555010012345",
+            "+1415555O100",
+            " +14155550100",
+        ] {
             assert!(PhoneNumber::parse(bad).is_none(), "{bad:?}");
         }
         for pseudo in PSEUDO_NUMBERS {

@@ -1,0 +1,214 @@
+//! Who is calling: memory first (hot), then sled on disk (warm), then SQLite (cold).
+//!
+//! Nothing here is the truth; that is SQLite's. What is accepted and not yet durable is laid over
+//! whatever a tier answers, so that a name learned in one call greets the next at once.
+
+mod cold;
+mod hot;
+
+pub use hot::HOT_CALLERS_MAX;
+
+use crate::faults::Faults;
+use crate::readers::{ReadError, Readers};
+use crate::record::{Caller, PhoneNumber};
+use crate::write::{Applied, fold};
+use crate::writer::Pending;
+use calldex_observability::catalog;
+use hot::{Hot, Known};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// What a look-up may take before the greeting goes without it, milliseconds.
+pub const LOOKUP_MS_MAX: u64 = 100;
+
+/// What a look-up found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recall {
+    /// A caller, with or without a name.
+    Known(Arc<Caller>),
+    /// No call from this number before.
+    Unknown,
+    /// The budget was spent, or the disk failed. The answer goes into memory when it comes.
+    TimedOut,
+}
+
+impl From<Known> for Recall {
+    fn from(known: Known) -> Self {
+        known.map_or(Self::Unknown, Self::Known)
+    }
+}
+
+impl Recall {
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Known(_) => "known",
+            Self::Unknown => "unknown",
+            Self::TimedOut => "timed_out",
+        }
+    }
+}
+
+/// Which tier answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Memory.
+    Hot,
+    /// sled.
+    Warm,
+    /// SQLite.
+    Cold,
+}
+
+impl Tier {
+    /// The label in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hot => "hot",
+            Self::Warm => "warm",
+            Self::Cold => "cold",
+        }
+    }
+}
+
+/// The directory of callers. Cheap to clone.
+#[derive(Clone)]
+pub struct Directory {
+    shelf: Arc<Shelf>,
+}
+
+struct Shelf {
+    hot: Hot,
+    pending: Arc<Pending>,
+    readers: Arc<Readers>,
+    faults: Faults,
+}
+
+impl Directory {
+    pub(crate) fn new(
+        hot_callers_max: usize,
+        pending: Arc<Pending>,
+        readers: Arc<Readers>,
+        faults: Faults,
+    ) -> Self {
+        Self {
+            shelf: Arc::new(Shelf {
+                hot: Hot::new(hot_callers_max),
+                pending,
+                readers,
+                faults,
+            }),
+        }
+    }
+
+    /// Looks `number` up within `budget`. Never waits for a disk longer than that, and not at all
+    /// when the number is in memory.
+    pub async fn recall(&self, number: &PhoneNumber, budget: Duration) -> Recall {
+        self.recall_from(number, budget).await.0
+    }
+
+    /// As [`Directory::recall`], with the tier that answered.
+    pub async fn recall_from(
+        &self,
+        number: &PhoneNumber,
+        budget: Duration,
+    ) -> (Recall, Option<Tier>) {
+        let begun = Instant::now();
+        let (recall, tier) = match self.peek(number) {
+            Some(recall) => (recall, Some(Tier::Hot)),
+            None => self.recall_slowly(number, budget).await,
+        };
+        match tier {
+            Some(tier) => catalog::LOOKUP_SECONDS
+                .with(tier.as_str())
+                .record(begun.elapsed().as_secs_f64()),
+            None => catalog::LOOKUP_TIMEOUTS_TOTAL.increment(1),
+        }
+        catalog::LOOKUPS_TOTAL
+            .with(tier.map_or("none", Tier::as_str), recall.label())
+            .increment(1);
+        (recall, tier)
+    }
+
+    /// What memory knows of `number`, without any waiting; `None` if it does not know.
+    pub fn peek(&self, number: &PhoneNumber) -> Option<Recall> {
+        let known = self.shelf.hot.get(number.digits())?;
+        Some(self.shelf.overlay(number, known).into())
+    }
+
+    async fn recall_slowly(
+        &self,
+        number: &PhoneNumber,
+        budget: Duration,
+    ) -> (Recall, Option<Tier>) {
+        let (tell, told) = oneshot::channel();
+        let asked = self.fetch(number, move |answer| {
+            // Whoever asked may have gone on without; memory has the answer now.
+            let _ = tell.send(answer);
+        });
+        if let Err(error) = asked {
+            tracing::warn!(%error, "a look-up was not begun");
+            return (Recall::TimedOut, None);
+        }
+        match tokio::time::timeout(budget, told).await {
+            Ok(Ok(Ok((known, tier)))) => (self.shelf.overlay(number, known).into(), Some(tier)),
+            Ok(Ok(Err(error))) => {
+                tracing::warn!(%error, "a look-up failed");
+                (Recall::TimedOut, None)
+            }
+            Ok(Err(_)) | Err(_) => (Recall::TimedOut, None),
+        }
+    }
+
+    /// Brings `number` into memory in the background, for a call that is about to need it.
+    pub fn remember(&self, number: &PhoneNumber) {
+        if self.shelf.hot.get(number.digits()).is_none() {
+            // Refused when the readers have too much to do: the look-up itself will ask again.
+            let _ = self.fetch(number, |_| ());
+        }
+    }
+
+    fn fetch(
+        &self,
+        number: &PhoneNumber,
+        then: impl FnOnce(Result<(Known, Tier), ReadError>) + Send + 'static,
+    ) -> Result<(), ReadError> {
+        let (shelf, number) = (Arc::clone(&self.shelf), number.clone());
+        self.shelf.readers.submit(move |reader| {
+            let stamp = shelf.hot.stamp(number.digits());
+            let answer =
+                cold::read(reader, &number, &shelf.faults).map(|known| (known, Tier::Cold));
+            if let Ok((known, _)) = &answer {
+                shelf.hot.fill(number.digits(), known.clone(), stamp);
+            }
+            then(answer);
+        })
+    }
+
+    /// Shows what a batch changed: part of the step that applied it.
+    pub(crate) fn refresh(&self, applied: &Applied) {
+        for (number, known) in &applied.callers {
+            self.shelf.hot.refresh(number.digits(), known.clone());
+        }
+    }
+
+    /// Callers held in memory.
+    pub fn hot_callers(&self) -> usize {
+        self.shelf.hot.len()
+    }
+}
+
+impl Shelf {
+    /// Lays over `known` what is accepted and not yet durable.
+    fn overlay(&self, number: &PhoneNumber, known: Known) -> Known {
+        let waiting = self.pending.of_number(number);
+        if waiting.is_empty() {
+            return known;
+        }
+        let caller = known.map(|caller| (*caller).clone());
+        waiting
+            .iter()
+            .fold(caller, |caller, write| fold(caller, write))
+            .map(Arc::new)
+    }
+}

@@ -1,0 +1,94 @@
+//! Labelled disk operations: each has a name, so that a test can slow, fail or end the process at
+//! exactly one of them.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// An operation on the disk, or a moment between two of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Before the writer's connection is opened or opened anew.
+    OpenWriter,
+    /// Before a batch's transaction begins.
+    Begin,
+    /// Before each write of a batch that closes a conversation.
+    CloseConversation,
+    /// After the batch was applied, before its commit.
+    Commit,
+    /// After the commit, before the caches are refreshed.
+    Refresh,
+    /// After the refresh, before the writes are acknowledged.
+    Acknowledge,
+    /// Before the log is copied into the database.
+    Checkpoint,
+    /// After the log was copied.
+    Checkpointed,
+    /// Before a database of doubtful state is verified.
+    Verify,
+    /// Before a look-up in SQLite.
+    ReadCold,
+    /// Before a look-up in sled.
+    ReadWarm,
+    /// Before sled is opened.
+    OpenWarm,
+    /// Before sled is written.
+    WriteWarm,
+}
+
+impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::OpenWriter,
+        Self::Begin,
+        Self::CloseConversation,
+        Self::Commit,
+        Self::Refresh,
+        Self::Acknowledge,
+        Self::Checkpoint,
+        Self::Checkpointed,
+        Self::Verify,
+        Self::ReadCold,
+        Self::ReadWarm,
+        Self::OpenWarm,
+        Self::WriteWarm,
+    ];
+
+    /// The operation whose `Debug` form is `label`.
+    pub fn parse(label: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|operation| format!("{operation:?}") == label)
+    }
+}
+
+type Hook = dyn Fn(Operation) -> io::Result<()> + Send + Sync;
+
+/// What happens at the labelled operations: nothing, unless a test says otherwise. The hook may
+/// block (a slow disk), fail, panic, or end the process.
+#[derive(Clone, Default)]
+pub struct Faults(Option<Arc<Hook>>);
+
+impl Faults {
+    /// Calls `hook` at each operation.
+    pub fn new(hook: impl Fn(Operation) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(hook)))
+    }
+
+    pub(crate) fn at(&self, operation: Operation) -> io::Result<()> {
+        match &self.0 {
+            Some(hook) => hook(operation),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "Faults(set)"
+        } else {
+            "Faults(none)"
+        })
+    }
+}

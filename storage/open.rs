@@ -1,0 +1,244 @@
+//! Opening and closing: the order in which the parts come to life, and in which they end.
+
+use crate::conversations::{Conversations, READ_MS_MAX};
+use crate::directory::{Directory, HOT_CALLERS_MAX};
+use crate::faults::Faults;
+use crate::lock::{DirectoryLock, LockError};
+use crate::readers::Readers;
+use crate::sqlite::migrations::MigrationError;
+use crate::writer::{self, Bounds, Checkpointer, Pending, Position, Scribe, StartError, Writer};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// The database's file in the data directory.
+pub const DATABASE_FILE: &str = "calls.db";
+/// What readers and checkpointer may take to end, beyond the time that closing was given.
+const ENDING_MS_MAX: u64 = 500;
+
+/// How storage is opened.
+#[derive(Clone, Debug)]
+pub struct StorageConfig {
+    /// The data directory; made if it is not there.
+    pub data_dir: PathBuf,
+    /// Bounds of queue and batch.
+    pub bounds: Bounds,
+    /// Callers kept in memory.
+    pub hot_callers_max: usize,
+    /// What a read of a conversation may take.
+    pub read_deadline: Duration,
+    /// For tests: what happens at the labelled disk operations.
+    pub faults: Faults,
+}
+
+impl StorageConfig {
+    /// The defaults, in `data_dir`.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            bounds: Bounds::default(),
+            hot_callers_max: HOT_CALLERS_MAX,
+            read_deadline: Duration::from_millis(READ_MS_MAX),
+            faults: Faults::default(),
+        }
+    }
+}
+
+/// Why storage could not be opened. Each says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has the data directory.
+    #[error("{} is in use by {}; one process at a time", path.display(), holder(*pid))]
+    InUse {
+        /// The data directory.
+        path: PathBuf,
+        /// Its holder, if known.
+        pid: Option<u32>,
+    },
+    /// Made by a later version.
+    #[error("{} is of version {found}, made by a later calldex; this one reads up to version {known}: upgrade calldex, or restore a backup", path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The latest that this program knows.
+        known: i64,
+    },
+    /// The file is no database, or somebody else's.
+    #[error("{} is not a calldex database: {reason}", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What gives it away.
+        reason: String,
+    },
+    /// The disk, or the right to use it.
+    #[error("{} cannot be opened: {reason}", path.display())]
+    Disk {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or("another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+impl OpenError {
+    fn disk(path: &Path, error: impl ToString) -> Self {
+        Self::Disk {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        }
+    }
+
+    fn from_start(path: &Path, error: StartError) -> Self {
+        let foreign = |reason: String| Self::Foreign {
+            path: path.to_owned(),
+            reason,
+        };
+        match error {
+            StartError::Migration(MigrationError::Newer { found }) => Self::Newer {
+                path: path.to_owned(),
+                found,
+                known: crate::sqlite::migrations::VERSION,
+            },
+            StartError::Migration(error @ MigrationError::Foreign { .. }) => {
+                foreign(error.to_string())
+            }
+            StartError::Migration(MigrationError::Sqlite(error)) | StartError::Sqlite(error) => {
+                match error.sqlite_error_code() {
+                    Some(rusqlite::ErrorCode::NotADatabase) => foreign(error.to_string()),
+                    _ => Self::disk(path, error),
+                }
+            }
+            StartError::Io(error) => Self::disk(path, error),
+        }
+    }
+}
+
+/// Everything that is kept. Dropping it without [`Storage::close`] loses nothing that was
+/// acknowledged, and gives the rest a moment.
+pub struct Storage {
+    /// The way in for every change.
+    pub writer: Writer,
+    /// Who is calling.
+    pub directory: Directory,
+    /// Conversations, to be read.
+    pub conversations: Conversations,
+    readers: Arc<Readers>,
+    checkpointer: Checkpointer,
+    scribe: Option<JoinHandle<()>>,
+    opened_at: Position,
+    _lock: DirectoryLock,
+}
+
+impl Storage {
+    /// Opens the data directory: lock, database with its migrations, writer, readers. Blocks for as
+    /// long as that takes (under two seconds with a million callers).
+    pub fn open(config: StorageConfig) -> Result<Self, OpenError> {
+        let dir = &config.data_dir;
+        std::fs::create_dir_all(dir).map_err(|error| OpenError::disk(dir, error))?;
+        let lock = DirectoryLock::take(dir).map_err(|error| match error {
+            LockError::Held(pid) => OpenError::InUse {
+                path: dir.clone(),
+                pid,
+            },
+            LockError::Io(error) => OpenError::disk(dir, error),
+        })?;
+        let path = dir.join(DATABASE_FILE);
+        let (scribe, meta) = Scribe::open(path.clone(), config.faults.clone())
+            .map_err(|error| OpenError::from_start(&path, error))?;
+        Self::start(config, &path, scribe, meta.position, lock)
+            .map_err(|error| OpenError::disk(&path, error))
+    }
+
+    fn start(
+        config: StorageConfig,
+        path: &Path,
+        scribe: Scribe,
+        opened_at: Position,
+        lock: DirectoryLock,
+    ) -> io::Result<Self> {
+        let faults = config.faults;
+        let pending = Arc::new(Pending::default());
+        let readers = Arc::new(Readers::start(path)?);
+        let conversations = Conversations::new(
+            Arc::clone(&readers),
+            scribe.ledger(),
+            Arc::clone(&pending),
+            config.read_deadline,
+        );
+        let directory = Directory::new(
+            config.hot_callers_max,
+            Arc::clone(&pending),
+            Arc::clone(&readers),
+            faults.clone(),
+        );
+        let (writer, shared) = Writer::new(config.bounds, pending);
+        let checkpointer = Checkpointer::start(
+            path.to_owned(),
+            Arc::clone(&shared),
+            scribe.log_pages(),
+            faults.clone(),
+        )?;
+        let shown = directory.clone();
+        let thread = std::thread::Builder::new()
+            .name("calldex-writer".to_owned())
+            .spawn(move || {
+                writer::run(
+                    scribe,
+                    shared,
+                    faults,
+                    Box::new(move |applied| shown.refresh(applied)),
+                )
+            })?;
+        let scribe = Some(thread);
+        Ok(Self {
+            writer,
+            directory,
+            conversations,
+            readers,
+            checkpointer,
+            scribe,
+            opened_at,
+            _lock: lock,
+        })
+    }
+
+    /// The database's position when it was opened.
+    pub fn opened_at(&self) -> Position {
+        self.opened_at
+    }
+
+    /// Writes what waits and ends the threads, within `deadline` and half a second. How many writes
+    /// had to be given up: 0 unless the disk failed. Blocks; call it from a thread that may.
+    pub fn close(mut self, deadline: Duration) -> usize {
+        self.end(deadline)
+    }
+
+    fn end(&mut self, deadline: Duration) -> usize {
+        let Some(scribe) = self.scribe.take() else {
+            return 0;
+        };
+        self.readers
+            .close(Instant::now() + Duration::from_millis(ENDING_MS_MAX));
+        self.checkpointer.stop();
+        let given_up = self.writer.close(deadline, || scribe.is_finished());
+        if scribe.is_finished() {
+            let _ = scribe.join();
+        }
+        given_up
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        self.end(Duration::from_millis(ENDING_MS_MAX));
+    }
+}

@@ -1,0 +1,193 @@
+//! The pool of readers: a few threads with a read-only connection each, a bounded queue before
+//! them. Whatever may touch the disk to answer a question runs here, never on the async runtime.
+
+use crate::sqlite::connection;
+use rusqlite::Connection;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// Threads of the pool.
+pub const READERS: usize = 3;
+/// Questions that wait for a reader. At the bound a further one is refused at once.
+pub const READS_QUEUED_MAX: usize = 4_096;
+
+/// Why a question was not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Its time ran out; the disk is slow.
+    #[error("the read did not finish in its time")]
+    TimedOut,
+    /// [`READS_QUEUED_MAX`] others wait already.
+    #[error("too many reads are waiting")]
+    Busy,
+    /// The database could not answer.
+    #[error("the read failed: {0}")]
+    Failed(String),
+    /// The storage is closed.
+    #[error("storage is closed")]
+    Closed,
+}
+
+type Question = Box<dyn FnOnce(&mut Reader) + Send>;
+
+/// One thread's connection, opened at its first question and anew after a failure.
+pub(crate) struct Reader {
+    path: PathBuf,
+    connection: Option<Connection>,
+}
+
+impl Reader {
+    /// Asks the database. After an error the connection is dropped: the next question gets a new one.
+    pub(crate) fn ask<T>(
+        &mut self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, ReadError> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => connection::open_reader(&self.path).map_err(failed)?,
+        };
+        let answer = question(&connection).map_err(failed)?;
+        self.connection = Some(connection);
+        Ok(answer)
+    }
+}
+
+/// SQLite's messages name tables and causes; parameters (numbers, words) are not in them.
+fn failed(error: rusqlite::Error) -> ReadError {
+    ReadError::Failed(error.to_string())
+}
+
+#[derive(Default)]
+struct State {
+    questions: VecDeque<Question>,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    asked: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self) -> Option<Question> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(question) = state.questions.pop_front() {
+                return Some(question);
+            }
+            state = self
+                .asked
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// See the module.
+pub(crate) struct Readers {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Readers {
+    /// Starts the threads; none of them opens the database before it is asked.
+    pub(crate) fn start(path: &Path) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let mut threads = Vec::new();
+        for index in 0..READERS {
+            let (shared, path) = (Arc::clone(&shared), path.to_owned());
+            let name = format!("calldex-read-{index}");
+            threads.push(
+                std::thread::Builder::new()
+                    .name(name)
+                    .spawn(move || run(&shared, path))?,
+            );
+        }
+        Ok(Self {
+            shared,
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// Gives `question` to a reader and returns at once.
+    pub(crate) fn submit(
+        &self,
+        question: impl FnOnce(&mut Reader) + Send + 'static,
+    ) -> Result<(), ReadError> {
+        let mut state = self.shared.lock();
+        if state.closed {
+            return Err(ReadError::Closed);
+        }
+        if state.questions.len() >= READS_QUEUED_MAX {
+            return Err(ReadError::Busy);
+        }
+        state.questions.push_back(Box::new(question));
+        drop(state);
+        self.shared.asked.notify_one();
+        Ok(())
+    }
+
+    /// Asks and waits for the answer up to `deadline`.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        question: impl FnOnce(&mut Reader) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let (tell, told) = oneshot::channel();
+        self.submit(move |reader| {
+            // Whoever asked may have gone; the answer is then nobody's.
+            let _ = tell.send(question(reader));
+        })?;
+        match tokio::time::timeout(deadline, told).await {
+            Ok(answer) => answer.unwrap_or(Err(ReadError::Closed)),
+            Err(_) => Err(ReadError::TimedOut),
+        }
+    }
+
+    /// Ends the threads, waiting for them at most until `end`; one that hangs in the disk is left.
+    pub(crate) fn close(&self, end: Instant) {
+        const STEP: Duration = Duration::from_millis(1);
+        {
+            let mut state = self.shared.lock();
+            state.closed = true;
+            state.questions.clear();
+        }
+        self.shared.asked.notify_all();
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            while !thread.is_finished() && Instant::now() < end {
+                std::thread::sleep(STEP);
+            }
+            if thread.is_finished() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+fn run(shared: &Shared, path: PathBuf) {
+    let mut reader = Reader {
+        path,
+        connection: None,
+    };
+    while let Some(question) = shared.next() {
+        if catch_unwind(AssertUnwindSafe(|| question(&mut reader))).is_err() {
+            tracing::error!("a read panicked; its connection is dropped");
+            reader.connection = None;
+        }
+    }
+}

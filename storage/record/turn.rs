@@ -1,0 +1,208 @@
+//! One turn of a conversation: who said what, when, and how much of it was heard.
+
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Who a turn belongs to. In JSON and in the database: `user`, `assistant`, `tool`, `system`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// The person on the phone.
+    #[serde(rename = "user")]
+    Caller,
+    /// The voice that answers.
+    #[serde(rename = "assistant")]
+    Agent,
+    /// A tool's call or its result.
+    #[serde(rename = "tool")]
+    Tool,
+    /// The house itself.
+    #[serde(rename = "system")]
+    System,
+}
+
+impl Role {
+    /// The word that stands for it in the database and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "user",
+            Self::Agent => "assistant",
+            Self::Tool => "tool",
+            Self::System => "system",
+        }
+    }
+
+    /// The role that `word` stands for.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "user" => Some(Self::Caller),
+            "assistant" => Some(Self::Agent),
+            "tool" => Some(Self::Tool),
+            "system" => Some(Self::System),
+            _ => None,
+        }
+    }
+}
+
+/// What sort of turn it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnKind {
+    /// The greeting that the TwiML spoke.
+    Greeting,
+    /// Words of either side.
+    #[default]
+    Speech,
+    /// A short sentence that filled a wait or a reconnection.
+    Bridge,
+    /// What was said because an answer could not be had.
+    Apology,
+    /// A tool called or answering.
+    Tool,
+    /// Keys pressed.
+    Dtmf,
+    /// A note of the house, spoken by nobody.
+    Note,
+}
+
+impl TurnKind {
+    /// The word that stands for it in the database and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Greeting => "greeting",
+            Self::Speech => "speech",
+            Self::Bridge => "bridge",
+            Self::Apology => "apology",
+            Self::Tool => "tool",
+            Self::Dtmf => "dtmf",
+            Self::Note => "note",
+        }
+    }
+
+    /// The kind that `word` stands for; a word of a later version is [`TurnKind::Speech`].
+    pub fn parse(word: &str) -> Self {
+        let all = [
+            Self::Greeting,
+            Self::Bridge,
+            Self::Apology,
+            Self::Tool,
+            Self::Dtmf,
+            Self::Note,
+        ];
+        all.into_iter()
+            .find(|kind| kind.as_str() == word)
+            .unwrap_or_default()
+    }
+}
+
+/// A turn's place in its call: the owner's epoch, then the owner's own count. Two instances that
+/// write for one call do so in different epochs, so no key is ever given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TurnKey {
+    /// Which ownership of the call: 0 from its start, one more at each take-over.
+    pub epoch: u32,
+    /// The turn's number within the epoch, given by its maker, rising.
+    pub seq: u32,
+}
+
+/// One turn. `Debug` shows its place and size, never its words.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// Who spoke.
+    pub role: Role,
+    /// What was said, or what of it was heard.
+    pub content: String,
+    /// When, in milliseconds of the Unix epoch.
+    pub at: i64,
+    /// What sort of turn.
+    #[serde(default)]
+    pub kind: TurnKind,
+    /// Ownership of the call in which it was made.
+    #[serde(default)]
+    pub epoch: u32,
+    /// Its number within the epoch.
+    pub seq: u32,
+    /// Whether the caller cut it short.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub interrupted: bool,
+    /// 0 as appended; each amendment carries a higher one, and only a higher one is applied.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub revision: u32,
+    /// BCP 47 tag of what was spoken, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<CompactString>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+impl Turn {
+    /// A turn of speech at `at` (Unix milliseconds) with the key `(epoch, seq)`.
+    pub fn new(role: Role, content: impl Into<String>, at: i64, epoch: u32, seq: u32) -> Self {
+        Self {
+            role,
+            content: content.into(),
+            at,
+            kind: TurnKind::Speech,
+            epoch,
+            seq,
+            interrupted: false,
+            revision: 0,
+            language: None,
+        }
+    }
+
+    /// The same turn as another kind.
+    pub fn of_kind(mut self, kind: TurnKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Its place in the call.
+    pub fn key(&self) -> TurnKey {
+        TurnKey {
+            epoch: self.epoch,
+            seq: self.seq,
+        }
+    }
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn")
+            .field("role", &self.role)
+            .field("kind", &self.kind)
+            .field("epoch", &self.epoch)
+            .field("seq", &self.seq)
+            .field("at", &self.at)
+            .field("bytes", &self.content.len())
+            .field("interrupted", &self.interrupted)
+            .field("revision", &self.revision)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_never_shows_the_words() {
+        let turn = Turn::new(Role::Caller, "my name is Misty", 1, 0, 1);
+        assert!(!format!("{turn:?}").contains("Misty"));
+    }
+
+    #[test]
+    fn a_turn_in_json_has_role_content_and_time_as_the_prd_says() {
+        let json = serde_json::to_value(Turn::new(Role::Agent, "Hello!", 1_700_000_000_000, 0, 0))
+            .unwrap();
+        assert_eq!(json["role"], "assistant");
+        assert_eq!(json["content"], "Hello!");
+        assert_eq!(json["at"], 1_700_000_000_000_i64);
+    }
+}

@@ -1,0 +1,178 @@
+//! The table `callers` and, beside it, `people`.
+
+use crate::record::{Caller, NameMark, NameState, Person, PhoneNumber};
+use compact_str::CompactString;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+const COLUMNS: &str = "phone_number, name, created_at, updated_at, name_state, name_at_ms, name_step, \
+                       language, language_at_ms, language_step, calls, last_call_at, people, \
+                       preferences, rev";
+
+/// The caller behind `number`.
+pub(crate) fn get(
+    connection: &Connection,
+    number: &PhoneNumber,
+) -> rusqlite::Result<Option<Caller>> {
+    const GET: &str = "SELECT phone_number, name, created_at, updated_at, name_state, name_at_ms, \
+                       name_step, language, language_at_ms, language_step, calls, last_call_at, people, \
+                       preferences, rev FROM callers WHERE phone_number = ?1";
+    let mut statement = connection.prepare_cached(GET)?;
+    let found = statement
+        .query_row([number.as_str()], |row| read(row, number.clone()))
+        .optional()?;
+    with_people(connection, found)
+}
+
+/// At most `rows_max` callers changed after `rev`, in the order of their change. Rows whose number
+/// can be no identity (an older program may have kept them) are passed over; the second value is
+/// the revision up to which the feed was read.
+pub(crate) fn changed_since(
+    connection: &Connection,
+    rev: u64,
+    rows_max: usize,
+) -> rusqlite::Result<(Vec<Caller>, u64)> {
+    let sql = format!("SELECT {COLUMNS} FROM callers WHERE rev > ?1 ORDER BY rev LIMIT ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![rev.cast_signed(), rows_max as i64])?;
+    let (mut callers, mut last) = (Vec::new(), rev);
+    while let Some(row) = rows.next()? {
+        last = row.get::<_, i64>(14)?.cast_unsigned();
+        let text: String = row.get(0)?;
+        if let Some(number) = PhoneNumber::parse(&text) {
+            let caller = with_people(connection, Some(read(row, number)?))?;
+            callers.extend(caller);
+        }
+    }
+    Ok((callers, last))
+}
+
+fn read(row: &Row<'_>, number: PhoneNumber) -> rusqlite::Result<(Caller, usize)> {
+    let text = |index: usize| -> rusqlite::Result<Option<CompactString>> {
+        let value = row.get_ref(index)?.as_str_or_null()?;
+        Ok(value.map(CompactString::new))
+    };
+    let created_at = row.get::<_, Option<i64>>(2)?.unwrap_or(0);
+    let caller = Caller {
+        number,
+        name: text(1)?,
+        created_at,
+        updated_at: row.get::<_, Option<i64>>(3)?.unwrap_or(created_at),
+        name_state: NameState::parse(text(4)?.as_deref()),
+        name_mark: NameMark {
+            at_ms: row.get(5)?,
+            step: row.get(6)?,
+        },
+        language: text(7)?,
+        language_mark: NameMark {
+            at_ms: row.get(8)?,
+            step: row.get(9)?,
+        },
+        calls: row.get(10)?,
+        last_call_at: row.get(11)?,
+        people: Box::default(),
+        preferences: text(13)?
+            .and_then(|json| serde_json::from_str(&json).ok())
+            .unwrap_or_default(),
+        rev: row.get::<_, i64>(14)?.cast_unsigned(),
+    };
+    Ok((caller, row.get::<_, i64>(12)?.unsigned_abs() as usize))
+}
+
+fn with_people(
+    connection: &Connection,
+    found: Option<(Caller, usize)>,
+) -> rusqlite::Result<Option<Caller>> {
+    let Some((mut caller, people)) = found else {
+        return Ok(None);
+    };
+    if people > 0 {
+        caller.people = people_of(connection, &caller.number)?;
+    }
+    Ok(Some(caller))
+}
+
+fn people_of(connection: &Connection, number: &PhoneNumber) -> rusqlite::Result<Box<[Person]>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name, first_at_ms, last_at_ms FROM people WHERE phone_number = ?1 ORDER BY first_at_ms, name",
+    )?;
+    let people = statement.query_map([number.as_str()], |row| {
+        let name: String = row.get(0)?;
+        Ok(Person {
+            name: name.into(),
+            first_at_ms: row.get(1)?,
+            last_at_ms: row.get(2)?,
+        })
+    })?;
+    people.collect()
+}
+
+/// Writes `caller`, and the people beside it if `people_changed`.
+pub(crate) fn put(
+    connection: &Connection,
+    caller: &Caller,
+    people_changed: bool,
+) -> rusqlite::Result<()> {
+    const PUT: &str = "INSERT INTO callers (phone_number, name, created_at, updated_at, name_state, \
+         name_at_ms, name_step, language, language_at_ms, language_step, calls, last_call_at, people, \
+         preferences, rev) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
+         ON CONFLICT (phone_number) DO UPDATE SET name = ?2, updated_at = ?4, name_state = ?5, \
+         name_at_ms = ?6, name_step = ?7, language = ?8, language_at_ms = ?9, language_step = ?10, \
+         calls = ?11, last_call_at = ?12, people = ?13, preferences = ?14, rev = ?15";
+    let preferences = (!caller.preferences.is_empty())
+        .then(|| serde_json::to_string(&caller.preferences).expect("preferences are plain text"));
+    connection.prepare_cached(PUT)?.execute(params![
+        caller.number.as_str(),
+        caller.name.as_deref(),
+        caller.created_at,
+        caller.updated_at,
+        caller.name_state.as_str(),
+        caller.name_mark.at_ms,
+        caller.name_mark.step,
+        caller.language.as_deref(),
+        caller.language_mark.at_ms,
+        caller.language_mark.step,
+        caller.calls,
+        caller.last_call_at,
+        caller.people.len() as i64,
+        preferences,
+        caller.rev.cast_signed(),
+    ])?;
+    if people_changed {
+        put_people(connection, caller)?;
+    }
+    Ok(())
+}
+
+fn put_people(connection: &Connection, caller: &Caller) -> rusqlite::Result<()> {
+    remove_people(connection, &caller.number)?;
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO people (phone_number, name, first_at_ms, last_at_ms) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    for person in &caller.people {
+        let number = caller.number.as_str();
+        statement.execute(params![
+            number,
+            person.name.as_str(),
+            person.first_at_ms,
+            person.last_at_ms
+        ])?;
+    }
+    Ok(())
+}
+
+fn remove_people(connection: &Connection, number: &PhoneNumber) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM people WHERE phone_number = ?1")?
+        .execute([number.as_str()])?;
+    Ok(())
+}
+
+/// Removes the caller and the people beside it.
+pub(crate) fn remove(connection: &Connection, number: &PhoneNumber) -> rusqlite::Result<()> {
+    remove_people(connection, number)?;
+    connection
+        .prepare_cached("DELETE FROM callers WHERE phone_number = ?1")?
+        .execute([number.as_str()])?;
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! How a connection is opened: the writer's one, and the readers'.
+
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a statement waits for another process's lock (a backup tool's, a person's shell) before
+/// it fails with "locked" and the writer's own retry takes over.
+pub(crate) const BUSY_MS_MAX: u64 = 250;
+/// Statements that a connection keeps prepared; more than there are.
+const STATEMENTS_MAX: usize = 64;
+/// SQLite's page cache for the writer, KiB.
+const WRITER_CACHE_KIB: i64 = 8 * 1024;
+/// SQLite's page cache for each reader, KiB. The kernel's page cache stands behind it.
+const READER_CACHE_KIB: i64 = 2 * 1024;
+
+/// The writer's connection: WAL, one fsync a commit, checkpoints only when asked for.
+pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    debug_assert_eq!(mode, "wal");
+    connection.execute_batch(&format!(
+        "PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = OFF;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -{WRITER_CACHE_KIB};
+         PRAGMA wal_autocheckpoint = 0;"
+    ))?;
+    Ok(connection)
+}
+
+/// A reader's connection: cannot write.
+pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.execute_batch(&format!(
+        "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{READER_CACHE_KIB};"
+    ))?;
+    Ok(connection)
+}
+
+/// Copies what the write-ahead log holds into the database as far as readers allow, without
+/// hindering the writer. Whether all of it was copied.
+pub(crate) fn checkpoint_passively(connection: &Connection) -> rusqlite::Result<bool> {
+    checkpoint(connection, "PASSIVE")
+}
+
+/// Copies all of the log, waits for readers up to [`BUSY_MS_MAX`], and cuts the log to nothing.
+/// Whether that was achieved.
+pub(crate) fn checkpoint_and_truncate(connection: &Connection) -> rusqlite::Result<bool> {
+    checkpoint(connection, "TRUNCATE")
+}
+
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<bool> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        let (busy, in_log, copied): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(busy == 0 && in_log == copied)
+    })
+}

@@ -1,0 +1,198 @@
+//! The table `conversations`: a call's row from its start to its end.
+
+use crate::record::{CallSid, CallerKind, Conversation, Outcome, PhoneNumber};
+use crate::write::{CallResumed, CallStarted};
+use compact_str::CompactString;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+const COLUMNS: &str = "call_sid, phone_number, line, caller_kind, identity, language, instance, \
+                       session_id, epoch, resumes, started_at, ended_at, outcome";
+
+/// A conversation's row with its messages as they are in the column.
+pub(crate) struct Kept {
+    pub conversation: Conversation,
+    pub messages: Option<String>,
+}
+
+/// The row of `call_sid`.
+pub(crate) fn get(connection: &Connection, call_sid: &CallSid) -> rusqlite::Result<Option<Kept>> {
+    let sql = format!("SELECT {COLUMNS}, messages FROM conversations WHERE call_sid = ?1");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let read_all = |row: &Row<'_>| {
+        Ok(Kept {
+            conversation: read(row)?,
+            messages: row.get(13)?,
+        })
+    };
+    statement
+        .query_row([call_sid.as_str()], read_all)
+        .optional()
+}
+
+/// The rows without an end.
+pub(crate) fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<Conversation>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM conversations WHERE ended_at IS NULL ORDER BY started_at, call_sid"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_map([], read)?.collect()
+}
+
+/// The latest `rows_max` conversations of `number`, newest first.
+pub(crate) fn of_number(
+    connection: &Connection,
+    number: &PhoneNumber,
+    rows_max: usize,
+) -> rusqlite::Result<Vec<Conversation>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM conversations WHERE phone_number = ?1 ORDER BY started_at DESC LIMIT ?2"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement
+        .query_map(params![number.as_str(), rows_max as i64], read)?
+        .collect()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Conversation> {
+    let text = |index: usize| -> rusqlite::Result<Option<CompactString>> {
+        Ok(row
+            .get_ref(index)?
+            .as_str_or_null()?
+            .map(CompactString::new))
+    };
+    Ok(Conversation {
+        call_sid: text(0)?.unwrap_or_default(),
+        number: text(1)?.as_deref().and_then(PhoneNumber::parse),
+        line: text(2)?,
+        caller_kind: text(3)?.as_deref().map(CallerKind::parse),
+        identity: text(4)?,
+        language: text(5)?,
+        instance: text(6)?,
+        session_id: text(7)?,
+        epoch: row.get(8)?,
+        resumes: row.get(9)?,
+        started_at: row.get::<_, Option<i64>>(10)?.unwrap_or(0),
+        ended_at: row.get(11)?,
+        outcome: text(12)?.as_deref().and_then(Outcome::parse),
+    })
+}
+
+/// Makes the row of a call whose start has not been applied: a turn came first.
+pub(crate) fn begin_unannounced(
+    connection: &Connection,
+    call_sid: &CallSid,
+    at: i64,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO conversations (call_sid, messages, started_at) VALUES (?1, '[]', ?2)
+         ON CONFLICT (call_sid) DO NOTHING",
+    )?;
+    statement.execute(params![call_sid.as_str(), at])?;
+    Ok(())
+}
+
+/// Writes a call's start, at `at` Unix seconds. Whether it was news: one call starts once.
+pub(crate) fn begin(
+    connection: &Connection,
+    start: &CallStarted,
+    at: i64,
+) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO conversations
+           (call_sid, phone_number, messages, started_at, line, caller_kind, identity, language, instance)
+         VALUES (?1, ?2, '[]', ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (call_sid) DO UPDATE SET
+           phone_number = ?2, started_at = MIN(started_at, ?3), line = ?4, caller_kind = ?5,
+           identity = ?6, language = COALESCE(language, ?7), instance = COALESCE(instance, ?8)
+         WHERE caller_kind IS NULL",
+    )?;
+    let changed = statement.execute(params![
+        start.call_sid.as_str(),
+        start.number.as_ref().map(PhoneNumber::as_str),
+        at,
+        start.line.as_str(),
+        start.caller_kind.as_str(),
+        start.identity.as_deref(),
+        start.language.as_deref(),
+        start.instance.as_str(),
+    ])?;
+    Ok(changed > 0)
+}
+
+/// Writes a take-over if its epoch is higher than the row's; a call that had ended lives again.
+pub(crate) fn resume(connection: &Connection, resume: &CallResumed) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE conversations SET epoch = ?2, resumes = resumes + 1, session_id = ?3, instance = ?4,
+                ended_at = NULL, outcome = NULL
+         WHERE call_sid = ?1 AND epoch < ?2",
+    )?;
+    statement.execute(params![
+        resume.call_sid.as_str(),
+        resume.epoch,
+        resume.session_id.as_str(),
+        resume.instance.as_str()
+    ])?;
+    Ok(())
+}
+
+/// Writes the end: messages, time (Unix seconds) and outcome.
+pub(crate) fn end(
+    connection: &Connection,
+    call_sid: &CallSid,
+    messages: &str,
+    at: i64,
+    outcome: Outcome,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE conversations SET messages = ?2, ended_at = MAX(started_at, ?3), outcome = ?4
+         WHERE call_sid = ?1 AND ended_at IS NULL",
+    )?;
+    statement.execute(params![call_sid.as_str(), messages, at, outcome.as_str()])?;
+    Ok(())
+}
+
+/// Writes the messages of an ended conversation anew.
+pub(crate) fn put_messages(
+    connection: &Connection,
+    call_sid: &CallSid,
+    messages: &str,
+) -> rusqlite::Result<()> {
+    let mut statement =
+        connection.prepare_cached("UPDATE conversations SET messages = ?2 WHERE call_sid = ?1")?;
+    statement.execute([call_sid.as_str(), messages])?;
+    Ok(())
+}
+
+/// Writes the language of a call, if `at_ms` is later than the last choice.
+pub(crate) fn put_language(
+    connection: &Connection,
+    call_sid: &CallSid,
+    language: &str,
+    at_ms: i64,
+) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE conversations SET language = ?2, language_at_ms = ?3
+         WHERE call_sid = ?1 AND language_at_ms < ?3",
+    )?;
+    statement.execute(params![call_sid.as_str(), language, at_ms])?;
+    Ok(())
+}
+
+/// The calls of `number`.
+pub(crate) fn call_sids_of(
+    connection: &Connection,
+    number: &PhoneNumber,
+) -> rusqlite::Result<Vec<CallSid>> {
+    let mut statement =
+        connection.prepare_cached("SELECT call_sid FROM conversations WHERE phone_number = ?1")?;
+    let rows = statement.query_map([number.as_str()], |row| row.get::<_, String>(0))?;
+    rows.map(|row| row.map(CallSid::from)).collect()
+}
+
+/// Removes the row.
+pub(crate) fn remove(connection: &Connection, call_sid: &CallSid) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM conversations WHERE call_sid = ?1")?
+        .execute([call_sid.as_str()])?;
+    Ok(())
+}

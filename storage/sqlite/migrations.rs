@@ -1,0 +1,112 @@
+//! From whatever the file holds to this version's tables: forward only, in one transaction.
+
+use super::schema::{CALLERS_ADDED, CONVERSATIONS_ADDED, PRD_TABLES, VERSION_1};
+use rusqlite::{Connection, Transaction};
+
+/// The version of the tables that this program reads and writes (`PRAGMA user_version`).
+pub(crate) const VERSION: i64 = 1;
+
+/// Why the file cannot be brought to this version.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MigrationError {
+    #[error(
+        "the database is of version {found}, made by a later calldex; this one knows up to {VERSION}"
+    )]
+    Newer { found: i64 },
+    #[error("the table `{table}` has no column `{column}`: not a calldex database")]
+    Foreign {
+        table: &'static str,
+        column: &'static str,
+    },
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// Brings the database to [`VERSION`]. A file of the PRD's original shape is adopted with its rows.
+pub(crate) fn migrate(connection: &mut Connection) -> Result<(), MigrationError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > VERSION {
+        return Err(MigrationError::Newer { found });
+    }
+    if found == VERSION {
+        return Ok(());
+    }
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    adopt(&transaction)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Version 0, an empty file or the PRD's tables, to version 1.
+fn adopt(transaction: &Transaction<'_>) -> Result<(), MigrationError> {
+    transaction.execute_batch(PRD_TABLES)?;
+    require(
+        transaction,
+        "callers",
+        &["phone_number", "name", "created_at", "updated_at"],
+    )?;
+    require(
+        transaction,
+        "conversations",
+        &[
+            "call_sid",
+            "phone_number",
+            "messages",
+            "started_at",
+            "ended_at",
+        ],
+    )?;
+    add_columns(transaction, "callers", CALLERS_ADDED)?;
+    add_columns(transaction, "conversations", CONVERSATIONS_ADDED)?;
+    transaction.execute_batch(VERSION_1)?;
+    // A name that the old program stored was never contradicted before its call ended.
+    transaction.execute(
+        "UPDATE callers SET name_state = 'confirmed' WHERE name IS NOT NULL",
+        [],
+    )?;
+    transaction.execute("UPDATE callers SET rev = rowid", [])?;
+    transaction.execute(
+        "INSERT INTO meta (id, lineage, position, rev)
+         SELECT 1, lower(hex(randomblob(16))), 0, COALESCE(MAX(rev), 0) FROM callers",
+        [],
+    )?;
+    Ok(())
+}
+
+fn columns(transaction: &Transaction<'_>, table: &str) -> rusqlite::Result<Vec<String>> {
+    let mut statement = transaction.prepare("SELECT name FROM pragma_table_info(?1)")?;
+    statement.query_map([table], |row| row.get(0))?.collect()
+}
+
+fn require(
+    transaction: &Transaction<'_>,
+    table: &'static str,
+    needed: &[&'static str],
+) -> Result<(), MigrationError> {
+    let present = columns(transaction, table)?;
+    match needed
+        .iter()
+        .find(|column| !present.iter().any(|name| name == *column))
+    {
+        Some(column) => Err(MigrationError::Foreign { table, column }),
+        None => Ok(()),
+    }
+}
+
+fn add_columns(
+    transaction: &Transaction<'_>,
+    table: &str,
+    added: &[(&str, &str)],
+) -> Result<(), MigrationError> {
+    let present = columns(transaction, table)?;
+    for (column, definition) in added {
+        if !present.iter().any(|name| name == column) {
+            transaction.execute_batch(&format!(
+                "ALTER TABLE {table} ADD COLUMN {column} {definition}"
+            ))?;
+        }
+    }
+    Ok(())
+}

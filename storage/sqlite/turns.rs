@@ -1,0 +1,118 @@
+//! The table `turns`: append-only while a call lives, read and removed by rowid.
+
+use crate::record::{CallSid, Role, Turn, TurnKey, TurnKind};
+use compact_str::CompactString;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+/// Appends a turn; its rowid.
+pub(crate) fn append(
+    connection: &Connection,
+    call_sid: &CallSid,
+    turn: &Turn,
+) -> rusqlite::Result<i64> {
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO turns (call_sid, epoch, seq, role, content, at, kind, interrupted, revision, language)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
+    statement.insert(params![
+        call_sid.as_str(),
+        turn.epoch,
+        turn.seq,
+        turn.role.as_str(),
+        turn.content,
+        turn.at,
+        turn.kind.as_str(),
+        turn.interrupted,
+        turn.revision,
+        turn.language.as_deref(),
+    ])
+}
+
+/// Puts `turn` in the place of the one at `id`, if its revision is higher.
+pub(crate) fn amend(connection: &Connection, id: i64, turn: &Turn) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE turns SET content = ?2, interrupted = ?3, revision = ?4, kind = ?5
+         WHERE id = ?1 AND revision < ?4",
+    )?;
+    statement.execute(params![
+        id,
+        turn.content,
+        turn.interrupted,
+        turn.revision,
+        turn.kind.as_str()
+    ])?;
+    Ok(())
+}
+
+/// The turn at `id`, if it is one of `call_sid`: an id seen before a failed commit may belong to
+/// another call by now.
+pub(crate) fn get(
+    connection: &Connection,
+    call_sid: &CallSid,
+    id: i64,
+) -> rusqlite::Result<Option<Turn>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT role, content, at, kind, epoch, seq, interrupted, revision, language
+         FROM turns WHERE id = ?1 AND call_sid = ?2",
+    )?;
+    statement
+        .query_row(params![id, call_sid.as_str()], read)
+        .optional()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Turn> {
+    let role: String = row.get(0)?;
+    let kind: String = row.get(3)?;
+    Ok(Turn {
+        role: Role::parse(&role).unwrap_or(Role::System),
+        content: row.get(1)?,
+        at: row.get(2)?,
+        kind: TurnKind::parse(&kind),
+        epoch: row.get(4)?,
+        seq: row.get(5)?,
+        interrupted: row.get(6)?,
+        revision: row.get(7)?,
+        language: row.get::<_, Option<String>>(8)?.map(CompactString::from),
+    })
+}
+
+/// Removes the turn at `id`.
+pub(crate) fn remove(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM turns WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
+/// Every turn's call, key and rowid, in the order of writing: the ledger's beginning.
+pub(crate) fn for_each_key(
+    connection: &Connection,
+    mut visit: impl FnMut(&str, TurnKey, i64),
+) -> rusqlite::Result<()> {
+    let mut statement =
+        connection.prepare("SELECT id, call_sid, epoch, seq FROM turns ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let key = TurnKey {
+            epoch: row.get(2)?,
+            seq: row.get(3)?,
+        };
+        let id = row.get(0)?;
+        let call_sid = row.get_ref(1)?.as_str().unwrap_or_default();
+        visit(call_sid, key, id);
+    }
+    Ok(())
+}
+
+/// Of each call with turns: the time of its last one, Unix milliseconds, and how many there are.
+pub(crate) fn last_by_call(
+    connection: &Connection,
+) -> rusqlite::Result<std::collections::HashMap<CallSid, (i64, usize)>> {
+    let mut statement = connection
+        .prepare_cached("SELECT call_sid, MAX(at), COUNT(*) FROM turns GROUP BY call_sid")?;
+    let rows = statement.query_map([], |row| {
+        let (call_sid, at, count): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok((CallSid::from(call_sid), (at, count.unsigned_abs() as usize)))
+    })?;
+    rows.collect()
+}

@@ -1,0 +1,281 @@
+//! Calls and their turns, from start to end.
+
+use crate::fixtures::*;
+use calldex_storage::write::Write;
+
+#[test]
+fn a_call_is_a_row_with_its_messages_once_it_has_ended() {
+    let house = House::new();
+    house.write(started("CA1", Some("+14155550100")));
+    house.write(said("CA1", 0, 0, "hello"));
+    house.write(said("CA1", 0, 1, "my name is Misty"));
+    assert_eq!(house.sql::<i64>("SELECT COUNT(*) FROM turns"), 2);
+    house.write(ended("CA1", Some(0), 60));
+    assert_eq!(house.messages("CA1"), ["hello", "my name is Misty"]);
+    assert_eq!(house.sql::<i64>("SELECT COUNT(*) FROM turns"), 0);
+    assert_eq!(
+        house.sql::<i64>("SELECT started_at FROM conversations"),
+        AT_MS / 1000
+    );
+    assert_eq!(
+        house.sql::<i64>("SELECT ended_at FROM conversations"),
+        AT_MS / 1000 + 60
+    );
+    assert_eq!(
+        house.sql::<String>("SELECT phone_number FROM conversations"),
+        "+14155550100"
+    );
+    assert_eq!(
+        house.sql::<String>("SELECT json_extract(messages, '$[0].role') FROM conversations"),
+        "user"
+    );
+}
+
+#[test]
+fn a_withheld_number_is_a_conversation_and_never_a_caller() {
+    let house = House::new();
+    house.write(started("CA1", None));
+    house.write(said("CA1", 0, 0, "hello"));
+    house.write(ended("CA1", None, 1));
+    assert_eq!(house.sql::<i64>("SELECT COUNT(*) FROM callers"), 0);
+    assert_eq!(
+        house.sql::<Option<String>>("SELECT phone_number FROM conversations"),
+        None
+    );
+}
+
+#[test]
+fn applying_everything_twice_changes_nothing() {
+    let house = House::new();
+    let writes = || {
+        vec![
+            started("CA1", Some("+14155550100")),
+            said("CA1", 0, 0, "hello"),
+            amended("CA1", 0, 1, "hel"),
+            Write::NameHeard(given("+14155550100", "Misty", 1)),
+            Write::NameCorrected(given("+14155550100", "Mystie", 2)),
+            Write::PersonAdded(given("+14155550100", "Brock", 3)),
+            Write::PreferenceNoted {
+                number: number("+14155550100"),
+                text: "water types".into(),
+                stamp: stamp(4),
+            },
+            resumed("CA1", 1),
+            said("CA1", 1, 0, "again"),
+            ended("CA1", Some(1), 9),
+        ]
+    };
+    writes().into_iter().for_each(|write| house.write(write));
+    let dump = || {
+        let rows: String = house.sql("SELECT json_group_array(json_array(phone_number, name, name_state, calls, preferences, rev, people)) FROM callers");
+        let calls: String = house.sql("SELECT json_group_array(json_array(call_sid, messages, started_at, ended_at, epoch, resumes, outcome)) FROM conversations");
+        let people: String = house.sql("SELECT json_group_array(json_array(phone_number, name, first_at_ms, last_at_ms)) FROM people");
+        (
+            rows,
+            calls,
+            people,
+            house.sql::<i64>("SELECT COUNT(*) FROM turns"),
+        )
+    };
+    let once = dump();
+    writes().into_iter().for_each(|write| house.write(write));
+    assert_eq!(dump(), once);
+    writes()
+        .into_iter()
+        .rev()
+        .for_each(|write| house.write(write));
+    assert_eq!(dump(), once);
+}
+
+#[test]
+fn the_first_end_counts_however_many_come() {
+    let house = House::new();
+    house.write(started("CA1", None));
+    house.write(ended("CA1", Some(0), 10));
+    house.write(ended("CA1", None, 20));
+    assert_eq!(
+        house.sql::<i64>("SELECT ended_at FROM conversations"),
+        AT_MS / 1000 + 10
+    );
+}
+
+#[test]
+fn a_turn_after_the_end_is_merged_and_not_lost() {
+    let house = House::new();
+    house.write(started("CA1", None));
+    house.write(said("CA1", 0, 0, "one"));
+    house.write(said("CA1", 0, 2, "three"));
+    house.write(ended("CA1", Some(0), 10));
+    house.write(said("CA1", 0, 1, "two"));
+    house.write(said("CA1", 0, 1, "two"));
+    assert_eq!(house.messages("CA1"), ["one", "two", "three"]);
+    assert_eq!(house.sql::<i64>("SELECT COUNT(*) FROM turns"), 0);
+}
+
+#[test]
+fn only_what_was_heard_is_kept_of_an_interrupted_turn() {
+    let house = House::new();
+    house.write(said("CA1", 0, 0, "Pikachu is an Electric type that"));
+    house.write(amended("CA1", 0, 2, "Pikachu is"));
+    house.write(amended("CA1", 0, 1, "Pikachu is an"));
+    house.write(ended("CA1", Some(0), 10));
+    assert_eq!(house.messages("CA1"), ["Pikachu is"]);
+    house.write(amended("CA1", 0, 3, "Pikachu"));
+    assert_eq!(house.messages("CA1"), ["Pikachu"]);
+}
+
+#[test]
+fn an_owner_that_was_replaced_cannot_end_the_call() {
+    let house = House::new();
+    house.write(started("CA1", None));
+    house.write(resumed("CA1", 1));
+    house.write(ended("CA1", Some(0), 10));
+    assert_eq!(
+        house.sql::<Option<i64>>("SELECT ended_at FROM conversations"),
+        None
+    );
+    house.write(ended("CA1", Some(1), 20));
+    assert_eq!(
+        house.sql::<Option<i64>>("SELECT ended_at FROM conversations"),
+        Some(AT_MS / 1000 + 20)
+    );
+}
+
+#[test]
+fn a_late_batch_of_an_earlier_owner_lands_before_the_later_ones() {
+    let house = House::new();
+    house.write(started("CA1", None));
+    house.write(said("CA1", 0, 0, "first owner"));
+    house.write(resumed("CA1", 1));
+    house.write(said("CA1", 1, 0, "second owner"));
+    house.write(said("CA1", 0, 1, "late"));
+    house.write(ended("CA1", Some(1), 20));
+    assert_eq!(
+        house.messages("CA1"),
+        ["first owner", "late", "second owner"]
+    );
+}
+
+#[test]
+fn a_call_that_comes_back_after_its_end_goes_on_in_the_same_conversation() {
+    let mut house = House::new();
+    house.write(said("CA1", 0, 0, "before"));
+    house.write(ended("CA1", Some(0), 10));
+    house.write(resumed("CA1", 1));
+    house.write(said("CA1", 0, 0, "before"));
+    house.reopen();
+    house.write(said("CA1", 0, 0, "before"));
+    house.write(said("CA1", 1, 0, "after"));
+    house.write(ended("CA1", Some(1), 30));
+    assert_eq!(house.messages("CA1"), ["before", "after"]);
+    assert_eq!(
+        house.sql::<i64>("SELECT ended_at FROM conversations"),
+        AT_MS / 1000 + 30
+    );
+}
+
+#[test]
+fn the_view_shows_living_and_ended_calls_alike() {
+    let house = House::new();
+    house.write(said("CA1", 0, 0, "over"));
+    house.write(ended("CA1", Some(0), 1));
+    house.write(said("CA2", 0, 0, "alive"));
+    let seen: String = house.sql(
+        "SELECT group_concat(content, ' ') FROM (SELECT content FROM conversation_messages ORDER BY call_sid)",
+    );
+    assert_eq!(seen, "over alive");
+}
+
+#[tokio::test]
+async fn a_turn_is_read_back_at_once_and_after_a_restart() {
+    let mut house = House::new();
+    let writer = &house.storage().writer;
+    drop(writer.submit(started("CA1", Some("+14155550100"))));
+    drop(writer.submit(said("CA1", 0, 0, "hello")));
+    let call = house
+        .storage()
+        .conversations
+        .live("CA1")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(call.turns[0].content, "hello");
+    assert_eq!(call.conversation.number, Some(number("+14155550100")));
+    assert_eq!(call.next_seq(0), 1);
+    house.reopen();
+    let unfinished = house.storage().conversations.unfinished().await.unwrap();
+    assert_eq!(unfinished.len(), 1);
+    assert_eq!(unfinished[0].last_at_ms, AT_MS);
+    let again = house
+        .storage()
+        .conversations
+        .live("CA1")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(again, call);
+    house.write(ended("CA1", Some(0), 3));
+    assert!(
+        house
+            .storage()
+            .conversations
+            .live("CA1")
+            .await
+            .unwrap()
+            .is_none()
+    );
+    assert_eq!(
+        house
+            .storage()
+            .conversations
+            .read("CA1")
+            .await
+            .unwrap()
+            .unwrap()
+            .turns,
+        call.turns
+    );
+}
+
+#[tokio::test]
+async fn what_is_erased_cannot_come_back_by_replay() {
+    let house = House::new();
+    let from = "+14155550100";
+    let past = || {
+        vec![
+            started("CA1", Some(from)),
+            said("CA1", 0, 0, "hello"),
+            Write::NameHeard(given(from, "Misty", 1)),
+            Write::PersonAdded(given(from, "Brock", 2)),
+            ended("CA1", Some(0), 1),
+            amended("CA1", 0, 1, "hel"),
+            resumed("CA1", 1),
+        ]
+    };
+    past().into_iter().for_each(|write| house.write(write));
+    let erased = || Write::CallerErased {
+        number: number(from),
+        at_ms: AT_MS + 10_000,
+    };
+    house.write(erased());
+    past().into_iter().for_each(|write| house.write(write));
+    for table in ["callers", "conversations", "people", "turns"] {
+        assert_eq!(
+            house.sql::<i64>(&format!("SELECT COUNT(*) FROM {table}")),
+            0,
+            "{table}"
+        );
+    }
+    let recall = house
+        .storage()
+        .directory
+        .recall(&number(from), PATIENCE)
+        .await;
+    assert_eq!(recall, calldex_storage::Recall::Unknown);
+    house.write(Write::NameHeard(given(from, "Misty", 20_000)));
+    assert_eq!(
+        house.sql::<i64>("SELECT COUNT(*) FROM callers"),
+        0,
+        "a name of an erased call"
+    );
+}

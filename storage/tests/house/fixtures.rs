@@ -1,0 +1,182 @@
+//! A house with a disk of its own, and writes whose options all have defaults.
+
+use calldex_storage::record::{CallSid, CallerKind, Outcome, PhoneNumber, Role, Turn};
+use calldex_storage::write::{
+    CallEnded, CallResumed, CallStarted, NameGiven, NumberStamped, Stamp, Write,
+};
+use calldex_storage::{Caller, NotDurable, Position, Recall, Receipt, Storage, StorageConfig};
+use rusqlite::Connection;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+pub const AT_MS: i64 = 1_700_000_000_000;
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct House {
+    pub dir: TempDir,
+    storage: Option<Storage>,
+}
+
+impl House {
+    pub fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    pub fn with(configure: impl FnOnce(&mut StorageConfig)) -> Self {
+        let dir = TempDir::new().unwrap();
+        let mut config = StorageConfig::new(dir.path());
+        configure(&mut config);
+        let storage = Some(Storage::open(config).unwrap());
+        Self { dir, storage }
+    }
+
+    pub fn storage(&self) -> &Storage {
+        self.storage.as_ref().unwrap()
+    }
+
+    /// Writes and waits until it is durable.
+    pub fn write(&self, write: Write) {
+        settle(self.storage().writer.submit(write)).unwrap();
+    }
+
+    pub fn reopen(&mut self) {
+        self.close();
+        self.storage = Some(Storage::open(StorageConfig::new(self.dir.path())).unwrap());
+    }
+
+    pub fn close(&mut self) {
+        if let Some(storage) = self.storage.take() {
+            assert_eq!(storage.close(PATIENCE), 0, "writes were given up");
+        }
+    }
+
+    /// What any SQLite client sees.
+    pub fn sql<T: rusqlite::types::FromSql>(&self, query: &str) -> T {
+        self.connection()
+            .query_row(query, [], |row| row.get(0))
+            .unwrap()
+    }
+
+    pub fn connection(&self) -> Connection {
+        Connection::open(self.dir.path().join("calls.db")).unwrap()
+    }
+
+    pub async fn caller(&self, digits: &str) -> Arc<Caller> {
+        match self
+            .storage()
+            .directory
+            .recall(&number(digits), PATIENCE)
+            .await
+        {
+            Recall::Known(caller) => caller,
+            other => panic!("expected a caller, found {other:?}"),
+        }
+    }
+
+    /// The words of the conversation's messages, in order.
+    pub fn messages(&self, call_sid: &str) -> Vec<String> {
+        let json: String = self.sql(&format!(
+            "SELECT messages FROM conversations WHERE call_sid = '{call_sid}'"
+        ));
+        let elements: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+        elements
+            .iter()
+            .map(|element| element["content"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+/// Waits for a receipt inside and outside of async tests.
+pub fn settle(mut receipt: Receipt) -> Result<Position, NotDurable> {
+    loop {
+        if let Some(outcome) = receipt.peek() {
+            return outcome;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+pub fn number(digits: &str) -> PhoneNumber {
+    PhoneNumber::parse(digits).unwrap()
+}
+
+pub fn started(call_sid: &str, from: Option<&str>) -> Write {
+    Write::CallStarted(CallStarted {
+        call_sid: call_sid.into(),
+        number: from.map(number),
+        line: "+14155550999".into(),
+        caller_kind: if from.is_some() {
+            CallerKind::Number
+        } else {
+            CallerKind::Withheld
+        },
+        identity: None,
+        language: Some("en-US".into()),
+        at_ms: AT_MS,
+        instance: "one".into(),
+    })
+}
+
+pub fn said(call_sid: &str, epoch: u32, seq: u32, words: &str) -> Write {
+    let turn = Turn::new(Role::Caller, words, AT_MS + i64::from(seq), epoch, seq);
+    Write::TurnAppended {
+        call_sid: call_sid.into(),
+        turn,
+    }
+}
+
+pub fn amended(call_sid: &str, seq: u32, revision: u32, words: &str) -> Write {
+    let turn = Turn::new(Role::Caller, words, AT_MS, 0, seq);
+    Write::TurnAmended {
+        call_sid: call_sid.into(),
+        turn: Turn {
+            revision,
+            interrupted: true,
+            ..turn
+        },
+    }
+}
+
+pub fn resumed(call_sid: &str, epoch: u32) -> Write {
+    Write::CallResumed(CallResumed {
+        call_sid: call_sid.into(),
+        session_id: "VX2".into(),
+        epoch,
+        at_ms: AT_MS + 5_000,
+        instance: "two".into(),
+    })
+}
+
+pub fn ended(call_sid: &str, epoch: Option<u32>, after_s: i64) -> Write {
+    let at_ms = AT_MS + after_s * 1_000;
+    Write::CallEnded(CallEnded {
+        call_sid: call_sid.into(),
+        epoch,
+        at_ms,
+        outcome: Outcome::HungUp,
+    })
+}
+
+pub fn stamp(at: i64) -> Stamp {
+    Stamp {
+        call_sid: CallSid::new("CA1"),
+        step: 1,
+        at_ms: AT_MS + at,
+    }
+}
+
+pub fn given(from: &str, name: &str, at: i64) -> NameGiven {
+    NameGiven {
+        number: number(from),
+        name: name.into(),
+        stamp: stamp(at),
+    }
+}
+
+pub fn stamped(from: &str, at: i64) -> NumberStamped {
+    NumberStamped {
+        number: number(from),
+        stamp: stamp(at),
+    }
+}

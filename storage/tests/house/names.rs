@@ -1,0 +1,132 @@
+//! Names: what replaces what.
+
+use crate::fixtures::*;
+use calldex_storage::record::NameState;
+use calldex_storage::write::Write;
+
+const FROM: &str = "+14155550100";
+
+async fn name_after(writes: Vec<Write>) -> (Option<String>, NameState) {
+    let house = House::new();
+    writes.into_iter().for_each(|write| house.write(write));
+    let caller = house.caller(FROM).await;
+    (
+        caller.name.as_ref().map(ToString::to_string),
+        caller.name_state,
+    )
+}
+
+#[tokio::test]
+async fn a_heard_name_never_replaces_a_confirmed_one() {
+    let writes = vec![
+        Write::NameConfirmed(given(FROM, "Misty", 1)),
+        Write::NameHeard(given(FROM, "Mr", 2)),
+    ];
+    assert_eq!(
+        name_after(writes).await,
+        (Some("Misty".into()), NameState::Confirmed)
+    );
+}
+
+#[tokio::test]
+async fn a_corrected_name_is_kept() {
+    let writes = vec![
+        Write::NameHeard(given(FROM, "Mark", 1)),
+        Write::NameCorrected(given(FROM, "Marc", 2)),
+        Write::NameHeard(given(FROM, "Mark", 3)),
+        Write::NameSettled(given(FROM, "Mark", 4)),
+    ];
+    assert_eq!(
+        name_after(writes).await,
+        (Some("Marc".into()), NameState::Corrected)
+    );
+}
+
+#[tokio::test]
+async fn a_heard_name_counts_as_confirmed_once_its_call_ended_without_correction() {
+    let writes = vec![
+        Write::NameHeard(given(FROM, "Misty", 1)),
+        Write::NameSettled(given(FROM, "Misty", 2)),
+    ];
+    assert_eq!(
+        name_after(writes).await,
+        (Some("Misty".into()), NameState::Confirmed)
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_is_remembered_and_does_not_take_a_known_name_away() {
+    let refused = vec![Write::NameDeclined(stamped(FROM, 1))];
+    assert_eq!(name_after(refused).await, (None, NameState::Declined));
+    let known = vec![
+        Write::NameConfirmed(given(FROM, "Misty", 1)),
+        Write::NameDeclined(stamped(FROM, 2)),
+    ];
+    assert_eq!(
+        name_after(known).await,
+        (Some("Misty".into()), NameState::Confirmed)
+    );
+}
+
+#[tokio::test]
+async fn a_forgotten_name_is_gone() {
+    let writes = vec![
+        Write::NameConfirmed(given(FROM, "Misty", 1)),
+        Write::NameForgotten(stamped(FROM, 2)),
+    ];
+    assert_eq!(name_after(writes).await, (None, NameState::Declined));
+}
+
+#[tokio::test]
+async fn two_people_on_one_number_are_remembered_and_greeted_without_a_name() {
+    let mut house = House::new();
+    house.write(Write::NameConfirmed(given(FROM, "Misty", 1)));
+    assert_eq!(house.caller(FROM).await.greeting_name(), Some("Misty"));
+    house.write(Write::PersonAdded(given(FROM, "Brock", 2)));
+    house.reopen();
+    let caller = house.caller(FROM).await;
+    assert!(caller.is_ambiguous());
+    assert_eq!(caller.greeting_name(), None);
+    assert_eq!(caller.name.as_deref(), Some("Misty"));
+    assert_eq!(house.sql::<i64>("SELECT COUNT(*) FROM people"), 2);
+}
+
+#[tokio::test]
+async fn a_corrected_name_on_a_shared_number_is_not_a_third_person() {
+    let house = House::new();
+    house.write(Write::NameConfirmed(given(FROM, "Mark", 1)));
+    house.write(Write::PersonAdded(given(FROM, "Brock", 2)));
+    house.write(Write::NameCorrected(given(FROM, "Marc", 3)));
+    let names: String =
+        house.sql("SELECT group_concat(name) FROM (SELECT name FROM people ORDER BY name)");
+    assert_eq!(names, "Brock,Marc");
+}
+
+#[tokio::test]
+async fn preferences_and_language_come_back_and_are_bounded() {
+    let mut house = House::new();
+    for at in 0..30 {
+        let text = format!("preference {at} {}", "x".repeat(500)).into();
+        house.write(Write::PreferenceNoted {
+            number: number(FROM),
+            text,
+            stamp: stamp(at),
+        });
+    }
+    house.write(Write::LanguageChosen {
+        number: Some(number(FROM)),
+        language: "de-DE".into(),
+        stamp: stamp(1),
+    });
+    house.reopen();
+    let caller = house.caller(FROM).await;
+    assert_eq!(caller.preferences.len(), 16);
+    assert!(caller.preferences[15].text.starts_with("preference 29"));
+    assert!(
+        caller
+            .preferences
+            .iter()
+            .all(|preference| preference.text.chars().count() <= 200)
+    );
+    assert_eq!(caller.language.as_deref(), Some("de-DE"));
+}

@@ -1,0 +1,90 @@
+//! Opening: what is found in the data directory.
+
+use crate::fixtures::*;
+use calldex_storage::{OpenError, Storage, StorageConfig};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+fn refused(dir: &TempDir) -> String {
+    match Storage::open(StorageConfig::new(dir.path())) {
+        Ok(_) => panic!("opened"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_the_prds_own_shape_is_adopted_with_its_rows() {
+    let dir = TempDir::new().unwrap();
+    let old = Connection::open(dir.path().join("calls.db")).unwrap();
+    old.execute_batch(
+        r#"CREATE TABLE callers (phone_number TEXT PRIMARY KEY, name TEXT,
+             created_at INTEGER DEFAULT (unixepoch()), updated_at INTEGER DEFAULT (unixepoch()));
+           CREATE TABLE conversations (call_sid TEXT PRIMARY KEY, phone_number TEXT, messages TEXT,
+             started_at INTEGER DEFAULT (unixepoch()), ended_at INTEGER);
+           INSERT INTO callers (phone_number, name) VALUES ('+14155550100', 'Ash'), ('anonymous', NULL);
+           INSERT INTO conversations (call_sid, phone_number, messages, ended_at)
+             VALUES ('CA0', '+14155550100', '[{"role":"user","content":"hi"}]', 5), ('CA9', NULL, NULL, NULL);"#,
+    )
+    .unwrap();
+    drop(old);
+    let mut storage = Storage::open(StorageConfig::new(dir.path())).unwrap();
+    for _ in 0..2 {
+        let recall = storage
+            .directory
+            .recall(&number("+14155550100"), PATIENCE)
+            .await;
+        let calldex_storage::Recall::Known(caller) = recall else {
+            panic!("{recall:?}")
+        };
+        assert_eq!(caller.greeting_name(), Some("Ash"));
+        let call = storage.conversations.read("CA0").await.unwrap().unwrap();
+        assert_eq!(call.turns[0].content, "hi");
+        settle(storage.writer.submit(said("CA9", 0, 0, "still here"))).unwrap();
+        storage.close(PATIENCE);
+        storage = Storage::open(StorageConfig::new(dir.path())).unwrap();
+    }
+    let unfinished = storage.conversations.unfinished().await.unwrap();
+    assert_eq!(unfinished.len(), 1);
+    assert_eq!(unfinished[0].turns, 1);
+}
+
+#[test]
+fn a_newer_database_is_refused_and_left_alone() {
+    let dir = TempDir::new().unwrap();
+    let newer = Connection::open(dir.path().join("calls.db")).unwrap();
+    newer.pragma_update(None, "user_version", 99).unwrap();
+    drop(newer);
+    assert!(refused(&dir).contains("version 99"), "{}", refused(&dir));
+}
+
+#[test]
+fn somebody_elses_file_is_refused() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(
+        dir.path().join("calls.db"),
+        "this is a letter, and a long enough one: ".repeat(100),
+    )
+    .unwrap();
+    assert!(
+        refused(&dir).contains("not a calldex database"),
+        "{}",
+        refused(&dir)
+    );
+    let dir = TempDir::new().unwrap();
+    let foreign = Connection::open(dir.path().join("calls.db")).unwrap();
+    foreign
+        .execute_batch("CREATE TABLE callers (id INTEGER)")
+        .unwrap();
+    drop(foreign);
+    assert!(refused(&dir).contains("phone_number"), "{}", refused(&dir));
+}
+
+#[test]
+fn a_second_process_is_refused_with_the_id_of_the_first() {
+    let house = House::new();
+    match Storage::open(StorageConfig::new(house.dir.path())) {
+        Err(OpenError::InUse { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("opened twice"),
+    }
+}

@@ -1,0 +1,158 @@
+//! From writes to the database: one deterministic function, one transaction.
+
+use super::rules::{fold, seconds};
+use super::{Write, calls};
+use crate::record::{Caller, PhoneNumber};
+use crate::sqlite::ledger::Ledger;
+use crate::sqlite::{callers, conversations, meta, tombstones};
+use rusqlite::Transaction;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What a batch did.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// The database's position after it (TXID).
+    pub position: u64,
+    /// The end of the change feed after it.
+    pub rev: u64,
+    /// The callers it changed, as they are now; `None` is one that is gone.
+    pub callers: Vec<(PhoneNumber, Option<Arc<Caller>>)>,
+}
+
+/// The batch could not be applied; the transaction must be rolled back and the ledger read anew.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ApplyError(#[from] pub rusqlite::Error);
+
+/// Applies `writes` in their order within `transaction`. Writes that were applied before change
+/// nothing but the position, which counts batches. `ledger` must be that of this database; after an
+/// error, or a roll-back, it must be read anew.
+pub fn apply(
+    transaction: &Transaction<'_>,
+    ledger: &Ledger,
+    writes: &[&Write],
+) -> Result<Applied, ApplyError> {
+    let before = meta::read(transaction)?;
+    let mut batch = Batch {
+        transaction,
+        ledger,
+        lineage: before.lineage,
+        rev: before.rev,
+        changed: HashMap::new(),
+    };
+    for write in writes {
+        batch.apply(write)?;
+    }
+    let (rev, position) = (batch.rev, before.position + 1);
+    let callers = batch.changed.into_iter().collect();
+    meta::advance(transaction, position, rev)?;
+    Ok(Applied {
+        position,
+        rev,
+        callers,
+    })
+}
+
+struct Batch<'a> {
+    transaction: &'a Transaction<'a>,
+    ledger: &'a Ledger,
+    lineage: String,
+    rev: u64,
+    changed: HashMap<PhoneNumber, Option<Arc<Caller>>>,
+}
+
+impl Batch<'_> {
+    fn apply(&mut self, write: &Write) -> rusqlite::Result<()> {
+        let (transaction, ledger) = (self.transaction, self.ledger);
+        match write {
+            Write::CallStarted(start) => return self.start(write, start),
+            Write::CallResumed(resume) => return calls::resume(transaction, ledger, resume),
+            Write::CallEnded(end) => return calls::end(transaction, ledger, end),
+            Write::TurnAppended { call_sid, turn } => {
+                return calls::append(transaction, ledger, call_sid, turn);
+            }
+            Write::TurnAmended { call_sid, turn } => {
+                return calls::amend(transaction, ledger, call_sid, turn);
+            }
+            Write::CallerErased { number, at_ms } => return self.erase(number, *at_ms),
+            Write::LanguageChosen {
+                language, stamp, ..
+            } => {
+                conversations::put_language(transaction, &stamp.call_sid, language, stamp.at_ms)?;
+            }
+            _ => {}
+        }
+        match write.number() {
+            Some(number) => self.change_caller(number, write),
+            None => Ok(()),
+        }
+    }
+
+    fn start(&mut self, write: &Write, start: &super::CallStarted) -> rusqlite::Result<()> {
+        let buried = tombstones::is_call_buried(self.transaction, &start.call_sid)?;
+        if buried || self.is_buried(start.number.as_ref(), start.at_ms)? {
+            return Ok(());
+        }
+        let news = conversations::begin(self.transaction, start, seconds(start.at_ms))?;
+        match &start.number {
+            Some(number) if news => self.change_caller(number, write),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_buried(&self, number: Option<&PhoneNumber>, at_ms: i64) -> rusqlite::Result<bool> {
+        let Some(number) = number else {
+            return Ok(false);
+        };
+        let buried = tombstones::number_buried_at(self.transaction, &self.lineage, number)?;
+        Ok(buried.is_some_and(|buried| at_ms <= buried))
+    }
+
+    fn change_caller(&mut self, number: &PhoneNumber, write: &Write) -> rusqlite::Result<()> {
+        if let Some(stamp) = write.stamp() {
+            let erased_call = tombstones::is_call_buried(self.transaction, &stamp.call_sid)?;
+            if erased_call || self.is_buried(Some(number), stamp.at_ms)? {
+                return Ok(());
+            }
+        }
+        let before = self.caller(number)?;
+        let Some(mut after) = fold(before.as_deref().cloned(), write) else {
+            return Ok(());
+        };
+        if before.as_deref() == Some(&after) {
+            return Ok(());
+        }
+        self.rev += 1;
+        after.rev = self.rev;
+        let people_before = before
+            .as_ref()
+            .map(|caller| &caller.people[..])
+            .unwrap_or_default();
+        callers::put(self.transaction, &after, *people_before != *after.people)?;
+        self.changed.insert(number.clone(), Some(Arc::new(after)));
+        Ok(())
+    }
+
+    fn caller(&self, number: &PhoneNumber) -> rusqlite::Result<Option<Arc<Caller>>> {
+        match self.changed.get(number) {
+            Some(caller) => Ok(caller.clone()),
+            None => Ok(callers::get(self.transaction, number)?.map(Arc::new)),
+        }
+    }
+
+    fn erase(&mut self, number: &PhoneNumber, at_ms: i64) -> rusqlite::Result<()> {
+        if self.is_buried(Some(number), at_ms)? {
+            return Ok(());
+        }
+        for call_sid in conversations::call_sids_of(self.transaction, number)? {
+            calls::erase(self.transaction, self.ledger, &call_sid, at_ms)?;
+        }
+        callers::remove(self.transaction, number)?;
+        tombstones::bury_number(self.transaction, &self.lineage, number, at_ms)?;
+        self.rev += 1;
+        meta::note_erasure(self.transaction, self.rev)?;
+        self.changed.insert(number.clone(), None);
+        Ok(())
+    }
+}

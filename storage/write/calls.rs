@@ -1,0 +1,134 @@
+//! Writes about calls: start, turns, take-over, end.
+
+use super::rules::seconds;
+use super::{CallEnded, CallResumed};
+use crate::record::{CallSid, Turn};
+use crate::sqlite::ledger::{Ledger, Page};
+use crate::sqlite::messages::Messages;
+use crate::sqlite::{conversations, tombstones, turns};
+use rusqlite::Connection;
+
+/// Appends `turn` unless its key is there; a turn that comes after its conversation was closed goes
+/// into the messages.
+pub(super) fn append(
+    connection: &Connection,
+    ledger: &Ledger,
+    call_sid: &CallSid,
+    turn: &Turn,
+) -> rusqlite::Result<()> {
+    match ledger.page(connection, call_sid, seconds(turn.at))? {
+        Page::Live(mut lines) => {
+            if lines.find(turn.key()).is_none() {
+                let id = turns::append(connection, call_sid, turn)?;
+                lines.note(turn.key(), id);
+            }
+            Ok(())
+        }
+        Page::Closed(messages) => merge_late(connection, call_sid, messages, turn),
+        Page::Erased => Ok(()),
+    }
+}
+
+/// Replaces the turn of the same key if this one's revision is higher.
+pub(super) fn amend(
+    connection: &Connection,
+    ledger: &Ledger,
+    call_sid: &CallSid,
+    turn: &Turn,
+) -> rusqlite::Result<()> {
+    let page = ledger.page(connection, call_sid, seconds(turn.at))?;
+    let Page::Live(lines) = page else {
+        drop(page);
+        return append(connection, ledger, call_sid, turn);
+    };
+    let found = lines.find(turn.key());
+    drop(lines);
+    match found {
+        Some(Some(id)) => turns::amend(connection, id, turn),
+        Some(None) => {
+            let kept = conversations::get(connection, call_sid)?;
+            let messages = Messages::parse(kept.and_then(|kept| kept.messages).as_deref());
+            merge_late(connection, call_sid, messages, turn)
+        }
+        None => append(connection, ledger, call_sid, turn),
+    }
+}
+
+fn merge_late(
+    connection: &Connection,
+    call_sid: &CallSid,
+    mut messages: Messages,
+    turn: &Turn,
+) -> rusqlite::Result<()> {
+    if messages.merge(turn) {
+        conversations::put_messages(connection, call_sid, &messages.to_column())?;
+    }
+    Ok(())
+}
+
+/// Writes a take-over.
+pub(super) fn resume(
+    connection: &Connection,
+    ledger: &Ledger,
+    resume: &CallResumed,
+) -> rusqlite::Result<()> {
+    if tombstones::is_call_buried(connection, &resume.call_sid)? {
+        return Ok(());
+    }
+    let page = ledger.page(connection, &resume.call_sid, seconds(resume.at_ms))?;
+    drop(page);
+    conversations::resume(connection, resume)
+}
+
+/// Closes the conversation: its turns become its messages, in this one transaction. A second end,
+/// or one by an owner that has been replaced, changes nothing.
+pub(super) fn end(
+    connection: &Connection,
+    ledger: &Ledger,
+    end: &CallEnded,
+) -> rusqlite::Result<()> {
+    if matches!(
+        ledger.page(connection, &end.call_sid, seconds(end.at_ms))?,
+        Page::Erased
+    ) {
+        return Ok(());
+    }
+    let Some(kept) = conversations::get(connection, &end.call_sid)? else {
+        return Ok(());
+    };
+    let taken_over = end
+        .epoch
+        .is_some_and(|epoch| epoch < kept.conversation.epoch);
+    if taken_over || kept.conversation.ended_at.is_some() {
+        return Ok(());
+    }
+    let mut messages = Messages::parse(kept.messages.as_deref());
+    for id in ledger.tear_out(&end.call_sid).ids() {
+        if let Some(turn) = turns::get(connection, &end.call_sid, id)? {
+            messages.merge(&turn);
+            turns::remove(connection, id)?;
+        }
+    }
+    let column = messages.to_column();
+    conversations::end(
+        connection,
+        &end.call_sid,
+        &column,
+        seconds(end.at_ms),
+        end.outcome,
+    )
+}
+
+/// Removes everything about a call and marks it as erased.
+pub(super) fn erase(
+    connection: &Connection,
+    ledger: &Ledger,
+    call_sid: &CallSid,
+    at_ms: i64,
+) -> rusqlite::Result<()> {
+    for id in ledger.tear_out(call_sid).ids() {
+        turns::remove(connection, id)?;
+    }
+    conversations::remove(connection, call_sid)?;
+    tombstones::bury_call(connection, call_sid, at_ms)
+}

@@ -1,0 +1,261 @@
+//! The only mutations there are. Each carries its idempotency key, its time and every id, decided
+//! by its maker, so that [`apply`] gives the same database wherever and however often it runs:
+//! on this disk today, as an entry of a replicated log later.
+
+mod apply;
+mod calls;
+mod codec;
+mod rules;
+
+pub use apply::{Applied, ApplyError, apply};
+pub use codec::{DecodeError, FORM, decode, encode};
+pub use rules::fold;
+
+use crate::record::{CallSid, CallerKind, NameMark, Outcome, PhoneNumber, Turn};
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Idempotency key and time of a decision about a caller: the call it was taken in, the maker's
+/// step within that call, Unix milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The call in which it was decided.
+    pub call_sid: CallSid,
+    /// The maker's own count within the call: two decisions of one millisecond stay in order.
+    pub step: u32,
+    /// Unix milliseconds.
+    pub at_ms: i64,
+}
+
+impl Stamp {
+    /// What later decisions are compared with.
+    pub fn mark(&self) -> NameMark {
+        NameMark {
+            at_ms: self.at_ms,
+            step: self.step,
+        }
+    }
+}
+
+/// A call has begun. Key: the call.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct CallStarted {
+    /// The call.
+    pub call_sid: CallSid,
+    /// Whose call, only if it can be an identity.
+    pub number: Option<PhoneNumber>,
+    /// The number that was called.
+    pub line: CompactString,
+    /// The kind of identity.
+    pub caller_kind: CallerKind,
+    /// A SIP or client identity as given; nothing for a withheld number.
+    pub identity: Option<CompactString>,
+    /// Language the call begins in.
+    pub language: Option<CompactString>,
+    /// Unix milliseconds.
+    pub at_ms: i64,
+    /// The instance that owns the call.
+    pub instance: CompactString,
+}
+
+/// A call was taken up again, or taken over. Key: call and epoch; only a higher epoch is applied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallResumed {
+    /// The call.
+    pub call_sid: CallSid,
+    /// The new session's id.
+    pub session_id: CompactString,
+    /// The new ownership: the call's epoch + 1.
+    pub epoch: u32,
+    /// Unix milliseconds.
+    pub at_ms: i64,
+    /// The new owner.
+    pub instance: CompactString,
+}
+
+/// A call is over. Key: the call; the first to arrive ends it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallEnded {
+    /// The call.
+    pub call_sid: CallSid,
+    /// The epoch of who says so, which cannot end a call that another has taken over since;
+    /// nothing when the provider itself says that the call is over.
+    pub epoch: Option<u32>,
+    /// Unix milliseconds.
+    pub at_ms: i64,
+    /// How.
+    pub outcome: Outcome,
+}
+
+/// A name decided about a number. Key: the stamp.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct NameGiven {
+    /// Whose.
+    pub number: PhoneNumber,
+    /// At most [`crate::record::Caller::NAME_CHARS_MAX`] characters; the rest is cut.
+    pub name: CompactString,
+    /// When and where.
+    pub stamp: Stamp,
+}
+
+/// A decision about a number that needs no more than itself. Key: the stamp.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NumberStamped {
+    /// Whose.
+    pub number: PhoneNumber,
+    /// When and where.
+    pub stamp: Stamp,
+}
+
+/// One mutation. `Debug` names it and its call, never what was said.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "write", rename_all = "snake_case")]
+pub enum Write {
+    /// A call has begun.
+    CallStarted(CallStarted),
+    /// A call was taken up again.
+    CallResumed(CallResumed),
+    /// One more turn. Key: call, epoch, seq.
+    TurnAppended {
+        /// The call.
+        call_sid: CallSid,
+        /// The turn.
+        turn: Turn,
+    },
+    /// A turn as it was really heard. Applied if its revision is higher than the stored one; if the
+    /// turn itself has not arrived, this stands for it.
+    TurnAmended {
+        /// The call.
+        call_sid: CallSid,
+        /// The whole turn with its new content and revision.
+        turn: Turn,
+    },
+    /// A name was heard. Never replaces one that is confirmed or corrected.
+    NameHeard(NameGiven),
+    /// The caller said yes to a name.
+    NameConfirmed(NameGiven),
+    /// The caller put a name right.
+    NameCorrected(NameGiven),
+    /// The call ended without the heard name being contradicted: it counts as confirmed.
+    NameSettled(NameGiven),
+    /// The caller does not wish to give a name.
+    NameDeclined(NumberStamped),
+    /// The caller wants the name forgotten.
+    NameForgotten(NumberStamped),
+    /// Another person uses the number too: from now on it is greeted without a name.
+    PersonAdded(NameGiven),
+    /// Something to remember.
+    PreferenceNoted {
+        /// Whose.
+        number: PhoneNumber,
+        /// In words, at most [`crate::record::Caller::PREFERENCE_CHARS_MAX`] characters.
+        text: CompactString,
+        /// When and where.
+        stamp: Stamp,
+    },
+    /// The caller chose a language: kept on the call and, with a number, for the next one.
+    LanguageChosen {
+        /// Whose, if it can be an identity.
+        number: Option<PhoneNumber>,
+        /// BCP 47.
+        language: CompactString,
+        /// When and where.
+        stamp: Stamp,
+    },
+    /// A call is over.
+    CallEnded(CallEnded),
+    /// Everything about a number is to be gone, and no replay may bring it back.
+    CallerErased {
+        /// Whose.
+        number: PhoneNumber,
+        /// Unix milliseconds: later calls from the number begin anew.
+        at_ms: i64,
+    },
+}
+
+impl Write {
+    /// The call it belongs to, if to one.
+    pub fn call_sid(&self) -> Option<&CallSid> {
+        match self {
+            Self::CallStarted(start) => Some(&start.call_sid),
+            Self::CallResumed(resume) => Some(&resume.call_sid),
+            Self::CallEnded(end) => Some(&end.call_sid),
+            Self::TurnAppended { call_sid, .. } | Self::TurnAmended { call_sid, .. } => {
+                Some(call_sid)
+            }
+            Self::LanguageChosen { stamp, .. } => Some(&stamp.call_sid),
+            _ => None,
+        }
+    }
+
+    /// The number whose caller it changes, if it does.
+    pub fn number(&self) -> Option<&PhoneNumber> {
+        match self {
+            Self::CallStarted(start) => start.number.as_ref(),
+            Self::NameHeard(given)
+            | Self::NameConfirmed(given)
+            | Self::NameCorrected(given)
+            | Self::NameSettled(given)
+            | Self::PersonAdded(given) => Some(&given.number),
+            Self::NameDeclined(stamped) | Self::NameForgotten(stamped) => Some(&stamped.number),
+            Self::PreferenceNoted { number, .. } | Self::CallerErased { number, .. } => {
+                Some(number)
+            }
+            Self::LanguageChosen { number, .. } => number.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The stamp of a decision about a caller.
+    pub fn stamp(&self) -> Option<&Stamp> {
+        match self {
+            Self::NameHeard(given)
+            | Self::NameConfirmed(given)
+            | Self::NameCorrected(given)
+            | Self::NameSettled(given)
+            | Self::PersonAdded(given) => Some(&given.stamp),
+            Self::NameDeclined(stamped) | Self::NameForgotten(stamped) => Some(&stamped.stamp),
+            Self::PreferenceNoted { stamp, .. } | Self::LanguageChosen { stamp, .. } => Some(stamp),
+            _ => None,
+        }
+    }
+
+    /// Its name, as in its JSON form.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::CallStarted(_) => "call_started",
+            Self::CallResumed(_) => "call_resumed",
+            Self::TurnAppended { .. } => "turn_appended",
+            Self::TurnAmended { .. } => "turn_amended",
+            Self::NameHeard(_) => "name_heard",
+            Self::NameConfirmed(_) => "name_confirmed",
+            Self::NameCorrected(_) => "name_corrected",
+            Self::NameSettled(_) => "name_settled",
+            Self::NameDeclined(_) => "name_declined",
+            Self::NameForgotten(_) => "name_forgotten",
+            Self::PersonAdded(_) => "person_added",
+            Self::PreferenceNoted { .. } => "preference_noted",
+            Self::LanguageChosen { .. } => "language_chosen",
+            Self::CallEnded(_) => "call_ended",
+            Self::CallerErased { .. } => "caller_erased",
+        }
+    }
+
+    /// Bytes it holds in memory, roughly: what the queue's bound counts.
+    pub fn bytes(&self) -> usize {
+        let said = match self {
+            Self::TurnAppended { turn, .. } | Self::TurnAmended { turn, .. } => turn.content.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + said
+    }
+}
+
+impl fmt::Debug for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(self.kind())
+            .field("call_sid", &self.call_sid())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,84 @@
+//! What went wrong with the disk, sorted by what an operator does about it.
+
+use calldex_observability::catalog;
+use rusqlite::ErrorCode;
+use std::io;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+/// Why a batch was not committed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommitError {
+    /// SQLite or the disk below it.
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A labelled operation failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The database opened again is not the one that was acknowledged.
+    #[error("{0}")]
+    Distrusted(String),
+    /// Applying panicked: a defect.
+    #[error("applying the batch panicked")]
+    Panicked,
+}
+
+impl From<crate::write::ApplyError> for CommitError {
+    fn from(error: crate::write::ApplyError) -> Self {
+        Self::Sqlite(error.0)
+    }
+}
+
+impl CommitError {
+    /// The kind under which it is counted.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Sqlite(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DiskFull) => "full",
+                Some(ErrorCode::ReadOnly) => "read_only",
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => "locked",
+                Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => "io",
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "corrupt",
+                _ => "other",
+            },
+            Self::Io(error) => match error.kind() {
+                io::ErrorKind::StorageFull => "full",
+                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => "read_only",
+                _ => "io",
+            },
+            Self::Distrusted(_) => "corrupt",
+            Self::Panicked => "other",
+        }
+    }
+
+    /// Whether the writes themselves are at fault, so that trying again changes nothing.
+    pub(crate) fn is_of_the_writes(&self) -> bool {
+        self.kind() == "other"
+    }
+
+    /// Whether the connection and what it holds may be trusted after it: only a lock that could not
+    /// be had leaves everything as it was.
+    pub(crate) fn leaves_trust(&self) -> bool {
+        self.kind() == "locked"
+    }
+}
+
+/// Whether the disk takes writes.
+#[derive(Default)]
+pub(crate) struct Degraded(Mutex<Option<&'static str>>);
+
+impl Degraded {
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the state; whether it changed.
+    pub(crate) fn set(&self, reason: Option<&'static str>) -> bool {
+        let before = std::mem::replace(
+            &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner),
+            reason,
+        );
+        catalog::STORAGE_DEGRADED.set(if reason.is_some() { 1.0 } else { 0.0 });
+        before.is_some() != reason.is_some()
+    }
+}

@@ -1,0 +1,157 @@
+//! From the calls to the disk: submitted without waiting, written in batches of one fsync, then
+//! acknowledged.
+
+mod checkpointer;
+mod failure;
+mod log_pages;
+mod pending;
+mod queue;
+mod receipt;
+mod scribe;
+mod thread;
+
+pub(crate) use checkpointer::Checkpointer;
+pub(crate) use failure::Degraded;
+pub(crate) use log_pages::LogPages;
+pub(crate) use pending::Pending;
+pub use queue::{Bounds, Depth};
+pub use receipt::{NotDurable, Position, Receipt};
+pub(crate) use scribe::{Scribe, StartError};
+pub(crate) use thread::run;
+
+use crate::write::Write;
+use calldex_observability::catalog;
+use queue::Queue;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Writes in one transaction, see DESIGN.md for the measurement. At the bound the rest waits for
+/// the next one.
+pub const BATCH_WRITES_MAX: usize = 1_024;
+/// How long the oldest write waits for company before its batch is written, milliseconds. One
+/// fsync takes about as long.
+pub const BATCH_DELAY_MS: u64 = 4;
+/// Places in the queue. At the bound the turns of each call are joined into one place.
+pub const QUEUE_WRITES_MAX: usize = 65_536;
+/// Bytes in the queue: at 1,000 turns/s a disk may fail for more than ten minutes. At the bound a
+/// write is refused with [`NotDurable::QueueFull`], counted and logged.
+pub const QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// The way in for every change. Cheap to clone.
+#[derive(Clone)]
+pub struct Writer {
+    shared: Arc<Shared>,
+}
+
+/// What the handles and the thread share.
+pub(crate) struct Shared {
+    queue: Queue,
+    pending: Arc<Pending>,
+    degraded: Degraded,
+}
+
+/// The writer's state, for health and for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriterStatus {
+    /// What waits.
+    pub depth: Depth,
+    /// Why nothing can be made durable now, if so: one of the kinds of `write_failures_total`.
+    pub degraded: Option<&'static str>,
+}
+
+impl Writer {
+    pub(crate) fn new(bounds: Bounds, pending: Arc<Pending>) -> (Self, Arc<Shared>) {
+        let shared = Arc::new(Shared {
+            queue: Queue::new(bounds),
+            pending,
+            degraded: Degraded::default(),
+        });
+        (
+            Self {
+                shared: Arc::clone(&shared),
+            },
+            shared,
+        )
+    }
+
+    /// Takes `write` and returns at once; it is visible to this instance's look-ups and reads from
+    /// now on, and durable when the receipt says so.
+    pub fn submit(&self, write: Write) -> Receipt {
+        let (acknowledge, receipt) = Receipt::pair();
+        let write = Arc::new(write);
+        let kind = write.kind();
+        let admitted = Arc::clone(&write);
+        let admit = |id| self.shared.pending.add(id, &admitted);
+        match self.shared.queue.push(Some(write), acknowledge, admit) {
+            Ok(joined) => {
+                catalog::WRITES_ACCEPTED_TOTAL.increment(1);
+                catalog::WRITES_COALESCED_TOTAL.increment(joined as u64);
+            }
+            Err(reason) => {
+                catalog::WRITE_FAILURES_TOTAL.with("full").increment(1);
+                tracing::error!(kind, %reason, "a write was not accepted");
+            }
+        }
+        receipt
+    }
+
+    /// Waits until everything submitted before is durable, or `deadline` has passed, or storage is
+    /// closed.
+    pub async fn flush(&self, deadline: Duration) -> Result<Position, FlushError> {
+        let receipt = self.mark();
+        match tokio::time::timeout(deadline, receipt).await {
+            Ok(outcome) => Ok(outcome?),
+            Err(_) => Err(FlushError::TimedOut(self.shared.queue.depth().writes)),
+        }
+    }
+
+    fn mark(&self) -> Receipt {
+        let (acknowledge, receipt) = Receipt::pair();
+        // A refusal is in the receipt.
+        let _ = self.shared.queue.push(None, acknowledge, |_| ());
+        receipt
+    }
+
+    /// What waits and whether the disk takes it.
+    pub fn status(&self) -> WriterStatus {
+        WriterStatus {
+            depth: self.shared.queue.depth(),
+            degraded: self.shared.degraded.reason(),
+        }
+    }
+
+    /// Sets the gauges of queue depth and oldest pending write. Called once a second by the writer's
+    /// own thread of checkpoints; harmless to call more often.
+    pub(crate) fn gauge(shared: &Shared) {
+        let depth = shared.queue.depth();
+        catalog::WRITE_QUEUE_DEPTH.set(depth.writes as f64);
+        catalog::OLDEST_PENDING_WRITE_SECONDS.set(depth.oldest.as_secs_f64());
+    }
+
+    /// Lets the thread write what waits, then ends it. What is left at `deadline` is given up with
+    /// [`NotDurable::Closed`]; how many that were.
+    pub(crate) fn close(&self, deadline: Duration, is_finished: impl Fn() -> bool) -> usize {
+        const STEP: Duration = Duration::from_millis(2);
+        let end = Instant::now() + deadline;
+        self.shared.queue.close();
+        while !is_finished() && Instant::now() < end {
+            std::thread::sleep(STEP);
+        }
+        let left = self.shared.queue.shut();
+        let writes = left.iter().filter(|part| part.write.is_some()).count();
+        left.into_iter()
+            .for_each(|part| part.acknowledge(Err(NotDurable::Closed)));
+        writes
+    }
+}
+
+/// Why a flush did not end well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FlushError {
+    /// The deadline passed with this many writes waiting.
+    #[error("{0} writes were not yet durable at the deadline")]
+    TimedOut(usize),
+    /// The storage was closed.
+    #[error(transparent)]
+    NotDurable(#[from] NotDurable),
+}

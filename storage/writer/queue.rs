@@ -1,0 +1,357 @@
+//! The queue between the calls and the disk: never blocks who submits, and is bounded.
+
+use super::pending::WriteId;
+use super::receipt::{Acknowledge, NotDurable, Position};
+use super::{BATCH_DELAY_MS, BATCH_WRITES_MAX, QUEUE_BYTES_MAX, QUEUE_WRITES_MAX};
+use crate::record::CallSid;
+use crate::write::Write;
+use std::collections::hash_map::Entry as HashEntry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A submitted write, or the mark of a flush, with who waits for it.
+pub(super) struct Part {
+    pub id: WriteId,
+    pub at: Instant,
+    /// What to apply; nothing for a mark.
+    pub write: Option<Arc<Write>>,
+    pub acknowledge: Acknowledge,
+}
+
+impl Part {
+    pub(super) fn acknowledge(self, outcome: Result<Position, NotDurable>) {
+        // Whoever dropped the receipt did not want to know.
+        let _ = self.acknowledge.send(outcome);
+    }
+
+    fn bytes(&self) -> usize {
+        self.write.as_ref().map_or(0, |write| write.bytes())
+    }
+
+    fn appends_to(&self) -> Option<&CallSid> {
+        match self.write.as_deref()? {
+            Write::TurnAppended { call_sid, .. } => Some(call_sid),
+            _ => None,
+        }
+    }
+}
+
+/// One place in the queue: one part, or at the bound several turns of one call.
+type Place = Vec<Part>;
+
+/// See the module.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// Told when the first write arrives, when a batch is full, and at closing.
+    filled: Condvar,
+    bounds: Bounds,
+}
+
+/// Bounds of queue and batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Writes in one transaction.
+    pub batch_writes_max: usize,
+    /// How long the oldest write of a batch that is not full waits for company.
+    pub batch_delay: Duration,
+    /// Places in the queue; beyond it the turns of each call are joined into one place.
+    pub queue_writes_max: usize,
+    /// Bytes in the queue; beyond it a write is refused, loudly.
+    pub queue_bytes_max: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            batch_writes_max: BATCH_WRITES_MAX,
+            batch_delay: Duration::from_millis(BATCH_DELAY_MS),
+            queue_writes_max: QUEUE_WRITES_MAX,
+            queue_bytes_max: QUEUE_BYTES_MAX,
+        }
+    }
+}
+
+#[derive(Default)]
+struct State {
+    places: VecDeque<Place>,
+    bytes: usize,
+    next_id: WriteId,
+    /// Length at which turns are joined next.
+    coalesce_at: usize,
+    /// When the batch that the writer holds was begun: its oldest write.
+    in_flight_since: Option<Instant>,
+    in_flight: usize,
+    closing: bool,
+    closed: bool,
+}
+
+impl State {
+    fn oldest(&self) -> Option<Instant> {
+        Some(self.places.front()?.first()?.at)
+    }
+}
+
+/// What the queue holds, for metrics and health.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Places taken, the batch being written included.
+    pub writes: usize,
+    /// Bytes, roughly.
+    pub bytes: usize,
+    /// Age of the oldest write that is not durable.
+    pub oldest: Duration,
+}
+
+impl Queue {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        let state = State {
+            coalesce_at: bounds.queue_writes_max,
+            ..State::default()
+        };
+        Self {
+            state: Mutex::new(state),
+            filled: Condvar::new(),
+            bounds,
+        }
+    }
+
+    /// Panics elsewhere cannot leave the state half changed: every change is made by this file in
+    /// steps that do not panic.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes `write` in, or a mark. `admit` is called with the write's number before the writer can
+    /// see it. Whether turns had to be joined, and how many.
+    pub(super) fn push(
+        &self,
+        write: Option<Arc<Write>>,
+        acknowledge: Acknowledge,
+        admit: impl FnOnce(WriteId),
+    ) -> Result<usize, NotDurable> {
+        let bytes = write.as_ref().map_or(0, |write| write.bytes());
+        let mut state = self.lock();
+        let refused = if state.closed {
+            Some(NotDurable::Closed)
+        } else {
+            None
+        };
+        let full = state.bytes + bytes > self.bounds.queue_bytes_max && write.is_some();
+        if let Some(reason) = refused.or(full.then_some(NotDurable::QueueFull)) {
+            let _ = acknowledge.send(Err(reason));
+            return Err(reason);
+        }
+        let id = state.next_id;
+        state.next_id += 1;
+        state.bytes += bytes;
+        admit(id);
+        state.places.push_back(vec![Part {
+            id,
+            at: Instant::now(),
+            write,
+            acknowledge,
+        }]);
+        let joined = self.coalesce_if_long(&mut state);
+        let length = state.places.len();
+        drop(state);
+        if length == 1 || length >= self.bounds.batch_writes_max {
+            self.filled.notify_one();
+        }
+        Ok(joined)
+    }
+
+    fn coalesce_if_long(&self, state: &mut State) -> usize {
+        if state.places.len() < state.coalesce_at {
+            return 0;
+        }
+        let before = state.places.len();
+        state.places = coalesce(std::mem::take(&mut state.places));
+        // Twice what is left: each pass over the queue is paid for by as many submissions.
+        state.coalesce_at = (2 * state.places.len()).max(self.bounds.queue_writes_max);
+        before - state.places.len()
+    }
+
+    /// Waits for writes and takes the next batch, oldest first. `None` once closing and empty.
+    pub(super) fn take(&self) -> Option<Vec<Part>> {
+        let mut state = self.lock();
+        loop {
+            let Some(oldest) = state.oldest() else {
+                if state.closing {
+                    return None;
+                }
+                state = self
+                    .filled
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let age = oldest.elapsed();
+            let full = state.places.len() >= self.bounds.batch_writes_max;
+            if full || state.closing || age >= self.bounds.batch_delay {
+                return Some(self.take_now(&mut state));
+            }
+            let rest = self.bounds.batch_delay - age;
+            state = self
+                .filled
+                .wait_timeout(state, rest)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    fn take_now(&self, state: &mut State) -> Vec<Part> {
+        let count = state.places.len().min(self.bounds.batch_writes_max);
+        let batch: Vec<Part> = state.places.drain(..count).flatten().collect();
+        if state.places.len() < self.bounds.queue_writes_max / 2 {
+            state.coalesce_at = self.bounds.queue_writes_max;
+        }
+        state.in_flight_since = batch.first().map(|part| part.at);
+        state.in_flight = batch.len();
+        batch
+    }
+
+    /// The batch that was taken is done with.
+    pub(super) fn done(&self, batch: &[Part]) {
+        let bytes: usize = batch.iter().map(Part::bytes).sum();
+        let mut state = self.lock();
+        state.bytes = state.bytes.saturating_sub(bytes);
+        state.in_flight_since = None;
+        state.in_flight = 0;
+    }
+
+    /// What is held now.
+    pub(super) fn depth(&self) -> Depth {
+        let state = self.lock();
+        let oldest = state.in_flight_since.or(state.oldest());
+        Depth {
+            writes: state.places.len() + state.in_flight,
+            bytes: state.bytes,
+            oldest: oldest.map(|at| at.elapsed()).unwrap_or_default(),
+        }
+    }
+
+    /// From now on batches are not waited for, and [`Queue::take`] ends when all are taken.
+    pub(super) fn close(&self) {
+        self.lock().closing = true;
+        self.filled.notify_all();
+    }
+
+    /// Refuses what comes from now on and gives back what is left.
+    pub(super) fn shut(&self) -> Vec<Part> {
+        let mut state = self.lock();
+        state.closing = true;
+        state.closed = true;
+        self.filled.notify_all();
+        state.places.drain(..).flatten().collect()
+    }
+
+    /// Sleeps up to `pause`, less if closing begins. Whether closing has begun.
+    pub(super) fn pause(&self, pause: Duration) -> bool {
+        let end = Instant::now() + pause;
+        let mut state = self.lock();
+        while !state.closing {
+            let Some(rest) = end.checked_duration_since(Instant::now()) else {
+                break;
+            };
+            state = self
+                .filled
+                .wait_timeout(state, rest)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        state.closing
+    }
+}
+
+/// Joins the appended turns of each call into one place, at the call's first; everything else
+/// keeps its order. Turns carry their own keys, so that only their company changes.
+fn coalesce(places: VecDeque<Place>) -> VecDeque<Place> {
+    let mut joined: VecDeque<Place> = VecDeque::with_capacity(places.len());
+    let mut first_of: HashMap<CallSid, usize> = HashMap::new();
+    for place in places {
+        let call_sid = place.first().and_then(Part::appends_to).cloned();
+        match call_sid.map(|call_sid| first_of.entry(call_sid)) {
+            Some(HashEntry::Occupied(at)) => joined[*at.get()].extend(place),
+            Some(HashEntry::Vacant(free)) => {
+                free.insert(joined.len());
+                joined.push_back(place);
+            }
+            None => joined.push_back(place),
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::receipt::Receipt;
+    use super::*;
+    use crate::record::{Role, Turn};
+
+    fn append(call: &str, seq: u32) -> Option<Arc<Write>> {
+        let turn = Turn::new(Role::Caller, "hello", 1, 0, seq);
+        Some(Arc::new(Write::TurnAppended {
+            call_sid: call.into(),
+            turn,
+        }))
+    }
+
+    fn queue(bounds: Bounds) -> Queue {
+        Queue::new(Bounds {
+            batch_delay: Duration::ZERO,
+            ..bounds
+        })
+    }
+
+    #[test]
+    fn at_the_bound_turns_of_one_call_are_joined_and_none_is_dropped() {
+        let queue = queue(Bounds {
+            queue_writes_max: 8,
+            ..Bounds::default()
+        });
+        let mut receipts = Vec::new();
+        for seq in 0..20 {
+            let (acknowledge, receipt) = Receipt::pair();
+            queue
+                .push(
+                    append(if seq % 2 == 0 { "CA1" } else { "CA2" }, seq),
+                    acknowledge,
+                    |_| (),
+                )
+                .unwrap();
+            receipts.push(receipt);
+        }
+        assert!(queue.depth().writes <= 8);
+        let batch = queue.take().unwrap();
+        assert_eq!(batch.len(), 20);
+        for part in batch {
+            part.acknowledge(Ok(1));
+        }
+        assert!(receipts.into_iter().all(|receipt| receipt.wait() == Ok(1)));
+    }
+
+    #[test]
+    fn beyond_the_bytes_a_write_is_refused_and_says_so() {
+        let queue = queue(Bounds {
+            queue_bytes_max: 10,
+            ..Bounds::default()
+        });
+        let (acknowledge, receipt) = Receipt::pair();
+        assert_eq!(
+            queue.push(append("CA1", 0), acknowledge, |_| ()),
+            Err(NotDurable::QueueFull)
+        );
+        assert_eq!(receipt.wait(), Err(NotDurable::QueueFull));
+    }
+
+    #[test]
+    fn a_closed_queue_gives_out_what_it_holds_and_then_ends() {
+        let queue = queue(Bounds::default());
+        let (acknowledge, _receipt) = Receipt::pair();
+        queue.push(append("CA1", 0), acknowledge, |_| ()).unwrap();
+        queue.close();
+        assert_eq!(queue.take().unwrap().len(), 1);
+        assert!(queue.take().is_none());
+    }
+}

@@ -1,0 +1,62 @@
+//! What a submitted write gives back: the promise of a position.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::sync::oneshot;
+
+/// A database position (TXID): the number of the batch that carried the write.
+pub type Position = u64;
+
+/// Why a write did not become durable. Every one of them is counted and logged by the writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotDurable {
+    /// The storage was closed, or its time to close ran out, before the disk took the write.
+    #[error("storage closed before the write was durable")]
+    Closed,
+    /// The queue holds [`super::QUEUE_BYTES_MAX`] already: the disk has been failing for long.
+    #[error("the queue of writes is full")]
+    QueueFull,
+    /// The database refuses this one write for itself (a defect, not the disk): it is set aside.
+    #[error("the database refused the write")]
+    Refused,
+}
+
+/// The promise that a write becomes durable. May be dropped: the write goes on without it.
+#[must_use = "a receipt is the only way to know that a write is durable; drop it on purpose"]
+#[derive(Debug)]
+pub struct Receipt(oneshot::Receiver<Result<Position, NotDurable>>);
+
+/// The other end, kept by the queue.
+pub(super) type Acknowledge = oneshot::Sender<Result<Position, NotDurable>>;
+
+impl Receipt {
+    pub(super) fn pair() -> (Acknowledge, Self) {
+        let (acknowledge, receipt) = oneshot::channel();
+        (acknowledge, Self(receipt))
+    }
+
+    /// Waits for the position outside of async code. Blocks the thread.
+    pub fn wait(self) -> Result<Position, NotDurable> {
+        self.0.blocking_recv().unwrap_or(Err(NotDurable::Closed))
+    }
+
+    /// The position if the write is durable by now, without waiting: `None` while it is not.
+    pub fn peek(&mut self) -> Option<Result<Position, NotDurable>> {
+        match self.0.try_recv() {
+            Ok(outcome) => Some(outcome),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => Some(Err(NotDurable::Closed)),
+        }
+    }
+}
+
+impl Future for Receipt {
+    type Output = Result<Position, NotDurable>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0)
+            .poll(context)
+            .map(|outcome| outcome.unwrap_or(Err(NotDurable::Closed)))
+    }
+}

@@ -1,0 +1,184 @@
+//! The one connection that writes: commits a batch, and after a failure trusts nothing until it
+//! has been opened anew and verified.
+
+use super::failure::CommitError;
+use super::log_pages::{LogPages, PAGE_BYTES};
+use crate::faults::{Faults, Operation};
+use crate::sqlite::migrations::{MigrationError, migrate};
+use crate::sqlite::{Ledger, connection, meta};
+use crate::write::{Applied, Write, apply};
+use rusqlite::{Connection, TransactionBehavior};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+
+/// Pages of the write-ahead log from which the writer itself stops for a checkpoint that cuts it:
+/// the checkpointer beside it could not keep up.
+const LOG_PAGES_MAX: u64 = 64 * 1024 * 1024 / PAGE_BYTES;
+
+/// Why the database could not be opened at start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// See the module.
+pub(crate) struct Scribe {
+    path: PathBuf,
+    faults: Faults,
+    connection: Option<Connection>,
+    ledger: Ledger,
+    log_pages: LogPages,
+    /// The last position that was acknowledged.
+    position: u64,
+    /// Whether the next connection has to be verified before it is used.
+    doubted: bool,
+}
+
+impl Scribe {
+    /// Opens the database, brings it to this version and reads its ledger.
+    pub(crate) fn open(path: PathBuf, faults: Faults) -> Result<(Self, meta::Meta), StartError> {
+        faults.at(Operation::OpenWriter)?;
+        let mut connection = connection::open_writer(&path)?;
+        let log_pages = LogPages::default();
+        log_pages.watch(&mut connection)?;
+        migrate(&mut connection)?;
+        let meta = meta::read(&connection)?;
+        let ledger = Ledger::read(&connection)?;
+        let position = meta.position;
+        let connection = Some(connection);
+        Ok((
+            Self {
+                path,
+                faults,
+                connection,
+                ledger,
+                log_pages,
+                position,
+                doubted: false,
+            },
+            meta,
+        ))
+    }
+
+    /// The ledger, shared with the readers.
+    pub(crate) fn ledger(&self) -> Ledger {
+        self.ledger.clone()
+    }
+
+    /// The length of the log, shared with the checkpointer.
+    pub(crate) fn log_pages(&self) -> LogPages {
+        self.log_pages.clone()
+    }
+
+    /// Applies `writes` in one transaction and commits it. On an error nothing is acknowledged, and
+    /// unless it was only a lock, the connection is gone.
+    pub(super) fn commit(&mut self, writes: &[&Write]) -> Result<Applied, CommitError> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.try_commit(writes)));
+        let outcome = outcome.unwrap_or(Err(CommitError::Panicked));
+        match &outcome {
+            Ok(applied) => self.position = applied.position,
+            Err(error) => self.distrust(error),
+        }
+        outcome
+    }
+
+    fn distrust(&mut self, error: &CommitError) {
+        self.doubted |= !error.leaves_trust();
+        self.connection = None;
+    }
+
+    fn try_commit(&mut self, writes: &[&Write]) -> Result<Applied, CommitError> {
+        self.faults.at(Operation::Begin)?;
+        self.reopen_if_needed()?;
+        let Some(connection) = self.connection.as_mut() else {
+            return Err(CommitError::Distrusted("no connection".to_owned()));
+        };
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if writes
+            .iter()
+            .any(|write| matches!(write, Write::CallEnded(_)))
+        {
+            self.faults.at(Operation::CloseConversation)?;
+        }
+        let applied = apply(&transaction, &self.ledger, writes)?;
+        self.faults.at(Operation::Commit)?;
+        transaction.commit()?;
+        Ok(applied)
+    }
+
+    fn reopen_if_needed(&mut self) -> Result<(), CommitError> {
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        self.faults.at(Operation::OpenWriter)?;
+        let mut connection = connection::open_writer(&self.path)?;
+        self.log_pages.watch(&mut connection)?;
+        if self.doubted {
+            self.verify(&connection)?;
+        }
+        self.ledger.reread(&connection)?;
+        self.connection = Some(connection);
+        self.doubted = false;
+        Ok(())
+    }
+
+    /// What a failed fsync left in the kernel's cache may look written and not be. Copying the log
+    /// into the database writes and syncs every page of it again; then the database is read through,
+    /// and must be at the acknowledged position or beyond it.
+    fn verify(&self, connection: &Connection) -> Result<(), CommitError> {
+        self.faults.at(Operation::Verify)?;
+        connection::checkpoint_and_truncate(connection)?;
+        let report: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if report != "ok" {
+            return Err(CommitError::Distrusted(format!("quick_check: {report}")));
+        }
+        let position = meta::read(connection)?.position;
+        if position < self.position {
+            let acknowledged = self.position;
+            return Err(CommitError::Distrusted(format!(
+                "at {position}, {acknowledged} was acknowledged"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Cuts the log if it has grown beyond its bound.
+    pub(super) fn cut_log_if_long(&mut self) {
+        if self.log_pages.now() > LOG_PAGES_MAX {
+            self.cut_log();
+        }
+    }
+
+    /// Copies the whole log into the database and cuts it. A failure is counted; the log stays and
+    /// keeps what it holds.
+    pub(super) fn cut_log(&mut self) {
+        let Some(connection) = &self.connection else {
+            return;
+        };
+        let checkpoint = self
+            .faults
+            .at(Operation::Checkpoint)
+            .map_err(CommitError::from)
+            .and_then(|()| Ok(connection::checkpoint_and_truncate(connection)?));
+        if let Err(error) = checkpoint {
+            calldex_observability::catalog::WRITE_FAILURES_TOTAL
+                .with(error.kind())
+                .increment(1);
+            tracing::error!(%error, "the write-ahead log could not be copied into the database");
+            self.distrust(&error);
+        }
+    }
+}
+
+/// The write-ahead log beside the database at `path`.
+pub(super) fn log_path(path: &std::path::Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
