@@ -67,15 +67,55 @@ impl Reader<'_> {
         if stop - start <= BARE_WORDS_MAX
             && let Some(confidence) = self.whole_confidence(start, stop)
         {
+            let confidence = if self.asks(stop) {
+                confidence.min(0.6)
+            } else {
+                confidence
+            };
             return Some(Reading {
                 words: start..stop,
                 confidence,
             });
         }
-        self.head_confidence(start).map(|confidence| Reading {
+        let confidence = self.head_confidence(start)?;
+        let vocative = self.is_vocative(start) && !self.gives_details(self.extend(start));
+        let confidence = if vocative {
+            confidence.min(0.6)
+        } else {
+            confidence
+        };
+        Some(Reading {
             words: start..self.extend(start).min(end),
             confidence,
         })
+    }
+
+    /// "Misty?"
+    fn asks(&self, end: usize) -> bool {
+        self.turn
+            .tokens
+            .get(end)
+            .map_or(self.turn.end, |next| next.pause)
+            == Break::Question
+    }
+
+    /// "okay sam i am ...": a name right behind a filler, with a sentence behind it, is spoken to.
+    fn is_vocative(&self, at: usize) -> bool {
+        at > 0
+            && self.turn.pause_before(at) == Break::None
+            && self.turn.tokens[at - 1].is(Role::FILLER)
+            && !matches!(
+                self.turn.folded(at - 1),
+                "sure" | "course" | "certainly" | "absolutely"
+            )
+    }
+
+    fn gives_details(&self, at: usize) -> bool {
+        self.turn
+            .tokens
+            .get(at)
+            .is_none_or(|next| next.digits || next.is(Role::DETAIL))
+            || self.detail_follows(at)
     }
 
     /// The clause is nothing but a name of one to four words.
@@ -132,6 +172,9 @@ impl Reader<'_> {
     fn double_confidence(&self, start: usize, end: usize) -> Option<f32> {
         let plausible = (start + 1..end).all(|at| self.second_is_plausible(at));
         if !plausible {
+            return self.misheard_confidence(start, end);
+        }
+        if (start..end).all(|at| self.turn.tokens[at].is(Role::PHONETIC)) {
             return None;
         }
         let surnames = (start + 1..end).all(|at| self.surname_like(at));
@@ -140,9 +183,19 @@ impl Reader<'_> {
             Evidence::Ambiguous if surnames => Some(0.85),
             Evidence::Unknown if surnames && end - start <= 3 => Some(0.84),
             Evidence::Unknown if self.turn.tokens[start].is_capital() => Some(0.7),
-            Evidence::Common if surnames && self.capital_pair(start) => Some(0.6),
+            Evidence::Common if surnames && self.capital_pair(start) => Some(0.8),
+            Evidence::Common if surnames && self.surname_pair(start) => Some(0.7),
             _ => None,
         }
+    }
+
+    /// "Liam old", "Jill later": two words in all, the first a name, the second a misheard surname.
+    fn misheard_confidence(&self, start: usize, end: usize) -> Option<f32> {
+        let second = &self.turn.tokens[end - 1];
+        let whole = start == 0 && end == 2 && self.turn.tokens.len() == 2;
+        let name = self.turn.tokens[start].evidence == Evidence::Name;
+        (whole && name && !second.digits && !second.is(Role::STARTER.or(Role::FILLER)))
+            .then_some(0.82)
     }
 
     fn capital_pair(&self, start: usize) -> bool {
@@ -150,6 +203,14 @@ impl Reader<'_> {
         self.turn.tokens[start].is_capital()
             && self.turn.tokens[start + 1].is_capital()
             && (word.is_given() || word.surname() > 1)
+    }
+
+    /// "gill cox": a word some are called, and a frequent surname.
+    fn surname_pair(&self, start: usize) -> bool {
+        let word = self.turn.tokens[start].word;
+        (word.half_logs() >= GIVEN_HALF_LOGS_MIN || word.surname() >= 2)
+            && !word.is_stop()
+            && self.turn.tokens[start + 1].word.surname() == 3
     }
 
     fn second_is_plausible(&self, at: usize) -> bool {
@@ -167,10 +228,19 @@ impl Reader<'_> {
     fn head_confidence(&self, at: usize) -> Option<f32> {
         let end = self.extend(at);
         let token = &self.turn.tokens[at];
-        if token.word.is_domain() || !self.ends_name(end) {
+        let ends = self.ends_name(end) || self.turn.tokens[end].letter;
+        if token.word.is_domain() || !ends {
             return None;
         }
         let next = self.turn.tokens.get(end)?;
+        if next.pause == Break::None && tells_of_another(self.turn.folded(end)) {
+            return None;
+        }
+        let radio = |at: usize| self.turn.tokens[at].is(Role::PHONETIC);
+        if radio(at) && ((at + 1..end).any(radio) || next.digits || next.letter) {
+            return None;
+        }
+        let gives = self.gives_details(end) || next.letter;
         match token.evidence {
             Evidence::Name => Some(0.86),
             Evidence::Unknown | Evidence::Ambiguous if end - at > 1 => Some(0.82),
@@ -209,4 +279,21 @@ impl Reader<'_> {
             .count();
         vowels > 0 && vowels * 5 >= folded.len()
     }
+}
+
+/// "india is ...", "tom has ...": the sentence is about somebody, not from them.
+fn tells_of_another(folded: &str) -> bool {
+    matches!(
+        folded,
+        "is" | "was"
+            | "has"
+            | "are"
+            | "were"
+            | "isn't"
+            | "wasn't"
+            | "does"
+            | "did"
+            | "do"
+            | "that's"
+    )
 }

@@ -49,13 +49,16 @@ pub fn read(turn: &Turn<'_>, grammar: &Grammar, context: &Context<'_>) -> Extrac
         return spelled.into_extraction(turn, rejected);
     }
     let mut best = choose(&reader, candidates, rejected.is_some());
-    let refused = found.iter().any(|one| one.act == Act::Refuse);
-    if best.is_none() && context.asked && !refused {
-        best = bare(&reader);
+    let refusal = found
+        .iter()
+        .find(|one| one.act == Act::Refuse)
+        .map(|one| one.words.start);
+    if best.is_none() && context.asked {
+        best = bare(&reader).filter(|bare| refusal.is_none_or(|at| at >= bare.reading.words.end));
     }
     match best {
         Some(best) => introduce(&reader, &found, best, rejected),
-        None => nothing(&reader, &found, rejected, refused),
+        None => nothing(&reader, &found, rejected, refusal.is_some()),
     }
 }
 
@@ -64,22 +67,17 @@ fn find(turn: &Turn<'_>, grammar: &Grammar) -> Vec<Found> {
     let mut at = 0;
     while at < turn.tokens.len() {
         match grammar.match_at(turn, at) {
-            Some((act, end)) if !crosses_stop(turn, at, end) => {
+            Some((act, end)) => {
                 found.push(Found {
                     act,
                     words: at..end,
                 });
                 at = end;
             }
-            _ => at += 1,
+            None => at += 1,
         }
     }
     found
-}
-
-/// A phrase does not run over a full stop.
-fn crosses_stop(turn: &Turn<'_>, at: usize, end: usize) -> bool {
-    (at + 1..end).any(|index| turn.pause_before(index) > Break::Comma)
 }
 
 fn forget(reader: &Reader<'_>, found: &[Found]) -> Option<Extraction> {

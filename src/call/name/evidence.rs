@@ -25,7 +25,9 @@ const STOP_HALF_LOGS: i32 = 6;
 const NAME_HALF_LOGS_MIN: i32 = 19;
 const AMBIGUOUS_HALF_LOGS_MIN: i32 = 8;
 /// A place or people's name is a first name from this count on (half-logs).
-const PROPER_HALF_LOGS_MIN: i32 = 20;
+const PROPER_HALF_LOGS_MIN: i32 = 22;
+/// A name given less often (half-logs: 64 times in a century) is as good as unknown.
+const RARE_HALF_LOGS_MIN: i32 = 12;
 /// Outside English: a US name of this count is a name in any language.
 const FOREIGN_HALF_LOGS_MIN: i32 = 18;
 
@@ -64,11 +66,15 @@ pub fn margin(word: Word) -> i32 {
 }
 
 fn in_english(word: Word) -> Evidence {
-    if word.is_proper() && !word.is_first_anywhere() && word.half_logs() < PROPER_HALF_LOGS_MIN {
+    if word.is_proper()
+        && !word.is_first_in(Language::English)
+        && word.half_logs() < PROPER_HALF_LOGS_MIN
+    {
         return Evidence::Common;
     }
     if word.band() == 0 && !word.is_stop() {
-        return if word.is_given() {
+        let known = word.half_logs() >= RARE_HALF_LOGS_MIN || word.is_first_anywhere();
+        return if known {
             Evidence::Name
         } else {
             Evidence::Unknown

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::language::Language;
 use super::lexicon;
-use super::token::Turn;
+use super::token::{Break, Turn};
 
 /// What a word may do around a name; a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,10 @@ impl Role {
     pub const NO: Role = Role(1 << 11);
     /// "actually", "sorry", "I mean": the next name replaces the last.
     pub const RETRACT: Role = Role(1 << 12);
+    /// Months and weekdays.
+    pub const CALENDAR: Role = Role(1 << 13);
+    /// Letters' names of the radio alphabet.
+    pub const PHONETIC: Role = Role(1 << 14);
     /// What a caller gives besides the name: "account", "number", "reservation".
     pub const DETAIL: Role = Role(1 << 10);
 
@@ -142,10 +146,9 @@ fn match_rest(rest: &[(Element, bool)], turn: &Turn<'_>, at: usize) -> Option<us
     let Some(((element, optional), rest)) = rest.split_first() else {
         return Some(at);
     };
-    if turn
-        .tokens
-        .get(at)
-        .is_some_and(|_| element.matches(turn, at))
+    let joined = turn.pause_before(at) <= Break::Comma;
+    if joined
+        && element.matches(turn, at)
         && let Some(end) = match_rest(rest, turn, at + 1)
     {
         return Some(end);
@@ -157,9 +160,9 @@ impl Element {
     fn matches(&self, turn: &Turn<'_>, at: usize) -> bool {
         match self {
             Self::Words(words) => words.contains(&turn.folded(at)),
-            Self::Role(role) => turn.tokens[at].is(*role),
+            Self::Role(role) => turn.tokens.get(at).is_some_and(|token| token.is(*role)),
             Self::Possessive => turn.folded(at).ends_with("'s"),
-            Self::Any => true,
+            Self::Any => at < turn.tokens.len(),
         }
     }
 

@@ -17,6 +17,10 @@ const DOMAIN_HALF_LOGS_MIN: i32 = 30;
 /// An adjective after "I'm" is a name only with this margin (half-logs).
 const ADJECTIVE_MARGIN_MIN: i32 = 25;
 const LETTERS_MIN: usize = 2;
+/// A month is a first name from this count (half-logs) on.
+const CALENDAR_HALF_LOGS_MIN: i32 = 28;
+/// After a sure cue a word that ends its clause is a name from this count (half-logs) on.
+const GIVEN_HALF_LOGS_MIN: i32 = 14;
 
 /// How far a cue is trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +54,7 @@ impl Reader<'_> {
     /// The name that begins at a word, after titles and false starts.
     pub fn read_after(&self, from: usize, trust: Trust) -> Option<Reading> {
         let at = self.skip(from)?;
-        if self.turn.pause_before(at) > Break::Comma && trust != Trust::Strong {
+        if self.turn.pause_before(at) > Break::Comma && trust == Trust::Medium {
             return None;
         }
         let first = self.first_confidence(at, trust)?;
@@ -72,7 +76,8 @@ impl Reader<'_> {
             if start < end && self.turn.pause_before(start) != Break::None {
                 break;
             }
-            if self.turn.tokens[start - 1].is(Role::NEVER.or(Role::FILLER).or(Role::STARTER)) {
+            let before = &self.turn.tokens[start - 1];
+            if before.is(Role::NEVER.or(Role::FILLER).or(Role::STARTER)) {
                 break;
             }
             start -= 1;
@@ -82,7 +87,13 @@ impl Reader<'_> {
         }
         (start < end).then_some(())?;
         let confidence = self.first_confidence(start, Trust::Strict)?;
-        let whole = self.extend(start) >= end && self.opens_clause(start);
+        let fillers = |at: &usize| self.turn.pause_before(*at) == Break::None;
+        let mut led = (1..=start)
+            .rev()
+            .take_while(fillers)
+            .map(|at| &self.turn.tokens[at - 1]);
+        let opens = led.all(|token| token.is(Role::FILLER.or(Role::TITLE)));
+        let whole = self.extend(start) >= end && opens;
         whole.then_some(Reading {
             words: start..end,
             confidence,
@@ -130,11 +141,23 @@ impl Reader<'_> {
     pub fn can_be_name(&self, at: usize) -> bool {
         let token = &self.turn.tokens[at];
         let folded = self.turn.folded(at);
+        let dated = token.is(Role::CALENDAR) && !self.is_calendar_name(at);
         !token.digits
+            && !dated
             && !token.is(Role::NEVER)
             && folded.chars().count() >= LETTERS_MIN
             && !folded.ends_with("'s")
             && !self.excluded.holds(folded)
+    }
+
+    /// April, May, June and August are names too, unless a date follows.
+    fn is_calendar_name(&self, at: usize) -> bool {
+        let frequent = self.turn.tokens[at].word.half_logs() >= CALENDAR_HALF_LOGS_MIN;
+        let dated =
+            self.turn.tokens.get(at + 1).is_some_and(|next| {
+                next.digits || next.is(Role::NEVER) && next.pause == Break::None
+            });
+        frequent && !dated
     }
 
     /// Written with a capital where that means something.
@@ -168,10 +191,28 @@ impl Reader<'_> {
             Evidence::Ambiguous => Some(0.9),
             Evidence::Unknown => Some(0.88),
             Evidence::Common if token.is(Role::FILLER.or(Role::STARTER)) => None,
+            Evidence::Common if self.goes_on_as_phrase(at + 1) => None,
             Evidence::Common if self.capital(at) => Some(if known { 0.82 } else { 0.6 }),
+            Evidence::Common if self.is_sole(at) => Some(0.82),
             Evidence::Common if known && !token.word.is_adjective() => Some(0.62),
             Evidence::Common => None,
         }
+    }
+
+    /// "Save the Children": an article or "of" right behind makes a phrase of it.
+    fn goes_on_as_phrase(&self, at: usize) -> bool {
+        self.turn.pause_before(at) == Break::None
+            && matches!(
+                self.turn.folded(at),
+                "the" | "a" | "an" | "of" | "to" | "that"
+            )
+    }
+
+    /// A word some are called, that ends its clause: "my name is Red".
+    fn is_sole(&self, at: usize) -> bool {
+        let token = &self.turn.tokens[at];
+        let called = token.word.half_logs() >= GIVEN_HALF_LOGS_MIN && !token.word.is_stop();
+        (called || token.word.surname() == 3) && self.ends_name(at + 1)
     }
 
     fn strict_confidence(&self, at: usize) -> Option<f32> {

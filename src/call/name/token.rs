@@ -133,7 +133,10 @@ impl<'t> Turn<'t> {
         let start = self.folded.len();
         text::fold_into(written, &mut self.folded);
         let folded = &self.folded[start..];
-        let roles = grammar.roles(folded);
+        let mut roles = grammar.roles(folded);
+        if is_clipped(self.text, &at) {
+            roles = roles.or(Role::FILLER).or(Role::NEVER);
+        }
         if roles.intersects(Role::HESITATION) {
             self.folded.truncate(start);
             return false;
@@ -177,13 +180,16 @@ impl<'t> Turn<'t> {
         })
     }
 
+    /// Some word has a capital, and no function word inside a clause has one (as in a title).
     fn tells_case(&self) -> bool {
-        let capital = self
-            .tokens
-            .iter()
-            .filter(|token| token.is_capital())
-            .count();
-        capital > 0 && capital * 2 < self.tokens.len() + 2
+        let shouted = |token: &Token| {
+            token.is_capital()
+                && token.pause == Break::None
+                && token.is(Role::NEVER)
+                && token.shape != Shape::Other
+                && !self.folded[token.folded.clone()].starts_with('i')
+        };
+        self.tokens.iter().any(Token::is_capital) && !self.tokens.iter().skip(1).any(shouted)
     }
 }
 
@@ -239,4 +245,14 @@ fn shape_of(written: &str) -> Shape {
         _ if first => Shape::Capital,
         _ => Shape::Other,
     }
+}
+
+/// "'kay", "'cause": an apostrophe before a word and none behind marks a clipped word, no name.
+fn is_clipped(text: &str, at: &Range<usize>) -> bool {
+    let before = text[..at.start]
+        .chars()
+        .next_back()
+        .is_some_and(is_apostrophe);
+    let after = text[at.end..].chars().next().is_some_and(is_apostrophe);
+    before && !after
 }

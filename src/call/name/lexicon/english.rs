@@ -11,7 +11,7 @@ pub const WORDS: Part = Part {
             "yes yeah yea yep yup ya sure ok okay okey k well so oh hi hello hey alright right fine great good \
              certainly absolutely definitely of course thanks thank you ty no nope problem gladly actually \
              sorry morning afternoon evening day please and there cool perfect awesome correct anyway like \
-             just hiya greetings howdy wow yo but now then okie dokie lol haha pardon excuse apologies",
+             just hiya greetings howdy wow yo but now then okie dokie lol haha pardon excuse apologies yeap wow gosh gee heck damn dang damnit omg jeez ugh ouch huh aww oops",
         ),
         (
             Role::TAIL,
@@ -29,7 +29,7 @@ pub const WORDS: Part = Part {
         (
             Role::TITLE,
             "doctor miss madam sir captain officer sergeant lieutenant commander colonel major general reverend \
-             father sister brother uncle aunt auntie first second lady lord",
+             father sister brother uncle aunt auntie first second lady lord coach ensign nurse agent",
         ),
         (
             Role::NEVER,
@@ -46,7 +46,7 @@ pub const WORDS: Part = Part {
              thank hello hi hey maybe perhaps probably actually basically unfortunately new old same different \
              more most less much many few lot bit kind sort type name names called calls like after before \
              until while during since without within whatever wherever whenever yeah yep nope got get give \
-             spelled spelt im'a mr's himself herself myself yourself whats cuz cause coz ya alright correct right wrong",
+             spelled spelt im'a mr's himself herself myself yourself whats cuz cause coz ya alright correct right wrong wanna gunna gotta dunno lemme gimme heck damn dang omg huh huge wow",
         ),
         (
             Role::RELATION,
@@ -59,7 +59,7 @@ pub const WORDS: Part = Part {
         (
             Role::COURTESY,
             "nice to meet you pleased glad my name is i'm im i am it's its this the by way speaking calling \
-             here how are doing today hope your pleasure mine too for asking that's that call me can may a",
+             here how are doing today hope your pleasure mine too for asking that's that call me can may a think believe guess",
         ),
         (
             Role::NAME_KIND,
@@ -67,6 +67,16 @@ pub const WORDS: Part = Part {
              correct birth whole nick sur family",
         ),
         (Role::NO, "no nope nah"),
+        (
+            Role::CALENDAR,
+            "january february march april may june july august september october november december monday tuesday \
+             wednesday thursday friday saturday sunday jan feb apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun",
+        ),
+        (
+            Role::PHONETIC,
+            "alpha alfa bravo charlie delta echo foxtrot golf hotel india juliet juliett kilo lima mike november oscar \
+             papa quebec romeo sierra tango uniform victor whiskey whisky xray x-ray yankee zulu",
+        ),
         (
             Role::RETRACT,
             "actually sorry mean meant rather correction oops wait",
@@ -87,7 +97,7 @@ pub const CUES: Part = Part {
     phrases: &[
         (
             Act::Strong,
-            "my|me|mu|mine @kind? @kind? name is|was|iss
+            "my|me|mu|mt|myy|ny|mine @kind? @kind? name is|was|iss|if|us|s
              my @kind? name's|names
              my @kind? name would be
              my @kind? name still? is|it's
@@ -99,7 +109,8 @@ pub const CUES: Part = Part {
              name on|for|of the|my|this|that reservation|booking|order|account|card|ticket|file|table is|for? is?
              name is for the reservation|booking|order is
              i'm|im called|named
-             am|is called|named
+             i am called|named
+             named|christened me
              i go by the? name? of?
              go|goes|going by the? name? of?
              i'm|im|am|be|better known|addressed|called as|by?
@@ -112,7 +123,7 @@ pub const CUES: Part = Part {
              name to be changed|switched|set to
              save|put|list|register|record|enter|store|write me as|under|down as?
              use the name
-             go with the? name?
+             go with the name
              you're|your|are|youre speaking|talking|chatting with|to
              allow me to introduce myself i'm|i|as am?",
         ),
@@ -124,12 +135,12 @@ pub const CUES: Part = Part {
              names
              name is
              name it's|its
-             first|full name is?
+             first|full|last name is?
              name on the? account|reservation|booking|order|card",
         ),
         (
             Act::CallMe,
-            "call|calling me as?
+            "call|calling me|be as?
              calls me
              call me by
              call me by the|my name of?
@@ -159,7 +170,6 @@ pub const CUES: Part = Part {
              it is|was|would|will|should be?
              that's|thats
              that is|would|will be?
-             is
              would be
              mine is|would be?
              mine's
@@ -171,8 +181,8 @@ pub const CUES: Part = Part {
         ),
         (
             Act::Booking,
-            "under|in|on|by|with|using|of the|a name|names of|is|as?
-             under|in|on|by|with|using name|names of|is?
+            "under|in|on|with|using the|a name|names of|is|as?
+             under|in|on|with|using name|names of|is?
              under my? @kind? name of|is?
              and my? name is",
         ),
@@ -284,7 +294,8 @@ pub const OTHERS: Part = Part {
              mind your own
              anonymous|anonymously
              nobody|noone
-             don't|dont|do|not|no want|wanna|wish|need|like|feel|have to|comfortable|giving? say|tell|give|share|giving|sharing|saying|disclose|provide|my|you?
+             don't|dont|not want|wanna|wish|need|like|feel|have to|comfortable|like? say|tell|give|share|giving|sharing|saying|disclose|provide
+             i|don't|dont don't|dont|comfortable|want|wanna feel|to? comfortable|tell|say|give|share you|that|my?
              not telling|saying|giving|sharing|comfortable|gonna|going|willing|allowed
              won't|wont|can't|cannot|can|wouldn't|refuse not? to? tell|say|give|share|disclose|provide
              why do|should|would|must|are|is|does you|i|that|it? need|want|asking|ask|tell|give|have|matter|matters|relevant|care?
@@ -304,7 +315,7 @@ pub const OTHERS: Part = Part {
             "call|calling me back|later|at|on|when|if|a|an|the|tomorrow|today|tonight|again|up|in|with|and|soon|now|for|to|after|before|anytime|any
              name is on|spelled|spelt|not|too|very|so|important|the|a|wrong|incorrect|correct|different|misspelled
              calling for|to|about|from|in|because|regarding|with|on|at|back
-             here is|are|to|in|for|on|at|with|and|i|it|we|from|goes|comes|too
+             here is|are|to|in|for|on|at|with|it|from|goes|comes|too
              speaking of|to|with|english|french|spanish|about|for
              call me is
              under the|a|my|your|his|her|control|way|pressure
