@@ -1,105 +1,316 @@
 //! A call in progress, as the caller holds it.
-use super::twiml::Twiml;
-use super::*;
-use std::time::Duration;
 
-/// A call in progress. Clones hold the same call; when the last is dropped the socket closes (1000) without callbacks.
-#[derive(Clone)]
-pub struct Call {}
+use super::{
+    caller::Utterance,
+    config::TwilioConfig,
+    dial::Dial,
+    error::CallError,
+    http::Twilio,
+    identity,
+    log::{LogEntry, Violation},
+    record::{Record, Shared},
+    reply::{ActionAnswer, AfterDrop, Ended, Interrupted, Reply},
+    runner::{Command, Runner, expect_twiml},
+    twiml::Twiml,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout},
+};
+
+/// Commands waiting for a session at most; a caller who is faster waits.
+const COMMANDS_MAX: usize = 16;
+/// Longest wait, in real time, for anything that the caller does: saying a sentence, hanging up, reconnecting.
+const DEED_MAX: Duration = Duration::from_secs(60);
+
+/// A call in progress. Clones hold the same call; when the last is dropped the caller hangs up.
+#[derive(Clone, Debug)]
+pub struct Call {
+    call_sid: String,
+    from: String,
+    twiml: Arc<Twiml>,
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl Twilio {
+    /// An ordinary call: webhook, relay, `setup`. TwiML without a relay gives a call that has ended or soon will.
+    pub async fn place_call(&self, from: &str, to: &str) -> Result<Call, CallError> {
+        self.place(Dial::new(from, to)).await
+    }
+
+    /// A call that is unusual in some way.
+    pub async fn place(&self, dial: Dial) -> Result<Call, CallError> {
+        let config: &TwilioConfig = &self.config;
+        let call_sid = dial.call_sid.clone().unwrap_or_else(identity::call_sid);
+        let shared = Arc::new(Shared::new(Record::new(config.log_entries_max)));
+        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let document = self.links.public(&config.voice_path, None)?;
+        let from = dial.from.clone();
+        let by_get = dial.by_get;
+        let mut runner = Runner {
+            twilio: self.clone(),
+            call_sid: call_sid.clone(),
+            shared: Arc::clone(&shared),
+            commands,
+            began: Instant::now(),
+            document: document.clone(),
+            dial,
+        };
+        let form = self.voice_form(&runner.dial, &call_sid);
+        let answer = runner.webhook(&document, &form, by_get).await?;
+        let twiml = expect_twiml(&document, &answer)?;
+        let course = runner.follow(twiml.clone()).await?;
+        tokio::spawn(runner.run(course));
+        Ok(Call {
+            call_sid,
+            from,
+            twiml: Arc::new(twiml),
+            shared,
+            commands: sender,
+        })
+    }
+}
 
 impl Call {
     pub fn call_sid(&self) -> &str {
-        todo!()
+        &self.call_sid
     }
+
     pub fn from(&self) -> &str {
-        todo!()
+        &self.from
     }
-    /// The session's id; changes with each session.
+
+    /// The session's id; each session has its own.
     pub fn session_id(&self) -> Option<String> {
-        todo!()
+        self.shared.look().session_id.clone()
     }
+
     /// The voice webhook's TwiML.
     pub fn twiml(&self) -> &Twiml {
-        todo!()
+        &self.twiml
     }
+
     /// `welcomeGreeting` of the current session.
     pub fn greeting(&self) -> Option<String> {
-        todo!()
+        self.shared.look().greeting.clone()
     }
+
     /// Waits until the agent is silent and nothing is queued.
-    pub async fn silence(&self, _timeout: Duration) -> Result<(), CallError> {
-        todo!()
+    pub async fn silence(&self, limit: Duration) -> Result<(), CallError> {
+        let quiet = self
+            .shared
+            .wait(limit, |record| {
+                (record.silent || record.ended.is_some()).then_some(())
+            })
+            .await;
+        quiet.ok_or(CallError::TimedOut {
+            what: "silence",
+            waited: limit,
+        })
     }
-    /// Says something and returns once the final prompt is out.
-    pub async fn say(&self, _said: impl Into<Utterance>) -> Result<(), CallError> {
-        todo!()
+
+    /// Says something and returns once the final prompt is out. Speaking over the agent interrupts it.
+    pub async fn say(&self, said: impl Into<Utterance>) -> Result<(), CallError> {
+        let (done, wait) = oneshot::channel();
+        self.command(Command::Say(said.into(), done)).await?;
+        self.done("the end of an utterance", wait).await?;
+        Ok(())
     }
-    /// The next whole reply (up to `last:true`), in order.
-    pub async fn hear(&self, _timeout: Duration) -> Result<Reply, CallError> {
-        todo!()
+
+    /// The next whole reply (up to `last:true`), in order. Replies that were interrupted are not among them.
+    pub async fn hear(&self, limit: Duration) -> Result<Reply, CallError> {
+        self.take_reply(limit, false).await
     }
+
     /// The next whole reply, once it has been played to its end.
-    pub async fn hear_out(&self, _timeout: Duration) -> Result<Reply, CallError> {
-        todo!()
+    pub async fn hear_out(&self, limit: Duration) -> Result<Reply, CallError> {
+        self.take_reply(limit, true).await
     }
+
+    async fn take_reply(&self, limit: Duration, played_out: bool) -> Result<Reply, CallError> {
+        let found = self.shared.wait(limit, |record| {
+            match record.take_reply(played_out || record.ended.is_some()) {
+                Some(reply) => Some(Ok(reply)),
+                None if record.ended.is_some() => {
+                    Some(record.take_reply(false).ok_or(CallError::Ended))
+                }
+                None => None,
+            }
+        });
+        match found.await {
+            Some(result) => result,
+            None => Err(CallError::NoReply {
+                waited: limit,
+                partial: Box::new(self.shared.look().partial_reply()),
+            }),
+        }
+    }
+
+    /// What has come so far of the next reply, without taking it: to show words as they arrive.
+    pub fn peek(&self) -> Reply {
+        self.shared.look().partial_reply()
+    }
+
+    /// Waits until more has come of the next reply than `text_bytes`, or the whole of it, or the call has ended.
+    pub async fn more_than(&self, text_bytes: usize, limit: Duration) -> bool {
+        let more = self.shared.wait(limit, |record| {
+            let news = record.partial_reply().text.len() > text_bytes
+                || record.next_is_whole()
+                || record.ended.is_some();
+            news.then_some(())
+        });
+        more.await.is_some()
+    }
+
     /// `say` and `hear`.
     pub async fn ask(
         &self,
-        _said: impl Into<Utterance>,
-        _timeout: Duration,
+        said: impl Into<Utterance>,
+        limit: Duration,
     ) -> Result<Reply, CallError> {
-        todo!()
+        self.say(said).await?;
+        self.hear(limit).await
     }
-    /// Speaks over the agent once it has been speaking for `after` (Twilio's time); returns once the final prompt is out.
+
+    /// Speaks over the agent once it has been speaking for `after` (Twilio's time, counted from now or from when it
+    /// begins); returns once the final prompt is out.
+    ///
+    /// # Errors
+    /// [`CallError::NotSpeaking`] if the agent fell silent before, [`CallError::NotInterrupted`] if it spoke on.
     pub async fn barge_in(
         &self,
-        _said: impl Into<Utterance>,
-        _after: Duration,
+        said: impl Into<Utterance>,
+        after: Duration,
     ) -> Result<Interrupted, CallError> {
-        todo!()
+        let (done, wait) = oneshot::channel();
+        self.command(Command::BargeIn(said.into(), after, done))
+            .await?;
+        self.done("the agent to be interrupted", wait)
+            .await??
+            .ok_or(CallError::NotInterrupted)
     }
+
     /// Presses a key; what it interrupted, if anything.
-    pub async fn press(&self, _digit: char) -> Result<Option<Interrupted>, CallError> {
-        todo!()
+    pub async fn press(&self, digit: char) -> Result<Option<Interrupted>, CallError> {
+        let (done, wait) = oneshot::channel();
+        self.command(Command::Press(digit, done)).await?;
+        self.done("a key", wait).await
     }
-    /// Hangs up: close 1000, action `completed`, status callback.
+
+    /// Hangs up: close 1000, action `completed`, status callback. Returns when all of that is done.
     pub async fn hang_up(&self) -> Result<Ended, CallError> {
-        todo!()
+        if self.shared.look().ended.is_none() {
+            self.command(Command::HangUp).await?;
+        }
+        self.ended(DEED_MAX).await
     }
+
     /// The socket vanishes without a close frame; returns when the call goes on or is over.
     pub async fn drop_socket(&self) -> Result<AfterDrop, CallError> {
-        todo!()
+        let before = self.shared.look().session;
+        self.command(Command::Drop).await?;
+        self.after_drop(before, DEED_MAX).await
     }
-    /// Waits for session `number` (from 1): a reconnect that the server caused.
-    pub async fn session(&self, _number: u32, _timeout: Duration) -> Result<String, CallError> {
-        todo!()
+
+    /// Waits for the session after session `before` (counted from 1), or the end: after a drop that the server caused.
+    pub async fn after_drop(&self, before: u32, limit: Duration) -> Result<AfterDrop, CallError> {
+        let after = self
+            .shared
+            .wait(limit, |record| match (&record.ended, &record.session_id) {
+                (_, Some(session_id)) if record.session > before && record.live => {
+                    Some(AfterDrop::Reconnected {
+                        session_id: session_id.clone(),
+                    })
+                }
+                (Some(ended), _) => Some(AfterDrop::Ended(ended.clone())),
+                _ => None,
+            });
+        after.await.ok_or(CallError::TimedOut {
+            what: "a new session",
+            waited: limit,
+        })
     }
+
+    /// How many sessions there have been.
+    pub fn sessions(&self) -> u32 {
+        self.shared.look().session
+    }
+
     /// Waits for the end of the call, whoever causes it.
-    pub async fn ended(&self, _timeout: Duration) -> Result<Ended, CallError> {
-        todo!()
+    pub async fn ended(&self, limit: Duration) -> Result<Ended, CallError> {
+        let ended = self.shared.wait(limit, |record| record.ended.clone()).await;
+        ended.ok_or(CallError::TimedOut {
+            what: "the end of the call",
+            waited: limit,
+        })
     }
+
+    /// Whether the call is over.
+    pub fn is_over(&self) -> bool {
+        self.shared.look().ended.is_some()
+    }
+
     /// Sends a text frame as it is.
-    pub async fn send_raw(&self, _text: &str) -> Result<(), CallError> {
-        todo!()
+    pub async fn send_raw(&self, text: &str) -> Result<(), CallError> {
+        self.command(Command::Raw(text.to_owned())).await
     }
+
     /// Sends a frame.
-    pub async fn send_frame(&self, _frame: serde_json::Value) -> Result<(), CallError> {
-        todo!()
+    pub async fn send_frame(&self, frame: serde_json::Value) -> Result<(), CallError> {
+        self.send_raw(&frame.to_string()).await
     }
-    /// Everything played so far: the `tokensPlayed` values strung together.
+
+    /// Everything played so far: the `tokensPlayed` values strung together, greetings included.
     pub fn heard(&self) -> String {
-        todo!()
+        self.shared.look().heard()
     }
+
     /// Every frame and request so far.
     pub fn log(&self) -> Vec<LogEntry> {
-        todo!()
+        self.shared.look().log()
     }
+
     /// What the server did wrong so far.
     pub fn violations(&self) -> Vec<Violation> {
-        todo!()
+        self.shared.look().violations()
     }
+
     /// Action requests so far.
-    pub fn actions(&self) -> Vec<reply::ActionAnswer> {
-        todo!()
+    pub fn actions(&self) -> Vec<ActionAnswer> {
+        self.shared.look().actions.clone()
+    }
+
+    /// What TwiML's `<Say>` spoke so far.
+    pub fn said_by_twiml(&self) -> Vec<String> {
+        self.shared.look().said.clone()
+    }
+
+    async fn command(&self, command: Command) -> Result<(), CallError> {
+        if self.shared.look().ended.is_some() {
+            return Err(CallError::Ended);
+        }
+        match timeout(DEED_MAX, self.commands.send(command)).await {
+            Ok(sent) => sent.map_err(|_| CallError::Ended),
+            Err(_) => Err(CallError::NoSession),
+        }
+    }
+
+    /// A sender that is dropped means that the session ended before the deed was done.
+    async fn done<T>(
+        &self,
+        what: &'static str,
+        wait: oneshot::Receiver<T>,
+    ) -> Result<T, CallError> {
+        match timeout(DEED_MAX, wait).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(_)) if self.is_over() => Err(CallError::Ended),
+            Ok(Err(_)) => Err(CallError::NoSession),
+            Err(_) => Err(CallError::TimedOut {
+                what,
+                waited: DEED_MAX,
+            }),
+        }
     }
 }

@@ -40,6 +40,9 @@ pub enum CallError {
     /// The agent was to be interrupted, and was not speaking.
     #[error("the agent was not speaking, so nothing could be interrupted")]
     NotSpeaking,
+    /// The caller spoke over the agent, and the agent spoke on (`interruptible`).
+    #[error("the agent could not be interrupted")]
+    NotInterrupted,
     /// No whole reply in time; what had come is in it.
     #[error("no whole reply within {waited:?}; so far: {:?}", partial.text)]
     NoReply {

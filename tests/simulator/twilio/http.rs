@@ -1,11 +1,26 @@
-//! Webhooks: signed requests to the server and their answers.
+//! Webhooks: signed requests to the server and their answers (protocol 2, 7).
+
 use super::{
-    call::Call,
     config::TwilioConfig,
     dial::{Dial, Signing},
     error::CallError,
-    twiml::Twiml,
+    form::{self, Form},
+    identity,
+    link::{self, Links},
+    signature,
+    twiml::{TWIML_BYTES_MAX, Twiml, TwimlError},
 };
+use reqwest::{Client, header};
+use std::{sync::Arc, time::Duration};
+
+/// A webhook's whole exchange, in real time (protocol 2.4).
+pub(crate) const WEBHOOK_MAX: Duration = Duration::from_secs(15);
+/// One try to connect (protocol 2.4).
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// Connections kept open for re-use.
+const IDLE_CONNECTIONS_MAX: usize = 256;
+/// The key of a forged signature.
+const FORGERS_TOKEN: &str = "not-the-token-of-this-account";
 
 /// A webhook's answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,16 +33,27 @@ pub struct Answer {
 impl Answer {
     /// The answer as TwiML; its status is not looked at.
     pub fn twiml(&self) -> Result<Twiml, CallError> {
-        todo!()
+        let content_type = self.content_type.as_deref().unwrap_or_default();
+        let bare = content_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        if !matches!(bare.as_str(), "text/xml" | "application/xml" | "text/html") {
+            return Err(TwimlError::ContentType(content_type.to_owned()).into());
+        }
+        Ok(Twiml::parse(&self.body)?)
     }
 }
 
 /// One webhook request, for tests that go around [`Twilio::place_call`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Webhook {
-    /// Path and query at the server.
+    /// Path and query at the server, or a whole public URL.
     pub path: String,
     pub form: Vec<(String, String)>,
+    /// Puts the form into the query.
     pub by_get: bool,
     pub signing: Signing,
     /// `I-Twilio-Idempotency-Token`; `None` draws one.
@@ -35,35 +61,179 @@ pub struct Webhook {
 }
 
 /// A simulated Twilio account; cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Twilio {
-    #[allow(dead_code)]
-    config: std::sync::Arc<TwilioConfig>,
+    pub(crate) config: Arc<TwilioConfig>,
+    pub(crate) links: Arc<Links>,
+    client: Client,
 }
 
 impl Twilio {
     /// Checks the settings and prepares a client.
-    pub fn new(_config: TwilioConfig) -> Result<Self, CallError> {
-        todo!()
+    pub fn new(config: TwilioConfig) -> Result<Self, CallError> {
+        if !(config.speed > 0.0 && config.speed.is_finite()) {
+            return Err(CallError::Settings(format!(
+                "speed {} is not above zero",
+                config.speed
+            )));
+        }
+        crate::tls::install_provider();
+        let client = Client::builder()
+            .connect_timeout(CONNECT_MAX)
+            .timeout(WEBHOOK_MAX)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .tcp_nodelay(true)
+            .user_agent("TwilioProxy/1.1")
+            .build()
+            .map_err(|error| CallError::Settings(error.to_string()))?;
+        let links = Arc::new(Links::new(&config)?);
+        Ok(Self {
+            config: Arc::new(config),
+            links,
+            client,
+        })
     }
-    /// An ordinary call: webhook, relay, `setup`.
-    pub async fn place_call(&self, _from: &str, _to: &str) -> Result<Call, CallError> {
-        todo!()
-    }
-    /// A call that is unusual in some way.
-    pub async fn place(&self, _dial: Dial) -> Result<Call, CallError> {
-        todo!()
-    }
-    /// One request of one's own.
-    pub async fn request(&self, _webhook: Webhook) -> Result<Answer, CallError> {
-        todo!()
-    }
+
     /// The voice webhook's form for a call (protocol 2.1).
-    pub fn voice_form(&self, _dial: &Dial, _call_sid: &str) -> Vec<(String, String)> {
-        todo!()
+    pub fn voice_form(&self, dial: &Dial, call_sid: &str) -> Vec<(String, String)> {
+        form::voice(&self.config.account_sid, call_sid, dial)
     }
+
+    /// One request of one's own.
+    pub async fn request(&self, webhook: Webhook) -> Result<Answer, CallError> {
+        let token = webhook
+            .idempotency_token
+            .unwrap_or_else(identity::idempotency_token);
+        let url = self.links.public(&webhook.path, None)?;
+        self.send(
+            &url,
+            &webhook.form,
+            webhook.by_get,
+            &webhook.signing,
+            &token,
+        )
+        .await
+    }
+
+    /// Requests a public URL with a form, at the server that answers for it.
+    pub(crate) async fn send(
+        &self,
+        url: &str,
+        form: &Form,
+        by_get: bool,
+        signing: &Signing,
+        token: &str,
+    ) -> Result<Answer, CallError> {
+        let body = form::encode(form);
+        let asked = if by_get {
+            format!("{url}{}{body}", if url.contains('?') { '&' } else { '?' })
+        } else {
+            url.to_owned()
+        };
+        let link = self.links.resolve(&asked)?;
+        let mut request = if by_get {
+            self.client.get(&link.url)
+        } else {
+            self.client
+                .post(&link.url)
+                .header(
+                    header::CONTENT_TYPE,
+                    "application/x-www-form-urlencoded; charset=UTF-8",
+                )
+                .body(body)
+        };
+        request = request
+            .header(header::HOST, &link.public_authority)
+            .header("I-Twilio-Idempotency-Token", token)
+            .header(header::ACCEPT, "*/*");
+        if link.through_proxy {
+            request = request.header("X-Forwarded-Proto", "https");
+        }
+        let signed_form: &[(String, String)] = if by_get { &[] } else { form };
+        if let Some(signature) = self.sign(&asked, signed_form, signing) {
+            request = request.header("X-Twilio-Signature", signature);
+        }
+        let response = request
+            .send()
+            .await
+            .map_err(|error| unreachable(&link.url, &error))?;
+        read(response, &link.url).await
+    }
+
+    /// The signature for a URL as it is spelled; `None`: the request is not signed.
+    pub(crate) fn sign(
+        &self,
+        url: &str,
+        form: &[(String, String)],
+        signing: &Signing,
+    ) -> Option<String> {
+        let token = self.config.auth_token.as_ref().map(|token| token.reveal());
+        match signing {
+            Signing::Right => Some(signature::sign_form(token?, url, form)),
+            Signing::Over(other) => Some(signature::sign_form(token?, other, form)),
+            Signing::Forged => Some(signature::sign_form(FORGERS_TOKEN, url, form)),
+            Signing::Missing => None,
+        }
+    }
+
     /// The handshake alone: the HTTP status, 101 where the socket was opened (and then dropped).
-    pub async fn handshake(&self, _relay_url: &str, _signing: &Signing) -> Result<u16, CallError> {
-        todo!()
+    pub async fn handshake(&self, relay_url: &str, signing: &Signing) -> Result<u16, CallError> {
+        match link::dial(self, relay_url, signing).await {
+            Ok(_socket) => Ok(101),
+            Err(CallError::Handshake {
+                status: Some(status),
+                ..
+            }) => Ok(status),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+async fn read(mut response: reqwest::Response, url: &str) -> Result<Answer, CallError> {
+    let status = response.status().as_u16();
+    let content_type = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| unreachable(url, &error))?
+    {
+        body.extend_from_slice(&chunk);
+        // One byte over the limit is kept, so that the reader sees that it is too long.
+        if body.len() > TWIML_BYTES_MAX {
+            body.truncate(TWIML_BYTES_MAX + 1);
+            break;
+        }
+    }
+    Ok(Answer {
+        status,
+        content_type,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
+}
+
+fn unreachable(url: &str, error: &reqwest::Error) -> CallError {
+    if error.is_timeout() && !error.is_connect() {
+        return CallError::WebhookTimedOut {
+            url: url.to_owned(),
+            waited: WEBHOOK_MAX,
+        };
+    }
+    let mut reason = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        reason = cause.to_string();
+        source = cause.source();
+    }
+    CallError::Unreachable {
+        url: url.to_owned(),
+        reason,
     }
 }

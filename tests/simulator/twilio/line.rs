@@ -1,1 +1,198 @@
-//! In work.
+//! The thin driver of a session: its socket, its clock, its outputs.
+
+use super::{
+    events::{Close, Output, Seen, SocketEnd},
+    link::Socket,
+    session::{Caller, Session},
+};
+use futures_util::{SinkExt, StreamExt};
+use std::{collections::VecDeque, time::Duration};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::{
+    Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
+
+/// A frame that cannot be written for so long means that the server is gone.
+const WRITE_MAX: Duration = Duration::from_secs(10);
+/// How long the server may take to answer a close frame before the socket is dropped.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+/// A wait with no end in sight is looked at again after this time.
+const FAR: Duration = Duration::from_secs(3600);
+
+/// Real time and Twilio's time, which may run faster.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    began: Instant,
+    speed: f64,
+}
+
+impl Clock {
+    pub(crate) fn new(speed: f64) -> Self {
+        Self {
+            began: Instant::now(),
+            speed,
+        }
+    }
+
+    /// Twilio's time since the clock began.
+    pub(crate) fn now(&self) -> Duration {
+        self.began.elapsed().mul_f64(self.speed)
+    }
+
+    /// When this moment of Twilio's time is.
+    pub(crate) fn instant(&self, at: Duration) -> Instant {
+        self.began + Duration::from_secs_f64((at.as_secs_f64() / self.speed).min(FAR.as_secs_f64()))
+    }
+
+    /// How long so much of Twilio's time really is.
+    pub(crate) fn real(&self, time: Duration) -> Duration {
+        Duration::from_secs_f64((time.as_secs_f64() / self.speed).min(FAR.as_secs_f64()))
+    }
+}
+
+/// Who looks on: every frame, and what the session saw.
+pub(crate) trait Observer {
+    /// A frame went out.
+    fn sent(&mut self, _frame: &str) {}
+    /// A frame came in.
+    fn received(&mut self, _frame: &str) {}
+    /// The session saw something; `at` is when its cause came in.
+    fn saw(&mut self, seen: Seen, at: Instant);
+}
+
+/// One session on its socket.
+pub(crate) struct Line {
+    socket: Socket,
+    pub(crate) session: Session,
+    pub(crate) clock: Clock,
+    outputs: VecDeque<Output>,
+    last_event: Instant,
+}
+
+impl Line {
+    pub(crate) fn new(socket: Socket, session: Session, speed: f64) -> Self {
+        Self {
+            socket,
+            session,
+            clock: Clock::new(speed),
+            outputs: VecDeque::new(),
+            last_event: Instant::now(),
+        }
+    }
+
+    /// The caller does something; [`Line::flush`] must follow.
+    pub(crate) fn caller(&mut self, what: Caller) {
+        self.last_event = Instant::now();
+        let now = self.clock.now();
+        self.session.on_caller(what, now);
+    }
+
+    /// Puts out all that the session wants put out. `Err`: the socket is gone or has been closed.
+    pub(crate) async fn flush(&mut self, observer: &mut impl Observer) -> Result<(), SocketEnd> {
+        self.outputs.append(&mut self.session.take_outputs());
+        let mut fed = false;
+        while let Some(output) = self.outputs.pop_front() {
+            match output {
+                Output::Send(frame) => {
+                    observer.sent(&frame);
+                    fed = true;
+                    self.write(Message::text(frame)).await?;
+                }
+                Output::Seen(seen) => observer.saw(seen, self.last_event),
+                Output::Close(close) => {
+                    self.close(&close, observer).await;
+                    return Err(SocketEnd::Closed(close));
+                }
+            }
+        }
+        if fed {
+            within(WRITE_MAX, self.socket.flush()).await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Waits for the next frame or moment and lets the session take it; [`Line::flush`] must follow. May be dropped
+    /// at any await without loss.
+    pub(crate) async fn next(&mut self, observer: &mut impl Observer) -> Result<(), SocketEnd> {
+        let wake = self.session.wake().map(|at| self.clock.instant(at));
+        tokio::select! {
+            biased;
+            message = self.socket.next() => {
+                self.last_event = Instant::now();
+                match message {
+                    Some(Ok(Message::Text(text))) => {
+                        observer.received(&text);
+                        self.session.on_app(&text, self.clock.now());
+                        Ok(())
+                    }
+                    Some(Ok(Message::Binary(_))) => {
+                        self.session.on_app("(a binary frame)", self.clock.now());
+                        Ok(())
+                    }
+                    Some(Ok(Message::Close(frame))) => Err(SocketEnd::Lost(closed_by_app(frame))),
+                    Some(Ok(_)) => Ok(()),
+                    Some(Err(error)) => Err(SocketEnd::Lost(error.to_string())),
+                    None => Err(SocketEnd::Lost("the server dropped the socket".into())),
+                }
+            }
+            () = sleep_until(wake.unwrap_or_else(|| Instant::now() + FAR)) => {
+                self.last_event = Instant::now();
+                self.session.advance(self.clock.now());
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets the socket vanish: no close frame, the connection is just gone.
+    pub(crate) fn vanish(self) {
+        drop(self.socket);
+    }
+
+    async fn write(&mut self, message: Message) -> Result<(), SocketEnd> {
+        within(WRITE_MAX, self.socket.feed(message)).await
+    }
+
+    async fn close(&mut self, close: &Close, observer: &mut impl Observer) {
+        let (code, reason) = close.frame();
+        let frame = CloseFrame {
+            code: CloseCode::from(code),
+            reason: reason.into(),
+        };
+        // What can go wrong here is that the server has gone first, which ends the same way.
+        let _ = timeout(CLOSE_MAX, self.socket.close(Some(frame))).await;
+        let drained = async {
+            while let Some(Ok(message)) = self.socket.next().await {
+                if let Message::Text(text) = message {
+                    observer.received(&text);
+                }
+            }
+        };
+        let _ = timeout(CLOSE_MAX, drained).await;
+    }
+}
+
+async fn within<E: std::fmt::Display>(
+    limit: Duration,
+    work: impl Future<Output = Result<(), E>>,
+) -> Result<(), SocketEnd> {
+    match timeout(limit, work).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(SocketEnd::Lost(error.to_string())),
+        Err(_) => Err(SocketEnd::Lost(format!(
+            "the server takes no frame for {limit:?}"
+        ))),
+    }
+}
+
+fn closed_by_app(frame: Option<CloseFrame>) -> String {
+    match frame {
+        Some(frame) => format!(
+            "the server closed the socket: {} {}",
+            u16::from(frame.code),
+            frame.reason
+        ),
+        None => "the server closed the socket".into(),
+    }
+}

@@ -1,0 +1,6 @@
+//! The simulator from outside: its Twilio against a small application written here, its model read by a real client.
+
+mod app;
+mod calls;
+mod endings;
+mod model;

@@ -1,0 +1,282 @@
+//! Held against the recorded time lines of protocol 10: their order exactly, their times within the spread measured.
+
+use super::*;
+
+const PLAIN: Marks = Marks {
+    interruptible: Interruptible::ANY,
+    preemptible: false,
+};
+const FILLER: Marks = Marks {
+    interruptible: Interruptible::ANY,
+    preemptible: true,
+};
+const FIRM: Marks = Marks {
+    interruptible: Interruptible::NONE,
+    preemptible: false,
+};
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn played(cycle: u64, text: &str) -> Sound {
+    Sound::Played {
+        cycle,
+        text: text.to_owned(),
+    }
+}
+
+/// Everything that sounds until nothing more is due, with its time.
+fn run_out(playback: &mut Playback) -> Vec<(u64, Sound)> {
+    let mut all = Vec::new();
+    while let Some(at) = playback.wake() {
+        all.extend(
+            playback
+                .advance(at)
+                .into_iter()
+                .map(|sound| (at.as_millis() as u64, sound)),
+        );
+    }
+    all
+}
+
+fn sounds(timed: &[(u64, Sound)]) -> Vec<Sound> {
+    timed.iter().map(|(_, sound)| sound.clone()).collect()
+}
+
+fn reply(
+    playback: &mut Playback,
+    cycle: u64,
+    tokens: &[&str],
+    marks: Marks,
+    now: Duration,
+) -> Vec<Sound> {
+    let mut all = Vec::new();
+    for token in tokens {
+        all.extend(playback.text(cycle, token, marks, now));
+    }
+    playback.close(now);
+    all
+}
+
+#[test]
+fn a_greeting_is_reported_as_a_whole() {
+    let mut playback = Playback::new(Pace::default());
+    let text = "Good evening. This is a greeting of some length, is it not?";
+    playback.greet(text, Interruptible::ANY, ms(0));
+    let timed = run_out(&mut playback);
+    assert_eq!(
+        sounds(&timed),
+        [
+            Sound::Speaking(true),
+            played(0, text),
+            Sound::Speaking(false)
+        ]
+    );
+    assert!((250..=750).contains(&timed[0].0), "{timed:?}");
+    let rate = text.chars().count() as f64 / ((timed[1].0 - timed[0].0) as f64 / 1000.0);
+    assert!((19.0..=22.0).contains(&rate), "{rate}");
+}
+
+#[test]
+fn an_ordinary_turn_is_played_clause_by_clause() {
+    let mut playback = Playback::new(Pace::default());
+    reply(
+        &mut playback,
+        1,
+        &["I he", "ard:", " Four seven", " fifty two."],
+        PLAIN,
+        ms(8318),
+    );
+    let timed = run_out(&mut playback);
+    assert_eq!(
+        sounds(&timed),
+        [
+            Sound::Speaking(true),
+            played(1, "I heard:"),
+            played(1, " Four seven fifty two."),
+            Sound::Speaking(false)
+        ]
+    );
+    assert!(
+        (250..=480).contains(&(timed[0].0 - 8318)),
+        "first audio after {} ms",
+        timed[0].0 - 8318
+    );
+}
+
+#[test]
+fn a_barge_in_reports_the_clause_in_play_and_drops_the_rest() {
+    let mut playback = Playback::new(Pace::default());
+    let text = "Sentence 1 of twelve: the quick brown fox jumps over it. Sentence 2 of twelve: the slow one. Sentence 3.";
+    reply(&mut playback, 1, &[text], PLAIN, ms(0));
+    let second = loop {
+        let at = playback.wake().expect("more to play");
+        if playback
+            .advance(at)
+            .contains(&played(1, " the quick brown fox jumps over it."))
+        {
+            break at;
+        }
+    };
+    let cut = playback
+        .interrupt(By::Speech, second + ms(684))
+        .expect("speech interrupts");
+    assert_eq!(
+        cut,
+        Cut {
+            cycle: 1,
+            fragment: "Sentence 2 of".into(),
+            duration_ms: 684
+        }
+    );
+    assert!(!playback.is_speaking());
+    assert_eq!(playback.wake(), None, "nothing of the rest is ever played");
+}
+
+#[test]
+fn a_key_just_after_the_start_reports_the_first_word() {
+    let mut playback = Playback::new(Pace::default());
+    playback.greet("This call may be long.", Interruptible::ANY, ms(0));
+    let start = playback.wake().expect("the greeting starts");
+    playback.advance(start);
+    let cut = playback
+        .interrupt(By::Key, start + ms(15))
+        .expect("a key interrupts");
+    assert_eq!((cut.fragment.as_str(), cut.duration_ms), ("This", 15));
+}
+
+#[test]
+fn what_comes_after_an_interrupt_is_heard_in_full() {
+    let mut playback = Playback::new(Pace::default());
+    reply(
+        &mut playback,
+        1,
+        &["A long sentence that is cut."],
+        PLAIN,
+        ms(0),
+    );
+    playback.advance(ms(900));
+    assert!(playback.interrupt(By::Key, ms(900)).is_some());
+    reply(&mut playback, 2, &["Key one."], PLAIN, ms(900));
+    assert_eq!(
+        sounds(&run_out(&mut playback)),
+        [
+            Sound::Speaking(true),
+            played(2, "Key one."),
+            Sound::Speaking(false)
+        ]
+    );
+}
+
+#[test]
+fn a_firm_reply_is_not_interrupted() {
+    let mut playback = Playback::new(Pace::default());
+    reply(&mut playback, 1, &["This must be heard."], FIRM, ms(0));
+    playback.advance(ms(600));
+    assert_eq!(playback.interrupt(By::Speech, ms(600)), None);
+    assert!(sounds(&run_out(&mut playback)).contains(&played(1, "This must be heard.")));
+}
+
+#[test]
+fn a_plain_message_cuts_a_preemptible_one_without_silence_between() {
+    let mut playback = Playback::new(Pace::default());
+    reply(
+        &mut playback,
+        1,
+        &["Let me look that up for you, one moment please."],
+        FILLER,
+        ms(0),
+    );
+    playback.advance(ms(1000));
+    let now = reply(&mut playback, 2, &["Here it is."], PLAIN, ms(1000));
+    assert_eq!(
+        now,
+        [played(1, "Let me look that"), Sound::CutShort { cycle: 1 }]
+    );
+    assert_eq!(
+        sounds(&run_out(&mut playback)),
+        [played(2, "Here it is."), Sound::Speaking(false)]
+    );
+}
+
+#[test]
+fn a_preemptible_message_queues_behind_a_plain_one() {
+    let mut playback = Playback::new(Pace::default());
+    reply(&mut playback, 1, &["The answer is this."], PLAIN, ms(0));
+    playback.advance(ms(500));
+    let now = reply(&mut playback, 2, &["Wait a little."], FILLER, ms(500));
+    assert!(now.is_empty());
+    let all = sounds(&run_out(&mut playback));
+    assert_eq!(
+        all,
+        [
+            played(1, "The answer is this."),
+            played(2, "Wait a little."),
+            Sound::Speaking(false)
+        ]
+    );
+}
+
+#[test]
+fn the_tail_of_an_unclosed_reply_is_never_spoken() {
+    let mut playback = Playback::new(Pace::default());
+    playback.text(1, "All said. But this", PLAIN, ms(0));
+    let all = sounds(&run_out(&mut playback));
+    assert_eq!(
+        all,
+        [
+            Sound::Speaking(true),
+            played(1, "All said."),
+            Sound::Speaking(false)
+        ]
+    );
+    assert!(playback.is_drained());
+}
+
+#[test]
+fn a_clause_is_spoken_before_its_reply_is_closed() {
+    let mut playback = Playback::new(Pace::default());
+    playback.text(1, "Yes.", PLAIN, ms(0));
+    assert!(!playback.is_drained());
+    assert!(sounds(&run_out(&mut playback)).contains(&played(1, "Yes.")));
+}
+
+#[test]
+fn digits_and_media_wait_their_turn() {
+    let mut playback = Playback::new(Pace::default());
+    reply(&mut playback, 1, &["Dialling."], PLAIN, ms(0));
+    playback.digits(2, "12w#", ms(0));
+    playback.media(3, ms(2000), PLAIN, ms(0));
+    let timed = run_out(&mut playback);
+    assert_eq!(
+        sounds(&timed),
+        [
+            Sound::Speaking(true),
+            played(1, "Dialling."),
+            Sound::Speaking(false),
+            played(2, "12w#")
+        ]
+    );
+    assert!(playback.is_drained());
+}
+
+#[test]
+fn slow_tokens_do_not_make_the_voice_stutter() {
+    let mut playback = Playback::new(Pace::default());
+    let mut all = Vec::new();
+    for (at, token) in ["One", " is", " said.", " Two", " is", " said."]
+        .iter()
+        .enumerate()
+    {
+        all.extend(playback.text(1, token, PLAIN, ms(at as u64 * 400)));
+    }
+    playback.close(ms(2400));
+    all.extend(sounds(&run_out(&mut playback)));
+    let turned_on = all
+        .iter()
+        .filter(|sound| **sound == Sound::Speaking(true))
+        .count();
+    assert_eq!(turned_on, 1, "{all:?}");
+    assert_eq!(all.last(), Some(&Sound::Speaking(false)));
+}

@@ -1,0 +1,262 @@
+//! The caller's side of a session: speech with its partials, barge-ins, keys (protocol 4.2-4.4).
+
+use super::{Caller, Close, Output, Seen, Session};
+use crate::twilio::{
+    caller::{FINAL_AFTER_MS, PARTIAL_EVERY_MS, Utterance},
+    frame,
+    log::ViolationKind,
+    playback::{By, Cut},
+};
+use std::{collections::VecDeque, time::Duration};
+
+/// Shortest utterance that interrupts, in characters (protocol 3.1: "at least 3 characters").
+const INTERRUPT_CHARACTERS_MIN: usize = 3;
+/// What `ignoreBackchannel` ignores.
+const BACKCHANNEL: &[&str] = &[
+    "yeah", "uh-huh", "uh huh", "mhm", "mm-hmm", "hmm", "ok", "okay", "right",
+];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Start {
+        first_partial: Option<String>,
+        interrupts: bool,
+    },
+    Partial(String),
+    Final {
+        text: String,
+        reported: bool,
+    },
+}
+
+struct BargeIn {
+    utterance: Utterance,
+    after: Duration,
+    /// When the agent was first heard since this was wanted.
+    speaking_since: Option<Duration>,
+}
+
+#[derive(Default)]
+pub(super) struct Mouth {
+    steps: VecDeque<(Duration, Step, Option<String>)>,
+    barge_in: Option<BargeIn>,
+}
+
+impl Mouth {
+    pub(super) fn is_silent(&self) -> bool {
+        self.steps.is_empty() && self.barge_in.is_none()
+    }
+
+    pub(super) fn wake(&self) -> Option<Duration> {
+        let step = self.steps.front().map(|(at, ..)| *at);
+        let barge_in = self
+            .barge_in
+            .as_ref()
+            .and_then(|wanted| Some(wanted.speaking_since? + wanted.after));
+        step.into_iter().chain(barge_in).min()
+    }
+
+    /// Lays an utterance out in time, after what is being said already.
+    fn plan(&mut self, utterance: &Utterance, ignored: bool, now: Duration) {
+        let from = self.steps.back().map_or(now, |(at, ..)| (*at).max(now));
+        let lasts = utterance.duration();
+        let talking = lasts.saturating_sub(Duration::from_millis(FINAL_AFTER_MS));
+        let texts = if ignored {
+            Vec::new()
+        } else {
+            thin_out(utterance.partial_texts(), talking)
+        };
+        let steps = texts.len().saturating_sub(1).max(1) as u32;
+        let mut partials = texts
+            .into_iter()
+            .enumerate()
+            .map(|(at, text)| (from + talking * at as u32 / steps, text));
+        let interrupts =
+            !ignored && utterance.text.trim().chars().count() >= INTERRUPT_CHARACTERS_MIN;
+        let start = Step::Start {
+            first_partial: partials.next().map(|(_, text)| text),
+            interrupts,
+        };
+        self.steps.push_back((from, start, utterance.lang.clone()));
+        for (at, text) in partials {
+            self.steps
+                .push_back((at, Step::Partial(text), utterance.lang.clone()));
+        }
+        let last = Step::Final {
+            text: utterance.text.clone(),
+            reported: !ignored,
+        };
+        self.steps
+            .push_back((from + lasts, last, utterance.lang.clone()));
+    }
+}
+
+/// As many partials as fit at their usual distance; the last one always stays.
+fn thin_out(texts: Vec<String>, talking: Duration) -> Vec<String> {
+    let fit = talking.as_millis() as usize / PARTIAL_EVERY_MS as usize + 1;
+    let count = texts.len();
+    if count <= fit {
+        return texts;
+    }
+    let kept = |at: usize| (at * fit / count) != ((at + 1) * fit / count);
+    texts
+        .into_iter()
+        .enumerate()
+        .filter(|(at, _)| kept(*at))
+        .map(|(_, text)| text)
+        .collect()
+}
+
+fn is_backchannel(text: &str) -> bool {
+    let bare = text.trim().trim_end_matches(['.', '!', ',']).to_lowercase();
+    BACKCHANNEL.contains(&bare.as_str())
+}
+
+impl Session {
+    /// The caller does something.
+    pub(crate) fn on_caller(&mut self, what: Caller, now: Duration) {
+        self.advance(now);
+        if self.closed {
+            return;
+        }
+        match what {
+            Caller::Say(utterance) => self.speak(&utterance, now),
+            Caller::BargeIn(utterance, after) => {
+                let speaking_since = self.is_speaking().then_some(now);
+                self.mouth.barge_in = Some(BargeIn {
+                    utterance,
+                    after,
+                    speaking_since,
+                });
+            }
+            Caller::Press(digit) => self.press(digit, now),
+            Caller::Raw(text) => self.send(text),
+            Caller::HangUp => {
+                if self.talk.left_open(now) {
+                    self.violation(
+                        ViolationKind::UnclosedReply,
+                        "open when the caller hung up".into(),
+                    );
+                }
+                self.close(Close::HungUp);
+            }
+        }
+        self.advance(now);
+    }
+
+    fn speak(&mut self, utterance: &Utterance, now: Duration) {
+        let ignored = self.settings.ignore_backchannel
+            && self.is_speaking()
+            && is_backchannel(&utterance.text);
+        self.mouth.plan(utterance, ignored, now);
+    }
+
+    /// What is due of the caller's speech. A step first notices whether the agent has begun or stopped to speak.
+    pub(super) fn mouth_due(&mut self, at: Duration) {
+        let speaking = self.is_speaking();
+        if let Some(wanted) = &mut self.mouth.barge_in {
+            match wanted.speaking_since {
+                None if speaking => wanted.speaking_since = Some(at),
+                Some(since) if since + wanted.after <= at && speaking => {
+                    let wanted = self.mouth.barge_in.take();
+                    if let Some(wanted) = wanted {
+                        self.speak(&wanted.utterance, at);
+                    }
+                }
+                Some(_) if !speaking => {
+                    self.mouth.barge_in = None;
+                    self.outputs.push_back(Output::Seen(Seen::NotSpeaking));
+                }
+                _ => {}
+            }
+        }
+        while self.mouth.steps.front().is_some_and(|(due, ..)| *due <= at) {
+            if let Some((_, step, lang)) = self.mouth.steps.pop_front() {
+                self.step(step, lang, at);
+            }
+        }
+    }
+
+    fn step(&mut self, step: Step, lang: Option<String>, now: Duration) {
+        match step {
+            Step::Start {
+                first_partial,
+                interrupts,
+            } => {
+                self.client_speaking(true);
+                let cut = if interrupts {
+                    self.cut(By::Speech, now)
+                } else {
+                    None
+                };
+                if let Some(text) = first_partial {
+                    self.prompt(&text, lang, false);
+                }
+                self.hushed(cut);
+            }
+            Step::Partial(text) => {
+                self.prompt(&text, lang, false);
+            }
+            Step::Final { text, reported } => {
+                self.client_speaking(false);
+                if reported && self.prompt(&text, lang, true) {
+                    self.outputs.push_back(Output::Seen(Seen::Asked));
+                }
+                self.outputs.push_back(Output::Seen(Seen::Said));
+            }
+        }
+    }
+
+    /// A prompt, unless the agent is speaking and speech is not reported meanwhile. Whether it went out.
+    fn prompt(&mut self, text: &str, lang: Option<String>, last: bool) -> bool {
+        let suppressed = self.is_speaking() && !self.settings.report_input.speech;
+        if suppressed || (!last && !self.settings.partial_prompts) {
+            return false;
+        }
+        let lang = lang.unwrap_or_else(|| self.lang.clone());
+        self.send(frame::prompt(text, &lang, last));
+        true
+    }
+
+    fn press(&mut self, digit: char, now: Duration) {
+        let reported = !self.is_speaking() || self.settings.report_input.key;
+        if self.settings.dtmf_detection && reported {
+            self.send(frame::dtmf(digit));
+            self.outputs.push_back(Output::Seen(Seen::Asked));
+        }
+        let cut = self.cut(By::Key, now);
+        self.hushed(cut);
+    }
+
+    /// Stops the voice if this input may: `tokensPlayed` of the fragment, then `interrupt`. Whether it was audible.
+    fn cut(&mut self, by: By, now: Duration) -> Option<bool> {
+        let audible = self.is_speaking();
+        let Cut {
+            cycle,
+            fragment,
+            duration_ms,
+        } = self.playback.as_mut()?.interrupt(by, now)?;
+        self.talk.cut();
+        if !fragment.is_empty() {
+            self.played(cycle, fragment.clone());
+        }
+        self.send(frame::interrupt(&fragment, duration_ms));
+        self.outputs.push_back(Output::Seen(Seen::Interrupted {
+            fragment,
+            duration_ms,
+        }));
+        Some(audible)
+    }
+
+    fn hushed(&mut self, cut: Option<bool>) {
+        if cut == Some(true) && self.settings.speaker_events {
+            self.send(frame::speaking("agentSpeaking", false));
+        }
+    }
+
+    fn client_speaking(&mut self, on: bool) {
+        if self.settings.speaker_events {
+            self.send(frame::speaking("clientSpeaking", on));
+        }
+    }
+}
