@@ -87,6 +87,17 @@ pub enum ReferenceError {
     OtherCall,
 }
 
+impl ReferenceError {
+    /// A bounded word for metrics and logs; what is no reference counts as forged.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Malformed | Self::Forged => "forged",
+            Self::Expired { .. } => "expired",
+            Self::OtherCall => "other_call",
+        }
+    }
+}
+
 impl Reference {
     /// The text to hand out: URL-safe characters only, about 128 of them for a Twilio call.
     pub fn seal(&self, key: &ReferenceKey) -> String {

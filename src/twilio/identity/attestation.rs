@@ -6,7 +6,7 @@ pub enum Attestation {
     /// `TN-Validation-Failed…`: signed, and the signature does not hold.
     Failed,
     /// `No-TN-Validation`, or a value that is not known: nobody vouches.
-    None,
+    Unverified,
     /// No such parameter: a call from outside SHAKEN, most countries' ordinary case.
     Unstated,
     /// Level C: the carrier let the call in at a gateway, and knows no more.
@@ -30,7 +30,7 @@ impl Attestation {
             "b" => Self::Partial,
             "c" => Self::Gateway,
             failed if failed.starts_with("tn-validation-failed") => Self::Failed,
-            _ => Self::None,
+            _ => Self::Unverified,
         }
     }
 
@@ -44,7 +44,7 @@ impl Attestation {
     pub fn label(self) -> &'static str {
         match self {
             Self::Failed => "failed",
-            Self::None => "none",
+            Self::Unverified => "unverified",
             Self::Unstated => "unstated",
             Self::Gateway => "gateway",
             Self::Partial => "partial",

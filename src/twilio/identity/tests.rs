@@ -136,13 +136,13 @@ fn attestations_are_ordered_by_trust() {
     assert_eq!(read("TN-Validation-Passed-C"), Attestation::Gateway);
     assert_eq!(read("TN-Validation-Failed"), Attestation::Failed);
     assert_eq!(read("TN-Validation-Failed-A"), Attestation::Failed);
-    assert_eq!(read("No-TN-Validation"), Attestation::None);
+    assert_eq!(read("No-TN-Validation"), Attestation::Unverified);
     assert_eq!(read("B"), Attestation::Partial);
     assert_eq!(read(" "), Attestation::Unstated);
     assert_eq!(Attestation::read(None), Attestation::Unstated);
     assert!(Attestation::Full.reaches(Attestation::Partial));
     assert!(!Attestation::Unstated.reaches(Attestation::Gateway));
-    assert!(!Attestation::Failed.reaches(Attestation::None));
+    assert!(!Attestation::Failed.reaches(Attestation::Unverified));
 }
 
 proptest! {

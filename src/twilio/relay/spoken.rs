@@ -291,12 +291,12 @@ impl<'a> Spoken<'a> {
         }
     }
 
-    /// A bounded word for metrics and logs: the type.
+    /// A bounded word for metrics and logs: the type in snake case.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
             Self::Play(_) => "play",
-            Self::SendDigits(_) => "sendDigits",
+            Self::SendDigits(_) => "send_digits",
             Self::Language(_) => "language",
             Self::End(_) => "end",
         }

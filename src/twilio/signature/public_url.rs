@@ -8,7 +8,7 @@ pub enum Door {
     /// Voice, action, status: `https` (or `http`).
     Webhook,
     /// The relay's upgrade: `wss` (or `ws`), protocol 7.4.
-    Handshake,
+    Relay,
 }
 
 /// Where the server is reached from outside: `https://host[:port][/mount]`.
@@ -73,7 +73,7 @@ impl PublicBase {
 
     /// The URL of `target` for the relay: what goes into `<ConversationRelay url>`.
     pub fn relay_url(&self, target: &str) -> String {
-        self.url(Door::Handshake, target)
+        self.url(Door::Relay, target)
     }
 
     /// Whether it is reached over TLS.
@@ -172,8 +172,8 @@ fn scheme(door: Door, secure: bool) -> &'static str {
     match (door, secure) {
         (Door::Webhook, true) => "https",
         (Door::Webhook, false) => "http",
-        (Door::Handshake, true) => "wss",
-        (Door::Handshake, false) => "ws",
+        (Door::Relay, true) => "wss",
+        (Door::Relay, false) => "ws",
     }
 }
 
@@ -213,7 +213,7 @@ mod tests {
             "https://calls.example.com/twilio/voice?a=%27b"
         );
         assert_eq!(
-            url(Door::Handshake, "/twilio/relay"),
+            url(Door::Relay, "/twilio/relay"),
             "wss://calls.example.com/twilio/relay"
         );
     }
@@ -237,7 +237,7 @@ mod tests {
             forwarded_host: Some("calls.example.com, inner.test"),
             forwarded_proto: Some("https,http"),
         };
-        let url = |trust| requested_url(None, &headers, trust, Door::Handshake, "/ws");
+        let url = |trust| requested_url(None, &headers, trust, Door::Relay, "/ws");
         assert_eq!(url(Trust::Proxy).unwrap(), "wss://calls.example.com/ws");
         assert_eq!(url(Trust::Direct).unwrap(), "ws://127.0.0.1:8080/ws");
         assert_eq!(url(Trust::Nobody), None);

@@ -5,7 +5,7 @@ use std::fmt;
 /// One fault of the relay's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The setting, relative to the section: `eot_threshold`, `languages[1].code`.
+    /// The setting by its path: `twilio.relay.eot_threshold`, `twilio.relay.languages[1].code`.
     pub setting: String,
     /// What it holds.
     pub value: String,
@@ -23,6 +23,15 @@ impl Fault {
             setting: setting.into(),
             value: value.to_string(),
             remedy: remedy.into(),
+        }
+    }
+
+    /// The same with its setting's whole path.
+    pub(super) fn under(self, section: &str) -> Self {
+        let dot = if section.is_empty() { "" } else { "." };
+        Self {
+            setting: format!("{section}{dot}{}", self.setting),
+            ..self
         }
     }
 }

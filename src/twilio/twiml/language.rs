@@ -3,7 +3,7 @@
 use super::attribute::{Attribute, Rule, attributes};
 use super::fault::Fault;
 use super::relay::{NORMALIZATIONS, RECOGNISERS, VOICES};
-use super::word::Word;
+use super::word::{self, Word};
 use super::xml::Xml;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,25 @@ impl Language {
                 "",
                 "the language's code, such as es-MX, or multi",
             ));
+        }
+        if word::is(self.code.as_ref(), "multi") {
+            let multi = [
+                (&self.tts_provider, "tts_provider", "ElevenLabs"),
+                (
+                    &self.transcription_provider,
+                    "transcription_provider",
+                    "Deepgram",
+                ),
+            ];
+            faults.extend(multi.into_iter().filter_map(|(set, setting, needed)| {
+                word::other_than(set.as_ref(), needed).map(|found| {
+                    Fault::new(
+                        format!("{at}.{setting}"),
+                        found,
+                        format!("{needed}: multi needs it"),
+                    )
+                })
+            }));
         }
         faults
     }

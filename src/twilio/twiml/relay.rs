@@ -4,7 +4,7 @@
 use super::attribute::{Attribute, Rule, attributes};
 use super::fault::Fault;
 use super::language::Language;
-use super::word::Word;
+use super::word::{Word, is, other_than};
 use super::xml::is_name;
 use crate::twilio::reference::REFERENCE_PARAMETER;
 use serde::{Deserialize, Serialize};
@@ -148,9 +148,9 @@ impl Default for Relay {
 }
 
 impl Relay {
-    /// Every fault at once; empty means that Twilio's documented rules hold. Settings are named
-    /// relative to the section.
-    pub fn validate(&self) -> Vec<Fault> {
+    /// Every fault at once; none means that Twilio's documented rules hold. Settings are named
+    /// by their path under `section`, such as `twilio.relay`.
+    pub fn validate(&self, section: &str) -> Vec<Fault> {
         let mut faults: Vec<Fault> = self
             .values()
             .filter_map(|(attribute, value)| {
@@ -167,6 +167,9 @@ impl Relay {
         faults.extend(self.parameter_faults());
         faults.extend(self.language_faults());
         faults
+            .into_iter()
+            .map(|fault| fault.under(section))
+            .collect()
     }
 
     /// The attribute that `name` means, by the XML's or the settings' spelling.
@@ -186,46 +189,56 @@ impl Relay {
             .map(|(name, value)| (name.as_str(), value))
     }
 
+    /// What is right by itself and wrong together (protocol 3.1, 3.3, 3.4).
     fn combination_faults(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
-        if let Some(url) = self.url.as_ref().filter(|url| is_plain_and_public(url)) {
-            faults.push(Fault::new(
-                "url",
-                url,
-                "wss:// instead of ws://: Twilio connects over TLS only",
-            ));
-        }
+        let fault = |setting, found: Option<&Word>, remedy| {
+            found.map(|value| Fault::new(setting, value, remedy))
+        };
         let heard = self
             .transcription_language
             .as_ref()
             .or(self.language.as_ref());
-        if is(heard, "multi") && is(self.transcription_provider.as_ref(), "Google") {
-            faults.push(Fault::new(
-                "transcription_provider",
-                "Google",
-                "Deepgram: only it listens for any language (multi)",
-            ));
-        }
         let spoken = self.tts_language.as_ref().or(self.language.as_ref());
-        let other_voice = self
-            .tts_provider
+        let (hears_any, speaks_any) = (is(heard, "multi"), is(spoken, "multi"));
+        let recogniser = self.transcription_provider.as_ref();
+        let foreign_recogniser = other_than(recogniser, "Deepgram").filter(|_| hears_any);
+        let foreign_voice =
+            other_than(self.tts_provider.as_ref(), "ElevenLabs").filter(|_| speaks_any);
+        let by_google = is(recogniser, "Google");
+        let foreign_model = self
+            .speech_model
             .as_ref()
-            .filter(|voice| !voice.is_blank() && !is(Some(voice), "ElevenLabs"));
-        if let (true, Some(voice)) = (is(spoken, "multi"), other_voice) {
-            faults.push(Fault::new(
+            .filter(|model| by_google && is_deepgram_model(model));
+        [
+            fault(
+                "url",
+                self.url.as_ref().filter(|url| is_plain_and_public(url)),
+                "wss:// instead of ws://: Twilio connects over TLS only",
+            ),
+            fault(
+                "transcription_provider",
+                foreign_recogniser,
+                "Deepgram: only it listens for any language (multi)",
+            ),
+            fault(
                 "tts_provider",
-                voice,
+                foreign_voice,
                 "ElevenLabs: only it speaks any language (multi)",
-            ));
-        }
-        if let Some(voice) = self.voice.as_ref().filter(|voice| is_prefixed_chirp(voice)) {
-            faults.push(Fault::new(
+            ),
+            fault(
+                "speech_model",
+                foreign_model,
+                "a model of Google, such as telephony, or transcription_provider Deepgram",
+            ),
+            fault(
                 "voice",
-                voice,
+                self.voice.as_ref().filter(|voice| is_prefixed_chirp(voice)),
                 "a Chirp3-HD voice without the prefix Google.",
-            ));
-        }
-        faults
+            ),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     fn parameter_faults(&self) -> Vec<Fault> {
@@ -280,10 +293,6 @@ impl Relay {
     }
 }
 
-fn is(word: Option<&Word>, expected: &str) -> bool {
-    word.is_some_and(|word| word.as_text().trim().eq_ignore_ascii_case(expected))
-}
-
 /// `ws://` reaches nobody but a simulator on the same machine (error 64102).
 fn is_plain_and_public(url: &Word) -> bool {
     const LOOPBACK: [&str; 3] = ["localhost", "127.", "[::1]"];
@@ -291,6 +300,11 @@ fn is_plain_and_public(url: &Word) -> bool {
     url.trim()
         .strip_prefix("ws://")
         .is_some_and(|host| !LOOPBACK.iter().any(|name| host.starts_with(name)))
+}
+
+fn is_deepgram_model(model: &Word) -> bool {
+    let model = model.as_text().trim().to_ascii_lowercase();
+    model.starts_with("nova-") || model.starts_with("flux")
 }
 
 /// A `Google.` prefix is taken for Neural2 voices only (protocol 3.4).

@@ -89,7 +89,7 @@ fn settings(toml: &str) -> Relay {
 
 fn faults(toml: &str) -> Vec<String> {
     settings(toml)
-        .validate()
+        .validate("")
         .iter()
         .map(ToString::to_string)
         .collect()
@@ -97,7 +97,7 @@ fn faults(toml: &str) -> Vec<String> {
 
 #[test]
 fn the_defaults_carry_what_a_correct_transcript_needs() {
-    assert_eq!(Relay::default().validate(), []);
+    assert_eq!(Relay::default().validate(""), []);
     let relay = relay_element(&Relay::default());
     let expected = [
         ("url", RELAY_URL),
@@ -163,7 +163,7 @@ fn every_attribute_can_be_set_and_is_written_by_its_name() {
         .map(|a| format!("{} = {:?}\n", a.setting, value(a)))
         .collect();
     let relay = settings(&toml);
-    assert_eq!(relay.validate(), []);
+    assert_eq!(relay.validate(""), []);
     let written = relay_element(&relay).attributes;
     assert_eq!(written.len(), Relay::ATTRIBUTES.len());
     for attribute in Relay::ATTRIBUTES {
@@ -259,6 +259,14 @@ fn right_values_are_taken_in_every_spelling() {
 }
 
 #[test]
+fn faults_are_named_by_their_section() {
+    let found = settings("speech_model = 'x'\nevents = 'all'").validate("twilio.relay");
+    assert_eq!(found[0].setting, "twilio.relay.events");
+    let found = settings("[[languages]]\ncode = '?'").validate("line[+1].relay");
+    assert_eq!(found[0].setting, "line[+1].relay.languages[0].code");
+}
+
+#[test]
 fn combinations_that_twilio_refuses_are_faults() {
     for (toml, setting) in [
         (
@@ -268,6 +276,14 @@ fn combinations_that_twilio_refuses_are_faults() {
         (
             "language = 'multi'\ntts_provider = 'Amazon'",
             "tts_provider",
+        ),
+        (
+            "transcription_provider = 'google'\nspeech_model = 'flux'",
+            "speech_model",
+        ),
+        (
+            "[[languages]]\ncode = 'multi'\ntts_provider = 'Google'",
+            "languages[0].tts_provider",
         ),
         ("url = 'ws://calls.example.test/ws'", "url"),
         ("voice = 'Google.en-US-Chirp3-HD-Aoede'", "voice"),
@@ -285,7 +301,7 @@ fn combinations_that_twilio_refuses_are_faults() {
         ("[extra]\nvadSilenceMs = 300", "extra.vadSilenceMs"),
         ("[parameters]\ncallRef = 'x'", "parameters"),
     ] {
-        let found = settings(toml).validate();
+        let found = settings(toml).validate("");
         assert_eq!(
             found
                 .iter()
@@ -329,10 +345,7 @@ fn the_other_verbs_are_written() {
         action: Some("/a?b&c".into()),
         ..Dial::new("+16135550199")
     };
-    let enqueue = Enqueue::Workflow {
-        sid: "WW1".into(),
-        task: Some(r#"{"a":"<b>"}"#.into()),
-    };
+    let enqueue = Enqueue::workflow("WW1").task(r#"{"a":"<b>"}"#);
     let document = Response::new()
         .then(
             Say::new("Please call again.")
@@ -345,7 +358,7 @@ fn the_other_verbs_are_written() {
         .then(Dial::new("sip:desk@example.test"))
         .then(Dial::new("client:desk"))
         .then(enqueue)
-        .then(Enqueue::Queue("desk & co".into()))
+        .then(Enqueue::queue("desk & co"))
         .render()
         .unwrap();
     let elements = parse(&document);

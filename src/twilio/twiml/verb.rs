@@ -123,31 +123,50 @@ impl Dial {
 
 /// `<Enqueue>`: a queue by its name, or a TaskRouter workflow.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Enqueue {
-    /// A queue.
-    Queue(String),
-    /// A workflow, and the task's attributes as JSON.
-    Workflow {
-        /// `WW…`.
-        sid: String,
-        /// JSON of the task, if any.
-        task: Option<String>,
-    },
+pub struct Enqueue {
+    queue: Option<String>,
+    workflow_sid: Option<String>,
+    task: Option<String>,
 }
 
 impl Enqueue {
+    /// Into the queue `name`.
+    pub fn queue(name: impl Into<String>) -> Self {
+        Self {
+            queue: Some(name.into()),
+            workflow_sid: None,
+            task: None,
+        }
+    }
+
+    /// Into the workflow `sid` (`WW…`).
+    pub fn workflow(sid: impl Into<String>) -> Self {
+        Self {
+            queue: None,
+            workflow_sid: Some(sid.into()),
+            task: None,
+        }
+    }
+
+    /// With the task's attributes, as JSON. A queue has no use for them and leaves them out.
+    pub fn task(self, json: impl Into<String>) -> Self {
+        Self {
+            task: Some(json.into()),
+            ..self
+        }
+    }
+
     fn write(&self, xml: &mut Xml) {
         xml.open("Enqueue");
-        match self {
-            Self::Queue(name) => xml.text(name),
-            Self::Workflow { sid, task } => {
-                xml.attribute("workflowSid", sid);
-                if let Some(task) = task {
-                    xml.open("Task");
-                    xml.text(task);
-                    xml.close();
-                }
+        xml.optional("workflowSid", self.workflow_sid.as_deref());
+        match (&self.queue, &self.task) {
+            (Some(name), _) => xml.text(name),
+            (None, Some(task)) => {
+                xml.open("Task");
+                xml.text(task);
+                xml.close();
             }
+            (None, None) => {}
         }
         xml.close();
     }

@@ -37,6 +37,16 @@ impl Word {
     }
 }
 
+/// Whether `word` is `expected` in any case.
+pub(super) fn is(word: Option<&Word>, expected: &str) -> bool {
+    word.is_some_and(|word| word.as_text().trim().eq_ignore_ascii_case(expected))
+}
+
+/// `word` if it is set, and to something else than `expected`.
+pub(super) fn other_than<'a>(word: Option<&'a Word>, expected: &str) -> Option<&'a Word> {
+    word.filter(|word| !word.is_blank() && !is(Some(word), expected))
+}
+
 impl fmt::Display for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.as_text())
