@@ -1,11 +1,12 @@
 //! Opening and closing: the order in which the parts come to life, and in which they end.
 
 use crate::conversations::{Conversations, READ_MS_MAX};
-use crate::directory::{Directory, HOT_CALLERS_MAX};
+use crate::directory::{Directory, HOT_CALLERS_MAX, Warm, WarmConfig, boot_of_machine};
 use crate::faults::Faults;
 use crate::lock::{DirectoryLock, LockError};
 use crate::readers::Readers;
 use crate::sqlite::migrations::MigrationError;
+use crate::write::Applied;
 use crate::writer::{self, Bounds, Checkpointer, Pending, Position, Scribe, StartError, Writer};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,11 @@ pub struct StorageConfig {
     pub bounds: Bounds,
     /// Callers kept in memory.
     pub hot_callers_max: usize,
+    /// Whether callers are kept in sled too.
+    pub warm: bool,
+    /// Which start of the machine this is. What sled holds after an unclean end is believed only
+    /// within one; where it is empty, never.
+    pub boot: String,
     /// What a read of a conversation may take.
     pub read_deadline: Duration,
     /// For tests: what happens at the labelled disk operations.
@@ -40,6 +46,8 @@ impl StorageConfig {
             data_dir: data_dir.into(),
             bounds: Bounds::default(),
             hot_callers_max: HOT_CALLERS_MAX,
+            warm: true,
+            boot: boot_of_machine(),
             read_deadline: Duration::from_millis(READ_MS_MAX),
             faults: Faults::default(),
         }
@@ -131,11 +139,8 @@ pub struct Storage {
     pub directory: Directory,
     /// Conversations, to be read.
     pub conversations: Conversations,
-    readers: Arc<Readers>,
-    checkpointer: Checkpointer,
-    scribe: Option<JoinHandle<()>>,
+    threads: Threads,
     opened_at: Position,
-    _lock: DirectoryLock,
 }
 
 impl Storage {
@@ -165,49 +170,44 @@ impl Storage {
         opened_at: Position,
         lock: DirectoryLock,
     ) -> io::Result<Self> {
-        let faults = config.faults;
         let pending = Arc::new(Pending::default());
         let readers = Arc::new(Readers::start(path)?);
-        let conversations = Conversations::new(
-            Arc::clone(&readers),
-            scribe.ledger(),
-            Arc::clone(&pending),
-            config.read_deadline,
-        );
+        let warm = start_warm(&config, path)?;
+        let reads = (Arc::clone(&readers), scribe.ledger(), Arc::clone(&pending));
+        let conversations = Conversations::new(reads.0, reads.1, reads.2, config.read_deadline);
         let directory = Directory::new(
             config.hot_callers_max,
+            warm.clone(),
             Arc::clone(&pending),
             Arc::clone(&readers),
-            faults.clone(),
+            config.faults.clone(),
         );
         let (writer, shared) = Writer::new(config.bounds, pending);
-        let checkpointer = Checkpointer::start(
-            path.to_owned(),
-            Arc::clone(&shared),
-            scribe.log_pages(),
-            faults.clone(),
-        )?;
+        let log_pages = scribe.log_pages();
+        let faults = config.faults.clone();
+        let checkpointer =
+            Checkpointer::start(path.to_owned(), Arc::clone(&shared), log_pages, faults)?;
         let shown = directory.clone();
-        let thread = std::thread::Builder::new()
-            .name("calldex-writer".to_owned())
-            .spawn(move || {
-                writer::run(
-                    scribe,
-                    shared,
-                    faults,
-                    Box::new(move |applied| shown.refresh(applied)),
-                )
-            })?;
-        let scribe = Some(thread);
+        let on_applied = Box::new(move |applied: &Applied| shown.refresh(applied));
+        let write = move || writer::run(scribe, shared, config.faults, on_applied);
+        let scribe = Some(
+            std::thread::Builder::new()
+                .name("calldex-writer".to_owned())
+                .spawn(write)?,
+        );
+        let threads = Threads {
+            scribe,
+            readers,
+            warm,
+            checkpointer,
+            lock: Some(lock),
+        };
         Ok(Self {
             writer,
             directory,
             conversations,
-            readers,
-            checkpointer,
-            scribe,
+            threads,
             opened_at,
-            _lock: lock,
         })
     }
 
@@ -223,16 +223,11 @@ impl Storage {
     }
 
     fn end(&mut self, deadline: Duration) -> usize {
-        let Some(scribe) = self.scribe.take() else {
+        let Some(scribe) = self.threads.scribe.take() else {
             return 0;
         };
-        self.readers
-            .close(Instant::now() + Duration::from_millis(ENDING_MS_MAX));
-        self.checkpointer.stop();
         let given_up = self.writer.close(deadline, || scribe.is_finished());
-        if scribe.is_finished() {
-            let _ = scribe.join();
-        }
+        self.threads.end(scribe);
         given_up
     }
 }
@@ -240,5 +235,46 @@ impl Storage {
 impl Drop for Storage {
     fn drop(&mut self) {
         self.end(Duration::from_millis(ENDING_MS_MAX));
+    }
+}
+
+fn start_warm(config: &StorageConfig, database: &Path) -> io::Result<Option<Arc<Warm>>> {
+    if !config.warm {
+        return Ok(None);
+    }
+    let config = WarmConfig {
+        data_dir: config.data_dir.clone(),
+        database: database.to_owned(),
+        boot: config.boot.clone(),
+        faults: config.faults.clone(),
+    };
+    Ok(Some(Arc::new(Warm::start(config)?)))
+}
+
+/// What runs beside the calls, and the right to.
+struct Threads {
+    scribe: Option<JoinHandle<()>>,
+    readers: Arc<Readers>,
+    warm: Option<Arc<Warm>>,
+    checkpointer: Checkpointer,
+    lock: Option<DirectoryLock>,
+}
+
+impl Threads {
+    /// Ends them all, the writer having been told already. Whatever hangs in the disk is left.
+    fn end(&mut self, scribe: JoinHandle<()>) {
+        let end = Instant::now() + Duration::from_millis(ENDING_MS_MAX);
+        self.checkpointer.stop(end);
+        if let Some(warm) = &self.warm {
+            warm.close(end);
+        }
+        self.readers.close(end);
+        if scribe.is_finished() {
+            // It reports its own failures; a panic has been printed.
+            let _ = scribe.join();
+        } else {
+            // It may still write: nobody else may, as long as this process lives.
+            std::mem::forget(self.lock.take());
+        }
     }
 }

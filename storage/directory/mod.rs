@@ -5,13 +5,15 @@
 
 mod cold;
 mod hot;
+mod warm;
 
 pub use hot::HOT_CALLERS_MAX;
+pub(crate) use warm::{Warm, WarmConfig, boot_of_machine};
 
 use crate::faults::Faults;
-use crate::readers::{ReadError, Readers};
+use crate::readers::{ReadError, Reader, Readers};
 use crate::record::{Caller, PhoneNumber};
-use crate::write::{Applied, fold};
+use crate::write::{Applied, Write, fold};
 use crate::writer::Pending;
 use calldex_observability::catalog;
 use hot::{Hot, Known};
@@ -79,6 +81,7 @@ pub struct Directory {
 
 struct Shelf {
     hot: Hot,
+    warm: Option<Arc<Warm>>,
     pending: Arc<Pending>,
     readers: Arc<Readers>,
     faults: Faults,
@@ -87,13 +90,16 @@ struct Shelf {
 impl Directory {
     pub(crate) fn new(
         hot_callers_max: usize,
+        warm: Option<Arc<Warm>>,
         pending: Arc<Pending>,
         readers: Arc<Readers>,
         faults: Faults,
     ) -> Self {
+        let hot = Hot::new(hot_callers_max);
         Self {
             shelf: Arc::new(Shelf {
-                hot: Hot::new(hot_callers_max),
+                hot,
+                warm,
                 pending,
                 readers,
                 faults,
@@ -132,8 +138,10 @@ impl Directory {
 
     /// What memory knows of `number`, without any waiting; `None` if it does not know.
     pub fn peek(&self, number: &PhoneNumber) -> Option<Recall> {
+        // What waits is taken first: a write that is committed in between is then in memory.
+        let waiting = self.shelf.pending.of_number(number);
         let known = self.shelf.hot.get(number.digits())?;
-        Some(self.shelf.overlay(number, known).into())
+        Some(overlay(known, &waiting).into())
     }
 
     async fn recall_slowly(
@@ -151,7 +159,7 @@ impl Directory {
             return (Recall::TimedOut, None);
         }
         match tokio::time::timeout(budget, told).await {
-            Ok(Ok(Ok((known, tier)))) => (self.shelf.overlay(number, known).into(), Some(tier)),
+            Ok(Ok(Ok((known, tier)))) => (self.shelf.lay_over(number, known).into(), Some(tier)),
             Ok(Ok(Err(error))) => {
                 tracing::warn!(%error, "a look-up failed");
                 (Recall::TimedOut, None)
@@ -174,22 +182,24 @@ impl Directory {
         then: impl FnOnce(Result<(Known, Tier), ReadError>) + Send + 'static,
     ) -> Result<(), ReadError> {
         let (shelf, number) = (Arc::clone(&self.shelf), number.clone());
-        self.shelf.readers.submit(move |reader| {
-            let stamp = shelf.hot.stamp(number.digits());
-            let answer =
-                cold::read(reader, &number, &shelf.faults).map(|known| (known, Tier::Cold));
-            if let Ok((known, _)) = &answer {
-                shelf.hot.fill(number.digits(), known.clone(), stamp);
-            }
-            then(answer);
-        })
+        self.shelf
+            .readers
+            .submit(move |reader| then(shelf.look_up(reader, &number)))
     }
 
     /// Shows what a batch changed: part of the step that applied it.
     pub(crate) fn refresh(&self, applied: &Applied) {
+        if let Some(warm) = &self.shelf.warm {
+            warm.refresh(applied);
+        }
         for (number, known) in &applied.callers {
             self.shelf.hot.refresh(number.digits(), known.clone());
         }
+    }
+
+    /// Whether the warm tier answers by now.
+    pub fn is_warm(&self) -> bool {
+        self.shelf.warm.as_ref().is_some_and(|warm| warm.is_ready())
     }
 
     /// Callers held in memory.
@@ -199,16 +209,54 @@ impl Directory {
 }
 
 impl Shelf {
-    /// Lays over `known` what is accepted and not yet durable.
-    fn overlay(&self, number: &PhoneNumber, known: Known) -> Known {
-        let waiting = self.pending.of_number(number);
-        if waiting.is_empty() {
-            return known;
+    /// Asks the disk, sled first. What is found goes into memory, unless the number changed
+    /// meanwhile: then memory has the truth already, or the disk is asked again.
+    fn look_up(
+        &self,
+        reader: &mut Reader,
+        number: &PhoneNumber,
+    ) -> Result<(Known, Tier), ReadError> {
+        /// A number that changes at each attempt is a busy one; its last answer is as good as any.
+        const ATTEMPTS: usize = 3;
+        let key = number.digits();
+        let mut answer = Err(ReadError::Busy);
+        for _ in 0..ATTEMPTS {
+            let stamp = self.hot.stamp(key);
+            answer = self.read(reader, number);
+            let Ok((known, _)) = &answer else { break };
+            self.hot.fill(key, known.clone(), stamp);
+            if self.hot.stamp(key) == stamp {
+                break;
+            }
         }
-        let caller = known.map(|caller| (*caller).clone());
-        waiting
-            .iter()
-            .fold(caller, |caller, write| fold(caller, write))
-            .map(Arc::new)
+        answer
     }
+
+    fn read(&self, reader: &mut Reader, number: &PhoneNumber) -> Result<(Known, Tier), ReadError> {
+        let warm = self
+            .warm
+            .as_ref()
+            .and_then(|warm| warm.get(number.digits(), &self.faults));
+        match warm {
+            Some(caller) => Ok((Some(caller), Tier::Warm)),
+            None => Ok((cold::read(reader, number, &self.faults)?, Tier::Cold)),
+        }
+    }
+
+    /// Lays over an answer of the disk what memory has learned since, and what waits.
+    fn lay_over(&self, number: &PhoneNumber, answer: Known) -> Known {
+        let waiting = self.pending.of_number(number);
+        overlay(self.hot.get(number.digits()).unwrap_or(answer), &waiting)
+    }
+}
+
+fn overlay(known: Known, waiting: &[Arc<Write>]) -> Known {
+    if waiting.is_empty() {
+        return known;
+    }
+    let caller = known.map(|caller| (*caller).clone());
+    waiting
+        .iter()
+        .fold(caller, |caller, write| fold(caller, write))
+        .map(Arc::new)
 }

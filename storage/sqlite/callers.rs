@@ -23,27 +23,45 @@ pub(crate) fn get(
     with_people(connection, found)
 }
 
-/// At most `rows_max` callers changed after `rev`, in the order of their change. Rows whose number
-/// can be no identity (an older program may have kept them) are passed over; the second value is
-/// the revision up to which the feed was read.
+/// A page of the change feed.
+pub(crate) struct Changes {
+    /// Callers in the order of their change. Rows whose number can be no identity (an older program
+    /// may have kept them) are passed over.
+    pub callers: Vec<Caller>,
+    /// The revision up to which the feed was read.
+    pub read_to: u64,
+    /// Whether the page was filled, so that there may be more.
+    pub is_full: bool,
+}
+
+/// The next at most `rows_max` changes after `rev`.
 pub(crate) fn changed_since(
     connection: &Connection,
     rev: u64,
     rows_max: usize,
-) -> rusqlite::Result<(Vec<Caller>, u64)> {
+) -> rusqlite::Result<Changes> {
     let sql = format!("SELECT {COLUMNS} FROM callers WHERE rev > ?1 ORDER BY rev LIMIT ?2");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![rev.cast_signed(), rows_max as i64])?;
-    let (mut callers, mut last) = (Vec::new(), rev);
+    let (mut changes, mut count) = (
+        Changes {
+            callers: Vec::new(),
+            read_to: rev,
+            is_full: false,
+        },
+        0,
+    );
     while let Some(row) = rows.next()? {
-        last = row.get::<_, i64>(14)?.cast_unsigned();
+        count += 1;
+        changes.read_to = row.get::<_, i64>(14)?.cast_unsigned();
         let text: String = row.get(0)?;
         if let Some(number) = PhoneNumber::parse(&text) {
             let caller = with_people(connection, Some(read(row, number)?))?;
-            callers.extend(caller);
+            changes.callers.extend(caller);
         }
     }
-    Ok((callers, last))
+    changes.is_full = count == rows_max;
+    Ok(changes)
 }
 
 fn read(row: &Row<'_>, number: PhoneNumber) -> rusqlite::Result<(Caller, usize)> {

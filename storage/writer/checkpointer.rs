@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Pages added to the log since it was last copied, from which it is copied again: 4 MiB.
 const LOG_PAGES_MIN: u64 = 1_000;
@@ -43,11 +43,19 @@ impl Checkpointer {
         })
     }
 
-    /// Ends the thread and waits for it, at most a period and a checkpoint long.
-    pub(crate) fn stop(&mut self) {
+    /// Ends the thread and waits for it until `end`; one that hangs in the disk is left.
+    pub(crate) fn stop(&mut self, end: Instant) {
+        const STEP: Duration = Duration::from_millis(1);
         self.stop.store(true, Ordering::SeqCst);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        thread.thread().unpark();
+        while !thread.is_finished() && Instant::now() < end {
+            std::thread::sleep(STEP);
+        }
+        if thread.is_finished() {
+            // A panic of it has been printed; nothing depends on its work.
             let _ = thread.join();
         }
     }

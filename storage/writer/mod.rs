@@ -23,6 +23,7 @@ use crate::write::Write;
 use calldex_observability::catalog;
 use queue::Queue;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Writes in one transaction, see DESIGN.md for the measurement. At the bound the rest waits for
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     queue: Queue,
     pending: Arc<Pending>,
     degraded: Degraded,
+    /// The last durable position.
+    durable: AtomicU64,
 }
 
 /// The writer's state, for health and for people.
@@ -65,6 +68,7 @@ impl Writer {
             queue: Queue::new(bounds),
             pending,
             degraded: Degraded::default(),
+            durable: AtomicU64::new(0),
         });
         (
             Self {
@@ -110,6 +114,11 @@ impl Writer {
         // A refusal is in the receipt.
         let _ = self.shared.queue.push(None, acknowledge, |_| ());
         receipt
+    }
+
+    /// The last position that is durable: 0 until this process has written.
+    pub fn position(&self) -> Position {
+        self.shared.durable.load(Ordering::Acquire)
     }
 
     /// What waits and whether the disk takes it.

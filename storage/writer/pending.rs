@@ -75,9 +75,7 @@ fn writes(waiting: &Waiting) -> Vec<Arc<Write>> {
 
 fn take_out<K: Eq + Hash>(map: &DashMap<K, Waiting>, key: &K, id: WriteId) {
     if let Some(mut waiting) = map.get_mut(key)
-        && let Some(at) = waiting
-            .iter()
-            .position(|(waiting_id, _)| *waiting_id == id)
+        && let Some(at) = waiting.iter().position(|(waiting_id, _)| *waiting_id == id)
     {
         waiting.remove(at);
     }

@@ -8,6 +8,7 @@ use crate::faults::{Faults, Operation};
 use crate::write::{Applied, Write};
 use calldex_observability::catalog;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// First pause after a failed commit; each further one doubles.
@@ -29,7 +30,10 @@ pub(crate) fn run(
         let outcome = persist(&mut scribe, &shared, &batch);
         shared.queue.done(&batch);
         match outcome {
-            Some(done) => conclude(&shared, &faults, batch, &done, &mut on_applied),
+            Some(done) => {
+                shared.durable.store(done.position, Ordering::Release);
+                conclude(&shared, &faults, batch, &done, &mut on_applied);
+            }
             None => {
                 give_up(&shared, batch);
                 break;

@@ -5,7 +5,7 @@ use calldex_storage::{Faults, NotDurable, Operation};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn failing(at: Operation, kind: io::ErrorKind) -> (Arc<AtomicBool>, Faults) {
     let fails = Arc::new(AtomicBool::new(false));
@@ -19,14 +19,6 @@ fn failing(at: Operation, kind: io::ErrorKind) -> (Arc<AtomicBool>, Faults) {
         }
     });
     (fails, faults)
-}
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "{what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 #[test]

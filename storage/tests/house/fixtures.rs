@@ -41,8 +41,21 @@ impl House {
     }
 
     pub fn reopen(&mut self) {
+        self.reopen_with(|_| ());
+    }
+
+    pub fn reopen_with(&mut self, configure: impl FnOnce(&mut StorageConfig)) {
         self.close();
-        self.storage = Some(Storage::open(StorageConfig::new(self.dir.path())).unwrap());
+        let mut config = StorageConfig::new(self.dir.path());
+        configure(&mut config);
+        self.storage = Some(Storage::open(config).unwrap());
+    }
+
+    /// Waits until the warm tier answers.
+    pub fn warm_up(&self) {
+        wait_until("the warm tier answers", || {
+            self.storage().directory.is_warm()
+        });
     }
 
     pub fn close(&mut self) {
@@ -84,6 +97,14 @@ impl House {
             .iter()
             .map(|element| element["content"].as_str().unwrap().to_owned())
             .collect()
+    }
+}
+
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

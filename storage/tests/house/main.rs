@@ -7,3 +7,4 @@ mod failing_disk;
 mod lookups;
 mod names;
 mod opening;
+mod warm_tier;
