@@ -5,7 +5,7 @@
 use calldex_observability::redaction::Secret;
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -53,12 +53,13 @@ pub struct Fault {
 }
 
 /// The agent's settings.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentConfig {
     /// Where the model is served, up to and without `/chat/completions`. Default: OpenAI, if there is a key.
     pub base_url: Option<String>,
     /// Sent as bearer token. May be absent where `base_url` is a local model.
+    #[serde(skip_serializing)]
     pub api_key: Option<Secret>,
     /// The model's name at the provider.
     pub model: String,
@@ -91,6 +92,7 @@ pub struct AgentConfig {
     /// How long it is not waited for.
     pub breaker_open_ms: u64,
     /// Sent with every request, such as `OpenAI-Organization`. Values do not print.
+    #[serde(skip_serializing)]
     pub headers: BTreeMap<String, Secret>,
     /// The `user` field of every request: a hint to the provider's abuse detection. Never a caller.
     pub user: Option<String>,
@@ -101,23 +103,25 @@ pub struct AgentConfig {
 }
 
 /// A second provider, or a second model at the same one.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FallbackConfig {
     /// Absent: OpenAI.
     pub base_url: Option<String>,
     /// Absent: no key is sent.
+    #[serde(skip_serializing)]
     pub api_key: Option<Secret>,
     /// The model's name there.
     pub model: String,
     /// As above.
     pub max_tokens_as: Option<TokenLimit>,
     /// Sent with every request to the fallback.
+    #[serde(skip_serializing)]
     pub headers: BTreeMap<String, Secret>,
 }
 
 /// The field that carries the longest reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenLimit {
     /// What nearly every compatible server reads.
@@ -170,7 +174,10 @@ impl AgentConfig {
     /// Whether nothing is configured that could be called a model.
     pub fn is_offline(&self) -> bool {
         let keyless = self.api_key.as_ref().is_none_or(Secret::is_empty);
-        let placeless = self.base_url.as_deref().is_none_or(|url| url.trim().is_empty());
+        let placeless = self
+            .base_url
+            .as_deref()
+            .is_none_or(|url| url.trim().is_empty());
         keyless && placeless
     }
 
@@ -182,22 +189,52 @@ impl AgentConfig {
         faults.model("agent.model", &self.model);
         faults.headers("agent.headers", &self.headers);
         if let Some(temperature) = self.temperature {
-            faults.check((0.0..=2.0).contains(&temperature), "agent.temperature", temperature, "between 0 and 2");
+            faults.check(
+                (0.0..=2.0).contains(&temperature),
+                "agent.temperature",
+                temperature,
+                "between 0 and 2",
+            );
         }
         faults.within("agent.max_tokens", self.max_tokens.into(), 16, 4_096);
         for (setting, value) in self.waits() {
             faults.within(setting, value, 1, WAIT_MS_MAX);
         }
         let fits = self.first_token_ms_max <= self.turn_ms_max;
-        faults.check(fits, "agent.first_token_ms_max", self.first_token_ms_max, "at most agent.turn_ms_max");
-        faults.within("agent.history_turns_max", self.history_turns_max as u64, 2, 1_000);
-        faults.within("agent.history_bytes_max", self.history_bytes_max as u64, 1_024, 1024 * 1024);
-        faults.within("agent.breaker_failures_max", self.breaker_failures_max.into(), 1, 1_000);
+        faults.check(
+            fits,
+            "agent.first_token_ms_max",
+            self.first_token_ms_max,
+            "at most agent.turn_ms_max",
+        );
+        faults.within(
+            "agent.history_turns_max",
+            self.history_turns_max as u64,
+            2,
+            1_000,
+        );
+        faults.within(
+            "agent.history_bytes_max",
+            self.history_bytes_max as u64,
+            1_024,
+            1024 * 1024,
+        );
+        faults.within(
+            "agent.breaker_failures_max",
+            self.breaker_failures_max.into(),
+            1,
+            1_000,
+        );
         faults.within("agent.offline_word_ms", self.offline_word_ms, 0, 2_000);
         if let Some(fallback) = &self.fallback {
             fallback.validate_into(&mut faults);
             let remedy = "set agent.api_key or agent.base_url as well, or leave the fallback out";
-            faults.check(!self.is_offline(), "agent.fallback", &fallback.model, remedy);
+            faults.check(
+                !self.is_offline(),
+                "agent.fallback",
+                &fallback.model,
+                remedy,
+            );
         }
         faults.0
     }
@@ -234,35 +271,72 @@ impl Faults {
     fn check(&mut self, holds: bool, setting: &str, value: impl ToString, remedy: &str) {
         if !holds {
             let (setting, remedy) = (setting.to_owned(), remedy.to_owned());
-            self.0.push(Fault { setting, value: value.to_string(), remedy });
+            self.0.push(Fault {
+                setting,
+                value: value.to_string(),
+                remedy,
+            });
         }
     }
 
     fn within(&mut self, setting: &str, value: u64, least: u64, most: u64) {
-        self.check((least..=most).contains(&value), setting, value, &format!("between {least} and {most}"));
+        self.check(
+            (least..=most).contains(&value),
+            setting,
+            value,
+            &format!("between {least} and {most}"),
+        );
     }
 
     fn model(&mut self, setting: &str, model: &str) {
-        self.check(!model.trim().is_empty(), setting, model, "the model's name at the provider, e.g. gpt-4o-mini");
+        self.check(
+            !model.trim().is_empty(),
+            setting,
+            model,
+            "the model's name at the provider, e.g. gpt-4o-mini",
+        );
     }
 
     /// The value is not shown: an address may carry a password.
     fn address(&mut self, setting: &str, url: Option<&str>) {
-        let Some(url) = url.map(str::trim).filter(|url| !url.is_empty()) else { return };
+        let Some(url) = url.map(str::trim).filter(|url| !url.is_empty()) else {
+            return;
+        };
         let remedy = "an http or https address without ?query, e.g. http://127.0.0.1:11434/v1";
-        self.check(parse_address(url).is_some(), setting, "(not an address)", remedy);
+        self.check(
+            parse_address(url).is_some(),
+            setting,
+            "(not an address)",
+            remedy,
+        );
     }
 
     fn key(&mut self, setting: &str, key: Option<&Secret>) {
         let sendable = key.is_none_or(|key| HeaderValue::from_str(key.reveal().trim()).is_ok());
-        self.check(sendable, setting, "(hidden)", "a key without line breaks or control characters");
+        self.check(
+            sendable,
+            setting,
+            "(hidden)",
+            "a key without line breaks or control characters",
+        );
     }
 
     fn headers(&mut self, setting: &str, headers: &BTreeMap<String, Secret>) {
-        self.check(headers.len() <= HEADERS_MAX, setting, headers.len(), &format!("at most {HEADERS_MAX} headers"));
+        self.check(
+            headers.len() <= HEADERS_MAX,
+            setting,
+            headers.len(),
+            &format!("at most {HEADERS_MAX} headers"),
+        );
         for (name, value) in headers {
-            let sendable = HeaderName::try_from(name).is_ok() && HeaderValue::from_str(value.reveal()).is_ok();
-            self.check(sendable, setting, name, "a valid header name and a value without control characters");
+            let sendable =
+                HeaderName::try_from(name).is_ok() && HeaderValue::from_str(value.reveal()).is_ok();
+            self.check(
+                sendable,
+                setting,
+                name,
+                "a valid header name and a value without control characters",
+            );
         }
     }
 }
@@ -270,7 +344,9 @@ impl Faults {
 /// The address in its one form: http or https, with a host, without query or fragment.
 pub(super) fn parse_address(url: &str) -> Option<Url> {
     let url = Url::parse(url).ok()?;
-    let plain = matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none();
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.query().is_none()
+        && url.fragment().is_none();
     (plain && url.has_host()).then_some(url)
 }
 
@@ -279,7 +355,11 @@ mod tests {
     use super::*;
 
     fn faulty(config: &AgentConfig) -> Vec<String> {
-        config.validate().into_iter().map(|fault| fault.setting).collect()
+        config
+            .validate()
+            .into_iter()
+            .map(|fault| fault.setting)
+            .collect()
     }
 
     #[test]
@@ -290,9 +370,18 @@ mod tests {
 
     #[test]
     fn a_key_or_an_address_makes_it_live() {
-        let keyed = AgentConfig { api_key: Some(Secret::new("k")), ..AgentConfig::default() };
-        let local = AgentConfig { base_url: Some("http://localhost:1/v1".into()), ..AgentConfig::default() };
-        let empty = AgentConfig { api_key: Some(Secret::new("")), ..AgentConfig::default() };
+        let keyed = AgentConfig {
+            api_key: Some(Secret::new("k")),
+            ..AgentConfig::default()
+        };
+        let local = AgentConfig {
+            base_url: Some("http://localhost:1/v1".into()),
+            ..AgentConfig::default()
+        };
+        let empty = AgentConfig {
+            api_key: Some(Secret::new("")),
+            ..AgentConfig::default()
+        };
         assert!(!keyed.is_offline() && !local.is_offline() && empty.is_offline());
     }
 

@@ -33,7 +33,12 @@ pub struct Message {
 
 impl Message {
     fn plain(speaker: Speaker, content: impl Into<CompactString>) -> Arc<Self> {
-        Arc::new(Self { speaker, content: content.into(), calls: Box::default(), tool_call_id: None })
+        Arc::new(Self {
+            speaker,
+            content: content.into(),
+            calls: Box::default(),
+            tool_call_id: None,
+        })
     }
 
     /// A remark of the house.
@@ -55,13 +60,26 @@ impl Message {
     /// [`Message::tool`] right after; a call without one is left out of the request.
     pub fn agent_calling(content: impl Into<CompactString>, calls: Vec<ToolCall>) -> Arc<Self> {
         let content = content.into();
-        Arc::new(Self { speaker: Speaker::Agent, content, calls: calls.into(), tool_call_id: None })
+        Arc::new(Self {
+            speaker: Speaker::Agent,
+            content,
+            calls: calls.into(),
+            tool_call_id: None,
+        })
     }
 
     /// What came of the tool call `tool_call_id`.
-    pub fn tool(tool_call_id: impl Into<CompactString>, result: impl Into<CompactString>) -> Arc<Self> {
+    pub fn tool(
+        tool_call_id: impl Into<CompactString>,
+        result: impl Into<CompactString>,
+    ) -> Arc<Self> {
         let tool_call_id = Some(tool_call_id.into());
-        Arc::new(Self { speaker: Speaker::Tool, content: result.into(), calls: Box::default(), tool_call_id })
+        Arc::new(Self {
+            speaker: Speaker::Tool,
+            content: result.into(),
+            calls: Box::default(),
+            tool_call_id,
+        })
     }
 }
 

@@ -12,8 +12,26 @@ pub mod persona;
 pub mod speech;
 pub mod tools;
 
+mod answer;
+mod assembly;
+mod breaker;
+mod chunk;
+mod fallback;
+mod intake;
 mod judge;
+mod lanes;
+mod ledger;
+mod live;
+mod offer;
+mod offline;
+mod provider;
 mod reply;
+mod request;
+mod tls;
+mod warmth;
+
+#[cfg(test)]
+mod tests;
 
 pub use brief::{Brief, CallerFacts, Channel, system_prompt};
 pub use config::{AgentConfig, FallbackConfig, Fault, TokenLimit};
@@ -24,12 +42,27 @@ pub use persona::Persona;
 pub use reply::{Ending, Finish, Reply, ReplyEvent, Usage};
 pub use tools::{Tool, ToolCall, ToolKind, ToolSet};
 
-/// The agent of a server: one for all calls.
+use fallback::Desk;
+use judge::Judge;
+use provider::Provider;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The agent of a server: one for all calls, cheap to clone.
+#[derive(Clone)]
 pub struct Agent {
-    offline: bool,
+    voice: Voice,
+}
+
+#[derive(Clone)]
+enum Voice {
+    Model { desk: Arc<Desk>, judge: Arc<Judge> },
+    Script { word_pause: Duration },
 }
 
 impl Agent {
+    /// Reads the system's certificates where an address is `https`, so it belongs to the start.
+    ///
     /// # Errors
     /// Everything wrong with `config`, at once.
     pub fn new(config: &AgentConfig) -> Result<Agent, Vec<Fault>> {
@@ -37,25 +70,54 @@ impl Agent {
         if !faults.is_empty() {
             return Err(faults);
         }
-        Ok(Agent { offline: config.is_offline() })
+        if config.is_offline() {
+            let word_pause = Duration::from_millis(config.offline_word_ms);
+            return Ok(Agent {
+                voice: Voice::Script { word_pause },
+            });
+        }
+        let one = |fault| vec![fault];
+        let primary = Provider::primary(config).map_err(one)?;
+        let fallback = config
+            .fallback
+            .as_ref()
+            .map(|fallback| Provider::fallback(config, fallback));
+        let fallback = fallback.transpose().map_err(one)?;
+        let judge = Arc::new(Judge::new(config, Arc::clone(&primary)));
+        let desk = Arc::new(Desk::new(config, primary, fallback));
+        Ok(Agent {
+            voice: Voice::Model { desk, judge },
+        })
     }
 
     /// Whether the scripted agent speaks, for want of a model.
     pub fn is_offline(&self) -> bool {
-        self.offline
+        matches!(self.voice, Voice::Script { .. })
     }
 
-    /// Opens a connection to the model so that the next reply need not. Returns at once.
-    pub fn warm(&self) {}
+    /// Opens a connection to the model so that the next reply need not. Returns at once; at most
+    /// one is being opened at a time, and none while one lies ready.
+    pub fn warm(&self) {
+        if let Voice::Model { desk, .. } = &self.voice {
+            desk.primary.warm();
+        }
+    }
 
-    /// Asks the model. Nothing happens until the reply is polled.
+    /// Asks the model. Nothing happens until the reply is polled, within a tokio runtime.
     pub fn reply(&self, brief: Brief) -> Reply {
-        drop(brief);
-        Reply { over: false }
+        match &self.voice {
+            Voice::Model { desk, .. } => Reply::asked(Arc::clone(desk), brief),
+            Voice::Script { word_pause } => Reply::scripted(offline::recite(&brief, *word_pause)),
+        }
     }
 
-    /// What the model thinks the caller's name is.
-    pub async fn judge_name(&self, _question: &str, _transcript: &str) -> Option<NameOpinion> {
-        None
+    /// What the model makes of `transcript`, the answer to `question`, as a name. `None` if it
+    /// does not know, does not answer within `judge_ms_max`, is too busy, or quotes what was not
+    /// said. For the background: it delays no reply and tries nothing twice.
+    pub async fn judge_name(&self, question: &str, transcript: &str) -> Option<NameOpinion> {
+        match &self.voice {
+            Voice::Model { judge, .. } => judge.judge(question, transcript).await,
+            Voice::Script { .. } => None,
+        }
     }
 }

@@ -1,14 +1,14 @@
 //! Who answers the telephone. By default the Pokédex Call Center; every sentence can be set.
 
 use super::config::Fault;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Longest text of one setting, in bytes: a system prompt is paid for with every turn.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
 /// The persona of a line. `{house}` and `{topic}` stand in every text, `{name}` in those about a
 /// known name, `{language}` in `language`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Persona {
     /// Whom the caller has reached.
@@ -81,7 +81,9 @@ impl Default for Persona {
 impl Persona {
     /// `text` with its placeholders filled; `{name}` stays where no name is given.
     pub fn filled(&self, text: &str, name: Option<&str>) -> String {
-        let filled = text.replace("{house}", &self.house).replace("{topic}", &self.topic);
+        let filled = text
+            .replace("{house}", &self.house)
+            .replace("{topic}", &self.topic);
         // Last, so that a name cannot bring in a placeholder.
         match name {
             Some(name) => filled.replace("{name}", name),
@@ -95,13 +97,22 @@ impl Persona {
         for (setting, text) in self.texts() {
             if text.len() > TEXT_BYTES_MAX {
                 let remedy = format!("at most {TEXT_BYTES_MAX} bytes: it is sent with every turn");
-                faults.push(Fault { setting: format!("{line}.{setting}"), value: text.len().to_string(), remedy });
+                faults.push(Fault {
+                    setting: format!("{line}.{setting}"),
+                    value: text.len().to_string(),
+                    remedy,
+                });
             }
         }
         for (setting, text) in [("role", &self.role), ("manner", &self.manner)] {
             if text.trim().is_empty() {
-                let remedy = "tell the model who it is and how it talks, or leave the setting out".to_owned();
-                faults.push(Fault { setting: format!("{line}.{setting}"), value: "(empty)".to_owned(), remedy });
+                let remedy = "tell the model who it is and how it talks, or leave the setting out"
+                    .to_owned();
+                faults.push(Fault {
+                    setting: format!("{line}.{setting}"),
+                    value: "(empty)".to_owned(),
+                    remedy,
+                });
             }
         }
         faults
@@ -134,21 +145,35 @@ mod tests {
         let persona = Persona::default();
         assert_eq!(persona.validate("persona"), []);
         for (setting, text) in persona.texts() {
-            assert!(!text.contains("  ") && !text.contains(['*', '#', '`', '\n']), "{setting}: {text}");
+            assert!(
+                !text.contains("  ") && !text.contains(['*', '#', '`', '\n']),
+                "{setting}: {text}"
+            );
         }
     }
 
     #[test]
     fn a_persona_can_be_set_in_part_and_its_faults_are_named() {
-        let persona: Persona = toml::from_str("house = \"Mount Moon Books\"\ntopic = \"books\"\nrole = \" \"").unwrap();
-        assert_eq!(persona.filled("{house}: {topic}", None), "Mount Moon Books: books");
+        let persona: Persona =
+            toml::from_str("house = \"Mount Moon Books\"\ntopic = \"books\"\nrole = \" \"")
+                .unwrap();
+        assert_eq!(
+            persona.filled("{house}: {topic}", None),
+            "Mount Moon Books: books"
+        );
         assert_eq!(persona.manner, Persona::default().manner);
-        assert_eq!(persona.validate("lines.books")[0].setting, "lines.books.role");
+        assert_eq!(
+            persona.validate("lines.books")[0].setting,
+            "lines.books.role"
+        );
         assert!(toml::from_str::<Persona>("hous = 'x'").is_err());
     }
 
     #[test]
     fn a_name_cannot_bring_in_a_placeholder() {
-        assert_eq!(Persona::default().filled("{name}", Some("{house}")), "{house}");
+        assert_eq!(
+            Persona::default().filled("{name}", Some("{house}")),
+            "{house}"
+        );
     }
 }

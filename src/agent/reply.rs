@@ -1,11 +1,17 @@
 //! A reply as it comes.
 
+use super::brief::Brief;
 use super::failure::Failure;
+use super::fallback::{self, Desk};
+use super::ledger::Ledger;
+use super::live::Live;
+use super::offline::Recital;
 use super::tools::ToolCall;
 use compact_str::CompactString;
 use futures_util::Stream;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// What comes of a brief, in this order: tokens; tools; then one `Done` or one `Failed`, and no more.
@@ -60,15 +66,98 @@ pub struct Usage {
 /// Ends after `Done` or `Failed`.
 #[must_use = "a reply does nothing unless polled"]
 pub struct Reply {
-    pub(super) over: bool,
+    stage: Stage,
+}
+
+type Opening = Pin<Box<dyn Future<Output = Result<Live, Failure>> + Send>>;
+
+enum Stage {
+    /// Asked by the first poll.
+    Asked(Opening),
+    /// Nothing has come yet.
+    Opening(Opening, Ledger),
+    /// Speech has begun.
+    Live(Box<Live>, Ledger),
+    /// The offline agent speaks.
+    Scripted(Recital),
+    Over,
+}
+
+impl Reply {
+    pub(super) fn asked(desk: Arc<Desk>, brief: Brief) -> Self {
+        Self {
+            stage: Stage::Asked(Box::pin(fallback::open(desk, brief))),
+        }
+    }
+
+    pub(super) fn scripted(recital: Recital) -> Self {
+        Self {
+            stage: Stage::Scripted(recital),
+        }
+    }
+
+    fn poll_opening(
+        mut opening: Opening,
+        mut ledger: Ledger,
+        cx: &mut Context<'_>,
+    ) -> (Stage, Poll<Option<ReplyEvent>>) {
+        match opening.as_mut().poll(cx) {
+            Poll::Pending => (Stage::Opening(opening, ledger), Poll::Pending),
+            Poll::Ready(Ok(live)) => {
+                ledger.first_event();
+                Self::poll_live(Box::new(live), ledger, cx)
+            }
+            Poll::Ready(Err(failure)) => {
+                ledger.failed();
+                (Stage::Over, Poll::Ready(Some(ReplyEvent::Failed(failure))))
+            }
+        }
+    }
+
+    fn poll_live(
+        mut live: Box<Live>,
+        mut ledger: Ledger,
+        cx: &mut Context<'_>,
+    ) -> (Stage, Poll<Option<ReplyEvent>>) {
+        let event = live.poll_event(cx);
+        ledger.tokens(live.tokens());
+        match event {
+            Poll::Pending => (Stage::Live(live, ledger), Poll::Pending),
+            Poll::Ready(Ok(Some(ReplyEvent::Done(finish)))) => {
+                ledger.done();
+                live.release();
+                (Stage::Over, Poll::Ready(Some(ReplyEvent::Done(finish))))
+            }
+            Poll::Ready(Ok(event)) => {
+                if let Some(ReplyEvent::Tool(call)) = &event {
+                    ledger.tool(&call.tool);
+                }
+                (Stage::Live(live, ledger), Poll::Ready(event))
+            }
+            Poll::Ready(Err(failure)) => {
+                ledger.broke(&failure);
+                (Stage::Over, Poll::Ready(Some(ReplyEvent::Failed(failure))))
+            }
+        }
+    }
 }
 
 impl Stream for Reply {
     type Item = ReplyEvent;
 
-    fn poll_next(mut self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<Option<ReplyEvent>> {
-        let over = std::mem::replace(&mut self.over, true);
-        Poll::Ready((!over).then_some(ReplyEvent::Failed(Failure::Connect)))
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ReplyEvent>> {
+        let (stage, event) = match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Asked(opening) => Self::poll_opening(opening, Ledger::open(), cx),
+            Stage::Opening(opening, ledger) => Self::poll_opening(opening, ledger, cx),
+            Stage::Live(live, ledger) => Self::poll_live(live, ledger, cx),
+            Stage::Scripted(mut recital) => {
+                let event = recital.poll_event(cx);
+                (Stage::Scripted(recital), event)
+            }
+            Stage::Over => (Stage::Over, Poll::Ready(None)),
+        };
+        self.stage = stage;
+        event
     }
 }
 

@@ -155,9 +155,13 @@ impl Tool {
     /// The arguments as JSON text, as the model is shown its own call afterwards.
     pub fn arguments(&self) -> String {
         let value = match self {
-            Tool::EndCall { farewell: Some(farewell) } => serde_json::json!({ "farewell": farewell }),
+            Tool::EndCall {
+                farewell: Some(farewell),
+            } => serde_json::json!({ "farewell": farewell }),
             Tool::EndCall { farewell: None } | Tool::Unknown { .. } => serde_json::json!({}),
-            Tool::HandOver { reason, summary } => serde_json::json!({ "reason": reason, "summary": summary }),
+            Tool::HandOver { reason, summary } => {
+                serde_json::json!({ "reason": reason, "summary": summary })
+            }
             Tool::SetName { name } => serde_json::json!({ "name": name }),
             Tool::SwitchLanguage { code } => serde_json::json!({ "code": code }),
             Tool::NotePreference { note } => serde_json::json!({ "note": note }),
@@ -173,18 +177,25 @@ impl Tool {
         let text = |key: &str, bytes_max: usize| text_of(&given, key, bytes_max);
         let understood = match name {
             "end_call" => Some(Tool::EndCall {
-                farewell: text("farewell", FAREWELL_BYTES_MAX).map(|words| speech::speakable(&words, language)),
+                farewell: text("farewell", FAREWELL_BYTES_MAX)
+                    .map(|words| speech::speakable(&words, language)),
             }),
             "hand_over" => Some(Tool::HandOver {
                 reason: text("reason", REASON_BYTES_MAX).unwrap_or_default(),
                 summary: text("summary", SUMMARY_BYTES_MAX).unwrap_or_default(),
             }),
             "set_name" => text("name", NAME_BYTES_MAX).map(|name| Tool::SetName { name }),
-            "switch_language" => text("code", CODE_BYTES_MAX).map(|code| Tool::SwitchLanguage { code }),
-            "note_preference" => text("note", NOTE_BYTES_MAX).map(|note| Tool::NotePreference { note }),
+            "switch_language" => {
+                text("code", CODE_BYTES_MAX).map(|code| Tool::SwitchLanguage { code })
+            }
+            "note_preference" => {
+                text("note", NOTE_BYTES_MAX).map(|note| Tool::NotePreference { note })
+            }
             _ => None,
         };
-        understood.unwrap_or_else(|| Tool::Unknown { name: cut(name, NAME_BYTES_MAX).to_owned() })
+        understood.unwrap_or_else(|| Tool::Unknown {
+            name: cut(name, NAME_BYTES_MAX).to_owned(),
+        })
     }
 }
 

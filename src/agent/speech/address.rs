@@ -13,7 +13,9 @@ impl Speech {
     pub(super) fn scheme(&mut self, c: char, out: &mut CompactString) {
         self.held.push(c);
         let begins = |beginning: &&str| {
-            beginning.get(..self.held.len()).is_some_and(|head| head.eq_ignore_ascii_case(&self.held))
+            beginning
+                .get(..self.held.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(&self.held))
         };
         let candidate = BEGINNINGS.iter().find(|beginning| begins(beginning));
         if candidate.is_some_and(|beginning| beginning.len() == self.held.len()) {
@@ -69,7 +71,11 @@ impl Speech {
     pub(super) fn end_address(&mut self, over: bool, out: &mut CompactString) {
         let held = std::mem::take(&mut self.held);
         let host = held.strip_prefix("www.").unwrap_or(&held);
-        let said = if over { host } else { host.trim_end_matches('.') };
+        let said = if over {
+            host
+        } else {
+            host.trim_end_matches('.')
+        };
         for c in said.chars() {
             self.say(c, out);
         }

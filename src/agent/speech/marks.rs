@@ -13,9 +13,20 @@ const HEADING_MAX: usize = 6;
 const RULE_MIN: usize = 3;
 
 impl Speech {
-    pub(super) fn run(&mut self, mark: char, count: usize, at_start: bool, c: char, out: &mut CompactString) {
+    pub(super) fn run(
+        &mut self,
+        mark: char,
+        count: usize,
+        at_start: bool,
+        c: char,
+        out: &mut CompactString,
+    ) {
         if c == mark {
-            self.mode = Mode::Run { mark, count: count + 1, at_start };
+            self.mode = Mode::Run {
+                mark,
+                count: count + 1,
+                at_start,
+            };
             return;
         }
         self.mode = Mode::Text;
@@ -46,18 +57,31 @@ impl Speech {
             '_' if count == 1 && self.joins_words(next) => self.say(' ', out),
             '#' => self.resolve_number_sign(count, at_start, next, out),
             '>' if at_start => self.line_start = true,
-            '>' if count == 1 && self.after_space() && before_space => self.say_word(self.words.greater, out),
+            '>' if count == 1 && self.after_space() && before_space => {
+                self.say_word(self.words.greater, out)
+            }
             '`' if at_start && count >= RULE_MIN => self.mode = Mode::Fence,
-            '-' | '=' if at_start && count >= RULE_MIN && next.is_none_or(|c| c == '\n' || c == '\r') => {}
+            '-' | '='
+                if at_start && count >= RULE_MIN && next.is_none_or(|c| c == '\n' || c == '\r') => {
+            }
             '-' | '=' | '+' => (0..count).for_each(|_| self.say(mark, out)),
             _ => {}
         }
     }
 
-    fn resolve_number_sign(&mut self, count: usize, at_start: bool, next: Option<char>, out: &mut CompactString) {
+    fn resolve_number_sign(
+        &mut self,
+        count: usize,
+        at_start: bool,
+        next: Option<char>,
+        out: &mut CompactString,
+    ) {
         if at_start && count <= HEADING_MAX && next == Some(' ') {
             self.pause_at_end = true;
-        } else if count == 1 && next.is_some_and(|c| c.is_ascii_digit()) && !self.words.number.is_empty() {
+        } else if count == 1
+            && next.is_some_and(|c| c.is_ascii_digit())
+            && !self.words.number.is_empty()
+        {
             self.say_word(self.words.number, out);
             self.say(' ', out);
         }

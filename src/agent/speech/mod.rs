@@ -45,7 +45,11 @@ enum Mode {
     /// Nothing waits.
     Text,
     /// A run of one markup character, and whether it began the line.
-    Run { mark: char, count: usize, at_start: bool },
+    Run {
+        mark: char,
+        count: usize,
+        at_start: bool,
+    },
     /// Digits that may number a list item.
     Number,
     /// After three backticks: the name of a language, or not.
@@ -100,7 +104,10 @@ impl Speech {
         self.settle(&mut out);
         self.end_line(&mut out);
         let words = self.words;
-        *self = Self { words, ..Self::new("") };
+        *self = Self {
+            words,
+            ..Self::new("")
+        };
         out
     }
 
@@ -112,7 +119,11 @@ impl Speech {
     fn step(&mut self, c: char, out: &mut CompactString) {
         match self.mode {
             Mode::Text => self.text(c, out),
-            Mode::Run { mark, count, at_start } => self.run(mark, count, at_start, c, out),
+            Mode::Run {
+                mark,
+                count,
+                at_start,
+            } => self.run(mark, count, at_start, c, out),
             Mode::Number => self.number(c, out),
             Mode::Fence => self.fence(c, out),
             Mode::Closing => self.closing(c, out),
@@ -138,13 +149,25 @@ impl Speech {
                 self.line_start = at_start;
                 self.say(c, out);
             }
-            '*' | '_' | '`' | '~' | '#' | '>' => self.mode = Mode::Run { mark: c, count: 1, at_start },
+            '*' | '_' | '`' | '~' | '#' | '>' => {
+                self.mode = Mode::Run {
+                    mark: c,
+                    count: 1,
+                    at_start,
+                }
+            }
             '-' | '=' | '+' if at_start || (c != '+' && self.after_space()) => {
-                self.mode = Mode::Run { mark: c, count: 1, at_start };
+                self.mode = Mode::Run {
+                    mark: c,
+                    count: 1,
+                    at_start,
+                };
             }
             '0'..='9' if at_start && self.last_visible.is_some() => self.hold(Mode::Number, c),
             '|' => self.bar(at_start),
-            'h' | 'H' | 'w' | 'W' if !self.last.is_some_and(char::is_alphanumeric) => self.hold(Mode::Scheme, c),
+            'h' | 'H' | 'w' | 'W' if !self.last.is_some_and(char::is_alphanumeric) => {
+                self.hold(Mode::Scheme, c)
+            }
             '<' => self.mode = Mode::Tag,
             ']' => self.mode = Mode::Closing,
             '[' | '\\' | '^' => {}
@@ -167,8 +190,17 @@ impl Speech {
     /// Whatever waits is resolved as if the line ended here.
     fn settle(&mut self, out: &mut CompactString) {
         match self.mode {
-            Mode::Text | Mode::Closing | Mode::Target { .. } | Mode::Thought | Mode::Fence | Mode::RowSpace => {}
-            Mode::Run { mark, count, at_start } => {
+            Mode::Text
+            | Mode::Closing
+            | Mode::Target { .. }
+            | Mode::Thought
+            | Mode::Fence
+            | Mode::RowSpace => {}
+            Mode::Run {
+                mark,
+                count,
+                at_start,
+            } => {
                 self.resolve_run(mark, count, at_start, None, out);
             }
             Mode::Number | Mode::Scheme => self.release(out),
@@ -195,7 +227,10 @@ impl Speech {
             '(' => open + 1,
             _ => open,
         };
-        self.mode = Mode::Target { chars: chars + 1, open };
+        self.mode = Mode::Target {
+            chars: chars + 1,
+            open,
+        };
     }
 
     fn newline(&mut self, out: &mut CompactString) {

@@ -14,11 +14,27 @@ pub(super) struct Words {
     pub greater: &'static str,
 }
 
-const NONE: Words = Words { number: "", female: "", male: "", less: "", greater: "" };
-const ENGLISH: Words =
-    Words { number: "number", female: "female", male: "male", less: "less than", greater: "greater than" };
-const SPANISH: Words =
-    Words { number: "número", female: "hembra", male: "macho", less: "menor que", greater: "mayor que" };
+const NONE: Words = Words {
+    number: "",
+    female: "",
+    male: "",
+    less: "",
+    greater: "",
+};
+const ENGLISH: Words = Words {
+    number: "number",
+    female: "female",
+    male: "male",
+    less: "less than",
+    greater: "greater than",
+};
+const SPANISH: Words = Words {
+    number: "número",
+    female: "hembra",
+    male: "macho",
+    less: "menor que",
+    greater: "mayor que",
+};
 const FRENCH: Words = Words {
     number: "numéro",
     female: "femelle",
@@ -26,12 +42,22 @@ const FRENCH: Words = Words {
     less: "inférieur à",
     greater: "supérieur à",
 };
-const GERMAN: Words =
-    Words { number: "Nummer", female: "weiblich", male: "männlich", less: "kleiner als", greater: "größer als" };
+const GERMAN: Words = Words {
+    number: "Nummer",
+    female: "weiblich",
+    male: "männlich",
+    less: "kleiner als",
+    greater: "größer als",
+};
 
 impl Words {
     pub(super) fn of(language: &str) -> &'static Words {
-        match language.get(..2).unwrap_or_default().to_ascii_lowercase().as_str() {
+        match language
+            .get(..2)
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+            .as_str()
+        {
             "en" => &ENGLISH,
             "es" => &SPANISH,
             "fr" => &FRENCH,
@@ -78,5 +104,8 @@ pub(super) fn is_silent(c: char) -> bool {
 
 /// Whether the voice pauses after `c` anyway.
 pub(super) fn ends_a_phrase(c: char) -> bool {
-    matches!(c, '.' | ',' | ';' | ':' | '!' | '?' | '…' | '。' | '、' | '！' | '？')
+    matches!(
+        c,
+        '.' | ',' | ';' | ':' | '!' | '?' | '…' | '。' | '、' | '！' | '？'
+    )
 }

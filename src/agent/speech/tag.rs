@@ -23,8 +23,15 @@ impl Speech {
             Verdict::Undecided => {}
             Verdict::NoTag => self.release_tag(out),
             Verdict::Tag => {
-                let name = self.held.trim_end_matches(['>', '/', ' ']).to_ascii_lowercase();
-                self.mode = if THOUGHTS.contains(&name.as_str()) { Mode::Thought } else { Mode::Text };
+                let name = self
+                    .held
+                    .trim_end_matches(['>', '/', ' '])
+                    .to_ascii_lowercase();
+                self.mode = if THOUGHTS.contains(&name.as_str()) {
+                    Mode::Thought
+                } else {
+                    Mode::Text
+                };
                 self.held.clear();
             }
         }
@@ -45,7 +52,10 @@ impl Speech {
     pub(super) fn thought(&mut self, c: char) {
         self.held.push(c.to_ascii_lowercase());
         let ended = THOUGHTS.iter().any(|name| {
-            let rest = self.held.strip_suffix('>').and_then(|held| held.strip_suffix(name));
+            let rest = self
+                .held
+                .strip_suffix('>')
+                .and_then(|held| held.strip_suffix(name));
             rest.is_some_and(|rest| rest.ends_with("</"))
         });
         if ended {
@@ -53,7 +63,9 @@ impl Speech {
             self.mode = Mode::Text;
             self.line_start = true;
         } else if self.held.len() > 2 * THOUGHT_END_BYTES_MAX {
-            let keep = self.held.ceil_char_boundary(self.held.len() - THOUGHT_END_BYTES_MAX);
+            let keep = self
+                .held
+                .ceil_char_boundary(self.held.len() - THOUGHT_END_BYTES_MAX);
             self.held.drain(..keep);
         }
     }
@@ -62,10 +74,16 @@ impl Speech {
 /// Whether `held`, which followed `<`, is a tag: a name, then `name=value` pairs, then `>`.
 fn verdict(held: &str) -> Verdict {
     let body = held.strip_prefix(['/', '!', '?']).unwrap_or(held);
-    let name_len = body.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_')));
+    let name_len =
+        body.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_')));
     let Some(name_len) = name_len else {
-        let lettered = body.is_empty() || body.starts_with(|c: char| c.is_ascii_alphabetic() || c == '-');
-        return if lettered && held.len() < TAG_BYTES_MAX { Verdict::Undecided } else { Verdict::NoTag };
+        let lettered =
+            body.is_empty() || body.starts_with(|c: char| c.is_ascii_alphabetic() || c == '-');
+        return if lettered && held.len() < TAG_BYTES_MAX {
+            Verdict::Undecided
+        } else {
+            Verdict::NoTag
+        };
     };
     let named = body.starts_with(|c: char| c.is_ascii_alphabetic()) || held.starts_with("!-");
     let rest = &body[name_len..];
@@ -77,7 +95,16 @@ fn verdict(held: &str) -> Verdict {
     }
     let attributes = rest.trim_start_matches('/');
     let spaced = attributes.is_empty() || attributes.starts_with(' ');
-    let words_before_equals = attributes.split('=').next().unwrap_or_default().split_whitespace().count();
+    let words_before_equals = attributes
+        .split('=')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .count();
     let comment = held.starts_with("!-");
-    if comment || (spaced && words_before_equals <= 1) { Verdict::Undecided } else { Verdict::NoTag }
+    if comment || (spaced && words_before_equals <= 1) {
+        Verdict::Undecided
+    } else {
+        Verdict::NoTag
+    }
 }

@@ -12,7 +12,10 @@ fn said_in_pieces(text: &str, cuts: &[u8], language: &str) -> String {
     let boundaries: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
     let mut at: Vec<usize> = match boundaries.len() {
         0 => Vec::new(),
-        n => cuts.iter().map(|cut| boundaries[usize::from(*cut) * n / 256]).collect(),
+        n => cuts
+            .iter()
+            .map(|cut| boundaries[usize::from(*cut) * n / 256])
+            .collect(),
     };
     at.sort_unstable();
     at.push(text.len());
@@ -31,17 +34,35 @@ fn said_in_pieces(text: &str, cuts: &[u8], language: &str) -> String {
 fn markup_is_not_said() {
     let cases = [
         ("**Pikachu** is *fast*.", "Pikachu is fast."),
-        ("__Pikachu__ is _fast_ and ***strong***.", "Pikachu is fast and strong."),
+        (
+            "__Pikachu__ is _fast_ and ***strong***.",
+            "Pikachu is fast and strong.",
+        ),
         ("~~Raichu~~ Pikachu", "Raichu Pikachu"),
         ("Use `Thunderbolt` now.", "Use Thunderbolt now."),
-        ("# Pikachu\nAn electric mouse.", " Pikachu.\nAn electric mouse."),
+        (
+            "# Pikachu\nAn electric mouse.",
+            " Pikachu.\nAn electric mouse.",
+        ),
         ("Types:\n- Fire\n- Flying", "Types:\n Fire.\n Flying."),
-        ("Types:\n* **Fire**\n* Flying!\nDone.", "Types:\n Fire.\n Flying!\nDone."),
-        ("Steps:\n1. Catch it\n2) Train it.\n", "Steps:\n Catch it.\n Train it.\n"),
+        (
+            "Types:\n* **Fire**\n* Flying!\nDone.",
+            "Types:\n Fire.\n Flying!\nDone.",
+        ),
+        (
+            "Steps:\n1. Catch it\n2) Train it.\n",
+            "Steps:\n Catch it.\n Train it.\n",
+        ),
         ("> Quoted words\nand more", " Quoted words\nand more"),
         ("Above\n---\nBelow\n***\nEnd", "Above\n\nBelow\n\nEnd"),
-        ("See [the Pokédex](https://pokemon.com/a_b(c)?x=1#y) now", "See the Pokédex now"),
-        ("See [the Pokédex](https://pokemon.com/a_b?x=1#y) now", "See the Pokédex now"),
+        (
+            "See [the Pokédex](https://pokemon.com/a_b(c)?x=1#y) now",
+            "See the Pokédex now",
+        ),
+        (
+            "See [the Pokédex](https://pokemon.com/a_b?x=1#y) now",
+            "See the Pokédex now",
+        ),
         ("![a mouse](mouse.png) here", "!a mouse here"),
         ("```text\nRun away\n```\nDone.", "\nRun away\n\nDone."),
         ("```Run away``` Done.", "Run away Done."),
@@ -63,12 +84,21 @@ fn tables_are_read_as_lists() {
 #[test]
 fn addresses_are_kept_short() {
     let cases = [
-        ("Go to https://www.pokemon.com/us/pokedex?x=1. Then call.", "Go to pokemon.com. Then call."),
+        (
+            "Go to https://www.pokemon.com/us/pokedex?x=1. Then call.",
+            "Go to pokemon.com. Then call.",
+        ),
         ("Go to http://pokemon.com.", "Go to pokemon.com."),
-        ("Go to www.pokemon.com/us, please", "Go to pokemon.com, please"),
+        (
+            "Go to www.pokemon.com/us, please",
+            "Go to pokemon.com, please",
+        ),
         ("(https://pokemon.com/us)", "(pokemon.com)"),
         ("HTTPS://POKEMON.COM", "POKEMON.COM"),
-        ("Hello HTTP world, Http and Www work", "Hello HTTP world, Http and Www work"),
+        (
+            "Hello HTTP world, Http and Www work",
+            "Hello HTTP world, Http and Www work",
+        ),
     ];
     for (written, expected) in cases {
         assert_eq!(said(written), expected, "{written:?}");
@@ -79,11 +109,20 @@ fn addresses_are_kept_short() {
 fn tags_and_thoughts_are_dropped() {
     let cases = [
         ("Wait <break time=\"500ms\"/> here", "Wait  here"),
-        ("<speak>Hello <emphasis level='strong'>you</emphasis></speak>", "Hello you"),
+        (
+            "<speak>Hello <emphasis level='strong'>you</emphasis></speak>",
+            "Hello you",
+        ),
         ("a<br>b<br/>c<!-- no -->d", "abcd"),
-        ("<think>He wants **fire**. a < b </no></think>\nCharmander.", "\nCharmander."),
+        (
+            "<think>He wants **fire**. a < b </no></think>\nCharmander.",
+            "\nCharmander.",
+        ),
         ("<THINKING>x</THINKING>Hi", "Hi"),
-        ("if 3 < 5 and 5 > 3", "if 3 less than 5 and 5 greater than 3"),
+        (
+            "if 3 < 5 and 5 > 3",
+            "if 3 less than 5 and 5 greater than 3",
+        ),
         ("I <3 you", "I 3 you"),
         ("a <b and c> d", "a b and c d"),
         ("a <b", "a b"),
@@ -98,15 +137,27 @@ fn tags_and_thoughts_are_dropped() {
 fn symbols_are_silent_or_words() {
     let cases = [
         ("Great 😊👍🏽! 🇯🇵 👩‍👩‍👧 1️⃣ ⚡★©™", "Great !  \u{200D}\u{200D} 1 "),
-        ("Pikachu is #25, and #fire", "Pikachu is number 25, and fire"),
-        ("Nidoran♀ and Nidoran ♂.", "Nidoran female and Nidoran male."),
-        ("Charmander → Charmeleon -> Charizard => end", "Charmander , Charmeleon , Charizard , end"),
+        (
+            "Pikachu is #25, and #fire",
+            "Pikachu is number 25, and fire",
+        ),
+        (
+            "Nidoran♀ and Nidoran ♂.",
+            "Nidoran female and Nidoran male.",
+        ),
+        (
+            "Charmander → Charmeleon -> Charizard => end",
+            "Charmander , Charmeleon , Charizard , end",
+        ),
         ("2 * 3 and 2*3", "2 × 3 and 2×3"),
     ];
     for (written, expected) in cases {
         assert_eq!(said(written), expected, "{written:?}");
     }
-    assert_eq!(said_in_pieces("#25 Nidoran♂", &[], "de-DE"), "Nummer 25 Nidoran männlich");
+    assert_eq!(
+        said_in_pieces("#25 Nidoran♂", &[], "de-DE"),
+        "Nummer 25 Nidoran männlich"
+    );
     assert_eq!(said_in_pieces("#25 Nidoran♂", &[], "ja-JP"), "25 Nidoran");
 }
 
@@ -126,7 +177,10 @@ fn what_is_plain_stays_as_it_is() {
 
 #[test]
 fn a_whole_text_is_trimmed() {
-    assert_eq!(speakable(" **Goodbye**, _Misty_! 👋 ", "en-US"), "Goodbye, Misty!");
+    assert_eq!(
+        speakable(" **Goodbye**, _Misty_! 👋 ", "en-US"),
+        "Goodbye, Misty!"
+    );
 }
 
 #[test]
