@@ -135,15 +135,8 @@ impl Question {
             .map_err(|_| Failure::Connect)?;
         let response = accepted(provider, response).await?;
         let intake = Intake::new(&self.brief.language, self.brief.round);
-        let (idle_max, provider) = (self.desk.idle_max, Arc::clone(provider));
-        let mut live = Live::new(
-            response,
-            intake,
-            idle_max,
-            self.turn_deadline,
-            provider,
-            place,
-        );
+        let idle_max = self.desk.idle_max;
+        let mut live = Live::new(response, intake, idle_max, self.turn_deadline, place);
         poll_fn(|cx| live.poll_fill(cx)).await?;
         Ok(live)
     }

@@ -11,7 +11,7 @@ use compact_str::CompactString;
 use serde::Deserialize;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -120,7 +120,7 @@ impl Judge {
                 return Err(Failure::TooLong);
             }
         }
-        self.provider.returned(version);
+        place.returned(version, Instant::now());
         let chunk: Chunk<'_> =
             serde_json::from_slice(&whole).map_err(|_| Failure::Protocol(Reason::Malformed))?;
         let content = chunk

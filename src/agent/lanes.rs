@@ -3,10 +3,11 @@
 //! clients, and the next is used when those before are full.
 
 use super::tls;
-use reqwest::{Client, ClientBuilder, Url, redirect};
-use std::sync::Arc;
+use super::warmth::Warmth;
+use reqwest::{Client, ClientBuilder, Url, Version, redirect};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Clients of one provider.
 const LANES: usize = 8;
@@ -29,6 +30,7 @@ pub(super) struct Lanes {
 struct Lane {
     client: Client,
     requests: AtomicUsize,
+    warmth: Mutex<Warmth>,
 }
 
 /// One request's place on a lane; given back when dropped.
@@ -47,6 +49,7 @@ impl Lanes {
             lanes.push(Arc::new(Lane {
                 client: builder.build()?,
                 requests: AtomicUsize::new(0),
+                warmth: Mutex::default(),
             }));
         }
         let lanes = lanes
@@ -55,27 +58,76 @@ impl Lanes {
         Ok(Self { lanes })
     }
 
-    /// A place on the first lane that has one, else on the emptiest.
+    /// A place for a reply: on the first lane that has one, else on the emptiest.
     pub(super) fn take(&self) -> Place {
-        let load = |lane: &Arc<Lane>| lane.requests.load(Ordering::Relaxed);
         let free = self
             .lanes
             .iter()
-            .find(|lane| load(lane) < LANE_REQUESTS_MAX);
-        let lane = free
-            .or_else(|| self.lanes.iter().min_by_key(|lane| load(lane)))
-            .unwrap_or(&self.lanes[0]);
-        lane.requests.fetch_add(1, Ordering::Relaxed);
-        Place {
-            lane: Arc::clone(lane),
-        }
+            .find(|lane| lane.load() < LANE_REQUESTS_MAX);
+        let emptiest = || self.lanes.iter().min_by_key(|lane| lane.load());
+        let place = Place::on(free.or_else(emptiest).unwrap_or(&self.lanes[0]));
+        place.warmth().taken();
+        place
+    }
+
+    /// A place to open a connection ahead, if one is wanted: on the lane that the next reply takes,
+    /// or on the one after it when that is half full. [`Place::opened`] must follow.
+    pub(super) fn open_ahead(&self, now: Instant) -> Option<Place> {
+        let at = self
+            .lanes
+            .iter()
+            .position(|lane| lane.load() < LANE_REQUESTS_MAX)?;
+        let crowded = self.lanes[at].load() >= LANE_REQUESTS_MAX / 2;
+        let wanted = &self.lanes[at..=(at + usize::from(crowded)).min(LANES - 1)];
+        let cold = wanted
+            .iter()
+            .find(|lane| locked(&lane.warmth).should_open(now));
+        cold.map(Place::on)
+    }
+}
+
+impl Lane {
+    fn load(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
     }
 }
 
 impl Place {
+    fn on(lane: &Arc<Lane>) -> Self {
+        lane.requests.fetch_add(1, Ordering::Relaxed);
+        Self {
+            lane: Arc::clone(lane),
+        }
+    }
+
     pub(super) fn client(&self) -> &Client {
         &self.lane.client
     }
+
+    /// Whether this place has just made its lane half full.
+    pub(super) fn crowds(&self) -> bool {
+        self.lane.load() == LANE_REQUESTS_MAX / 2
+    }
+
+    /// The attempt to open a connection ahead is over; `version` is given if it succeeded.
+    pub(super) fn opened(&self, version: Option<Version>, now: Instant) {
+        let shared = version.map(|version| version == Version::HTTP_2);
+        self.warmth().opened(shared, now);
+    }
+
+    /// The reply was read to its end.
+    pub(super) fn returned(&self, version: Version, now: Instant) {
+        self.warmth().returned(version == Version::HTTP_2, now);
+    }
+
+    fn warmth(&self) -> MutexGuard<'_, Warmth> {
+        locked(&self.lane.warmth)
+    }
+}
+
+/// What is behind the lock is whole at any moment.
+fn locked(warmth: &Mutex<Warmth>) -> MutexGuard<'_, Warmth> {
+    warmth.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Place {
@@ -174,6 +226,23 @@ mod tests {
                 .all(|lane| lane.requests.load(Ordering::Relaxed) == LANE_REQUESTS_MAX + 1)
         );
         drop(places);
+    }
+
+    #[test]
+    fn a_connection_is_opened_ahead_for_the_next_reply_and_for_the_next_lane_in_time() {
+        let (lanes, now) = (lanes(), Instant::now());
+        let on = |place: &Place, lane: usize| Arc::ptr_eq(&place.lane, &lanes.lanes[lane]);
+        let ahead = lanes.open_ahead(now).unwrap();
+        assert!(on(&ahead, 0));
+        assert!(lanes.open_ahead(now).is_none(), "one is being opened");
+        ahead.opened(Some(Version::HTTP_2), now);
+        drop(ahead);
+        let places: Vec<_> = (1..LANE_REQUESTS_MAX / 2).map(|_| lanes.take()).collect();
+        assert!(lanes.open_ahead(now).is_none() && places.iter().all(|place| !place.crowds()));
+        assert!(lanes.take().crowds());
+        let half = lanes.take();
+        assert!(half.crowds());
+        assert!(on(&lanes.open_ahead(now).unwrap(), 1));
     }
 
     #[test]

@@ -4,12 +4,10 @@ use super::answer::Answer;
 use super::failure::Failure;
 use super::intake::Intake;
 use super::lanes::Place;
-use super::provider::Provider;
 use super::reply::ReplyEvent;
 use reqwest::{Response, Version};
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
@@ -30,8 +28,7 @@ pub(super) struct Live {
     /// Set to an earlier time than needed and moved on when it rings: not reset by every token.
     alarm: Pin<Box<Sleep>>,
     version: Version,
-    provider: Arc<Provider>,
-    _place: Place,
+    place: Place,
 }
 
 impl Live {
@@ -40,7 +37,6 @@ impl Live {
         intake: Intake,
         idle_max: Duration,
         turn_deadline: Instant,
-        provider: Arc<Provider>,
         place: Place,
     ) -> Self {
         Self {
@@ -51,8 +47,7 @@ impl Live {
             turn_deadline,
             moved_at: None,
             alarm: Box::pin(tokio::time::sleep_until(turn_deadline)),
-            provider,
-            _place: place,
+            place,
         }
     }
 
@@ -133,7 +128,7 @@ impl Live {
                 Ok::<(), Failure>(())
             };
             if let Ok(Ok(())) = tokio::time::timeout(END_OF_BODY_WAIT, rest).await {
-                self.provider.returned(self.version);
+                self.place.returned(self.version, Instant::now().into_std());
             }
         });
     }

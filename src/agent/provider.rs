@@ -5,11 +5,10 @@ use super::config::{self, AgentConfig, FallbackConfig, Fault, TokenLimit};
 use super::failure::Failure;
 use super::lanes::{Lanes, Place};
 use super::request::Terms;
-use super::warmth::Warmth;
 use bytes::Bytes;
 use calldex_observability::redaction::Secret;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{RequestBuilder, Url, Version};
+use reqwest::{RequestBuilder, Url};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,7 +28,6 @@ pub(super) struct Provider {
     headers: HeaderMap,
     lanes: Lanes,
     breaker: Mutex<Breaker>,
-    warmth: Mutex<Warmth>,
 }
 
 /// What sets two providers apart.
@@ -106,14 +104,16 @@ impl Provider {
                 config.breaker_failures_max,
                 Duration::from_millis(config.breaker_open_ms),
             )),
-            warmth: Mutex::default(),
         }))
     }
 
     /// A place for one request.
-    pub(super) fn place(&self) -> Place {
-        locked(&self.warmth).taken();
-        self.lanes.take()
+    pub(super) fn place(self: &Arc<Self>) -> Place {
+        let place = self.lanes.take();
+        if place.crowds() {
+            self.warm();
+        }
+        place
     }
 
     /// A request for an answer to `body`.
@@ -127,17 +127,17 @@ impl Provider {
 
     /// Whether it may be asked now; if not, the failure that keeps it from being asked.
     pub(super) fn admit(&self) -> Result<(), Failure> {
-        locked(&self.breaker).admit(Instant::now())
+        self.breaker().admit(Instant::now())
     }
 
     /// Speech has begun.
     pub(super) fn succeeded(&self) {
-        locked(&self.breaker).succeeded();
+        self.breaker().succeeded();
     }
 
     /// An attempt failed.
     pub(super) fn failed(&self, failure: Failure) {
-        if locked(&self.breaker).failed(failure, Instant::now()) {
+        if self.breaker().failed(failure, Instant::now()) {
             tracing::warn!(
                 provider = self.label,
                 failure = failure.kind(),
@@ -146,43 +146,34 @@ impl Provider {
         }
     }
 
-    /// A reply was read to its end.
-    pub(super) fn returned(&self, version: Version) {
-        locked(&self.warmth).returned(version == Version::HTTP_2, Instant::now());
-    }
-
-    /// Opens a connection unless one lies ready or is being opened. Returns at once; outside of a
-    /// runtime it does nothing.
+    /// Opens a connection where one is wanted. Returns at once; outside of a runtime it does nothing.
     pub(super) fn warm(self: &Arc<Self>) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        if locked(&self.warmth).should_open(Instant::now()) {
+        if let Some(place) = self.lanes.open_ahead(Instant::now()) {
             let provider = Arc::clone(self);
-            runtime.spawn(async move { provider.knock().await });
+            runtime.spawn(async move { provider.knock(&place).await });
         }
     }
 
     /// The cheapest request there is; whatever the answer, the connection is then open.
-    async fn knock(&self) {
-        let place = self.lanes.take();
+    async fn knock(&self, place: &Place) {
         let request = place
             .client()
             .head(self.models.clone())
-            .headers(self.headers.clone())
-            .send();
-        let answer = tokio::time::timeout(WARM_WAIT, request).await;
-        let shared = answer
+            .headers(self.headers.clone());
+        let answer = tokio::time::timeout(WARM_WAIT, request.send()).await;
+        let version = answer
             .ok()
             .and_then(Result::ok)
-            .map(|answer| answer.version() == Version::HTTP_2);
-        locked(&self.warmth).opened(shared, Instant::now());
+            .map(|answer| answer.version());
+        place.opened(version, Instant::now());
     }
-}
 
-/// What is behind these locks is whole at any moment.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 fn below(base: &Url, path: &[&str]) -> Url {
