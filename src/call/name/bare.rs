@@ -2,12 +2,11 @@
 
 use super::evidence::{self, Evidence};
 use super::grammar::Role;
-use super::language::Language;
 use super::reader::{Reader, Reading};
 use super::token::Break;
 
 /// Words of a bare name at most.
-const BARE_WORDS_MAX: usize = 4;
+const BARE_WORDS_MAX: usize = 5;
 /// An ambiguous word alone is captured from this margin (half-logs) on, below it is confirmed.
 const CAPTURE_MARGIN_MIN: i32 = 12;
 /// A common word alone is worth a question from this count (half-logs) on.
@@ -125,9 +124,12 @@ impl Reader<'_> {
         {
             return None;
         }
+        if !self.turn.language.is_english() {
+            return self.foreign_confidence(start, end);
+        }
         match end - start {
             1 => self.single_confidence(start),
-            2..=BARE_WORDS_MAX => self.double_confidence(start, end),
+            2..=4 => self.double_confidence(start, end),
             _ => None,
         }
     }
@@ -163,8 +165,7 @@ impl Reader<'_> {
     }
 
     fn ambiguous_confidence(&self, at: usize) -> f32 {
-        let sure =
-            !self.is_english() || evidence::margin(self.turn.tokens[at].word) >= CAPTURE_MARGIN_MIN;
+        let sure = evidence::margin(self.turn.tokens[at].word) >= CAPTURE_MARGIN_MIN;
         if sure { 0.82 } else { 0.65 }
     }
 
@@ -205,6 +206,58 @@ impl Reader<'_> {
             && (word.is_given() || word.surname() > 1)
     }
 
+    /// Outside English: common words are known less well, so a name must be known, or stand alone.
+    fn foreign_confidence(&self, start: usize, end: usize) -> Option<f32> {
+        let alone = self.is_alone(start, end);
+        let first = self.turn.tokens[start].evidence;
+        if end - start == 1 {
+            return match first {
+                Evidence::Name => Some(0.9),
+                Evidence::Ambiguous => Some(if alone { 0.82 } else { 0.6 }),
+                Evidence::Unknown if alone && self.pronounceable(start) => {
+                    Some(if self.turn.tokens[start].word.surname() > 0 {
+                        0.82
+                    } else {
+                        0.62
+                    })
+                }
+                _ => None,
+            };
+        }
+        let plausible = (start + 1..end).all(|at| self.second_is_plausible(at));
+        let surnames = (start + 1..end).all(|at| self.surname_like(at));
+        let known = self.turn.tokens[end - 1].word.surname() > 0 && !self.is_common(end - 1);
+        let lowered = self.turn.tokens[start].is_capital()
+            && (start + 1..end).any(|at| !self.turn.tokens[at].is_capital());
+        let sentence = self.turn.end > Break::Comma && (!surnames || lowered && !known);
+        match first {
+            Evidence::Name if alone && !plausible && !sentence => Some(0.82),
+            _ if !plausible => None,
+            Evidence::Name if !sentence && (surnames || alone) => Some(0.9),
+            Evidence::Name if alone && end - start == 2 => Some(0.6),
+            Evidence::Ambiguous if surnames && (alone || known) => Some(0.82),
+            Evidence::Unknown if surnames && known && end - start == 2 => Some(0.82),
+            Evidence::Unknown | Evidence::Ambiguous if alone && end - start == 2 => Some(0.6),
+            _ => None,
+        }
+    }
+
+    fn is_common(&self, at: usize) -> bool {
+        self.turn.tokens[at].word.is_common_in(self.turn.language)
+    }
+
+    /// Nothing but fillers and courtesies stands around the words.
+    fn is_alone(&self, start: usize, end: usize) -> bool {
+        let around = (0..start).chain(end..self.turn.tokens.len());
+        let roles = Role::FILLER
+            .or(Role::TAIL)
+            .or(Role::TITLE)
+            .or(Role::COURTESY);
+        around
+            .map(|at| &self.turn.tokens[at])
+            .all(|token| token.is(roles))
+    }
+
     /// "gill cox": a word some are called, and a frequent surname.
     fn surname_pair(&self, start: usize) -> bool {
         let word = self.turn.tokens[start].word;
@@ -228,6 +281,9 @@ impl Reader<'_> {
     fn head_confidence(&self, at: usize) -> Option<f32> {
         let end = self.extend(at);
         let token = &self.turn.tokens[at];
+        if !self.turn.language.is_english() && !self.gives_details(end) {
+            return None;
+        }
         let ends = self.ends_name(end) || self.turn.tokens[end].letter;
         if token.word.is_domain() || !ends {
             return None;
@@ -243,12 +299,14 @@ impl Reader<'_> {
         let gives = self.gives_details(end) || next.letter;
         match token.evidence {
             Evidence::Name => Some(0.86),
+            _ if !self.turn.language.is_english() => None,
             Evidence::Unknown | Evidence::Ambiguous if end - at > 1 => Some(0.82),
-            Evidence::Unknown
-                if next.digits || next.is(Role::DETAIL) || self.detail_follows(end) =>
-            {
-                Some(0.82)
+            Evidence::Unknown if gives => Some(0.82),
+            Evidence::Ambiguous if gives => Some(0.8),
+            Evidence::Common if gives && token.word.is_given() && !token.word.is_stop() => {
+                Some(0.65)
             }
+
             _ => None,
         }
     }
@@ -261,10 +319,6 @@ impl Reader<'_> {
                 let token = &self.turn.tokens[index];
                 token.digits || token.is(Role::DETAIL)
             })
-    }
-
-    fn is_english(&self) -> bool {
-        matches!(self.turn.language, Language::English | Language::Other)
     }
 
     /// Has a vowel and a consonant somewhere, as a name said aloud does; other scripts always.

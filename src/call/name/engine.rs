@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::extraction::{Context, Decision, Extraction, Kind, Name};
 use super::grammar::{Act, Grammar, Role};
 use super::reader::{Reader, Reading, Trust};
-use super::spelling;
+use super::spelling::{self, Spelled};
 use super::text;
 use super::token::{Break, Turn};
 use super::written;
@@ -45,9 +45,6 @@ pub fn read(turn: &Turn<'_>, grammar: &Grammar, context: &Context<'_>) -> Extrac
     }
     let rejected = rejected(&reader, &found);
     let candidates = candidates(&reader, &found);
-    if let Some(spelled) = spelling::read(&reader, candidates.last().map(|one| &one.reading)) {
-        return spelled.into_extraction(turn, rejected);
-    }
     let mut best = choose(&reader, candidates, rejected.is_some());
     let refusal = found
         .iter()
@@ -55,6 +52,9 @@ pub fn read(turn: &Turn<'_>, grammar: &Grammar, context: &Context<'_>) -> Extrac
         .map(|one| one.words.start);
     if best.is_none() && context.asked {
         best = bare(&reader).filter(|bare| refusal.is_none_or(|at| at >= bare.reading.words.end));
+    }
+    if let Some(spelled) = spelling::read(&reader, best.as_ref().map(|best| &best.reading)) {
+        return spell(&reader, &found, best, rejected, spelled);
     }
     match best {
         Some(best) => introduce(&reader, &found, best, rejected),
@@ -114,9 +114,10 @@ fn candidate(reader: &Reader<'_>, one: &Found) -> Option<Candidate> {
     let (reading, strong) = match one.act {
         Act::Strong | Act::CallMe => (after(Trust::Strong)?, true),
         Act::Strict => (strict(reader, &cue)?, true),
-        Act::Medium | Act::Present => medium(reader, &cue)?,
+        Act::Speaking if !reader.opens_clause(cue.start) => return None,
+        Act::Medium | Act::Present | Act::Speaking => medium(reader, &cue)?,
         Act::Asked => asked(reader, &cue)?,
-        Act::Booking => (capped(after(Trust::Strict)?, 0.85), false),
+        Act::Booking => (capped(after(Trust::Strong)?, 0.85), false),
         Act::BookingWeak => (booking(reader, &cue)?, false),
         Act::AnotherPerson => (capped(after(Trust::Strict)?, 0.88), true),
         Act::Ending => (reader.read_before(cue.start)?, true),
@@ -263,6 +264,35 @@ fn introduce(
     }
 }
 
+/// The letters' name takes the place of the heard one.
+fn spell(
+    reader: &Reader<'_>,
+    found: &[Found],
+    best: Option<Candidate>,
+    rejected: Option<Name>,
+    spelled: Spelled,
+) -> Extraction {
+    let reading = Reading {
+        words: spelled.words.clone(),
+        confidence: spelled.confidence,
+    };
+    let cue = spelled.words.start..spelled.words.start;
+    let best = best.unwrap_or(Candidate {
+        reading: reading.clone(),
+        cue,
+        act: Act::Asked,
+        strong: true,
+    });
+    let best = Candidate { reading, ..best };
+    let heard = introduce(reader, found, best, rejected);
+    Extraction {
+        name: Some(spelled.name),
+        letters: true,
+        strong: true,
+        ..heard
+    }
+}
+
 fn opens_with_no(reader: &Reader<'_>) -> bool {
     reader
         .turn
@@ -273,7 +303,7 @@ fn opens_with_no(reader: &Reader<'_>) -> bool {
 
 /// "this is X", "I'm X", "you're speaking with X": somebody presents themselves.
 fn presents(best: &Candidate) -> bool {
-    matches!(best.act, Act::Present | Act::Medium)
+    matches!(best.act, Act::Present | Act::Medium | Act::Speaking)
 }
 
 fn corrects(reader: &Reader<'_>, best: &Candidate) -> bool {
@@ -282,23 +312,7 @@ fn corrects(reader: &Reader<'_>, best: &Candidate) -> bool {
 
 fn similar(one: &Name, other: &Name) -> bool {
     let (one, other) = (text::fold(&one.first), text::fold(&other.first));
-    one.chars().next() == other.chars().next() && edits(&one, &other) <= SAME_NAME_EDITS_MAX
-}
-
-/// Levenshtein distance.
-fn edits(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, c) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, d) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(c != *d);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[other.len()]
+    one.chars().next() == other.chars().next() && text::edits(&one, &other) <= SAME_NAME_EDITS_MAX
 }
 
 /// Whether the turn says more than the introduction and courtesies.

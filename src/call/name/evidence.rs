@@ -66,10 +66,7 @@ pub fn margin(word: Word) -> i32 {
 }
 
 fn in_english(word: Word) -> Evidence {
-    if word.is_proper()
-        && !word.is_first_in(Language::English)
-        && word.half_logs() < PROPER_HALF_LOGS_MIN
-    {
+    if word.is_proper() && !word.is_first_abroad() && word.half_logs() < PROPER_HALF_LOGS_MIN {
         return Evidence::Common;
     }
     if word.band() == 0 && !word.is_stop() {

@@ -12,7 +12,6 @@ use super::token::{Break, Turn};
 pub struct Role(u16);
 
 impl Role {
-    pub const NONE: Role = Role(0);
     /// Said before the answer: "yes", "well", "hi", "sure".
     pub const FILLER: Role = Role(1);
     /// Said after the name: "please", "thanks", "speaking".
@@ -65,6 +64,8 @@ pub enum Act {
     CallMe,
     /// "I'm X".
     Medium,
+    /// "here speaks X": as `Medium`, at a clause's start.
+    Speaking,
     /// "this is X": as `Medium`; after "no", another person speaks.
     Present,
     /// "it's X": when asked, or with an ending ("it's X calling").
@@ -196,12 +197,15 @@ fn compile(language: Language) -> Grammar {
 }
 
 impl Grammar {
-    /// Adds a phrase: words in a row, `a|b` either, `?` may be missing (not the first), `@kind`,
+    /// Adds a phrase: words in a row, `a|b` either, `?` may be missing, `@kind`,
     /// `@relation`, `@owner's`, `@any`.
     fn add(&mut self, line: &'static str, act: Act) {
         let mut words = line.split_whitespace();
         let firsts = words.next().unwrap_or_default();
-        for first in firsts.split('|') {
+        if firsts.ends_with('?') {
+            self.add(line[firsts.len()..].trim_start(), act);
+        }
+        for first in firsts.trim_end_matches('?').split('|') {
             let rest = words
                 .clone()
                 .map(|word| {

@@ -43,6 +43,16 @@ impl Language {
             .unwrap_or(Self::Other)
     }
 
+    /// English rules apply.
+    pub(super) const fn is_english(self) -> bool {
+        matches!(self, Self::English | Self::Other)
+    }
+
+    /// Articles and pronouns are joined to a word by an apostrophe ("c'est", "l'amico").
+    pub(super) const fn elides(self) -> bool {
+        matches!(self, Self::French | Self::Italian)
+    }
+
     /// The primary subtag: `en`, `es`, ...; `und` for `Other` (BCP 47, "undetermined").
     #[must_use]
     pub const fn tag(self) -> &'static str {

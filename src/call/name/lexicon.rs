@@ -22,7 +22,7 @@ const UNIVERSAL: Part = Part {
     roles: &[
         (
             Role::HESITATION,
-            "uh uhm um umm uhh uhhh er erm err eh ehm hmm hm mm mmm mhm mh ah euh hum aeh ahm hmmm ummm yyy eee eem",
+            "uh uhm umm uhh uhhh ehm hmm hm mm mmm mhm mh ah euh ahm hmmm ummm yyy eee eem",
         ),
         (Role::TITLE, "dr mr mrs ms doctor prof professor"),
         (

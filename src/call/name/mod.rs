@@ -4,10 +4,12 @@
 //! [`confirm`] read what follows "Was that Kay?"; [`score`] measures labelled turns.
 
 mod bare;
+mod confirmation;
 mod engine;
 mod evidence;
 mod extraction;
 mod grammar;
+mod japanese;
 mod language;
 mod lexicon;
 mod reader;
@@ -18,6 +20,7 @@ mod token;
 mod wordlist;
 mod written;
 
+pub use confirmation::{answer, confirm};
 pub use extraction::{
     Answer, CAPTURE_CONFIDENCE_MIN, CONFIRM_CONFIDENCE_MIN, Confirmation, Context, Decision,
     Excluded, Extraction, Kind, Name,
@@ -28,29 +31,10 @@ pub use language::Language;
 #[must_use]
 pub fn extract(text: &str, context: &Context<'_>) -> Extraction {
     let text = text::normalise(text);
+    if context.language == Language::Japanese {
+        return japanese::read(&text, context);
+    }
     let grammar = grammar::Grammar::of(context.language);
     let turn = token::Turn::read(&text, context.language, grammar);
     engine::read(&turn, grammar, context)
-}
-
-/// Reads the reply to "Was that Kay?".
-#[must_use]
-pub fn answer(text: &str, _language: Language) -> Answer<'_> {
-    let folded = text::fold(text);
-    match folded.trim_matches(|c: char| !c.is_alphabetic()) {
-        "yes" => Answer::Yes,
-        "no" => Answer::No,
-        _ => Answer::Unclear,
-    }
-}
-
-/// Reads the reply to "Was that Kay?" together with the name that was asked about.
-#[must_use]
-pub fn confirm(asked_about: &Name, text: &str, context: &Context<'_>) -> Confirmation {
-    match answer(text, context.language) {
-        Answer::Yes => Confirmation::Kept(asked_about.clone()),
-        Answer::No => Confirmation::Denied,
-        Answer::NoBut(rest) => Confirmation::Corrected(extract(rest, context)),
-        Answer::Unclear => Confirmation::Unclear,
-    }
 }

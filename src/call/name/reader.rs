@@ -145,6 +145,7 @@ impl Reader<'_> {
         !token.digits
             && !dated
             && !token.is(Role::NEVER)
+            && !(self.turn.language.elides() && is_elided(folded))
             && folded.chars().count() >= LETTERS_MIN
             && !folded.ends_with("'s")
             && !self.excluded.holds(folded)
@@ -212,7 +213,8 @@ impl Reader<'_> {
     fn is_sole(&self, at: usize) -> bool {
         let token = &self.turn.tokens[at];
         let called = token.word.half_logs() >= GIVEN_HALF_LOGS_MIN && !token.word.is_stop();
-        (called || token.word.surname() == 3) && self.ends_name(at + 1)
+        let quality = token.word.is_adjective();
+        !quality && (called || token.word.surname() == 3) && self.ends_name(at + 1)
     }
 
     fn strict_confidence(&self, at: usize) -> Option<f32> {
@@ -233,6 +235,9 @@ impl Reader<'_> {
 
     fn medium_confidence(&self, at: usize) -> Option<f32> {
         let token = &self.turn.tokens[at];
+        if !self.turn.language.is_english() {
+            return self.foreign_medium_confidence(at);
+        }
         let adjective =
             token.word.is_adjective() && evidence::margin(token.word) < ADJECTIVE_MARGIN_MIN;
         match token.evidence {
@@ -251,6 +256,17 @@ impl Reader<'_> {
                     self.capital(at) && token.word.surname() > 1 && self.surname_like(at + 1);
                 named.then_some(0.6)
             }
+        }
+    }
+
+    /// Outside English the list of common words is thin: an unknown word needs its capital.
+    fn foreign_medium_confidence(&self, at: usize) -> Option<f32> {
+        match self.turn.tokens[at].evidence {
+            Evidence::Name => Some(0.9),
+            Evidence::Ambiguous if self.capital(at) => Some(0.82),
+            Evidence::Unknown if self.capital(at) => Some(0.7),
+            Evidence::Ambiguous => Some(0.55),
+            Evidence::Unknown | Evidence::Common => None,
         }
     }
 
@@ -354,4 +370,11 @@ impl Reader<'_> {
                 Some((Act::Ending, _))
             )
     }
+}
+
+/// "c'est", "l'amico", "anch'io"; not "d'angelo" or "o'neil".
+fn is_elided(folded: &str) -> bool {
+    folded
+        .split_once('\'')
+        .is_some_and(|(before, _)| !matches!(before, "d" | "o"))
 }

@@ -141,12 +141,13 @@ impl<'t> Turn<'t> {
             self.folded.truncate(start);
             return false;
         }
+        let (at, folded) = without_number(at, folded, self.language);
         let word = evidence::word_of(folded);
         let digits = folded.bytes().any(|byte| byte.is_ascii_digit());
         let letter = !digits && folded.chars().count() == 1;
         let evidence = evidence::of(word, folded, self.language);
-        let folded = start..self.folded.len();
-        let shape = shape_of(written);
+        let folded = start..start + folded.len();
+        let shape = shape_of(&self.text[at.clone()]);
         self.tokens.push(Token {
             at,
             folded,
@@ -255,4 +256,21 @@ fn is_clipped(text: &str, at: &Range<usize>) -> bool {
         .is_some_and(is_apostrophe);
     let after = text[at.end..].chars().next().is_some_and(is_apostrophe);
     before && !after
+}
+
+/// Letters of a name that a number may be written on to ("anna1987").
+const NUMBERED_LETTERS_MIN: usize = 3;
+
+/// A known name with a number written on to it is read without the number.
+fn without_number(at: Range<usize>, folded: &str, language: Language) -> (Range<usize>, &str) {
+    let letters = folded.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = folded.len() - letters.len();
+    let named = digits > 0
+        && letters.chars().count() >= NUMBERED_LETTERS_MIN
+        && evidence::of(evidence::word_of(letters), letters, language) == Evidence::Name;
+    if named {
+        (at.start..at.end - digits, letters)
+    } else {
+        (at, folded)
+    }
 }

@@ -108,6 +108,12 @@ impl Word {
         self.0 >> Self::FIRST_SHIFT & ((1 << (Self::WORLD + 1)) - 1) != 0
     }
 
+    /// In a list of first names of a country that does not speak English.
+    #[must_use]
+    pub fn is_first_abroad(self) -> bool {
+        self.0 >> (Self::FIRST_SHIFT + 1) & ((1 << Self::WORLD) - 1) != 0
+    }
+
     /// A common word of that language (English: any band).
     #[must_use]
     pub fn is_common_in(self, language: Language) -> bool {

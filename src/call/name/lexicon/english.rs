@@ -66,6 +66,7 @@ pub const WORDS: Part = Part {
             "first full given real last whole complete own actual legal preferred entire christian proper \
              correct birth whole nick sur family",
         ),
+        (Role::HESITATION, "um er erm err eh hum"),
         (Role::NO, "no nope nah"),
         (
             Role::CALENDAR,
