@@ -1,19 +1,179 @@
 //! `calldex load`: many simulated calls at once, and what they measured.
 
+mod caller;
+mod chance;
+mod histogram;
+mod meter;
 mod options;
 mod report;
+mod schedule;
 
 pub use options::LoadOptions;
 pub use report::{Percentiles, Report, Verdict};
 
-use crate::twilio::CallError;
+use crate::twilio::{CallError, Dial, Twilio, TwilioConfig, internals};
+use caller::{Broken, Caller};
+use chance::Chance;
+use meter::{Event, Meter};
+use std::{io::Write, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpStream,
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, interval, sleep_until, timeout},
+};
+
+/// How often the progress line is written.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+/// How long the server may take to accept the first connection.
+const REACH_MAX: Duration = Duration::from_secs(5);
+/// A rate that is no rate counts as this.
+const RATE_MIN: f64 = 0.001;
 
 /// Runs the load to its end and reports; progress goes to `progress` as a line that is written over on a terminal.
 ///
 /// Errors of single calls are counted in the report; an error here means that no load could be run at all.
 pub async fn run(
-    _options: LoadOptions,
-    _progress: impl std::io::Write + Send,
+    options: LoadOptions,
+    mut progress: impl Write + Send,
 ) -> Result<Report, CallError> {
-    todo!()
+    let load = Arc::new(Load::new(options)?);
+    load.reach().await?;
+    let began = Instant::now();
+    let mut tick = interval(PROGRESS_EVERY);
+    let mut all = std::pin::pin!(Arc::clone(&load).all(began));
+    loop {
+        tokio::select! {
+            () = &mut all => break,
+            _ = tick.tick() => load.show(&mut progress, began, "\r\x1b[K"),
+        }
+    }
+    load.show(&mut progress, began, "\r\x1b[K");
+    if load.options.progress {
+        // Where nobody can read there is nothing to tell.
+        let _ = writeln!(progress);
+    }
+    Ok(load.meter.report(began.elapsed(), &load.options))
+}
+
+/// What all calls share.
+struct Load {
+    twilio: Twilio,
+    options: LoadOptions,
+    meter: Meter,
+}
+
+impl Load {
+    fn new(options: LoadOptions) -> Result<Self, CallError> {
+        let twilio = Twilio::new(TwilioConfig {
+            base_url: options.base_url.clone(),
+            public_url: options.public_url.clone(),
+            auth_token: options.auth_token.clone(),
+            speed: options.speed,
+            voice_path: options.voice_path.clone(),
+            status_path: options.status_path.clone(),
+            playback: options.playback,
+            log_entries_max: 0,
+            ..TwilioConfig::default()
+        })?;
+        let meter = Meter::new(options.model_first_token);
+        Ok(Self {
+            twilio,
+            options,
+            meter,
+        })
+    }
+
+    /// Fails where nobody listens, before a thousand calls do.
+    async fn reach(&self) -> Result<(), CallError> {
+        let url = &self.options.base_url;
+        let unreachable = |reason: String| CallError::Unreachable {
+            url: url.clone(),
+            reason,
+        };
+        let parsed =
+            reqwest::Url::parse(url).map_err(|error| CallError::Settings(error.to_string()))?;
+        let host = parsed
+            .host_str()
+            .unwrap_or_default()
+            .trim_matches(['[', ']'])
+            .to_owned();
+        let port = parsed.port_or_known_default().unwrap_or(80);
+        match timeout(REACH_MAX, TcpStream::connect((host.as_str(), port))).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(unreachable(error.to_string())),
+            Err(_) => Err(unreachable(format!("no connection within {REACH_MAX:?}"))),
+        }
+    }
+
+    /// Begins the calls as the schedule says and waits for their ends.
+    async fn all(self: Arc<Self>, began: Instant) {
+        let options = &self.options;
+        let rate = options.rate_per_s.max(RATE_MIN);
+        let places = Arc::new(Semaphore::new(
+            options.calls.clamp(1, Semaphore::MAX_PERMITS),
+        ));
+        let end = options
+            .duration
+            .map(|duration| began + options.ramp + duration);
+        let mut calls = JoinSet::new();
+        for number in 0u64.. {
+            let due = began + schedule::begins_at(number, rate, options.ramp);
+            let over = match end {
+                Some(end) => due >= end || Instant::now() >= end,
+                None => number >= options.calls as u64,
+            };
+            if over {
+                break;
+            }
+            sleep_until(due).await;
+            // The semaphore is never closed.
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                break;
+            };
+            if end.is_some_and(|end| Instant::now() >= end) {
+                break;
+            }
+            let load = Arc::clone(&self);
+            calls.spawn(async move {
+                load.one(number).await;
+                drop(place);
+            });
+            while calls.try_join_next().is_some() {}
+        }
+        while let Some(ended) = calls.join_next().await {
+            if let Err(error) = ended {
+                self.meter.error(format!("a caller failed: {error}"));
+            }
+        }
+    }
+
+    async fn one(&self, number: u64) {
+        self.meter.count(Event::CallStarted);
+        let from = schedule::caller_number(&self.options.first_caller, number);
+        let mut caller = Caller {
+            twilio: &self.twilio,
+            options: &self.options,
+            meter: &self.meter,
+            dial: Dial::new(from, self.options.to.as_str()),
+            call_sid: internals::call_sid(),
+            chance: Chance::new(self.options.seed, number),
+            began: Instant::now(),
+        };
+        let ended = caller.call().await;
+        self.meter.count(Event::CallEnded {
+            completed: ended.is_ok(),
+        });
+        if let Err(Broken(kind)) = ended {
+            self.meter.error(kind);
+        }
+    }
+
+    fn show(&self, progress: &mut impl Write, began: Instant, start: &str) {
+        if self.options.progress {
+            // A terminal that is gone is no reason to end a load.
+            let _ = write!(progress, "{start}{}", self.meter.progress(began.elapsed()))
+                .and_then(|()| progress.flush());
+        }
+    }
 }

@@ -52,7 +52,7 @@ pub struct LoadOptions {
     pub seed: u64,
     /// Progress line that writes over itself (set where stderr is a terminal).
     pub progress: bool,
-    /// Fails the verdict above so many errors (`--max-errors`).
+    /// Fails the verdict above so many errors (`--max-errors`); `None` allows any number.
     pub errors_max: Option<u64>,
     /// Fails the verdict above this p99 of the webhook (`--p99-webhook-ms`).
     pub webhook_p99_max: Option<Duration>,
@@ -92,7 +92,7 @@ impl Default for LoadOptions {
             model_first_token: None,
             seed: 1,
             progress: false,
-            errors_max: None,
+            errors_max: Some(0),
             webhook_p99_max: None,
             first_token_p99_max: None,
             overhead_p99_max: None,

@@ -59,11 +59,61 @@ impl Report {
 
     /// One line of JSON.
     pub fn to_json(&self) -> String {
-        todo!()
+        serde_json::to_string(self).expect("numbers and strings always serialise")
     }
 
     /// A table for people.
     pub fn to_table(&self) -> String {
-        todo!()
+        let mut table = format!(
+            "{} of {} calls completed in {} s, {} at once; {} turns, {} tokens, {} barge-ins, {} hang-ups, {} drops, {} reconnects\n\n",
+            self.calls_completed,
+            self.calls_started,
+            self.seconds,
+            self.calls_at_once_max,
+            self.turns,
+            self.tokens,
+            self.barge_ins,
+            self.hang_ups,
+            self.drops,
+            self.reconnects
+        );
+        table.push_str(&format!(
+            "{:<24}{:>9}{:>11}{:>11}{:>11}{:>11}\n",
+            "ms", "count", "p50", "p90", "p99", "max"
+        ));
+        for (name, found) in [
+            ("webhook", self.webhook),
+            ("handshake", self.handshake),
+            ("first token", self.first_token),
+            ("  over the model's own", self.overhead),
+            ("token gap", self.token_gap),
+            ("whole turn", self.whole_turn),
+        ] {
+            if found.count > 0 {
+                let Percentiles {
+                    count,
+                    p50_ms,
+                    p90_ms,
+                    p99_ms,
+                    max_ms,
+                } = found;
+                table.push_str(&format!(
+                    "{name:<24}{count:>9}{p50_ms:>11.2}{p90_ms:>11.2}{p99_ms:>11.2}{max_ms:>11.2}\n"
+                ));
+            }
+        }
+        table.push_str(&self.trouble());
+        table
+    }
+
+    fn trouble(&self) -> String {
+        let mut text = format!("\n{} errors\n", self.errors_total());
+        for (kind, count) in &self.errors {
+            text.push_str(&format!("{count:>9}  {kind}\n"));
+        }
+        for failure in &self.verdict.failures {
+            text.push_str(&format!("FAILED: {failure}\n"));
+        }
+        text
     }
 }

@@ -1,8 +1,18 @@
 //! `calldex call`: a phone call in the terminal. You type what the caller says and read what the caller hears.
 
-use crate::twilio::{AuthToken, CallError};
+mod screen;
+mod script;
+mod talk;
+
+use crate::twilio::{AuthToken, CallError, Twilio, TwilioConfig};
+use screen::Screen;
+use script::Deed;
 use std::{path::PathBuf, time::Duration};
+use talk::Talk;
 use tokio::io::{AsyncBufRead, AsyncWrite};
+
+/// Longest script; what is beyond is not read.
+const SCRIPT_BYTES_MAX: u64 = 1024 * 1024;
 
 /// What `calldex call` was asked to do.
 #[derive(Clone, Debug)]
@@ -23,7 +33,8 @@ pub struct CallOptions {
     pub to: String,
     /// File with one caller line each and directives (`--script`); `None` reads the input.
     pub script: Option<PathBuf>,
-    /// How fast Twilio's time runs (`--speed`): 1.0 is realistic.
+    /// How fast Twilio's time runs (`--speed`): 1.0 is realistic; the default spares you most of the waiting for the
+    /// voice to finish.
     pub speed: f64,
     /// How long to wait for a reply before saying so (`--reply-timeout`, seconds).
     pub reply_timeout: Duration,
@@ -42,7 +53,7 @@ impl Default for CallOptions {
             from: "+15550137294".into(),
             to: "+15550100199".into(),
             script: None,
-            speed: 1.0,
+            speed: 5.0,
             reply_timeout: Duration::from_secs(30),
             decorated: false,
         }
@@ -50,7 +61,7 @@ impl Default for CallOptions {
 }
 
 /// How the call went.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     pub call_sid: String,
     /// Replies heard, the greeting not counted.
@@ -87,10 +98,73 @@ pub enum Error {
 }
 
 /// Places a call and holds it until the input ends, `/bye`, or the server ends it.
+///
+/// # Errors
+/// Those of placing the call and of a script; once the call stands, whatever happens on it ends up in the [`Summary`].
 pub async fn run(
-    _options: CallOptions,
-    _input: impl AsyncBufRead + Unpin,
-    _output: impl AsyncWrite + Unpin,
+    options: CallOptions,
+    input: impl AsyncBufRead + Unpin,
+    output: impl AsyncWrite + Unpin,
 ) -> Result<Summary, Error> {
-    todo!()
+    let script = match &options.script {
+        Some(path) => Some(read_script(path.clone()).await?),
+        None => None,
+    };
+    let twilio = Twilio::new(TwilioConfig {
+        base_url: options.base_url.clone(),
+        public_url: options.public_url.clone(),
+        auth_token: options.auth_token.clone(),
+        speed: options.speed,
+        voice_path: options.voice_path.clone(),
+        status_path: options.status_path.clone(),
+        ..TwilioConfig::default()
+    })
+    .map_err(Error::Call)?;
+    let call = twilio
+        .place_call(&options.from, &options.to)
+        .await
+        .map_err(|error| explain(error, &options))?;
+    let mut talk = Talk::new(call, Screen::new(output, options.decorated), &options);
+    talk.pick_up().await?;
+    match script {
+        Some(deeds) => talk.follow(deeds).await?,
+        None => talk.converse(input).await?,
+    }
+    talk.finish().await
+}
+
+async fn read_script(path: PathBuf) -> Result<Vec<Deed>, Error> {
+    let reading = path.clone();
+    let failed = |reason: String| Error::Script {
+        path: path.clone(),
+        reason,
+    };
+    let text = tokio::task::spawn_blocking(move || read_bounded(&reading)).await;
+    let text = text
+        .map_err(|error| failed(error.to_string()))?
+        .map_err(|error| failed(error.to_string()))?;
+    script::deeds(&text).map_err(|(line, reason)| Error::Directive { line, reason })
+}
+
+fn read_bounded(path: &std::path::Path) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::open(path)?
+        .take(SCRIPT_BYTES_MAX)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn explain(error: CallError, options: &CallOptions) -> Error {
+    match error {
+        CallError::Unreachable { .. } => Error::NotReachable {
+            url: options.base_url.clone(),
+        },
+        CallError::WebhookStatus { status: 403, .. }
+        | CallError::Handshake {
+            status: Some(403), ..
+        } => Error::Refused,
+        CallError::Settings(_) => Error::Call(error),
+        other => Error::Busy(other),
+    }
 }

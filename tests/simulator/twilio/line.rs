@@ -44,11 +44,6 @@ impl Clock {
     pub(crate) fn instant(&self, at: Duration) -> Instant {
         self.began + Duration::from_secs_f64((at.as_secs_f64() / self.speed).min(FAR.as_secs_f64()))
     }
-
-    /// How long so much of Twilio's time really is.
-    pub(crate) fn real(&self, time: Duration) -> Duration {
-        Duration::from_secs_f64((time.as_secs_f64() / self.speed).min(FAR.as_secs_f64()))
-    }
 }
 
 /// Who looks on: every frame, and what the session saw.
@@ -79,6 +74,11 @@ impl Line {
             outputs: VecDeque::new(),
             last_event: Instant::now(),
         }
+    }
+
+    /// When the last thing came in or the caller last did something.
+    pub(crate) fn last_event(&self) -> Instant {
+        self.last_event
     }
 
     /// The caller does something; [`Line::flush`] must follow.

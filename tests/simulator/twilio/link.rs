@@ -74,7 +74,7 @@ impl Links {
             return Ok(link.to_owned());
         }
         if link.starts_with('/') {
-            let base = document.map_or(Ok(self.public_base.clone()), |url| origin(url))?;
+            let base = document.map_or(Ok(self.public_base.clone()), origin)?;
             return Ok(format!("{base}{link}"));
         }
         let document = document.unwrap_or(&self.public_base);

@@ -52,3 +52,18 @@ pub use http::{Answer, Twilio, Webhook};
 pub use log::{Direction, LogEntry, Violation, ViolationKind};
 pub use reply::{ActionAnswer, AfterDrop, EndCause, Ended, Interrupted, Reply, Token};
 pub use signature::{sign_form, sign_json, sign_url};
+
+/// The parts that `calldex load` drives by itself, one task a call.
+pub(crate) mod internals {
+    pub(crate) use super::{
+        events::{Close, Seen, SocketEnd},
+        form::{SessionOver, action as action_form, setup as setup_frame, status as status_form},
+        frame::interrupt as interrupt_frame,
+        identity::{call_sid, session_id},
+        line::{Line, Observer},
+        link::dial as open_relay,
+        relay::RelaySettings,
+        runner::expect_twiml,
+        session::{Caller as SimulatedCaller, Session},
+    };
+}

@@ -23,7 +23,8 @@ pub struct Reply {
     pub whole: Duration,
     /// What has been played of it so far (what `tokensPlayed` reports, spaces kept).
     pub played: String,
-    /// Every token said that a later message may cut this off.
+    /// Every token was marked `preemptible`, in a session where that is not the rule: a bridge or a progress note,
+    /// after which the real reply is to come.
     pub preemptible: bool,
     /// Cut by the caller or by a later message.
     pub cut: bool,

@@ -198,6 +198,17 @@ impl App {
         Twilio::new(self.config()).expect("the settings are good")
     }
 
+    /// Takes every socket from here on and answers each final prompt by repeating it.
+    pub fn answer_all(&mut self) {
+        let (_, empty) = mpsc::unbounded_channel();
+        let mut sockets = std::mem::replace(&mut self.sockets, empty);
+        tokio::spawn(async move {
+            while let Some(socket) = sockets.recv().await {
+                tokio::spawn(repeat(socket));
+            }
+        });
+    }
+
     /// A call that stands, after its `setup`.
     pub async fn call(&mut self) -> (Call, Socket, Value) {
         let call = self
@@ -208,6 +219,35 @@ impl App {
         let mut socket = self.socket().await;
         let setup = socket.frame().await;
         (call, socket, setup)
+    }
+}
+
+async fn repeat(mut socket: Socket) {
+    while let Some(Ok(message)) = socket.0.next().await {
+        let Message::Text(text) = message else {
+            continue;
+        };
+        let frame: Value = serde_json::from_str(&text).expect("Twilio sends JSON");
+        if frame["type"] == "prompt" && frame["last"] == true {
+            let said = frame["voicePrompt"].as_str().unwrap_or_default();
+            let tokens = [
+                format!("You said: {said}."),
+                " All".to_owned(),
+                " right?".to_owned(),
+                String::new(),
+            ];
+            for (at, token) in tokens.iter().enumerate() {
+                let frame = serde_json::json!({"type": "text", "token": token, "last": at + 1 == tokens.len()});
+                if socket
+                    .0
+                    .send(Message::text(frame.to_string()))
+                    .await
+                    .is_err()
+                {
+                    return;
+                }
+            }
+        }
     }
 }
 

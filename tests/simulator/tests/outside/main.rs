@@ -3,4 +3,6 @@
 mod app;
 mod calls;
 mod endings;
+mod load;
 mod model;
+mod terminal;

@@ -31,12 +31,10 @@ pub(super) fn may_end_here(text: &str) -> bool {
 /// What was heard of a clause after so many characters: whole words, trimmed; the word being said counts as heard.
 pub(super) fn heard(clause: &str, characters: usize) -> String {
     let clause = clause.trim();
-    let mut counted = 0;
-    for (at, character) in clause.char_indices() {
+    for (counted, (at, character)) in clause.char_indices().enumerate() {
         if counted >= characters && at > 0 && character.is_whitespace() {
             return clause[..at].trim_end().to_owned();
         }
-        counted += 1;
     }
     clause.to_owned()
 }

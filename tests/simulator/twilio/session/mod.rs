@@ -32,6 +32,8 @@ pub(crate) enum Caller {
     BargeIn(Utterance, Duration),
     Press(char),
     HangUp,
+    /// Without playback: this `interrupt` goes out, and the open reply counts as cut.
+    CutBlindly(String),
     /// Not the caller: a frame of the test's own.
     Raw(String),
 }
@@ -138,7 +140,7 @@ impl Session {
                 .as_mut()
                 .map(|playback| playback.advance(at))
                 .unwrap_or_default();
-            self.sound(sounds, at);
+            self.sound(sounds);
             self.mouth_due(at);
             self.end_due(at);
         }
@@ -200,7 +202,7 @@ impl Session {
                     .playback
                     .as_mut()
                     .map(|playback| playback.media(cycle, lasts, marks, now));
-                self.sound(sounds.unwrap_or_default(), now);
+                self.sound(sounds.unwrap_or_default());
             }
             AppFrame::SendDigits { digits } => {
                 let cycle = self.talk.other();
@@ -208,7 +210,7 @@ impl Session {
                     .playback
                     .as_mut()
                     .map(|playback| playback.digits(cycle, &digits, now));
-                self.sound(sounds.unwrap_or_default(), now);
+                self.sound(sounds.unwrap_or_default());
             }
             AppFrame::Language {
                 transcription: Some(tag),
@@ -247,10 +249,10 @@ impl Session {
             cycle,
             text: token,
             last,
-            preemptible: marks.preemptible,
+            preemptible: marks.preemptible && !self.settings.preemptible,
             lang,
         }));
-        self.sound(sounds, now);
+        self.sound(sounds);
     }
 
     fn on_end(&mut self, handoff_data: Option<String>, now: Duration) {
@@ -298,7 +300,7 @@ impl Session {
         }
     }
 
-    fn sound(&mut self, sounds: Vec<Sound>, _now: Duration) {
+    fn sound(&mut self, sounds: Vec<Sound>) {
         for sound in sounds {
             match sound {
                 Sound::Speaking(on) => {

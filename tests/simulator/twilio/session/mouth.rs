@@ -130,6 +130,10 @@ impl Session {
                 });
             }
             Caller::Press(digit) => self.press(digit, now),
+            Caller::CutBlindly(frame) => {
+                self.talk.cut();
+                self.send(frame);
+            }
             Caller::Raw(text) => self.send(text),
             Caller::HangUp => {
                 if self.talk.left_open(now) {

@@ -1,0 +1,222 @@
+//! What all calls measure together.
+
+use super::{
+    histogram::Histogram,
+    options::LoadOptions,
+    report::{Report, Verdict},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// Kinds of errors told apart; later ones are counted as "other".
+const ERROR_KINDS_MAX: usize = 64;
+
+/// What is timed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Timing {
+    Webhook,
+    Handshake,
+    FirstToken,
+    TokenGap,
+    WholeTurn,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Event {
+    CallStarted,
+    CallEnded { completed: bool },
+    Turn,
+    Token,
+    BargeIn,
+    HangUp,
+    Drop,
+    Reconnect,
+}
+
+#[derive(Default)]
+struct Counts {
+    report: Report,
+    live: u64,
+    webhook: Histogram,
+    handshake: Histogram,
+    first_token: Histogram,
+    overhead: Histogram,
+    token_gap: Histogram,
+    whole_turn: Histogram,
+}
+
+/// Shared by all calls; each entry holds its lock for a few nanoseconds.
+#[derive(Default)]
+pub(super) struct Meter {
+    counts: Mutex<Counts>,
+    model_first_token: Option<Duration>,
+}
+
+impl Meter {
+    pub(super) fn new(model_first_token: Option<Duration>) -> Self {
+        Self {
+            model_first_token,
+            ..Self::default()
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn time(&self, what: Timing, duration: Duration) {
+        let mut counts = self.counts();
+        match what {
+            Timing::Webhook => counts.webhook.record(duration),
+            Timing::Handshake => counts.handshake.record(duration),
+            Timing::TokenGap => counts.token_gap.record(duration),
+            Timing::WholeTurn => counts.whole_turn.record(duration),
+            Timing::FirstToken => {
+                counts.first_token.record(duration);
+                if let Some(model) = self.model_first_token {
+                    counts.overhead.record(duration.saturating_sub(model));
+                }
+            }
+        }
+    }
+
+    pub(super) fn count(&self, event: Event) {
+        let mut counts = self.counts();
+        match event {
+            Event::CallStarted => {
+                counts.report.calls_started += 1;
+                counts.live += 1;
+                counts.report.calls_at_once_max = counts.report.calls_at_once_max.max(counts.live);
+            }
+            Event::CallEnded { completed } => {
+                counts.live -= 1;
+                counts.report.calls_completed += u64::from(completed);
+            }
+            Event::Turn => counts.report.turns += 1,
+            Event::Token => counts.report.tokens += 1,
+            Event::BargeIn => counts.report.barge_ins += 1,
+            Event::HangUp => counts.report.hang_ups += 1,
+            Event::Drop => counts.report.drops += 1,
+            Event::Reconnect => counts.report.reconnects += 1,
+        }
+    }
+
+    pub(super) fn error(&self, kind: String) {
+        let errors = &mut self.counts().report.errors;
+        let known = errors.contains_key(&kind) || errors.len() < ERROR_KINDS_MAX;
+        *errors
+            .entry(if known { kind } else { "other".into() })
+            .or_default() += 1;
+    }
+
+    /// One line for people who watch.
+    pub(super) fn progress(&self, elapsed: Duration) -> String {
+        let counts = self.counts();
+        let first = counts.first_token.percentiles();
+        format!(
+            "{:6.1} s  {} calls, {} live, {} turns, {} errors; first token p50 {:.1} ms, p99 {:.1} ms",
+            elapsed.as_secs_f64(),
+            counts.report.calls_started,
+            counts.live,
+            counts.report.turns,
+            counts.report.errors.values().sum::<u64>(),
+            first.p50_ms,
+            first.p99_ms
+        )
+    }
+
+    /// Everything, with the verdict.
+    pub(super) fn report(&self, elapsed: Duration, options: &LoadOptions) -> Report {
+        let counts = self.counts();
+        let mut report = counts.report.clone();
+        report.seconds = (elapsed.as_secs_f64() * 100.0).round() / 100.0;
+        report.webhook = counts.webhook.percentiles();
+        report.handshake = counts.handshake.percentiles();
+        report.first_token = counts.first_token.percentiles();
+        report.overhead = counts.overhead.percentiles();
+        report.token_gap = counts.token_gap.percentiles();
+        report.whole_turn = counts.whole_turn.percentiles();
+        report.verdict = verdict(&report, options);
+        report
+    }
+}
+
+fn verdict(report: &Report, options: &LoadOptions) -> Verdict {
+    let mut failures = Vec::new();
+    let errors = report.errors_total();
+    if let Some(most) = options.errors_max.filter(|most| errors > *most) {
+        failures.push(format!("{errors} errors, {most} allowed"));
+    }
+    let limits: BTreeMap<&str, _> = BTreeMap::from([
+        ("webhook", (options.webhook_p99_max, report.webhook)),
+        (
+            "first token",
+            (options.first_token_p99_max, report.first_token),
+        ),
+        (
+            "overhead over the model",
+            (options.overhead_p99_max, report.overhead),
+        ),
+    ]);
+    for (what, (limit, found)) in limits {
+        let Some(limit) = limit else { continue };
+        let limit_ms = limit.as_secs_f64() * 1000.0;
+        if found.count == 0 {
+            failures.push(format!(
+                "{what}: nothing was measured, {limit_ms} ms allowed at p99"
+            ));
+        } else if found.p99_ms > limit_ms {
+            failures.push(format!(
+                "{what}: p99 {} ms, {limit_ms} ms allowed",
+                found.p99_ms
+            ));
+        }
+    }
+    Verdict { failures }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_models_own_time_is_taken_off() {
+        let meter = Meter::new(Some(Duration::from_millis(200)));
+        meter.time(Timing::FirstToken, Duration::from_millis(203));
+        let report = meter.report(Duration::from_secs(1), &LoadOptions::default());
+        assert!((2.9..=3.1).contains(&report.overhead.max_ms), "{report:?}");
+        assert_eq!(report.first_token.max_ms, 203.0);
+    }
+
+    #[test]
+    fn limits_fail_when_passed_or_when_nothing_was_measured() {
+        let meter = Meter::default();
+        meter.time(Timing::Webhook, Duration::from_millis(5));
+        meter.error("webhook 500".into());
+        let options = LoadOptions {
+            errors_max: Some(0),
+            webhook_p99_max: Some(Duration::from_millis(2)),
+            first_token_p99_max: Some(Duration::from_millis(100)),
+            ..LoadOptions::default()
+        };
+        let failures = meter
+            .report(Duration::from_secs(1), &options)
+            .verdict
+            .failures;
+        assert_eq!(failures.len(), 3, "{failures:?}");
+        let lenient = LoadOptions {
+            errors_max: Some(1),
+            ..LoadOptions::default()
+        };
+        assert!(
+            meter
+                .report(Duration::from_secs(1), &lenient)
+                .verdict
+                .passed()
+        );
+    }
+}

@@ -1,0 +1,125 @@
+//! What the caller does, line by line: from a script or from the keyboard.
+
+use std::time::Duration;
+
+/// Longest line that the caller can say, in characters.
+const LINE_CHARACTERS_MAX: usize = 2000;
+/// Longest `!wait`.
+const WAIT_MAX: Duration = Duration::from_secs(600);
+/// Keys of one `!press` at most.
+const KEYS_MAX: usize = 40;
+
+/// One deed of the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Says this when the agent has finished.
+    Say(String),
+    /// `!barge TEXT`: says this over the agent.
+    Barge(String),
+    /// `!press KEYS`.
+    Press(Vec<char>),
+    /// `!wait MS`, in Twilio's time.
+    Wait(Duration),
+    /// `!drop`: the connection between Twilio and the server breaks.
+    Drop,
+    /// `!hangup`, `/bye`.
+    HangUp,
+}
+
+/// Reads one line; `None`: nothing to do (empty, or a comment).
+pub fn deed(line: &str) -> Result<Option<Deed>, String> {
+    let line = line.trim();
+    if line.chars().count() > LINE_CHARACTERS_MAX {
+        return Err(format!("longer than {LINE_CHARACTERS_MAX} characters"));
+    }
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    if line.eq_ignore_ascii_case("/bye") {
+        return Ok(Some(Deed::HangUp));
+    }
+    match line.strip_prefix('!') {
+        Some(directive) => directive_deed(directive).map(Some),
+        None => Ok(Some(Deed::Say(line.to_owned()))),
+    }
+}
+
+/// Reads a whole script. `Err`: the line, from 1, and what is wrong with it.
+pub fn deeds(script: &str) -> Result<Vec<Deed>, (usize, String)> {
+    let mut all = Vec::new();
+    for (at, line) in script.lines().enumerate() {
+        all.extend(deed(line).map_err(|reason| (at + 1, reason))?);
+    }
+    Ok(all)
+}
+
+fn directive_deed(directive: &str) -> Result<Deed, String> {
+    let (name, rest) = directive
+        .split_once(char::is_whitespace)
+        .unwrap_or((directive, ""));
+    let rest = rest.trim();
+    match name {
+        "barge" if rest.is_empty() => Err("!barge needs what the caller says".into()),
+        "barge" => Ok(Deed::Barge(rest.to_owned())),
+        "press" => keys(rest).map(Deed::Press),
+        "wait" => {
+            let time = rest
+                .parse()
+                .map(Duration::from_millis)
+                .map_err(|_| "!wait needs milliseconds".to_owned())?;
+            Ok(Deed::Wait(time.min(WAIT_MAX)))
+        }
+        "drop" => Ok(Deed::Drop),
+        "hangup" => Ok(Deed::HangUp),
+        other => Err(format!(
+            "!{other} is unknown; there are !barge TEXT, !press KEYS, !wait MS, !drop, !hangup"
+        )),
+    }
+}
+
+fn keys(text: &str) -> Result<Vec<char>, String> {
+    let keys: Vec<char> = text.chars().filter(|key| !key.is_whitespace()).collect();
+    let fine = !keys.is_empty()
+        && keys.len() <= KEYS_MAX
+        && keys
+            .iter()
+            .all(|key| key.is_ascii_digit() || "*#".contains(*key));
+    if fine {
+        Ok(keys)
+    } else {
+        Err(format!("!press needs 1 to {KEYS_MAX} keys of 0-9 * #"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_is_read_line_by_line() {
+        let script = "# the usual\n\nMy name is Misty\n!wait 250\n!press 1#\n!barge Stop that\n!drop\n/bye\n";
+        assert_eq!(
+            deeds(script).unwrap(),
+            [
+                Deed::Say("My name is Misty".into()),
+                Deed::Wait(Duration::from_millis(250)),
+                Deed::Press(vec!['1', '#']),
+                Deed::Barge("Stop that".into()),
+                Deed::Drop,
+                Deed::HangUp
+            ]
+        );
+    }
+
+    #[test]
+    fn a_faulty_line_is_named_with_its_number() {
+        for (script, line) in [
+            ("hello\n!dance\n", 2),
+            ("!press x", 1),
+            ("!wait soon", 1),
+            ("a\nb\n!barge ", 3),
+        ] {
+            assert_eq!(deeds(script).unwrap_err().0, line, "{script}");
+        }
+    }
+}

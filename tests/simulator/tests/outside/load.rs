@@ -1,0 +1,153 @@
+//! `calldex load` against the small application.
+
+use crate::app::{App, TOKEN, USUAL};
+use calldex_simulator::load::{LoadOptions, run};
+use std::{collections::HashSet, time::Duration};
+
+fn options(app: &App) -> LoadOptions {
+    LoadOptions {
+        base_url: app.base.clone(),
+        auth_token: Some(TOKEN.into()),
+        calls: 12,
+        rate_per_s: 200.0,
+        turns: 2,
+        think: Duration::from_millis(5),
+        speed: 100.0,
+        reply_timeout: Duration::from_secs(5),
+        ..LoadOptions::default()
+    }
+}
+
+#[tokio::test]
+async fn every_call_is_measured_and_none_fails() {
+    let mut app = App::start(USUAL).await;
+    app.answer_all();
+    let report = run(
+        LoadOptions {
+            model_first_token: Some(Duration::ZERO),
+            ..options(&app)
+        },
+        Vec::new(),
+    )
+    .await
+    .unwrap();
+    assert!(report.verdict.passed(), "{report:?}");
+    assert_eq!(
+        (report.calls_started, report.calls_completed, report.turns),
+        (12, 12, 24)
+    );
+    assert_eq!((report.webhook.count, report.handshake.count), (12, 12));
+    assert_eq!(
+        (
+            report.first_token.count,
+            report.overhead.count,
+            report.whole_turn.count
+        ),
+        (24, 24, 24)
+    );
+    assert!(report.tokens > 24 && report.token_gap.count > 0);
+    assert!(report.to_table().contains("first token"));
+    let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!(json["calls_completed"], 12);
+    let callers: HashSet<String> = app
+        .hooks("/twilio/voice")
+        .iter()
+        .filter_map(|hook| {
+            hook.body
+                .split('&')
+                .find(|part| part.starts_with("From="))
+                .map(str::to_owned)
+        })
+        .collect();
+    assert_eq!(callers.len(), 12, "each caller has a number of its own");
+    assert_eq!(app.hooks("/over").len(), 12);
+    assert_eq!(app.hooks("/twilio/status").len(), 12);
+}
+
+#[tokio::test]
+async fn callers_interrupt_drop_and_hang_up() {
+    let mut app = App::start(USUAL).await;
+    app.answer_all();
+    // One for each drop and one for each end, which has no use for it.
+    for _ in 0..24 {
+        app.on_action(&app.relay(USUAL));
+    }
+    let shares = LoadOptions {
+        drop_share: 1.0,
+        hang_up_share: 1.0,
+        barge_in_share: 1.0,
+        rate_per_s: 1000.0,
+        think: Duration::from_millis(40),
+        speed: 50.0,
+        ..options(&app)
+    };
+    let report = run(shares, Vec::new()).await.unwrap();
+    assert_eq!(
+        (report.drops, report.reconnects, report.hang_ups),
+        (12, 12, 12),
+        "{report:?}"
+    );
+    assert!(report.barge_ins > 0);
+    assert_eq!(report.errors_total(), 0, "{:?}", report.errors);
+}
+
+#[tokio::test]
+async fn without_playback_callers_interrupt_too() {
+    let mut app = App::start(USUAL).await;
+    app.answer_all();
+    let report = run(
+        LoadOptions {
+            playback: false,
+            barge_in_share: 1.0,
+            ..options(&app)
+        },
+        Vec::new(),
+    )
+    .await
+    .unwrap();
+    assert_eq!(report.errors_total(), 0, "{:?}", report.errors);
+    assert_eq!(report.calls_completed, 12);
+}
+
+#[tokio::test]
+async fn errors_are_counted_by_kind_and_fail_the_verdict() {
+    let app = App::start(USUAL).await;
+    app.voice_status(503);
+    let report = run(options(&app), Vec::new()).await.unwrap();
+    assert_eq!(report.errors.get("webhook: 503"), Some(&12));
+    assert!(!report.verdict.passed());
+    assert!(report.to_table().contains("webhook: 503"));
+}
+
+#[tokio::test]
+async fn a_steady_load_lasts_as_long_as_it_is_told() {
+    let mut app = App::start(USUAL).await;
+    app.answer_all();
+    let steady = LoadOptions {
+        calls: 3,
+        duration: Some(Duration::from_millis(600)),
+        rate_per_s: 500.0,
+        turns: 1,
+        progress: true,
+        ..options(&app)
+    };
+    let mut progress = Vec::new();
+    let report = run(steady, &mut progress).await.unwrap();
+    assert!(
+        report.calls_started > 3,
+        "calls that end are replaced: {report:?}"
+    );
+    assert!(report.calls_at_once_max <= 3);
+    assert_eq!(report.errors_total(), 0, "{:?}", report.errors);
+    assert!(String::from_utf8(progress).unwrap().contains("first token"));
+}
+
+#[tokio::test]
+async fn nobody_listening_is_said_before_a_call_is_placed() {
+    let app = App::start(USUAL).await;
+    let nobody = LoadOptions {
+        base_url: "http://127.0.0.1:1".into(),
+        ..options(&app)
+    };
+    assert!(run(nobody, Vec::new()).await.is_err());
+}
