@@ -4,6 +4,7 @@
 //! The way in is [`Writer::submit`]; the ways out are [`Directory::recall`] and [`Conversations`].
 //! See DESIGN.md for what can be lost when.
 
+pub mod bench;
 mod conversations;
 mod directory;
 mod faults;

@@ -42,6 +42,14 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
+    /// A reader of the database at `path`.
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            connection: None,
+        }
+    }
+
     /// Asks the database. After an error the connection is dropped: the next question gets a new one.
     pub(crate) fn ask<T>(
         &mut self,
@@ -180,10 +188,7 @@ impl Readers {
 }
 
 fn run(shared: &Shared, path: PathBuf) {
-    let mut reader = Reader {
-        path,
-        connection: None,
-    };
+    let mut reader = Reader::new(path);
     while let Some(question) = shared.next() {
         if catch_unwind(AssertUnwindSafe(|| question(&mut reader))).is_err() {
             tracing::error!("a read panicked; its connection is dropped");

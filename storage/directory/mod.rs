@@ -3,7 +3,7 @@
 //! Nothing here is the truth; that is SQLite's. What is accepted and not yet durable is laid over
 //! whatever a tier answers, so that a name learned in one call greets the next at once.
 
-mod cold;
+pub(crate) mod cold;
 mod hot;
 mod warm;
 
@@ -168,12 +168,18 @@ impl Directory {
         }
     }
 
-    /// Brings `number` into memory in the background, for a call that is about to need it.
-    pub fn remember(&self, number: &PhoneNumber) {
-        if self.shelf.hot.get(number.digits()).is_none() {
-            // Refused when the readers have too much to do: the look-up itself will ask again.
-            let _ = self.fetch(number, |_| ());
+    /// Brings `number` into memory in the background, for a call that is about to need it. Refused
+    /// while the readers have too much to do: the look-up itself will ask again.
+    pub fn remember(&self, number: &PhoneNumber) -> Result<(), ReadError> {
+        match self.shelf.hot.get(number.digits()) {
+            Some(_) => Ok(()),
+            None => self.fetch(number, |_| ()),
         }
+    }
+
+    /// The warm tier itself.
+    pub(crate) fn warm(&self) -> Option<&Warm> {
+        self.shelf.warm.as_deref()
     }
 
     fn fetch(

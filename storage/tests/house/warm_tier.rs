@@ -114,7 +114,8 @@ async fn what_was_written_while_the_tier_was_off_is_caught_up() {
 
 #[tokio::test]
 async fn a_folder_deleted_emptied_or_replaced_by_a_file_is_built_anew() {
-    let ruins: [(&str, fn(&Path)); 3] = [
+    type Ruin = fn(&Path);
+    let ruins: [(&str, Ruin); 3] = [
         ("deleted", |folder| fs::remove_dir_all(folder).unwrap()),
         ("emptied", |folder| {
             files_below(folder)

@@ -1,0 +1,99 @@
+//! Figures and their table.
+
+use serde::Serialize;
+use std::io;
+use std::time::Duration;
+
+/// One line of the report.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    /// What was measured.
+    pub what: String,
+    /// What the numbers are: `us`, `ms`, `s`, `1/s`, `bytes`.
+    pub unit: &'static str,
+    /// Median, or the one value there is.
+    pub p50: f64,
+    /// 99th percentile, if there is more than one value.
+    pub p99: Option<f64>,
+    /// 99.9th percentile, likewise.
+    pub p999: Option<f64>,
+}
+
+/// All figures so far, written out as they come.
+pub(super) struct Report<'a> {
+    out: &'a mut dyn io::Write,
+    figures: Vec<Figure>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(out: &'a mut dyn io::Write) -> Self {
+        Self {
+            out,
+            figures: Vec::new(),
+        }
+    }
+
+    /// All figures.
+    pub(super) fn into_figures(self) -> Vec<Figure> {
+        self.figures
+    }
+
+    /// One value.
+    pub(super) fn single(
+        &mut self,
+        what: impl Into<String>,
+        unit: &'static str,
+        value: f64,
+    ) -> io::Result<()> {
+        self.add(Figure {
+            what: what.into(),
+            unit,
+            p50: value,
+            p99: None,
+            p999: None,
+        })
+    }
+
+    /// The percentiles of `times` in `unit` (`us` or `ms`).
+    pub(super) fn spread(
+        &mut self,
+        what: impl Into<String>,
+        unit: &'static str,
+        times: &mut [Duration],
+    ) -> io::Result<()> {
+        times.sort_unstable();
+        let scale = if unit == "us" { 1e6 } else { 1e3 };
+        let at = |share: f64| percentile(times, share).as_secs_f64() * scale;
+        let (p50, p99, p999) = (at(0.5), at(0.99), at(0.999));
+        self.add(Figure {
+            what: what.into(),
+            unit,
+            p50,
+            p99: Some(p99),
+            p999: Some(p999),
+        })
+    }
+
+    fn add(&mut self, figure: Figure) -> io::Result<()> {
+        write!(self.out, "{:<52} {:>12.2}", figure.what, figure.p50)?;
+        for value in [figure.p99, figure.p999] {
+            match value {
+                Some(value) => write!(self.out, " {value:>10.2}")?,
+                None => write!(self.out, " {:>10}", "")?,
+            }
+        }
+        writeln!(self.out, " {}", figure.unit)?;
+        self.out.flush()?;
+        self.figures.push(figure);
+        Ok(())
+    }
+}
+
+/// The value below which `share` of the sorted `times` lie.
+pub(super) fn percentile(times: &[Duration], share: f64) -> Duration {
+    let last = times.len().saturating_sub(1);
+    times
+        .get((last as f64 * share).round() as usize)
+        .copied()
+        .unwrap_or_default()
+}

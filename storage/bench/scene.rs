@@ -1,0 +1,122 @@
+//! The folder of a measurement, numbers and turns for it, and what the kernel says was written.
+
+use crate::record::{Caller, NameMark, NameState, PhoneNumber, Role, Turn};
+use crate::sqlite::{callers, meta};
+use crate::write::Write;
+use crate::{Bounds, Storage, StorageConfig};
+use rusqlite::Connection;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Bytes of a turn's words: what evidence.md calls a journal entry.
+const WORDS_BYTES: usize = 200;
+/// How long closing may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A folder that is gone when the measurement is.
+pub(super) struct Scene {
+    dir: PathBuf,
+}
+
+impl Scene {
+    pub(super) fn new(below: &Path) -> io::Result<Self> {
+        let dir = below.join(format!("calldex-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&dir)?;
+        Ok(Self { dir })
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Opens the storage `name`, with the warm tier if wanted.
+    pub(super) fn open(
+        &self,
+        name: &str,
+        bounds: Bounds,
+        warm: bool,
+        hot_callers_max: usize,
+    ) -> io::Result<Storage> {
+        let config = StorageConfig {
+            bounds,
+            warm,
+            hot_callers_max,
+            ..StorageConfig::new(self.path(name))
+        };
+        Storage::open(config).map_err(io::Error::other)
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        // What is left of a measurement is only in the way.
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// The `index`th number.
+pub(super) fn number(index: usize) -> PhoneNumber {
+    let text = format!(
+        "+1{:010}",
+        2_000_000_000_u64 + index as u64 * 7_919 % 7_000_000_000
+    );
+    PhoneNumber::parse(&text).expect("ten digits after +1")
+}
+
+/// The turn `seq` of the call `call`.
+pub(super) fn turn(call: usize, seq: u32) -> Write {
+    let mut words = format!("call {call} turn {seq} ");
+    words.extend(std::iter::repeat_n(
+        'x',
+        WORDS_BYTES.saturating_sub(words.len()),
+    ));
+    let turn = Turn::new(Role::Caller, words, 1_700_000_000_000, 0, seq);
+    Write::TurnAppended {
+        call_sid: call_sid(call),
+        turn,
+    }
+}
+
+/// The call's identifier, as long as Twilio's.
+pub(super) fn call_sid(call: usize) -> crate::record::CallSid {
+    format!("CA{call:032x}").into()
+}
+
+/// Fills the database at `path` with callers, past the writer: what is measured comes later.
+pub(super) fn populate(path: &Path, count: usize) -> rusqlite::Result<()> {
+    let mut connection = Connection::open(path)?;
+    let transaction = connection.transaction()?;
+    for index in 0..count {
+        let mut caller = Caller::new(number(index), 1_700_000_000);
+        caller.name = Some(format!("Trainer {index}").into());
+        caller.name_state = NameState::Confirmed;
+        caller.name_mark = NameMark {
+            at_ms: 1_700_000_000_000,
+            step: 1,
+        };
+        caller.rev = index as u64 + 1;
+        callers::put(&transaction, &caller, false)?;
+    }
+    meta::advance(&transaction, 1, count as u64)?;
+    transaction.commit()
+}
+
+/// Bytes that this process has given to the kernel to write; 0 where the kernel does not say.
+pub(super) fn bytes_written() -> u64 {
+    let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
+    let line = io.lines().find_map(|line| line.strip_prefix("wchar: "));
+    line.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// xorshift: the order of look-ups need not be unpredictable.
+pub(super) struct Random(pub u64);
+
+impl Random {
+    pub(super) fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % end.max(1)
+    }
+}
