@@ -1,0 +1,332 @@
+//! The only wiring: starts the house in one order, and stops it in the reverse.
+
+use crate::admin::{self, AdminRoom};
+use crate::agent::Agent;
+use crate::call::switchboard::Switchboard;
+use crate::config::{Config, Lines};
+use crate::twilio::reference::ReferenceKey;
+use crate::twilio::signature::{PublicBase, Trust, Verifier};
+use crate::webhook::{Doors, Guard};
+use calldex_observability::health::{Health, Part};
+use calldex_observability::recorder::{self, Recorder, UPKEEP_INTERVAL};
+use calldex_observability::redaction::Secret;
+use calldex_storage::{Bounds, OpenError, Storage, StorageConfig};
+use salvo::conn::TcpListener;
+use salvo::server::ServerHandle;
+use salvo::{Listener, Router, Server};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+/// Writing what waits, at the end.
+const STORAGE_CLOSE_MAX: Duration = Duration::from_secs(10);
+/// From the last goodbye to the last hang-up, at the end of a drain.
+const PART_MAX: Duration = Duration::from_secs(15);
+/// After the last call Twilio still asks for its action (up to 1.2 s after the socket, protocol 9.3).
+const LINGER: Duration = Duration::from_millis(1_500);
+/// How often health is looked at and waits are checked.
+const STEP: Duration = Duration::from_millis(250);
+/// Requests that are being answered when the doors close.
+const DOOR_CLOSE_MAX: Duration = Duration::from_secs(2);
+/// The key of call references where neither it nor an auth token is set.
+const REFERENCE_FILE: &str = "reference.key";
+
+/// Why the house does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory.
+    #[error(transparent)]
+    Storage(#[from] OpenError),
+    /// A door.
+    #[error("{setting}: cannot listen on {address}: {error}")]
+    Door {
+        /// Which setting names it.
+        setting: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// Something in the data directory besides the database.
+    #[error("{path}: {error}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The model's settings.
+    #[error("agent: {0}")]
+    Agent(String),
+}
+
+/// The house.
+pub struct App;
+
+/// A running house.
+pub struct Running {
+    /// Where Twilio's door listens.
+    pub listen: SocketAddr,
+    /// Where the admin door listens.
+    pub admin: SocketAddr,
+    /// Whether the built-in agent answers.
+    pub offline: bool,
+    switchboard: Arc<Switchboard>,
+    storage: Arc<Storage>,
+    calls: Part,
+    doors: Vec<ServerHandle>,
+    workers: Vec<JoinHandle<()>>,
+    drain: Duration,
+}
+
+impl App {
+    /// Starts: senses, disk, recovery, workers, doors.
+    ///
+    /// # Errors
+    /// [`StartError`], which says what to do.
+    pub async fn start(config: Config) -> Result<Running, StartError> {
+        let recorder = recorder::install();
+        recorder.watch_disk(config.server.data.clone());
+        let health = Health::new();
+        let storage = open_storage(&config).await?;
+        let agent = Arc::new(
+            Agent::new(&config.agent).map_err(|faults| StartError::Agent(format!("{faults:?}")))?,
+        );
+        let offline = agent.is_offline();
+        let switchboard = Arc::new(Switchboard::new(
+            Arc::clone(&storage),
+            agent,
+            Lines::new(&config),
+            config.call.clone(),
+            config.twilio.reconnects_max,
+            config.twilio.handoff.is_possible(),
+            &config.server.instance_name(),
+        ));
+        let workers = workers(recorder, &health, &storage, &switchboard);
+        let keys = reference_keys(&config)?;
+        let doors = Doors::new(
+            Arc::clone(&switchboard),
+            guard(&config),
+            keys,
+            config.twilio.reference_s_max,
+            config.twilio.handoff.clone(),
+        );
+        let room = Arc::new(AdminRoom {
+            recorder,
+            health: health.clone(),
+            switchboard: Arc::clone(&switchboard),
+            instance: config.server.instance_name(),
+        });
+        let beyond_loopback = !config.admin.listen.ip().is_loopback();
+        let admin_routes = admin::routes(room, config.admin.token.clone(), beyond_loopback);
+        let (admin, admin_handle) =
+            open_door("admin.listen", config.admin.listen, admin_routes).await?;
+        let (listen, handle) =
+            open_door("server.listen", config.server.listen, doors.routes()).await?;
+        let calls = health.part("calls");
+        calls.ok();
+        Ok(Running {
+            listen,
+            admin,
+            offline,
+            switchboard,
+            storage,
+            calls,
+            doors: vec![handle, admin_handle],
+            workers,
+            drain: Duration::from_millis(config.server.drain_ms_max),
+        })
+    }
+}
+
+impl Running {
+    /// Stops: new callers are asked to call again, live calls go on up to the drain's bound and are
+    /// then said goodbye to, everything is written, the doors close.
+    pub async fn stop(self) {
+        self.calls.failed("draining");
+        self.switchboard.drain();
+        tracing::info!(
+            live = self.switchboard.live(),
+            "draining: new calls are asked to call again"
+        );
+        if !self.calls_end_within(self.drain).await {
+            self.switchboard.part();
+            self.calls_end_within(PART_MAX).await;
+        }
+        sleep(LINGER).await;
+        self.switchboard.close();
+        for door in &self.doors {
+            door.stop_graceful(DOOR_CLOSE_MAX);
+        }
+        for worker in &self.workers {
+            worker.abort();
+        }
+        if let Err(error) = self.storage.writer.flush(STORAGE_CLOSE_MAX).await {
+            tracing::error!(%error, "not everything could be written");
+        }
+        tracing::info!("stopped");
+    }
+
+    async fn calls_end_within(&self, bound: Duration) -> bool {
+        let end = Instant::now() + bound;
+        while self.switchboard.live() > 0 && Instant::now() < end {
+            sleep(STEP).await;
+        }
+        self.switchboard.live() == 0
+    }
+}
+
+async fn open_storage(config: &Config) -> Result<Arc<Storage>, StartError> {
+    let mut settings = StorageConfig::new(config.server.data.clone());
+    settings.hot_callers_max = config.storage.hot_callers_max;
+    settings.bounds = Bounds {
+        queue_writes_max: config.storage.queue_writes_max,
+        ..Bounds::default()
+    };
+    let opened = tokio::task::spawn_blocking(move || Storage::open(settings)).await;
+    match opened {
+        Ok(storage) => Ok(Arc::new(storage?)),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+fn workers(
+    recorder: &'static Recorder,
+    health: &Health,
+    storage: &Arc<Storage>,
+    switchboard: &Arc<Switchboard>,
+) -> Vec<JoinHandle<()>> {
+    let (sweeping, recovering) = (Arc::clone(switchboard), Arc::clone(switchboard));
+    let part = health.part("storage");
+    vec![
+        tokio::spawn(async move { sweeping.sweep().await }),
+        tokio::spawn(async move { recovering.close_unfinished().await }),
+        tokio::spawn(watch_storage(Arc::clone(storage), part)),
+        tokio::spawn(async move {
+            loop {
+                sleep(UPKEEP_INTERVAL).await;
+                recorder.run_upkeep();
+            }
+        }),
+    ]
+}
+
+async fn watch_storage(storage: Arc<Storage>, part: Part) {
+    loop {
+        match storage.writer.status().degraded {
+            None => part.ok(),
+            Some(reason) => part.degraded(reason),
+        }
+        sleep(STEP).await;
+    }
+}
+
+async fn open_door(
+    setting: &'static str,
+    address: SocketAddr,
+    routes: Router,
+) -> Result<(SocketAddr, ServerHandle), StartError> {
+    let refused = |error: String| StartError::Door {
+        setting,
+        address,
+        error: std::io::Error::other(error),
+    };
+    let acceptor = TcpListener::new(address)
+        .try_bind()
+        .await
+        .map_err(|error| refused(error.to_string()))?;
+    let bound = acceptor
+        .inner()
+        .local_addr()
+        .map_err(|error| refused(error.to_string()))?;
+    let server = Server::new(acceptor);
+    let handle = server.handle();
+    tokio::spawn(async move {
+        if let Err(error) = server.try_serve(routes).await {
+            tracing::error!(setting, %error, "a door closed by itself");
+        }
+    });
+    Ok((bound, handle))
+}
+
+fn guard(config: &Config) -> Guard {
+    let twilio = &config.twilio;
+    let tokens: Vec<Secret> = [&twilio.auth_token, &twilio.auth_token_old]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect();
+    let verifier = (!tokens.is_empty()).then(|| Verifier::new(&tokens));
+    // Validated before: an address that does not parse cannot get here.
+    let base = config
+        .server
+        .public_url
+        .as_deref()
+        .and_then(|url| PublicBase::parse(url).ok());
+    let trust = if config.server.trust_forwarded {
+        Trust::Proxy
+    } else {
+        Trust::Direct
+    };
+    Guard::new(verifier, base, trust)
+}
+
+/// The key that seals call references, then those still accepted: the configured secret, or the
+/// auth token's, or one kept in the data directory.
+fn reference_keys(config: &Config) -> Result<Vec<ReferenceKey>, StartError> {
+    let twilio = &config.twilio;
+    let secrets: Vec<Secret> = match (&twilio.reference_secret, &twilio.auth_token) {
+        (Some(secret), _) => vec![secret.clone()],
+        (None, Some(token)) => [Some(token.clone()), twilio.auth_token_old.clone()]
+            .into_iter()
+            .flatten()
+            .collect(),
+        (None, None) => vec![own_secret(&config.server.data)?],
+    };
+    Ok(secrets.iter().map(ReferenceKey::derive).collect())
+}
+
+/// A random secret that outlives the process, so that a call can come back after a restart.
+fn own_secret(data: &Path) -> Result<Secret, StartError> {
+    let path = data.join(REFERENCE_FILE);
+    let refused = |error| StartError::File {
+        path: path.display().to_string(),
+        error,
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) if !text.trim().is_empty() => return Ok(Secret::new(text.trim())),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(refused(error)),
+    }
+    let secret = random_secret().map_err(refused)?;
+    write_private(&path, &secret).map_err(refused)?;
+    Ok(Secret::new(secret))
+}
+
+fn random_secret() -> std::io::Result<String> {
+    let mut bytes = [0_u8; 32];
+    let random = fill_random(&mut bytes);
+    random.map(|()| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn fill_random(bytes: &mut [u8]) -> std::io::Result<()> {
+    use std::io::Read;
+    std::fs::File::open("/dev/urandom")?.read_exact(bytes)
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}

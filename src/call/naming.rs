@@ -1,0 +1,427 @@
+//! Who is speaking: asked, heard, confirmed, corrected, declined. A pure workflow around the
+//! extractor; it decides what is kept and what is said, and says nothing itself.
+
+use super::name::{
+    self, Confirmation, Context, Decision, Excluded, Extraction, Kind, Language, Name,
+};
+use compact_str::CompactString;
+
+/// Two names this alike are one name, heard differently (Jaro-Winkler, 0 to 1).
+const ALIKE_MIN: f64 = 0.82;
+
+/// What is to be kept about the caller's name.
+#[derive(Clone, PartialEq, Eq)]
+pub enum NameChange {
+    /// Heard once.
+    Heard(CompactString),
+    /// Said yes to.
+    Confirmed(CompactString),
+    /// Put right by the caller.
+    Corrected(CompactString),
+    /// Somebody else on the same number.
+    PersonAdded(CompactString),
+    /// Not told.
+    Declined,
+    /// To be forgotten.
+    Forgotten,
+}
+
+/// What is said about it, before or instead of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameReply {
+    /// "Nice to meet you": the turn was nothing but the name.
+    NiceToMeet,
+    /// "Hello again": a name that was known.
+    HelloAgain,
+    /// "Thank you, I've got it now".
+    Corrected,
+    /// "Was that Kay?"
+    Confirm,
+    /// "Sorry. What is your name?"
+    AskAgain,
+    /// "No problem."
+    Declined,
+    /// "I won't call you that again."
+    Forgotten,
+}
+
+/// A step of the workflow that operators count (label `event` of `calldex_names_total`).
+pub type NameEvent = &'static str;
+
+/// What one turn of the caller comes to.
+#[derive(Default)]
+pub struct NameStep {
+    /// To be kept, if the caller has a number.
+    pub change: Option<NameChange>,
+    /// To be said at once; without it the agent answers the turn.
+    pub reply: Option<NameReply>,
+    /// To be told to the agent for its answer.
+    pub nudge: Option<String>,
+    /// After the answer the name is to be asked for.
+    pub ask_after: bool,
+    /// The model may know better: asked in the background.
+    pub judge: bool,
+    /// To be counted.
+    pub event: Option<NameEvent>,
+}
+
+/// The workflow's state in one call.
+pub struct Naming {
+    name: Option<CompactString>,
+    /// The name came from earlier calls.
+    from_before: bool,
+    /// People known on this number, where the greeting could not choose.
+    people: Vec<CompactString>,
+    /// The last thing we said asked for the name.
+    asked: bool,
+    asks: u32,
+    asks_max: u32,
+    declined: bool,
+    /// "Was that Kay?" has been said, and this was Kay.
+    pending: Option<Name>,
+    confirmed_once: bool,
+    /// Heard in this call, not yet confirmed.
+    provisional: bool,
+}
+
+impl Naming {
+    /// For a call greeted as `name` (from earlier calls) or not at all.
+    pub fn new(name: Option<CompactString>, people: Vec<CompactString>, asks_max: u32) -> Self {
+        Self {
+            from_before: name.is_some(),
+            name,
+            people,
+            asked: false,
+            asks: 0,
+            asks_max,
+            declined: false,
+            pending: None,
+            confirmed_once: false,
+            provisional: false,
+        }
+    }
+
+    /// The caller's name as far as this call knows.
+    pub fn name(&self) -> Option<&CompactString> {
+        self.name.as_ref()
+    }
+
+    /// Whether this call has asked.
+    pub fn has_asked(&self) -> bool {
+        self.asks > 0
+    }
+
+    /// The agent just asked for the name.
+    pub fn ask(&mut self) {
+        self.asked = true;
+        self.asks += 1;
+    }
+
+    /// Whether the workflow waits for an answer about the name.
+    pub fn is_waiting(&self) -> bool {
+        self.asked || self.pending.is_some()
+    }
+
+    /// The name asked about in "Was that Kay?".
+    pub fn pending(&self) -> Option<&str> {
+        self.pending.as_ref().map(|name| name.first.as_str())
+    }
+
+    /// The name that counts as confirmed when the call ends now.
+    pub fn settled(&self) -> Option<&CompactString> {
+        self.name.as_ref().filter(|_| self.provisional)
+    }
+
+    /// Takes one finished turn of the caller.
+    pub fn hear(&mut self, text: &str, language: &str, excluded: &Excluded) -> NameStep {
+        let asked = std::mem::take(&mut self.asked);
+        let context = Context {
+            asked,
+            language: Language::from_tag(language),
+            excluded,
+        };
+        if let Some(pending) = self.pending.take() {
+            match name::confirm(
+                &pending,
+                text,
+                &Context {
+                    asked: true,
+                    ..context
+                },
+            ) {
+                Confirmation::Kept(kept) => return self.confirm(&kept),
+                Confirmation::Corrected(extraction) => return self.put_right(&extraction),
+                Confirmation::Denied => return self.ask_again(),
+                Confirmation::Refused => return self.decline(false),
+                Confirmation::Unclear => {}
+            }
+        }
+        let heard = name::extract(text, &context);
+        self.weigh(&heard, asked)
+    }
+
+    fn weigh(&mut self, heard: &Extraction, asked: bool) -> NameStep {
+        match (heard.kind, heard.decision, &heard.name) {
+            (Kind::Forget, _, _) => self.forget(heard.rest),
+            (Kind::Refusal, _, _) if asked => self.decline(heard.rest),
+            (Kind::Introduction | Kind::Correction, Decision::Capture, Some(name)) => {
+                self.capture(name, heard, asked)
+            }
+            (Kind::Introduction | Kind::Correction, Decision::Confirm, Some(name)) => {
+                self.doubt(name, heard, asked)
+            }
+            _ => self.unanswered(asked),
+        }
+    }
+
+    fn capture(&mut self, name: &Name, heard: &Extraction, asked: bool) -> NameStep {
+        let first = CompactString::from(name.first.as_str());
+        let Some(known) = self.name.clone() else {
+            return self.first_capture(first, heard, asked);
+        };
+        if same(&known, &first) {
+            return self.known_again(heard.rest);
+        }
+        let correction = heard.kind == Kind::Correction || alike(&known, &first);
+        let person = heard.another_person || (self.from_before && !correction && heard.strong);
+        if person {
+            return self.another_person(first, heard.rest);
+        }
+        // A weak capture never overwrites a name.
+        if correction || heard.strong {
+            return self.put_right(heard);
+        }
+        NameStep::default()
+    }
+
+    fn first_capture(&mut self, first: CompactString, heard: &Extraction, asked: bool) -> NameStep {
+        let met = self.people.iter().any(|person| same(person, &first));
+        self.name = Some(first.clone());
+        self.provisional = true;
+        let (change, reply) = if self.people.is_empty() {
+            (NameChange::Heard(first), NameReply::NiceToMeet)
+        } else {
+            let reply = if met {
+                NameReply::HelloAgain
+            } else {
+                NameReply::NiceToMeet
+            };
+            (NameChange::PersonAdded(first), reply)
+        };
+        self.provisional &= self.people.is_empty();
+        NameStep {
+            change: Some(change),
+            reply: (!heard.rest).then_some(reply),
+            nudge: heard
+                .rest
+                .then(|| self.name_nudge("has just said their name")),
+            event: Some(if asked { "captured" } else { "volunteered" }),
+            ..NameStep::default()
+        }
+    }
+
+    fn known_again(&mut self, rest: bool) -> NameStep {
+        let name = self.name.clone().unwrap_or_default();
+        self.provisional = false;
+        NameStep {
+            change: Some(NameChange::Confirmed(name)),
+            reply: (!rest).then_some(NameReply::HelloAgain),
+            event: Some("confirmed"),
+            ..NameStep::default()
+        }
+    }
+
+    fn another_person(&mut self, first: CompactString, rest: bool) -> NameStep {
+        self.name = Some(first.clone());
+        self.provisional = false;
+        self.from_before = false;
+        NameStep {
+            change: Some(NameChange::PersonAdded(first)),
+            reply: (!rest).then_some(NameReply::NiceToMeet),
+            nudge: rest.then(|| self.name_nudge("is another person than before")),
+            event: Some("person_added"),
+            ..NameStep::default()
+        }
+    }
+
+    fn put_right(&mut self, heard: &Extraction) -> NameStep {
+        let usable = heard.decision != Decision::Ignore;
+        let Some(name) = heard.name.as_ref().filter(|_| usable) else {
+            return self.ask_again();
+        };
+        let first = CompactString::from(name.first.as_str());
+        self.name = Some(first.clone());
+        self.provisional = false;
+        self.from_before = false;
+        NameStep {
+            change: Some(NameChange::Corrected(first)),
+            reply: (!heard.rest).then_some(NameReply::Corrected),
+            nudge: heard
+                .rest
+                .then(|| self.name_nudge("has just corrected their name")),
+            event: Some("corrected"),
+            ..NameStep::default()
+        }
+    }
+
+    fn confirm(&mut self, kept: &Name) -> NameStep {
+        let first = CompactString::from(kept.first.as_str());
+        self.name = Some(first.clone());
+        self.provisional = false;
+        NameStep {
+            change: Some(NameChange::Confirmed(first)),
+            reply: Some(NameReply::NiceToMeet),
+            event: Some("confirmed"),
+            ..NameStep::default()
+        }
+    }
+
+    /// Heard unsurely: asked about once, and only where nothing else is to be answered first.
+    fn doubt(&mut self, name: &Name, heard: &Extraction, asked: bool) -> NameStep {
+        let idle = self.name.is_none() && !self.declined;
+        if idle && !heard.rest && !self.confirmed_once {
+            self.confirmed_once = true;
+            self.pending = Some(name.clone());
+            return NameStep {
+                reply: Some(NameReply::Confirm),
+                event: Some("confirm_asked"),
+                ..NameStep::default()
+            };
+        }
+        self.unanswered(asked)
+    }
+
+    /// The question was answered with something else: that comes first, then the name again.
+    fn unanswered(&mut self, asked: bool) -> NameStep {
+        let open = asked && self.name.is_none() && !self.declined;
+        NameStep {
+            ask_after: open && self.asks < self.asks_max,
+            judge: open,
+            ..NameStep::default()
+        }
+    }
+
+    fn ask_again(&mut self) -> NameStep {
+        self.name = None;
+        if self.asks >= self.asks_max.max(1) + 1 {
+            return NameStep::default();
+        }
+        NameStep {
+            reply: Some(NameReply::AskAgain),
+            event: Some("asked"),
+            ..NameStep::default()
+        }
+    }
+
+    fn decline(&mut self, rest: bool) -> NameStep {
+        self.declined = true;
+        NameStep {
+            change: Some(NameChange::Declined),
+            reply: (!rest).then_some(NameReply::Declined),
+            event: Some("declined"),
+            ..NameStep::default()
+        }
+    }
+
+    fn forget(&mut self, rest: bool) -> NameStep {
+        self.name = None;
+        self.provisional = false;
+        self.declined = true;
+        NameStep {
+            change: Some(NameChange::Forgotten),
+            reply: (!rest).then_some(NameReply::Forgotten),
+            event: Some("forgotten"),
+            ..NameStep::default()
+        }
+    }
+
+    fn name_nudge(&self, what: &str) -> String {
+        let name = self.name.as_deref().unwrap_or_default();
+        format!("The caller {what}: {name}. Say their name once, then answer.")
+    }
+
+    /// A name from the model (a tool, or the judgement in the background): taken only where there
+    /// is none yet and the caller really said it.
+    pub fn suggest(&mut self, name: &str, transcript: &str) -> Option<NameChange> {
+        if self.name.is_some() || self.declined || !occurs(name, transcript) {
+            return None;
+        }
+        let name = CompactString::from(name.trim());
+        self.name = Some(name.clone());
+        self.provisional = true;
+        self.pending = None;
+        Some(NameChange::Heard(name))
+    }
+}
+
+/// Letters and digits only, lower case, accents as they are: two spellings of one word agree.
+fn folded(text: &str) -> String {
+    text.chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+fn same(one: &str, other: &str) -> bool {
+    folded(one) == folded(other)
+}
+
+fn alike(one: &str, other: &str) -> bool {
+    strsim::jaro_winkler(&folded(one), &folded(other)) >= ALIKE_MIN
+}
+
+/// Whether `name` was said in `transcript`: as words, or as letters joined ("J O N").
+pub fn occurs(name: &str, transcript: &str) -> bool {
+    let wanted = folded(name);
+    if wanted.chars().count() < 2 {
+        return false;
+    }
+    let words: Vec<String> = transcript
+        .split(|c: char| !(c.is_alphanumeric() || c == '\''))
+        .map(folded)
+        .filter(|word| !word.is_empty())
+        .collect();
+    (0..words.len()).any(|start| begins_with(&words[start..], &wanted))
+}
+
+/// Whether some first words, joined, are exactly `wanted`.
+fn begins_with(words: &[String], wanted: &str) -> bool {
+    let mut rest = wanted;
+    for word in words {
+        match rest.strip_prefix(word.as_str()) {
+            Some("") => return true,
+            Some(after) => rest = after,
+            None => return false,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_occurs_as_words_or_as_joined_letters_and_not_inside_a_word() {
+        assert!(occurs("Misty", "well, misty I guess"));
+        assert!(occurs("Jon", "that's J. O. N."));
+        assert!(occurs("Mary Ann", "I'm mary ann"));
+        assert!(!occurs("Art", "I want to start"));
+        assert!(!occurs("Ash", "hello there"));
+        assert!(!occurs("", "anything"));
+    }
+
+    #[test]
+    fn spellings_of_one_name_are_alike_and_other_names_are_not() {
+        assert!(alike("Marc", "Mark") && alike("Anna", "Ana") && alike("Jon", "John"));
+        assert!(!alike("Misty", "Brock") && !alike("Ana", "Peter"));
+    }
+
+    #[test]
+    fn a_suggestion_of_the_model_needs_the_callers_own_word() {
+        let mut naming = Naming::new(None, Vec::new(), 2);
+        assert!(naming.suggest("Misty", "what type is Pikachu").is_none());
+        assert!(naming.suggest("Misty", "they call me misty").is_some());
+        assert!(naming.suggest("Brock", "my friend brock").is_none());
+    }
+}

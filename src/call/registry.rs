@@ -1,0 +1,264 @@
+//! The calls of this instance by `CallSid`: ringing, live, or waiting to come back.
+
+use super::greeting::Greeting;
+use super::limits::Place;
+use super::state::{CallState, Setting};
+use calldex_storage::record::Outcome;
+use compact_str::CompactString;
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use tokio::sync::{mpsc, oneshot};
+
+/// Messages waiting for one session; beyond it a message is dropped, the session being stuck.
+const CONTROL_MAX: usize = 8;
+
+/// What a session is told from outside its socket.
+pub enum Control {
+    /// A newer session of the same call wants the state.
+    Supersede(oneshot::Sender<(Box<CallState>, Place)>),
+    /// The provider says that the call is over.
+    Over(Outcome),
+    /// The server cannot wait any longer.
+    Drain,
+}
+
+/// A call whose webhook was answered and whose socket has not come.
+pub struct Ringing {
+    /// What the call is.
+    pub setting: Setting,
+    /// What its TwiML says first.
+    pub greeting: Greeting,
+    /// The answer, for a webhook that comes twice.
+    pub twiml: String,
+    /// Its place.
+    pub place: Place,
+    /// It is given up then (milliseconds of [`super::state::Now::ms`]).
+    pub until_ms: u64,
+}
+
+/// A call whose socket is lost.
+pub struct Parked {
+    /// Where it stood.
+    pub state: Box<CallState>,
+    /// Its place.
+    pub place: Place,
+    /// It is closed then.
+    pub until_ms: u64,
+    /// When the socket was lost, Unix milliseconds: the true end if it never comes back.
+    pub lost_unix_ms: i64,
+}
+
+enum Slot {
+    Ringing(Box<Ringing>),
+    Live {
+        control: mpsc::Sender<Control>,
+        session: u64,
+    },
+    Parked(Box<Parked>),
+}
+
+/// What a new socket finds under its call.
+pub enum Found {
+    /// The first session of a call whose webhook came here.
+    Ringing(Box<Ringing>),
+    /// A call waiting to come back.
+    Parked(Box<Parked>),
+    /// A session that has not noticed that its socket is gone.
+    Live(mpsc::Sender<Control>),
+    /// Nothing: the webhook came elsewhere, or to a process before this one.
+    Nothing,
+}
+
+/// What was done about a call that the provider says is over.
+pub enum Removed {
+    /// It never connected.
+    Ringing(Box<Ringing>),
+    /// It was waiting to come back.
+    Parked(Box<Parked>),
+    /// Its session was told.
+    Told,
+    /// Not a call of this instance.
+    Unknown,
+}
+
+/// A session's right to its entry, and what it is told.
+pub struct Seat {
+    /// Which of the call's sessions this is.
+    pub session: u64,
+    /// Messages from outside the socket.
+    pub control: mpsc::Receiver<Control>,
+}
+
+/// All calls of this instance.
+#[derive(Default)]
+pub struct Registry {
+    calls: DashMap<CompactString, Slot>,
+    sessions: std::sync::atomic::AtomicU64,
+}
+
+impl Registry {
+    /// The answer given before to the same call's webhook, if it still rings.
+    pub fn ringing_twiml(&self, call_sid: &str) -> Option<String> {
+        match self.calls.get(call_sid)?.value() {
+            Slot::Ringing(ringing) => Some(ringing.twiml.clone()),
+            _ => None,
+        }
+    }
+
+    /// Notes a call whose webhook was answered. A call already here stays as it is.
+    pub fn ring(&self, ringing: Ringing) {
+        let call_sid = ringing.setting.call_sid.clone();
+        if let Entry::Vacant(free) = self.calls.entry(call_sid) {
+            free.insert(Slot::Ringing(Box::new(ringing)));
+        }
+    }
+
+    /// A socket opened for the call: it becomes the live one.
+    pub fn connect(&self, call_sid: &CompactString) -> (Found, Seat) {
+        let (control, receiver) = mpsc::channel(CONTROL_MAX);
+        let session = self
+            .sessions
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let before = self
+            .calls
+            .insert(call_sid.clone(), Slot::Live { control, session });
+        let found = match before {
+            Some(Slot::Ringing(ringing)) => Found::Ringing(ringing),
+            Some(Slot::Parked(parked)) => Found::Parked(parked),
+            Some(Slot::Live { control, .. }) => Found::Live(control),
+            None => Found::Nothing,
+        };
+        (
+            found,
+            Seat {
+                session,
+                control: receiver,
+            },
+        )
+    }
+
+    /// The session's socket is lost; its call may come back. `false` if another session has taken
+    /// the call since, or it is over.
+    pub fn park(&self, session: u64, parked: Parked) -> Result<(), Box<Parked>> {
+        let call_sid = parked.state.call_sid().clone();
+        match self.calls.get_mut(&call_sid) {
+            Some(mut slot) if slot.value().is_session(session) => {
+                *slot.value_mut() = Slot::Parked(Box::new(parked));
+                Ok(())
+            }
+            _ => Err(Box::new(parked)),
+        }
+    }
+
+    /// The session is over with its call.
+    pub fn leave(&self, call_sid: &str, session: u64) {
+        self.calls
+            .remove_if(call_sid, |_, slot| slot.is_session(session));
+    }
+
+    /// The provider says the call is over.
+    pub fn over(&self, call_sid: &str, outcome: Outcome) -> Removed {
+        let gone = self
+            .calls
+            .remove_if(call_sid, |_, slot| !matches!(slot, Slot::Live { .. }));
+        match gone {
+            Some((_, Slot::Ringing(ringing))) => Removed::Ringing(ringing),
+            Some((_, Slot::Parked(parked))) => Removed::Parked(parked),
+            _ => self.tell_over(call_sid, outcome),
+        }
+    }
+
+    fn tell_over(&self, call_sid: &str, outcome: Outcome) -> Removed {
+        let Some(slot) = self.calls.get(call_sid) else {
+            return Removed::Unknown;
+        };
+        if let Slot::Live { control, .. } = slot.value() {
+            // A full channel means a session that is being told already.
+            let _ = control.try_send(Control::Over(outcome));
+        }
+        Removed::Told
+    }
+
+    /// Tells every live session to come to an end.
+    pub fn drain(&self) {
+        for slot in &self.calls {
+            if let Slot::Live { control, .. } = slot.value() {
+                let _ = control.try_send(Control::Drain);
+            }
+        }
+    }
+
+    /// Calls that rang or waited too long.
+    pub fn expired(&self, now_ms: u64) -> (Vec<Ringing>, Vec<Parked>) {
+        let late: Vec<CompactString> = self
+            .calls
+            .iter()
+            .filter(|slot| slot.value().until_ms().is_some_and(|until| until <= now_ms))
+            .map(|slot| slot.key().clone())
+            .collect();
+        let (mut ringing, mut parked) = (Vec::new(), Vec::new());
+        for call_sid in late {
+            let still = |_: &CompactString, slot: &Slot| {
+                slot.until_ms().is_some_and(|until| until <= now_ms)
+            };
+            match self.calls.remove_if(&call_sid, still) {
+                Some((_, Slot::Ringing(gone))) => ringing.push(*gone),
+                Some((_, Slot::Parked(gone))) => parked.push(*gone),
+                _ => {}
+            }
+        }
+        (ringing, parked)
+    }
+
+    /// How often a waiting call has come back, and its language.
+    pub fn parked(&self, call_sid: &str) -> Option<(u32, Option<CompactString>)> {
+        match self.calls.get(call_sid)?.value() {
+            Slot::Parked(parked) => Some((
+                parked.state.resumes(),
+                Some(parked.state.language().clone()),
+            )),
+            _ => None,
+        }
+    }
+
+    /// A waiting call was asked back: it waits at least until then.
+    pub fn await_return(&self, call_sid: &str, until_ms: u64) {
+        if let Some(mut slot) = self.calls.get_mut(call_sid)
+            && let Slot::Parked(parked) = slot.value_mut()
+        {
+            parked.until_ms = parked.until_ms.max(until_ms);
+        }
+    }
+
+    /// Whether the call is here in any form.
+    pub fn holds(&self, call_sid: &str) -> bool {
+        self.calls.contains_key(call_sid)
+    }
+
+    /// Every call that has no session, taken out: for the end of the process.
+    pub fn take_waiting(&self) -> (Vec<Ringing>, Vec<Parked>) {
+        self.expired(u64::MAX)
+    }
+
+    /// Live sessions.
+    pub fn live(&self) -> usize {
+        self.calls
+            .iter()
+            .filter(|slot| matches!(slot.value(), Slot::Live { .. }))
+            .count()
+    }
+}
+
+impl Slot {
+    fn is_session(&self, wanted: u64) -> bool {
+        matches!(self, Self::Live { session, .. } if *session == wanted)
+    }
+
+    fn until_ms(&self) -> Option<u64> {
+        match self {
+            Self::Ringing(ringing) => Some(ringing.until_ms),
+            Self::Parked(parked) => Some(parked.until_ms),
+            Self::Live { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! The driver of one call: frames, tokens, timers and messages in, [`Action`]s carried out. One
+//! task a call; nothing it awaits can block another call.
+
+use super::clock;
+use super::limits::Place;
+use super::registry::{Control, Parked, Registry, Seat};
+use super::state::{Action, CallState, Event, Sentence};
+use super::tally;
+use crate::agent::{Agent, NameKind, Reply, ReplyEvent};
+use crate::twilio::relay::{Heard, Info, LanguageTag, Spoken, Text};
+use calldex_observability::catalog;
+use calldex_storage::Writer;
+use calldex_storage::record::Outcome;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use std::future::{Future, pending};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+/// A frame that Twilio does not take within this time means that the socket is dead.
+const SEND_MAX: Duration = Duration::from_secs(5);
+/// After our `end` Twilio closes within a second (protocol 5.2); then we do.
+const CLOSE_MAX: Duration = Duration::from_secs(10);
+/// Tokens taken from the model before other events get their turn.
+const TOKENS_IN_A_ROW_MAX: usize = 32;
+
+/// What the socket brought.
+pub enum Incoming {
+    /// A text frame.
+    Text(String),
+    /// A frame that is no text: counted and ignored.
+    Other,
+    /// The end: `clean` when Twilio closed it with 1000.
+    Closed {
+        /// Whether it was a close frame with code 1000.
+        clean: bool,
+    },
+}
+
+/// A WebSocket as far as a call needs one. `next` must be cancel-safe.
+pub trait Wire: Send {
+    /// The next frame, or the end; after the end it is not called again.
+    fn next(&mut self) -> impl Future<Output = Incoming> + Send;
+    /// Sends one text frame and flushes it; `false` when the socket is gone.
+    fn send(&mut self, frame: String) -> impl Future<Output = bool> + Send;
+    /// Closes with a code and a reason.
+    fn close(&mut self, code: u16, reason: &'static str) -> impl Future<Output = ()> + Send;
+}
+
+/// What a session needs of the house.
+pub struct SessionRoom {
+    /// Who answers.
+    pub agent: Arc<Agent>,
+    /// Where turns go.
+    pub writer: Writer,
+    /// Where the call is found by others.
+    pub registry: Arc<Registry>,
+}
+
+/// How a session left its loop.
+enum Leave {
+    Closed { clean: bool },
+    Over(Outcome),
+    Superseded(tokio::sync::oneshot::Sender<(Box<CallState>, Place)>),
+}
+
+/// One call on one socket.
+pub struct Session<'a, W: Wire> {
+    wire: &'a mut W,
+    room: &'a SessionRoom,
+    state: Box<CallState>,
+    actions: Vec<Action>,
+    reply: Option<Reply>,
+    judgement: Option<BoxFuture<'static, Option<String>>>,
+    /// Our `end` went out: the socket is closed by us then.
+    close_by: Option<Instant>,
+    broken: bool,
+}
+
+impl<'a, W: Wire> Session<'a, W> {
+    /// A session whose `state` has produced `actions` already.
+    pub fn new(
+        wire: &'a mut W,
+        room: &'a SessionRoom,
+        state: Box<CallState>,
+        actions: Vec<Action>,
+    ) -> Self {
+        Self {
+            wire,
+            room,
+            state,
+            actions,
+            reply: None,
+            judgement: None,
+            close_by: None,
+            broken: false,
+        }
+    }
+
+    /// Runs the call until its socket or itself is over, and leaves it in the registry as that
+    /// demands.
+    pub async fn run(mut self, mut seat: Seat, place: Place) {
+        self.carry_out("").await;
+        let leave = self.listen(&mut seat).await;
+        // Drops a reply in the making: the request to the model ends with it.
+        self.reply = None;
+        match leave {
+            Leave::Superseded(to) => {
+                // If the newer session has given up waiting, the call is parked as if lost.
+                if let Err((state, place)) = to.send((self.state, place)) {
+                    park(self.room, seat.session, state, place);
+                }
+            }
+            Leave::Over(outcome) => {
+                finish(&self.room.writer, &mut self.state, outcome, clock::now());
+                self.room
+                    .registry
+                    .leave(self.state.call_sid(), seat.session);
+                self.wire.close(1000, "the call is over").await;
+            }
+            Leave::Closed { clean } => {
+                let ended = self.state.outcome_so_far();
+                if clean || ended.is_some() {
+                    let outcome = ended.unwrap_or(Outcome::HungUp);
+                    finish(&self.room.writer, &mut self.state, outcome, clock::now());
+                    self.room
+                        .registry
+                        .leave(self.state.call_sid(), seat.session);
+                } else {
+                    self.state
+                        .on(Event::Closed, clock::now(), &mut self.actions);
+                    keep(&self.room.writer, &mut self.actions);
+                    park(self.room, seat.session, self.state, place);
+                }
+            }
+        }
+    }
+
+    async fn listen(&mut self, seat: &mut Seat) -> Leave {
+        let timer = sleep_until(self.due());
+        tokio::pin!(timer);
+        loop {
+            if self.broken {
+                return Leave::Closed { clean: false };
+            }
+            let due = self.due();
+            if timer.deadline() != due {
+                Sleep::reset(timer.as_mut(), due);
+            }
+            tokio::select! {
+                biased;
+                message = seat.control.recv() => match message {
+                    Some(Control::Supersede(to)) => return Leave::Superseded(to),
+                    Some(Control::Over(outcome)) => {
+                        return Leave::Over(self.state.outcome_so_far().unwrap_or(outcome));
+                    }
+                    Some(Control::Drain) => self.happen(Event::Drain).await,
+                    // The registry holds the other end as long as this session is the call's own.
+                    None => return Leave::Closed { clean: false },
+                },
+                incoming = self.wire.next() => match incoming {
+                    Incoming::Text(frame) => self.hear(&frame).await,
+                    Incoming::Other => catalog::FRAMES_RECEIVED_TOTAL.with("malformed").increment(1),
+                    Incoming::Closed { clean } => return Leave::Closed { clean },
+                },
+                event = next_event(&mut self.reply) => self.take_reply(event).await,
+                name = judged(&mut self.judgement) => {
+                    self.judgement = None;
+                    self.happen(Event::NameJudged(name.as_deref())).await;
+                }
+                () = timer.as_mut() => {
+                    if self.close_by.is_some_and(|by| by <= Instant::now()) {
+                        self.wire.close(1000, "the session ended").await;
+                        return Leave::Closed { clean: true };
+                    }
+                    self.happen(Event::Tick).await;
+                }
+            }
+        }
+    }
+
+    fn due(&self) -> Instant {
+        // A day: no deadline at all.
+        let far = Instant::now() + Duration::from_secs(86_400);
+        let state = self.state.deadline().map(clock::instant);
+        [state, self.close_by]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(far)
+    }
+
+    async fn hear(&mut self, frame: &str) {
+        let heard = match Heard::parse(frame) {
+            Ok(heard) => heard,
+            Err(malformed) => {
+                catalog::FRAMES_RECEIVED_TOTAL
+                    .with("malformed")
+                    .increment(1);
+                tracing::debug!(call = %self.state.call_sid(), reason = malformed.reason(), "malformed frame");
+                return;
+            }
+        };
+        tally::heard(&heard);
+        let event = match &heard {
+            Heard::Prompt(prompt) => Event::Prompt {
+                text: &prompt.text,
+                language: &prompt.lang,
+                last: prompt.last,
+            },
+            Heard::Dtmf(key) => Event::Keyed(key.as_char()),
+            Heard::Interrupt(interrupt) => Event::Interrupted(&interrupt.heard),
+            Heard::Info(Info::AgentSpeaking(on)) => Event::AgentSpeaking(*on),
+            Heard::Info(Info::ClientSpeaking(on)) => Event::CallerSpeaking(*on),
+            Heard::Info(Info::TokensPlayed(text)) => Event::Played(text),
+            Heard::Error(error) => {
+                tracing::warn!(call = %self.state.call_sid(), code = error.code(), "Twilio refused a frame");
+                return;
+            }
+            // A second setup on one socket changes nothing; the rest is for newer versions.
+            Heard::Setup(_) | Heard::Info(_) | Heard::Unknown { .. } => return,
+        };
+        self.happen(event).await;
+    }
+
+    /// Takes what the model has ready, up to a bound, so that a burst of tokens costs one wake-up.
+    async fn take_reply(&mut self, first: Option<ReplyEvent>) {
+        let mut event = first;
+        for _ in 0..TOKENS_IN_A_ROW_MAX {
+            self.take_event(event).await;
+            let next = self
+                .reply
+                .as_mut()
+                .filter(|_| !self.broken)
+                .and_then(|reply| reply.next().now_or_never());
+            match next {
+                Some(next) => event = next,
+                None => return,
+            }
+        }
+        self.take_event(event).await;
+    }
+
+    async fn take_event(&mut self, event: Option<ReplyEvent>) {
+        match event {
+            None => self.reply = None,
+            Some(ReplyEvent::Token(token)) => self.token(&token).await,
+            Some(ReplyEvent::Tool(call)) => self.happen(Event::Tool(&call)).await,
+            Some(ReplyEvent::Done(_)) => {
+                self.reply = None;
+                self.happen(Event::Replied).await;
+            }
+            Some(ReplyEvent::Failed(failure)) => {
+                self.reply = None;
+                tracing::warn!(call = %self.state.call_sid(), %failure, "no reply from the model");
+                self.happen(Event::ReplyFailed(failure)).await;
+            }
+        }
+    }
+
+    async fn token(&mut self, token: &str) {
+        let mut actions = std::mem::take(&mut self.actions);
+        self.state
+            .on(Event::Token(token), clock::now(), &mut actions);
+        self.actions = actions;
+        self.carry_out(token).await;
+    }
+
+    async fn happen(&mut self, event: Event<'_>) {
+        let mut actions = std::mem::take(&mut self.actions);
+        self.state.on(event, clock::now(), &mut actions);
+        self.actions = actions;
+        self.carry_out("").await;
+    }
+
+    /// Carries the actions out in their order; `token` is what [`Action::PassToken`] passes.
+    async fn carry_out(&mut self, token: &str) {
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in actions.drain(..) {
+            match action {
+                Action::PassToken => self.speak(Spoken::Text(Text::token(token))).await,
+                Action::Append(words) => self.speak(Spoken::Text(Text::token(words))).await,
+                Action::CloseReply => self.speak(Spoken::Text(Text::closing(""))).await,
+                Action::Say(sentence) => self.say(sentence).await,
+                Action::SetLanguage(tag) => self.set_language(&tag).await,
+                Action::End(handoff) => self.end(handoff).await,
+                Action::Ask(brief) => self.reply = Some(self.room.agent.reply(*brief)),
+                Action::Abort => self.reply = None,
+                Action::JudgeName { question, answer } => self.judge(question, answer),
+                Action::Record(write) => drop(self.room.writer.submit(write)),
+                Action::Count(count) => tally::count(count),
+                Action::Over(outcome) => tally::over(outcome),
+            }
+        }
+        self.actions = actions;
+    }
+
+    async fn say(&mut self, sentence: Sentence) {
+        let pieces: Vec<Text<'_>> = Text::pieces(&sentence.text, true).collect();
+        for mut piece in pieces {
+            if sentence.preemptible {
+                piece = piece.preemptible(true);
+            }
+            if sentence.must_be_heard {
+                piece = piece.interruptible(false);
+            }
+            self.speak(Spoken::Text(piece)).await;
+        }
+    }
+
+    async fn set_language(&mut self, tag: &str) {
+        let Some(tag) = LanguageTag::parse(tag) else {
+            return;
+        };
+        if let Ok(frame) = Spoken::language(Some(tag.clone()), Some(tag)) {
+            self.speak(frame).await;
+        }
+    }
+
+    async fn end(&mut self, handoff: Option<String>) {
+        let frame = match handoff {
+            Some(data) => Spoken::end_with(data).unwrap_or_else(|_| Spoken::end()),
+            None => Spoken::end(),
+        };
+        self.speak(frame).await;
+        self.close_by = Some(Instant::now() + CLOSE_MAX);
+    }
+
+    fn judge(&mut self, question: String, answer: String) {
+        let agent = Arc::clone(&self.room.agent);
+        if agent.is_offline() {
+            return;
+        }
+        self.judgement = Some(Box::pin(async move {
+            let opinion = agent.judge_name(&question, &answer).await?;
+            (opinion.kind == NameKind::Own)
+                .then_some(opinion.name?)
+                .map(String::from)
+        }));
+    }
+
+    async fn speak(&mut self, frame: Spoken<'_>) {
+        if self.broken {
+            return;
+        }
+        let mut text = String::with_capacity(96);
+        frame.write(&mut text);
+        tally::spoken(&frame);
+        self.broken = !timeout(SEND_MAX, self.wire.send(text))
+            .await
+            .unwrap_or(false);
+    }
+}
+
+async fn next_event(reply: &mut Option<Reply>) -> Option<ReplyEvent> {
+    match reply {
+        Some(reply) => reply.next().await,
+        None => pending().await,
+    }
+}
+
+async fn judged(judgement: &mut Option<BoxFuture<'static, Option<String>>>) -> Option<String> {
+    match judgement {
+        Some(judgement) => judgement.await,
+        None => pending().await,
+    }
+}
+
+/// Leaves a call whose socket is lost where it can come back to; closes it if that is not its
+/// session any more.
+fn park(room: &SessionRoom, session: u64, state: Box<CallState>, place: Place) {
+    let now = clock::now();
+    let resume_ms = state.setting().bounds.resume_s_max * 1_000;
+    let parked = Parked {
+        state,
+        place,
+        until_ms: now.ms + resume_ms,
+        lost_unix_ms: now.unix_ms,
+    };
+    // An entry that is gone or another's: the call was ended or taken over meanwhile.
+    drop(room.registry.park(session, parked));
+}
+
+/// Closes a call that has no session.
+pub fn finish(writer: &Writer, state: &mut CallState, outcome: Outcome, now: super::state::Now) {
+    let mut actions = Vec::new();
+    state.finish(outcome, now, &mut actions);
+    keep(writer, &mut actions);
+}
+
+/// What of `actions` needs no socket.
+fn keep(writer: &Writer, actions: &mut Vec<Action>) {
+    for action in actions.drain(..) {
+        match action {
+            Action::Record(write) => drop(writer.submit(write)),
+            Action::Count(count) => tally::count(count),
+            Action::Over(outcome) => tally::over(outcome),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! How a call ends: our goodbye, a hand-over, a limit, the server's drain, the socket.
+
+use super::{Action, CallState, Now};
+use calldex_storage::record::{Outcome, TurnKind};
+use calldex_storage::write::{CallEnded, NameGiven, Write};
+
+/// Speech takes about this long a character (19-22 a second, protocol 9.3), in milliseconds; how
+/// long a goodbye lasts where Twilio does not report speech.
+const CHARACTER_MS: u64 = 60;
+/// And this long to become audible.
+const SPEECH_LEAD_MS: u64 = 1_500;
+
+/// The end that was decided.
+pub(super) struct Ending {
+    pub(super) outcome: Outcome,
+    handoff: Option<String>,
+    /// The caller can still ask us to stay.
+    can_be_called_off: bool,
+    /// `end` goes out then at the latest.
+    pub(super) due: u64,
+    /// It went out.
+    pub(super) sent: bool,
+}
+
+impl CallState {
+    /// `end` is sent when what was said is heard, or after a bounded wait.
+    pub(super) fn end_after_speech(
+        &mut self,
+        outcome: Outcome,
+        handoff: Option<String>,
+        can_be_called_off: bool,
+        now: Now,
+    ) {
+        let characters = self.transcript.last_said().chars().count() as u64;
+        let wait =
+            (SPEECH_LEAD_MS + characters * CHARACTER_MS).min(self.setting.bounds.end_wait_ms_max);
+        self.ending = Some(Ending {
+            outcome,
+            handoff,
+            can_be_called_off,
+            due: now.ms + wait.max(1),
+            sent: false,
+        });
+        self.silence_due = None;
+    }
+
+    /// A caller who speaks into the goodbye asks us to stay; whether we do.
+    pub(super) fn call_off_end(&mut self) -> bool {
+        match &self.ending {
+            None => true,
+            Some(ending) if ending.can_be_called_off && !ending.sent => {
+                self.ending = None;
+                true
+            }
+            Some(_) => false,
+        }
+    }
+
+    pub(super) fn end_when_said(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if self.ending.is_some() && !self.playback.is_pending() {
+            self.send_end(now, actions);
+        }
+    }
+
+    pub(super) fn send_end(&mut self, _now: Now, actions: &mut Vec<Action>) {
+        let Some(ending) = self.ending.as_mut().filter(|ending| !ending.sent) else {
+            return;
+        };
+        ending.sent = true;
+        actions.push(Action::End(ending.handoff.take()));
+    }
+
+    pub(super) fn end_at_limit(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.part(Outcome::Limit, now, actions);
+    }
+
+    pub(super) fn on_drain(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if self.ending.is_none() {
+            self.stop_reply(now, actions);
+            self.part(Outcome::Drained, now, actions);
+        }
+    }
+
+    fn part(&mut self, outcome: Outcome, now: Now, actions: &mut Vec<Action>) {
+        let closing = self.phrases().closing.clone();
+        self.say_as(&closing, TurnKind::Speech, true, now, actions);
+        self.end_after_speech(outcome, None, false, now);
+    }
+
+    /// The caller stayed silent: a goodbye they can still answer.
+    pub(super) fn end_for_silence(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let goodbye = self.phrases().goodbye.clone();
+        self.say(&goodbye, TurnKind::Speech, now, actions);
+        self.end_after_speech(Outcome::Idle, None, true, now);
+    }
+
+    /// The socket is gone: what was queued at Twilio was not heard.
+    pub(super) fn on_closed(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let in_play = self.abandon_reply(actions);
+        for cut in self.playback.interrupted("") {
+            if in_play
+                .as_ref()
+                .is_some_and(|reply| reply.seq == Some(cut.turn))
+            {
+                self.finish_turn(cut.turn, &cut.heard, true, now, actions);
+            } else if let Some(turn) = self.transcript.cut(cut.turn, &cut.heard) {
+                self.amend_turn(turn, actions);
+            }
+        }
+        self.agent_speaking = false;
+        self.caller_speaking = false;
+        self.silence_due = None;
+        self.reopen_due = None;
+        if !self.keys.is_empty() {
+            self.keys_due = None;
+        }
+    }
+
+    /// The call is over: closes the conversation, once. A name heard and never contradicted is
+    /// settled.
+    pub fn finish(&mut self, outcome: Outcome, now: Now, actions: &mut Vec<Action>) {
+        if self.over {
+            return;
+        }
+        self.on_closed(now, actions);
+        if let (Some(name), Some(number)) =
+            (self.naming.settled().cloned(), self.setting.number.clone())
+        {
+            let stamp = self.stamp(now);
+            actions.push(Action::Record(Write::NameSettled(NameGiven {
+                number,
+                name,
+                stamp,
+            })));
+        }
+        actions.push(Action::Record(Write::CallEnded(CallEnded {
+            call_sid: self.setting.call_sid.clone(),
+            epoch: Some(self.transcript.epoch()),
+            at_ms: now.unix_ms,
+            outcome,
+        })));
+        actions.push(Action::Over(outcome));
+        self.over = true;
+    }
+}

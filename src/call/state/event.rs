@@ -1,0 +1,125 @@
+//! What happens to a call, and what the call wants done about it.
+
+use crate::agent::{Brief, Failure, ToolCall};
+use calldex_storage::record::Outcome;
+use calldex_storage::write::Write;
+
+/// The moment of an event, by both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// Milliseconds on a clock that never jumps; its zero is arbitrary.
+    pub ms: u64,
+    /// Unix milliseconds, for what is kept.
+    pub unix_ms: i64,
+}
+
+/// One thing that happened. Texts are borrowed from the frame or token they came in.
+#[derive(Clone, Copy)]
+pub enum Event<'a> {
+    /// Twilio understood the caller; `last` when the utterance is finished (protocol 4.2).
+    Prompt {
+        /// The words.
+        text: &'a str,
+        /// BCP-47, or only its first part.
+        language: &'a str,
+        /// Only finished ones are answered.
+        last: bool,
+    },
+    /// A key (protocol 4.3).
+    Keyed(char),
+    /// The caller cut our speech; what they had heard of the clause in play (protocol 4.4).
+    Interrupted(&'a str),
+    /// Our speech is audible, or no longer.
+    AgentSpeaking(bool),
+    /// The caller speaks, or no longer.
+    CallerSpeaking(bool),
+    /// A clause was played.
+    Played(&'a str),
+    /// A token of the reply asked for last.
+    Token(&'a str),
+    /// A tool call of that reply.
+    Tool(&'a ToolCall),
+    /// That reply is complete.
+    Replied,
+    /// That reply failed.
+    ReplyFailed(Failure),
+    /// The model's opinion about the caller's name.
+    NameJudged(Option<&'a str>),
+    /// A new session of the same call: after a lost socket.
+    Resumed {
+        /// `VX…`
+        session_id: &'a str,
+        /// Whether the caller has already been told (by the greeting of the TwiML).
+        greeted: Option<&'a str>,
+    },
+    /// A deadline of [`super::CallState::deadline`] has passed.
+    Tick,
+    /// The server cannot wait for this call any longer.
+    Drain,
+    /// The socket is gone.
+    Closed,
+}
+
+/// A sentence of ours, said at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentence {
+    /// The words.
+    pub text: String,
+    /// The next thing we say may cut it off: a filler (protocol 5.2).
+    pub preemptible: bool,
+    /// The caller may not cut it off.
+    pub must_be_heard: bool,
+}
+
+/// One thing to be done, in order.
+#[derive(Debug)]
+pub enum Action {
+    /// The token of this event goes to the socket as it is.
+    PassToken,
+    /// More words of the reply in play, without ending it.
+    Append(String),
+    /// The reply in play is complete: `last:true`.
+    CloseReply,
+    /// A whole sentence, closed by its own `last:true`.
+    Say(Sentence),
+    /// Speech and recognition change to this language.
+    SetLanguage(String),
+    /// The session ends; the text is `handoffData`.
+    End(Option<String>),
+    /// The agent is to reply; a reply before it was aborted.
+    Ask(Box<Brief>),
+    /// The reply is not wanted any more.
+    Abort,
+    /// The model is to judge a name in the background.
+    JudgeName {
+        /// What we had said.
+        question: String,
+        /// What the caller answered.
+        answer: String,
+    },
+    /// To be kept.
+    Record(Write),
+    /// To be counted.
+    Count(Count),
+    /// The call is over, whatever the socket does.
+    Over(Outcome),
+}
+
+/// What operators count.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Count {
+    /// A turn, by role.
+    Turn(&'static str),
+    /// A barge-in, by `speech` or `dtmf`.
+    BargeIn(&'static str),
+    /// A bridging sentence.
+    Bridge,
+    /// An apology for the model.
+    Apology,
+    /// A step of the name workflow.
+    Name(&'static str),
+    /// From the caller's last word to our first, in milliseconds.
+    FirstToken(u64),
+    /// A repeated event after a reconnect.
+    Replay,
+}

@@ -1,0 +1,201 @@
+//! The caller speaks, presses keys, interrupts.
+
+use super::{Action, CallState, Count, Now};
+use crate::call::naming::{NameReply, NameStep};
+use crate::call::phrases::with_name;
+use calldex_storage::record::TurnKind;
+use compact_str::CompactString;
+
+/// Keys pressed within this time of each other are one answer (380 ms apart on the wire, protocol
+/// 4.3), in milliseconds. Waiting also lets the interrupt that a key causes pass first (4.4).
+const KEYS_WAIT_MS: u64 = 600;
+/// Keys beyond this many in one answer are dropped.
+const KEYS_MAX: usize = 32;
+/// A question left open by an interruption that nothing follows is taken up again after this long.
+const REOPEN_MS: u64 = 5_000;
+/// How many of the caller's last turns a replay may repeat.
+const REPLAY_TURNS: usize = 8;
+
+impl CallState {
+    pub(super) fn on_prompt(
+        &mut self,
+        text: &str,
+        language: &str,
+        last: bool,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        self.caller_is_there(now);
+        let text = text.trim();
+        if !last || text.is_empty() {
+            return;
+        }
+        if now.ms < self.replay_until && self.transcript.heard_lately(text, REPLAY_TURNS) {
+            actions.push(Action::Count(Count::Replay));
+            return;
+        }
+        self.caller_speaking = false;
+        self.hear_turn(text, TurnKind::Speech, language, now, actions);
+    }
+
+    pub(super) fn on_key(&mut self, key: char, now: Now) {
+        self.caller_is_there(now);
+        if self.keys.len() < KEYS_MAX {
+            self.keys.push(key);
+        }
+        self.keys_due = Some(now.ms + KEYS_WAIT_MS);
+    }
+
+    pub(super) fn answer_keys(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.keys_due = None;
+        let keys = std::mem::take(&mut self.keys);
+        let spaced: Vec<String> = keys.chars().map(String::from).collect();
+        let text = format!("[pressed {}]", spaced.join(" "));
+        self.hear_turn(&text, TurnKind::Dtmf, "", now, actions);
+    }
+
+    fn hear_turn(
+        &mut self,
+        text: &str,
+        kind: TurnKind,
+        language: &str,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        if !self.call_off_end() {
+            // The goodbye stands: what is said into it is kept, not answered.
+            let turn = self.transcript.hear(text, kind, language, now.unix_ms);
+            self.record_turn(turn, actions);
+            return;
+        }
+        self.stop_reply(now, actions);
+        let turn = self.transcript.hear(text, kind, language, now.unix_ms);
+        self.record_turn(turn, actions);
+        actions.push(Action::Count(Count::Turn("caller")));
+        if self.transcript.len() >= self.setting.bounds.turns_max as usize {
+            self.end_at_limit(now, actions);
+            return;
+        }
+        let step = match kind {
+            TurnKind::Speech => self.hear_name(language),
+            _ => NameStep::default(),
+        };
+        self.take_name_step(step, now, actions);
+    }
+
+    /// The name is looked for in all that was said since we last spoke: "My name is" and "Misty"
+    /// may come as two.
+    fn hear_name(&mut self, language: &str) -> NameStep {
+        let words = self.transcript.open_words();
+        let spoken = if language.is_empty() {
+            self.language.as_str()
+        } else {
+            language
+        };
+        self.naming
+            .hear(&words, spoken, &self.setting.line.excluded)
+    }
+
+    fn take_name_step(&mut self, step: NameStep, now: Now, actions: &mut Vec<Action>) {
+        if let Some(event) = step.event {
+            actions.push(Action::Count(Count::Name(event)));
+        }
+        if let Some(change) = step.change {
+            self.keep_name(change, now, actions);
+        }
+        if step.judge && self.setting.bounds.judge_names {
+            actions.push(Action::JudgeName {
+                question: self.transcript.last_said().to_owned(),
+                answer: self.transcript.open_words(),
+            });
+        }
+        match step.reply {
+            Some(reply) => self.say_name_reply(reply, now, actions),
+            None => self.ask(step.nudge, step.ask_after, now, actions),
+        }
+    }
+
+    fn say_name_reply(&mut self, reply: NameReply, now: Now, actions: &mut Vec<Action>) {
+        let phrases = self.phrases();
+        let template = match reply {
+            NameReply::NiceToMeet => &phrases.nice_to_meet,
+            NameReply::HelloAgain => &phrases.hello_again,
+            NameReply::Corrected => &phrases.corrected,
+            NameReply::Confirm => &phrases.confirm_name,
+            NameReply::AskAgain => &phrases.ask_again,
+            NameReply::Declined => &phrases.declined,
+            NameReply::Forgotten => &phrases.forgotten,
+        };
+        let name = match reply {
+            NameReply::Confirm => self.naming.pending().map(CompactString::from),
+            _ => self.naming.name().cloned(),
+        };
+        let text = with_name(template, name.as_deref().unwrap_or_default());
+        if reply == NameReply::AskAgain {
+            self.naming.ask();
+        }
+        self.say(&text, TurnKind::Speech, now, actions);
+        actions.push(Action::Count(Count::FirstToken(0)));
+    }
+
+    pub(super) fn on_interrupt(&mut self, fragment: &str, now: Now, actions: &mut Vec<Action>) {
+        let by = if self.keys_due.is_some() {
+            "dtmf"
+        } else {
+            "speech"
+        };
+        actions.push(Action::Count(Count::BargeIn(by)));
+        self.caller_is_there(now);
+        self.agent_speaking = false;
+        let cuts = self.playback.interrupted(fragment);
+        let in_play = self.abandon_reply(actions);
+        for cut in cuts {
+            if in_play
+                .as_ref()
+                .is_some_and(|reply| reply.seq == Some(cut.turn))
+            {
+                self.finish_turn(cut.turn, &cut.heard, true, now, actions);
+            } else if let Some(turn) = self.transcript.cut(cut.turn, &cut.heard) {
+                self.amend_turn(turn, actions);
+            }
+        }
+        if self.transcript.is_unanswered() {
+            self.reopen_due = Some(now.ms + REOPEN_MS);
+        }
+    }
+
+    pub(super) fn on_caller_speaking(&mut self, on: bool, now: Now) {
+        self.caller_speaking = on;
+        self.caller_is_there(now);
+        if self.reopen_due.is_some() {
+            self.reopen_due = Some(now.ms + REOPEN_MS);
+        }
+    }
+
+    pub(super) fn on_agent_speaking(&mut self, on: bool, now: Now, actions: &mut Vec<Action>) {
+        self.agent_speaking = on;
+        if !on {
+            self.playback.fell_silent();
+            self.end_when_said(now, actions);
+        }
+        self.wait_for_caller(now);
+    }
+
+    pub(super) fn on_name_judged(
+        &mut self,
+        name: Option<&str>,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(name) = name else {
+            return;
+        };
+        if let Some(change) = self.naming.suggest(name, &self.transcript.caller_words()) {
+            actions.push(Action::Count(Count::Name("model_applied")));
+            self.keep_name(change, now, actions);
+            if let Some(reply) = &mut self.reply {
+                reply.ask_name_after = false;
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Deadlines: the caller never hears silence longer than a bound (design G5).
+
+use super::{Action, CallState, Now};
+use calldex_storage::record::TurnKind;
+
+/// With a question open after a barge-in, the agent goes on by itself and says so to the model.
+const GO_ON: &str = "You were interrupted, but the caller said nothing more. Go on briefly.";
+
+impl CallState {
+    /// When [`super::Event::Tick`] is due, on the clock of [`Now::ms`].
+    pub fn deadline(&self) -> Option<u64> {
+        if self.over {
+            return None;
+        }
+        let bridge = self.reply.as_ref().and_then(|reply| reply.bridge_due);
+        let end = self
+            .ending
+            .as_ref()
+            .filter(|ending| !ending.sent)
+            .map(|ending| ending.due);
+        let length = self.ending.is_none().then(|| self.length_due());
+        [
+            bridge,
+            end,
+            length,
+            self.keys_due,
+            self.reopen_due,
+            self.silence_due,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn length_due(&self) -> u64 {
+        self.started_ms + self.setting.bounds.length_s_max * 1_000
+    }
+
+    pub(super) fn on_tick(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let due = |at: Option<u64>| at.is_some_and(|at| at <= now.ms);
+        if self
+            .ending
+            .as_ref()
+            .is_some_and(|ending| !ending.sent && ending.due <= now.ms)
+        {
+            self.send_end(now, actions);
+        }
+        if self.ending.is_none() && self.length_due() <= now.ms {
+            self.stop_reply(now, actions);
+            self.end_at_limit(now, actions);
+        }
+        if due(self.keys_due) {
+            self.answer_keys(now, actions);
+        }
+        if let Some(reply) = self.reply.as_mut().filter(|reply| due(reply.bridge_due)) {
+            reply.bridge_due = None;
+            self.bridge(now, actions);
+        }
+        if due(self.reopen_due) {
+            self.reopen(now, actions);
+        }
+        if due(self.silence_due) {
+            self.silence(now, actions);
+        }
+    }
+
+    fn reopen(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.reopen_due = None;
+        if self.caller_speaking {
+            // They are still talking: their own prompt will come.
+            self.reopen_due = Some(now.ms + 1_000);
+        } else if self.reply.is_none() && self.ending.is_none() && self.transcript.is_unanswered() {
+            self.ask(Some(GO_ON.to_owned()), false, now, actions);
+        }
+    }
+
+    fn silence(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.silence_due = None;
+        if self.caller_speaking || self.agent_speaking {
+            self.wait_for_caller(now);
+        } else if self.asked_if_there {
+            self.end_for_silence(now, actions);
+        } else {
+            let question = self.phrases().still_there.clone();
+            self.say(&question, TurnKind::Speech, now, actions);
+            self.asked_if_there = true;
+            self.silence_due = Some(now.ms + self.setting.bounds.silence_end_ms);
+        }
+    }
+
+    /// The caller gave a sign: the wait for one begins anew.
+    pub(super) fn caller_is_there(&mut self, now: Now) {
+        self.asked_if_there = false;
+        self.wait_for_caller(now);
+    }
+
+    /// It is the caller's turn: their silence is measured from here.
+    pub(super) fn wait_for_caller(&mut self, now: Now) {
+        let bounds = &self.setting.bounds;
+        let busy = self.reply.is_some() || self.ending.is_some();
+        let wait = if self.asked_if_there {
+            bounds.silence_end_ms
+        } else {
+            bounds.silence_prompt_ms
+        };
+        self.silence_due = (bounds.silence_prompt_ms > 0 && !busy).then(|| now.ms + wait);
+    }
+}

@@ -1,0 +1,353 @@
+//! The conversation in memory: what was said and heard, as storage keeps it and as the model is
+//! told of it. Each text is held once and shared.
+
+use super::playback::TurnSeq;
+use crate::agent::{Message, Speaker, ToolCall};
+use calldex_storage::record::{Role, Turn, TurnKind};
+use compact_str::CompactString;
+use std::sync::Arc;
+
+/// A turn of the caller is cut to this many bytes: a recogniser's sentence is far shorter.
+pub const CALLER_BYTES_MAX: usize = 4_000;
+
+/// One turn.
+struct Entry {
+    role: Role,
+    kind: TurnKind,
+    epoch: u32,
+    seq: TurnSeq,
+    /// Unix milliseconds.
+    at: i64,
+    revision: u32,
+    interrupted: bool,
+    language: Option<CompactString>,
+    /// What a tool turn says in storage, where the model is told in another form.
+    stored: Option<String>,
+    message: Arc<Message>,
+}
+
+impl Entry {
+    fn turn(&self) -> Turn {
+        let content = self.stored.as_deref().unwrap_or(&self.message.content);
+        let mut turn =
+            Turn::new(self.role, content, self.at, self.epoch, self.seq).of_kind(self.kind);
+        turn.revision = self.revision;
+        turn.interrupted = self.interrupted;
+        turn.language = self.language.clone();
+        turn
+    }
+
+    /// Whether the model is told of it: sentences that only filled a gap are not part of the talk.
+    fn is_told(&self) -> bool {
+        let filler = matches!(
+            self.kind,
+            TurnKind::Bridge | TurnKind::Apology | TurnKind::Note
+        );
+        let empty = self.message.content.is_empty() && self.message.calls.is_empty();
+        !filler && (!empty || self.message.speaker == Speaker::Tool)
+    }
+}
+
+/// All turns of one call, oldest first.
+#[derive(Default)]
+pub struct Transcript {
+    entries: Vec<Entry>,
+    epoch: u32,
+    next_seq: TurnSeq,
+}
+
+impl Transcript {
+    /// A conversation taken up from storage; what comes now belongs to `epoch`.
+    pub fn restored(turns: Vec<Turn>, epoch: u32) -> Self {
+        let entries = turns.into_iter().filter_map(restored_entry).collect();
+        Self {
+            entries,
+            epoch,
+            next_seq: 0,
+        }
+    }
+
+    /// Goes on under a new epoch, after a reconnect.
+    pub fn enter(&mut self, epoch: u32) {
+        self.epoch = epoch;
+        self.next_seq = 0;
+    }
+
+    /// The epoch that new turns belong to.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Turns so far.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing was said yet.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The caller said `text` (or pressed keys).
+    pub fn hear(&mut self, text: &str, kind: TurnKind, language: &str, at: i64) -> Turn {
+        let text = &text[..text.floor_char_boundary(CALLER_BYTES_MAX)];
+        let language = (!language.is_empty()).then(|| language.into());
+        self.push(Role::Caller, kind, Message::caller(text), language, at)
+    }
+
+    /// The agent said all of `text`.
+    pub fn say(&mut self, text: &str, kind: TurnKind, at: i64) -> Turn {
+        self.push(Role::Agent, kind, Message::agent(text), None, at)
+    }
+
+    /// The agent begins to speak: its place in the conversation.
+    pub fn begin(&mut self, at: i64) -> TurnSeq {
+        self.push(Role::Agent, TurnKind::Speech, Message::agent(""), None, at)
+            .seq
+    }
+
+    /// The turn begun at `seq` is `text`, which called `calls` beside.
+    pub fn finish(
+        &mut self,
+        seq: TurnSeq,
+        text: &str,
+        interrupted: bool,
+        calls: Vec<ToolCall>,
+    ) -> Option<Turn> {
+        let entry = self.entry(seq)?;
+        entry.message = Message::agent_calling(text, calls);
+        entry.interrupted = interrupted;
+        Some(entry.turn())
+    }
+
+    /// What came of a tool, told to the model as `result` and kept as `stored`.
+    pub fn tool(&mut self, call_id: &str, result: &str, stored: String, at: i64) -> Turn {
+        self.push(
+            Role::Tool,
+            TurnKind::Tool,
+            Message::tool(call_id, result),
+            None,
+            at,
+        );
+        let entry = self.entries.last_mut().expect("was just pushed");
+        entry.stored = Some(stored);
+        entry.turn()
+    }
+
+    /// Only `heard` of the turn at `seq` was heard: the turn to amend, if that changes anything.
+    pub fn cut(&mut self, seq: TurnSeq, heard: &str) -> Option<Turn> {
+        let entry = self.entry(seq)?;
+        if entry.message.content.trim() == heard.trim() {
+            return None;
+        }
+        let calls = entry.message.calls.to_vec();
+        entry.message = Message::agent_calling(heard, calls);
+        entry.interrupted = true;
+        entry.revision += 1;
+        Some(entry.turn())
+    }
+
+    /// What the model is told: everything but what only filled a gap.
+    pub fn history(&self) -> Vec<Arc<Message>> {
+        self.entries
+            .iter()
+            .filter(|entry| entry.is_told())
+            .map(|entry| Arc::clone(&entry.message))
+            .collect()
+    }
+
+    /// Whether the caller waits for something: they spoke last, or our answer was cut off.
+    pub fn is_unanswered(&self) -> bool {
+        self.entries
+            .iter()
+            .rev()
+            .find(|entry| !matches!(entry.kind, TurnKind::Bridge | TurnKind::Note))
+            .is_some_and(|entry| match entry.role {
+                Role::Caller | Role::Tool => true,
+                Role::Agent => entry.interrupted && entry.kind != TurnKind::Greeting,
+                Role::System => false,
+            })
+    }
+
+    /// Whether our last words were cut off in the middle.
+    pub fn is_cut_off(&self) -> bool {
+        let last = self
+            .entries
+            .iter()
+            .rev()
+            .find(|entry| entry.kind != TurnKind::Note);
+        last.is_some_and(|entry| entry.role == Role::Agent && entry.interrupted)
+    }
+
+    /// Whether the agent said something since the caller last spoke.
+    pub fn has_answered(&self) -> bool {
+        let since = self
+            .entries
+            .iter()
+            .rev()
+            .take_while(|entry| entry.role != Role::Caller);
+        since
+            .filter(|entry| entry.role == Role::Agent && entry.kind == TurnKind::Speech)
+            .any(|entry| !entry.message.content.is_empty())
+    }
+
+    /// Everything the caller said, a line a turn.
+    pub fn caller_words(&self) -> String {
+        let said = self
+            .entries
+            .iter()
+            .filter(|entry| entry.role == Role::Caller);
+        said.map(|entry| entry.message.content.as_str())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    /// The last thing the agent said.
+    pub fn last_said(&self) -> &str {
+        let said = self
+            .entries
+            .iter()
+            .rev()
+            .find(|entry| entry.role == Role::Agent);
+        said.map_or("", |entry| entry.message.content.as_str())
+    }
+
+    /// The caller's turns since the agent last spoke, joined: one sentence may come as two.
+    pub fn open_words(&self) -> String {
+        let open = self
+            .entries
+            .iter()
+            .rev()
+            .take_while(|entry| entry.role == Role::Caller);
+        let mut words: Vec<&str> = open.map(|entry| entry.message.content.as_str()).collect();
+        words.reverse();
+        words.join(" ")
+    }
+
+    /// Whether the caller said exactly this among their last `count` turns.
+    pub fn heard_lately(&self, text: &str, count: usize) -> bool {
+        let said = self
+            .entries
+            .iter()
+            .rev()
+            .filter(|entry| entry.role == Role::Caller);
+        said.take(count)
+            .any(|entry| entry.message.content.trim() == text.trim())
+    }
+
+    fn push(
+        &mut self,
+        role: Role,
+        kind: TurnKind,
+        message: Arc<Message>,
+        language: Option<CompactString>,
+        at: i64,
+    ) -> Turn {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        let entry = Entry {
+            role,
+            kind,
+            epoch: self.epoch,
+            seq,
+            at,
+            revision: 0,
+            interrupted: false,
+            language,
+            stored: None,
+            message,
+        };
+        let turn = entry.turn();
+        self.entries.push(entry);
+        turn
+    }
+
+    fn entry(&mut self, seq: TurnSeq) -> Option<&mut Entry> {
+        let epoch = self.epoch;
+        let mut newest_first = self.entries.iter_mut().rev();
+        newest_first.find(|entry| entry.seq == seq && entry.epoch == epoch)
+    }
+}
+
+/// Tool turns are not told again: their call's message did not survive, and what they changed did.
+fn restored_entry(turn: Turn) -> Option<Entry> {
+    let message = match turn.role {
+        Role::Caller => Message::caller(turn.content.as_str()),
+        Role::Agent => Message::agent(turn.content.as_str()),
+        Role::System => Message::system(turn.content.as_str()),
+        Role::Tool => return None,
+    };
+    Some(Entry {
+        role: turn.role,
+        kind: turn.kind,
+        epoch: turn.epoch,
+        seq: turn.seq,
+        at: turn.at,
+        revision: turn.revision,
+        interrupted: turn.interrupted,
+        language: turn.language,
+        stored: None,
+        message,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn talk() -> Transcript {
+        let mut talk = Transcript::default();
+        talk.say("Hello! May I have your name?", TurnKind::Greeting, 1);
+        talk.hear("What type is Pikachu?", TurnKind::Speech, "en", 2);
+        talk
+    }
+
+    #[test]
+    fn a_turn_is_cut_to_what_was_heard() {
+        let mut talk = talk();
+        let seq = talk.begin(3);
+        talk.finish(seq, "Pikachu is electric. It is yellow.", false, Vec::new());
+        let amended = talk.cut(seq, "Pikachu is electric. It").unwrap();
+        assert_eq!(
+            (amended.content.as_str(), amended.revision),
+            ("Pikachu is electric. It", 1)
+        );
+        assert!(amended.interrupted && talk.is_unanswered());
+        assert!(talk.cut(seq, "Pikachu is electric. It").is_none());
+    }
+
+    #[test]
+    fn the_model_is_not_told_of_bridges_nor_of_what_nobody_heard() {
+        let mut talk = talk();
+        talk.say("One moment, please.", TurnKind::Bridge, 3);
+        let seq = talk.begin(4);
+        talk.finish(seq, "", true, Vec::new());
+        assert_eq!(talk.history().len(), 2);
+    }
+
+    #[test]
+    fn two_turns_in_a_row_are_one_sentence() {
+        let mut talk = talk();
+        talk.hear("And Raichu?", TurnKind::Speech, "en", 3);
+        assert_eq!(talk.open_words(), "What type is Pikachu? And Raichu?");
+        assert!(talk.heard_lately("What type is Pikachu? ", 2));
+    }
+
+    #[test]
+    fn a_conversation_goes_on_after_its_process() {
+        let mut talk = talk();
+        let turns: Vec<Turn> = talk.entries.iter().map(Entry::turn).collect();
+        talk = Transcript::restored(turns, 1);
+        assert!(talk.is_unanswered());
+        let turn = talk.say("It is electric.", TurnKind::Speech, 9);
+        assert_eq!((turn.epoch, turn.seq), (1, 0));
+        assert_eq!(talk.history().len(), 3);
+    }
+
+    #[test]
+    fn an_endless_turn_is_bounded() {
+        let mut talk = Transcript::default();
+        let turn = talk.hear(&"é".repeat(10_000), TurnKind::Speech, "", 1);
+        assert!(turn.content.len() <= CALLER_BYTES_MAX);
+    }
+}

@@ -1,0 +1,53 @@
+//! What can be typed after `calldex`.
+
+mod call;
+mod check;
+mod load;
+mod names;
+mod serve;
+
+pub use serve::ServeArguments;
+
+use clap::Subcommand;
+use std::process::ExitCode;
+
+/// One command.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Runs the server (also without any command).
+    Serve(ServeArguments),
+    /// Prints every fault of configuration and environment at once.
+    Check(ServeArguments),
+    /// Places a simulated call: you type what the caller says.
+    Call(call::CallArguments),
+    /// Places many simulated calls and prints percentiles and failures.
+    Load(load::LoadArguments),
+    /// Scores the name extractor on labelled turns, one JSON object a line.
+    Names(names::NamesArguments),
+}
+
+impl Command {
+    /// Runs it to its end.
+    pub fn run(self) -> ExitCode {
+        match self {
+            Self::Serve(arguments) => serve::run(&arguments),
+            Self::Check(arguments) => check::run(&arguments),
+            Self::Call(arguments) => call::run(arguments),
+            Self::Load(arguments) => load::run(arguments),
+            Self::Names(arguments) => names::run(&arguments),
+        }
+    }
+}
+
+/// Says what is wrong, and that it is.
+fn failed(error: impl std::fmt::Display) -> ExitCode {
+    eprintln!("calldex: {error}");
+    ExitCode::FAILURE
+}
+
+/// A runtime for one command.
+fn runtime() -> Result<tokio::runtime::Runtime, std::io::Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}

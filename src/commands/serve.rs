@@ -1,0 +1,149 @@
+//! `calldex serve`: the server.
+
+use super::{failed, runtime};
+use crate::app::{App, Running};
+use crate::config::{Config, Flags, LogFormatSetting, Sources, environment};
+use calldex_observability::logs::{self, LogFormat};
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Options of `calldex serve` and `calldex check`.
+#[derive(Args, Default)]
+pub struct ServeArguments {
+    /// Configuration file (TOML); see deploy/config.example.toml
+    #[arg(long, value_name = "FILE", env = "CALLDEX_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Data directory, where calls.db lies [default: data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Twilio's door [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Admin door: metrics and health [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
+}
+
+impl ServeArguments {
+    /// Where these arguments and the environment say that settings are.
+    pub fn sources(&self) -> Sources {
+        Sources {
+            file: self.config.clone(),
+            environment: environment(),
+            flags: Flags {
+                data: self.data.clone(),
+                listen: self.listen.clone(),
+                admin: self.admin.clone(),
+            },
+        }
+    }
+}
+
+pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
+    let config = match Config::load(&arguments.sources()) {
+        Ok(config) => config,
+        Err(faults) => return failed(faults),
+    };
+    let format = match config.log.format {
+        LogFormatSetting::Human => LogFormat::Human,
+        LogFormatSetting::Json => LogFormat::Json,
+    };
+    if let Err(error) = logs::init(format, &config.log.level) {
+        return failed(error);
+    }
+    match runtime() {
+        Ok(runtime) => runtime.block_on(serve(config)),
+        Err(error) => failed(error),
+    }
+}
+
+async fn serve(config: Config) -> ExitCode {
+    let (Ok(mut term), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        return failed("signals cannot be listened to");
+    };
+    let banner = Banner::of(&config);
+    let running = match App::start(config).await {
+        Ok(running) => running,
+        Err(error) => return failed(error),
+    };
+    banner.print(&running);
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    let hurry = async {
+        tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+    };
+    tokio::select! {
+        () = running.stop() => ExitCode::SUCCESS,
+        () = hurry => failed("stopped at once: asked twice"),
+    }
+}
+
+/// What the first minute needs.
+struct Banner {
+    data: PathBuf,
+    public_url: Option<String>,
+    signed: bool,
+    model: String,
+}
+
+impl Banner {
+    fn of(config: &Config) -> Self {
+        Self {
+            data: config.server.data.clone(),
+            public_url: config.server.public_url.clone(),
+            signed: config.twilio.auth_token.is_some(),
+            model: config.agent.model.clone(),
+        }
+    }
+
+    fn print(&self, running: &Running) {
+        let listen = running.listen;
+        let database = self.data.join(calldex_storage::DATABASE_FILE);
+        println!("calldex {} is ready", env!("CARGO_PKG_VERSION"));
+        println!("  Twilio's door   http://{listen}/twilio/voice");
+        println!(
+            "  admin door      http://{}/metrics  /healthz  /readyz",
+            running.admin
+        );
+        println!("  database        {}", database.display());
+        if running.offline {
+            println!(
+                "  agent           offline (built in); set OPENAI_API_KEY, or OPENAI_BASE_URL for a local model"
+            );
+        } else {
+            println!("  agent           {}", self.model);
+        }
+        match (&self.public_url, self.signed) {
+            (Some(url), true) => {
+                println!(
+                    "  live            point the number's voice webhook at {}/twilio/voice",
+                    url.trim_end_matches('/')
+                );
+            }
+            (_, false) => {
+                let port = listen.port();
+                let url = if port == 8080 {
+                    String::new()
+                } else {
+                    format!(" --url http://{listen}")
+                };
+                println!(
+                    "  try it          calldex call{url}      (cargo run --release -- call{url})"
+                );
+                println!(
+                    "  go live         set TWILIO_AUTH_TOKEN, PUBLIC_URL and OPENAI_API_KEY; see README.md"
+                );
+            }
+            (None, true) => {
+                println!("  go live         set PUBLIC_URL to the address that Twilio requests")
+            }
+        }
+    }
+}

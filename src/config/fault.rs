@@ -1,0 +1,77 @@
+//! What is wrong with a setting, in a form that an operator can act on.
+
+use std::fmt;
+
+/// One wrong setting: which, what it holds and what to write instead. A secret's value is never
+/// put here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The setting's path as in the file (`call.live_max`) or the variable's or flag's name.
+    pub setting: String,
+    /// The value found; empty where there is none or it is a secret.
+    pub value: String,
+    /// What is expected, or how to mend it.
+    pub remedy: String,
+}
+
+impl Fault {
+    /// A fault of `setting`, which holds `value`.
+    pub fn new(
+        setting: impl Into<String>,
+        value: impl fmt::Display,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self {
+            setting: setting.into(),
+            value: value.to_string(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+impl From<crate::agent::Fault> for Fault {
+    fn from(fault: crate::agent::Fault) -> Self {
+        Self {
+            setting: fault.setting,
+            value: fault.value,
+            remedy: fault.remedy,
+        }
+    }
+}
+
+impl From<crate::twilio::twiml::Fault> for Fault {
+    fn from(fault: crate::twilio::twiml::Fault) -> Self {
+        Self {
+            setting: fault.setting,
+            value: fault.value,
+            remedy: fault.remedy,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            setting,
+            value,
+            remedy,
+        } = self;
+        if value.is_empty() {
+            write!(f, "{setting}: {remedy}")
+        } else {
+            write!(f, "{setting} = {value}: {remedy}")
+        }
+    }
+}
+
+/// Every fault found, at least one.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", listed(.0))]
+pub struct Faults(pub Vec<Fault>);
+
+fn listed(faults: &[Fault]) -> String {
+    let count = faults.len();
+    let noun = if count == 1 { "fault" } else { "faults" };
+    let lines: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
+    format!("{count} {noun} in the configuration:\n{}", lines.join("\n"))
+}

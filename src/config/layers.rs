@@ -1,0 +1,255 @@
+//! Laying file, environment and flags over the defaults, each setting judged on its own, so that
+//! one wrong value does not hide the next.
+
+use super::{Config, Fault};
+use std::path::PathBuf;
+use toml::{Table, Value};
+
+/// Prefix of the variables that set anything: `CALLDEX_CALL__LIVE_MAX` is `call.live_max`.
+const PREFIX: &str = "CALLDEX_";
+/// A configuration file larger than this is refused.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Variables with a name of their own, and the setting each stands for.
+const NAMED: [(&str, &str); 11] = [
+    ("TWILIO_AUTH_TOKEN", "twilio.auth_token"),
+    ("TWILIO_AUTH_TOKEN_OLD", "twilio.auth_token_old"),
+    ("PUBLIC_URL", "server.public_url"),
+    ("OPENAI_API_KEY", "agent.api_key"),
+    ("OPENAI_BASE_URL", "agent.base_url"),
+    ("OPENAI_MODEL", "agent.model"),
+    ("CALLDEX_DATA", "server.data"),
+    ("CALLDEX_LISTEN", "server.listen"),
+    ("CALLDEX_ADMIN", "admin.listen"),
+    ("CALLDEX_ADMIN_TOKEN", "admin.token"),
+    ("CALLDEX_LOG", "log.level"),
+];
+/// Variables of ours that are no settings: where the file is, and the test suite's own.
+const NOT_SETTINGS: [&str; 2] = ["CALLDEX_CONFIG", "CALLDEX_TEST"];
+/// Settings whose value must not be repeated in a fault.
+const SECRET_ENDINGS: [&str; 5] = ["token", "token_old", "api_key", "secret", "key"];
+
+/// Flags of `calldex serve` and `check`; the last word.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--data DIR`
+    pub data: Option<PathBuf>,
+    /// `--listen ADDR`
+    pub listen: Option<String>,
+    /// `--admin ADDR`
+    pub admin: Option<String>,
+}
+
+/// Where settings come from.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// `--config FILE` or `CALLDEX_CONFIG`.
+    pub file: Option<PathBuf>,
+    /// The variables that concern us, as [`environment`] picks them.
+    pub environment: Vec<(String, String)>,
+    /// Command-line flags.
+    pub flags: Flags,
+}
+
+/// The process's variables that are settings; empty values count as not set.
+pub fn environment() -> Vec<(String, String)> {
+    std::env::vars()
+        .filter(|(name, value)| {
+            let ours = name.starts_with(PREFIX) || NAMED.iter().any(|(named, _)| named == name);
+            ours && !value.trim().is_empty() && !ignored(name)
+        })
+        .collect()
+}
+
+fn ignored(name: &str) -> bool {
+    NOT_SETTINGS.iter().any(|other| name.starts_with(other))
+}
+
+/// One setting of one layer.
+struct Setting {
+    /// Keys from the root.
+    path: Vec<String>,
+    value: Value,
+    /// What the operator wrote: file key, variable or flag.
+    said_as: String,
+}
+
+/// The defaults with all layers over them, and what could not be taken.
+pub(super) fn merge(sources: &Sources) -> (Config, Vec<Fault>) {
+    let mut faults = Vec::new();
+    let mut settings = file_settings(sources, &mut faults);
+    settings.extend(environment_settings(&sources.environment, &mut faults));
+    settings.extend(flag_settings(&sources.flags));
+
+    let mut merged = Table::try_from(Config::default()).expect("the defaults are a table");
+    for setting in settings {
+        match judged(&merged, &setting) {
+            Ok(next) => merged = next,
+            Err(fault) => faults.push(fault),
+        }
+    }
+    let config = Config::deserialize_table(merged).unwrap_or_default();
+    (config, faults)
+}
+
+impl Config {
+    fn deserialize_table(table: Table) -> Result<Self, toml::de::Error> {
+        Value::Table(table).try_into()
+    }
+}
+
+/// `base` with `setting` in it, if the whole still reads as a configuration.
+fn judged(base: &Table, setting: &Setting) -> Result<Table, Fault> {
+    let mut candidates = vec![setting.value.clone()];
+    if let Value::String(text) = &setting.value {
+        // A variable has no type: "250", "true" and "[1, 2]" may be meant as what they look like.
+        candidates.extend(
+            toml::from_str::<Table>(&format!("v = {text}"))
+                .ok()
+                .and_then(|mut t| t.remove("v")),
+        );
+    }
+    let mut refusal = String::new();
+    for value in candidates {
+        let mut next = base.clone();
+        if !insert(&mut next, &setting.path, value) {
+            refusal = "its parent is not a table".to_owned();
+            continue;
+        }
+        match Config::deserialize_table(next.clone()) {
+            Ok(_) => return Ok(next),
+            Err(error) => refusal = error.message().to_owned(),
+        }
+    }
+    Err(Fault::new(&setting.said_as, shown(setting), refusal))
+}
+
+fn shown(setting: &Setting) -> String {
+    let last = setting.path.last().map_or("", String::as_str);
+    if SECRET_ENDINGS.iter().any(|ending| last.ends_with(ending)) {
+        return String::new();
+    }
+    match &setting.value {
+        Value::String(text) => format!("{text:?}"),
+        Value::Table(_) => String::new(),
+        other => other.to_string(),
+    }
+}
+
+fn insert(table: &mut Table, path: &[String], value: Value) -> bool {
+    let Some((last, parents)) = path.split_last() else {
+        return false;
+    };
+    let mut here = table;
+    for key in parents {
+        let entry = here
+            .entry(key.clone())
+            .or_insert_with(|| Value::Table(Table::new()));
+        let Value::Table(below) = entry else {
+            return false;
+        };
+        here = below;
+    }
+    here.insert(last.clone(), value);
+    true
+}
+
+fn file_settings(sources: &Sources, faults: &mut Vec<Fault>) -> Vec<Setting> {
+    let Some(path) = &sources.file else {
+        return Vec::new();
+    };
+    let shown = path.display();
+    let size = std::fs::metadata(path).map(|meta| meta.len());
+    if size.as_ref().is_ok_and(|bytes| *bytes > FILE_BYTES_MAX) {
+        faults.push(Fault::new(
+            "--config",
+            shown,
+            "is larger than 1 MiB: not a configuration file",
+        ));
+        return Vec::new();
+    }
+    match std::fs::read_to_string(path) {
+        Ok(text) => match text.parse::<Table>() {
+            Ok(table) => {
+                let mut settings = Vec::new();
+                flatten(&table, &mut Vec::new(), &mut settings);
+                settings
+            }
+            Err(error) => {
+                faults.push(Fault::new(
+                    "--config",
+                    shown,
+                    format!("is not TOML: {error}"),
+                ));
+                Vec::new()
+            }
+        },
+        Err(error) => {
+            let remedy = format!("cannot be read ({error}): name a readable file or leave it out");
+            faults.push(Fault::new("--config", shown, remedy));
+            Vec::new()
+        }
+    }
+}
+
+/// Every leaf of a file as a setting of its own. Arrays and empty tables are leaves.
+fn flatten(table: &Table, path: &mut Vec<String>, settings: &mut Vec<Setting>) {
+    for (key, value) in table {
+        path.push(key.clone());
+        match value {
+            Value::Table(below) if !below.is_empty() => flatten(below, path, settings),
+            leaf => settings.push(Setting {
+                path: path.clone(),
+                value: leaf.clone(),
+                said_as: path.join("."),
+            }),
+        }
+        path.pop();
+    }
+}
+
+fn environment_settings(variables: &[(String, String)], faults: &mut Vec<Fault>) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    for (name, value) in variables {
+        let path = match NAMED.iter().find(|(named, _)| named == name) {
+            Some((_, setting)) => setting.split('.').map(str::to_owned).collect(),
+            None => variable_path(name),
+        };
+        if path.len() < 2 {
+            let remedy = "is no setting: write CALLDEX_SECTION__KEY, such as CALLDEX_CALL__LIVE_MAX \
+                          for call.live_max";
+            faults.push(Fault::new(name, "", remedy));
+            continue;
+        }
+        settings.push(Setting {
+            path,
+            value: Value::String(value.clone()),
+            said_as: name.clone(),
+        });
+    }
+    settings
+}
+
+fn variable_path(name: &str) -> Vec<String> {
+    let rest = name.strip_prefix(PREFIX).unwrap_or(name);
+    rest.split("__").map(str::to_ascii_lowercase).collect()
+}
+
+fn flag_settings(flags: &Flags) -> Vec<Setting> {
+    let data = flags.data.as_ref().map(|dir| dir.display().to_string());
+    let given = [
+        ("--data", "server.data", data),
+        ("--listen", "server.listen", flags.listen.clone()),
+        ("--admin", "admin.listen", flags.admin.clone()),
+    ];
+    given
+        .into_iter()
+        .filter_map(|(flag, setting, value)| {
+            Some(Setting {
+                path: setting.split('.').map(str::to_owned).collect(),
+                value: Value::String(value?),
+                said_as: flag.to_owned(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,97 @@
+//! The configuration: defaults < TOML file < environment < flags, and every fault at once.
+
+mod fault;
+mod layers;
+mod lines;
+mod sections;
+
+pub use fault::{Fault, Faults};
+pub use layers::{Flags, Sources, environment};
+pub use lines::{Line, Lines};
+pub use sections::{
+    AdminSection, CallSection, HandoffSection, LineSection, LogFormatSetting, LogSection,
+    NamesSection, ServerSection, StorageSection, TwilioSection,
+};
+
+use crate::agent::{AgentConfig, Persona};
+use crate::call::phrases::PhraseBook;
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be set, one struct a room.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Doors, data directory, drain.
+    pub server: ServerSection,
+    /// Tokens and what the TwiML says.
+    pub twilio: TwilioSection,
+    /// Bounds and waits of a call.
+    pub call: CallSection,
+    /// What is never a caller's name.
+    pub names: NamesSection,
+    /// The model behind the agent.
+    pub agent: AgentConfig,
+    /// Who the agent is.
+    pub persona: Persona,
+    /// The sentences said without a model, by language.
+    pub phrases: PhraseBook,
+    /// Called numbers with a persona, greeting or voice of their own.
+    pub line: Vec<LineSection>,
+    /// The writer's and the directory's bounds.
+    pub storage: StorageSection,
+    /// The admin door.
+    pub admin: AdminSection,
+    /// What goes to standard error.
+    pub log: LogSection,
+}
+
+impl Config {
+    /// Puts the layers together and checks the whole.
+    ///
+    /// # Errors
+    /// [`Faults`] with everything that is wrong, not only the first thing.
+    pub fn load(sources: &Sources) -> Result<Self, Faults> {
+        let (config, mut faults) = layers::merge(sources);
+        faults.extend(config.validate());
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(Faults(faults))
+        }
+    }
+
+    /// All faults that only the values together show; none for a usable configuration.
+    pub fn validate(&self) -> Vec<Fault> {
+        let mut faults = self.server.validate();
+        faults.extend(self.twilio.validate());
+        faults.extend(self.call.validate());
+        faults.extend(self.storage.validate());
+        faults.extend(self.agent.validate().into_iter().map(Fault::from));
+        faults.extend(
+            self.persona
+                .validate("persona")
+                .into_iter()
+                .map(Fault::from),
+        );
+        faults.extend(self.phrases.validate());
+        faults.extend(lines::validate(self));
+        faults.extend(self.doors());
+        faults
+    }
+
+    /// A door that the internet can reach must know Twilio from anybody else.
+    fn doors(&self) -> Option<Fault> {
+        let public = !self.server.listen.ip().is_loopback();
+        (public && self.twilio.auth_token.is_none()).then(|| {
+            Fault::new(
+                "server.listen",
+                self.server.listen,
+                "is reachable from outside, so requests must be verified: set TWILIO_AUTH_TOKEN \
+                 (twilio.auth_token), or listen on 127.0.0.1",
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,360 @@
+//! The settings of the rooms that have no configuration file of their own beside their code.
+
+use super::Fault;
+use crate::twilio::twiml::Relay;
+use calldex_observability::redaction::Secret;
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSection {
+    /// Twilio's door.
+    pub listen: SocketAddr,
+    /// How Twilio reaches that door (`https://calls.example.net`, a path prefix is allowed).
+    /// Signatures are checked over it. Without it the `Host` header is believed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// Believe `X-Forwarded-Proto` and `X-Forwarded-Host` when there is no `public_url`. Only
+    /// behind a proxy that sets them itself.
+    pub trust_forwarded: bool,
+    /// Where `calls.db` lies.
+    pub data: PathBuf,
+    /// The name of this instance in conversations and logs; the host's name when empty.
+    pub instance: String,
+    /// On SIGTERM live calls may go on for this long, in milliseconds.
+    pub drain_ms_max: u64,
+}
+
+impl Default for ServerSection {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            public_url: None,
+            trust_forwarded: false,
+            data: PathBuf::from("data"),
+            instance: String::new(),
+            drain_ms_max: 30_000,
+        }
+    }
+}
+
+impl ServerSection {
+    pub(super) fn validate(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if let Some(url) = &self.public_url {
+            let host = ["https://", "http://"]
+                .iter()
+                .find_map(|scheme| url.strip_prefix(scheme));
+            let usable = host.is_some_and(|rest| {
+                !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', ' '])
+            });
+            if !usable {
+                let remedy = "must be the address Twilio requests, such as https://calls.example.net, \
+                              without query or fragment";
+                faults.push(Fault::new("server.public_url", url, remedy));
+            }
+        }
+        if self.data.as_os_str().is_empty() {
+            faults.push(Fault::new("server.data", "\"\"", "must name a directory"));
+        }
+        faults
+    }
+
+    /// The configured name, or the host's, or `calldex`.
+    pub fn instance_name(&self) -> String {
+        if !self.instance.is_empty() {
+            return self.instance.clone();
+        }
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host = host.trim();
+        if host.is_empty() {
+            "calldex".to_owned()
+        } else {
+            host.to_owned()
+        }
+    }
+}
+
+/// `[twilio]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TwilioSection {
+    /// The account's primary auth token: signs every request of Twilio's.
+    #[serde(skip_serializing)]
+    pub auth_token: Option<Secret>,
+    /// The previous token, accepted while it is rotated.
+    #[serde(skip_serializing)]
+    pub auth_token_old: Option<Secret>,
+    /// Signs our own call references; derived from the auth token when not set. All instances
+    /// need the same.
+    #[serde(skip_serializing)]
+    pub reference_secret: Option<Secret>,
+    /// How long after the webhook a socket may open with its reference, in seconds.
+    pub reference_s_max: u64,
+    /// A call that lost its socket is connected again this often.
+    pub reconnects_max: u32,
+    /// What happens when the agent hands a call over.
+    pub handoff: HandoffSection,
+    /// Attributes of `<ConversationRelay>`.
+    pub relay: Relay,
+}
+
+impl Default for TwilioSection {
+    fn default() -> Self {
+        Self {
+            auth_token: None,
+            auth_token_old: None,
+            reference_secret: None,
+            reference_s_max: 300,
+            reconnects_max: 3,
+            handoff: HandoffSection::default(),
+            relay: Relay::default(),
+        }
+    }
+}
+
+impl TwilioSection {
+    pub(super) fn validate(&self) -> Vec<Fault> {
+        let relay = self.relay.validate("twilio.relay").into_iter();
+        let mut faults: Vec<Fault> = relay.map(Fault::from).collect();
+        if self.reference_s_max == 0 {
+            faults.push(Fault::new(
+                "twilio.reference_s_max",
+                0,
+                "must be at least 1 second",
+            ));
+        }
+        for (name, token) in [
+            ("auth_token", &self.auth_token),
+            ("auth_token_old", &self.auth_token_old),
+        ] {
+            if token.as_ref().is_some_and(Secret::is_empty) {
+                faults.push(Fault::new(
+                    format!("twilio.{name}"),
+                    "",
+                    "is empty: set it or leave it out",
+                ));
+            }
+        }
+        if let Some(number) = &self.handoff.dial
+            && calldex_storage::record::PhoneNumber::parse(number).is_none()
+        {
+            faults.push(Fault::new(
+                "twilio.handoff.dial",
+                number,
+                "must be a number such as +14155550100",
+            ));
+        }
+        faults
+    }
+}
+
+/// `[twilio.handoff]`: where a call goes when the agent gives it to a person.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HandoffSection {
+    /// A number to dial.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dial: Option<String>,
+    /// A TaskRouter workflow (`WW…`) to enqueue into, when nothing is dialled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+}
+
+impl HandoffSection {
+    /// Whether there is anybody to hand over to.
+    pub fn is_possible(&self) -> bool {
+        self.dial.is_some() || self.workflow.is_some()
+    }
+}
+
+/// `[call]`: bounds and waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CallSection {
+    /// Live calls at once; a further caller hears the busy sentence.
+    pub live_max: usize,
+    /// The greeting waits this long for the directory, in milliseconds.
+    pub lookup_ms_max: u64,
+    /// After this long without a token a bridging sentence is said.
+    pub bridge_ms: u64,
+    /// A reply stands still this long after a sentence of ours before `end` is sent.
+    pub end_wait_ms_max: u64,
+    /// After this long without a word the caller is asked once whether they are there; 0: never.
+    pub silence_prompt_ms: u64,
+    /// After that question and this long without an answer the call ends.
+    pub silence_end_ms: u64,
+    /// A call ends after this long whatever happens.
+    pub length_s_max: u64,
+    /// A call whose socket is lost may come back for this long.
+    pub resume_s_max: u64,
+    /// How often one call asks for the caller's name.
+    pub name_asks_max: u32,
+    /// Requests to the model for one turn of the caller, tool answers included.
+    pub tool_rounds_max: u8,
+    /// Turns one call may have; then the agent says goodbye.
+    pub turns_max: u32,
+    /// Ask the model about an unsure name in the background.
+    pub judge_names: bool,
+    /// Speak a name only to callers whose number the network vouches for (STIR A or B).
+    pub name_needs_attestation: bool,
+}
+
+impl Default for CallSection {
+    fn default() -> Self {
+        Self {
+            live_max: 5_000,
+            lookup_ms_max: 100,
+            bridge_ms: 1_500,
+            end_wait_ms_max: 10_000,
+            silence_prompt_ms: 300_000,
+            silence_end_ms: 60_000,
+            length_s_max: 4 * 3_600,
+            resume_s_max: 60,
+            name_asks_max: 2,
+            tool_rounds_max: 3,
+            turns_max: 2_000,
+            judge_names: true,
+            name_needs_attestation: false,
+        }
+    }
+}
+
+impl CallSection {
+    pub(super) fn validate(&self) -> Vec<Fault> {
+        let at_least_one = [
+            ("live_max", self.live_max as u64),
+            ("lookup_ms_max", self.lookup_ms_max),
+            ("bridge_ms", self.bridge_ms),
+            ("end_wait_ms_max", self.end_wait_ms_max),
+            ("length_s_max", self.length_s_max),
+            ("tool_rounds_max", u64::from(self.tool_rounds_max)),
+            ("turns_max", u64::from(self.turns_max)),
+        ];
+        let mut faults: Vec<Fault> = at_least_one
+            .iter()
+            .filter(|(_, value)| *value == 0)
+            .map(|(key, value)| Fault::new(format!("call.{key}"), value, "must be at least 1"))
+            .collect();
+        if self.lookup_ms_max > 5_000 {
+            let remedy = "must be at most 5000: Twilio gives the webhook 15 seconds in all";
+            faults.push(Fault::new("call.lookup_ms_max", self.lookup_ms_max, remedy));
+        }
+        faults
+    }
+}
+
+/// `[names]`
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NamesSection {
+    /// Words that are never the caller: further names of the agent, the line's brand words.
+    pub excluded: Vec<String>,
+}
+
+/// One `[[line]]`: a called number with a character of its own.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LineSection {
+    /// The called number, E.164.
+    pub number: String,
+    /// Language of greeting, recognition and speech (BCP-47).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// The voice, in the form of the speech provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voice: Option<String>,
+    /// Settings of `[persona]` that differ.
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub persona: toml::Table,
+    /// Settings of `[phrases]` that differ: `[line.phrases.en]`.
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub phrases: toml::Table,
+    /// Settings of `[twilio.relay]` that differ.
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub relay: toml::Table,
+}
+
+/// `[storage]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageSection {
+    /// Callers kept in memory; past it the least recently used are dropped.
+    pub hot_callers_max: usize,
+    /// Writes waiting for the disk; past it turns are joined.
+    pub queue_writes_max: usize,
+}
+
+impl Default for StorageSection {
+    fn default() -> Self {
+        Self {
+            hot_callers_max: 1_000_000,
+            queue_writes_max: 100_000,
+        }
+    }
+}
+
+impl StorageSection {
+    pub(super) fn validate(&self) -> Vec<Fault> {
+        [
+            ("hot_callers_max", self.hot_callers_max),
+            ("queue_writes_max", self.queue_writes_max),
+        ]
+        .iter()
+        .filter(|(_, value)| *value < 100)
+        .map(|(key, value)| Fault::new(format!("storage.{key}"), value, "must be at least 100"))
+        .collect()
+    }
+}
+
+/// `[admin]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminSection {
+    /// Metrics, health and, with a token, everything else.
+    pub listen: SocketAddr,
+    /// Bearer token; without it only `/metrics`, `/healthz` and `/readyz` answer beyond loopback.
+    #[serde(skip_serializing)]
+    pub token: Option<Secret>,
+}
+
+impl Default for AdminSection {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            token: None,
+        }
+    }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSection {
+    /// `human` or `json`.
+    pub format: LogFormatSetting,
+    /// `error`, `warn`, `info`, `debug`, or directives of tracing's filter.
+    pub level: String,
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self {
+            format: LogFormatSetting::Human,
+            level: "info".to_owned(),
+        }
+    }
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormatSetting {
+    /// For people.
+    Human,
+    /// One object a line.
+    Json,
+}

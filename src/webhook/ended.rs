@@ -1,0 +1,105 @@
+//! `POST /twilio/action`: a session ended, whatever way; the answer decides what the caller gets
+//! next (protocol 6).
+
+use super::{Doors, answer};
+use crate::call::switchboard::{After, Arrival, Connection};
+use crate::twilio::identity::Attestation;
+use crate::twilio::twiml::{Dial, Enqueue, Response as Twiml};
+use crate::twilio::voice::{Ended, SessionStatus};
+use calldex_observability::catalog;
+use salvo::{Depot, FlowCtrl, Request, Response, async_trait};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The action callback.
+#[derive(Clone)]
+pub(super) struct Handler(pub(super) Arc<Doors>);
+
+#[async_trait]
+impl salvo::Handler for Handler {
+    async fn handle(
+        &self,
+        req: &mut Request,
+        _depot: &mut Depot,
+        res: &mut Response,
+        _ctrl: &mut FlowCtrl,
+    ) {
+        let begun = Instant::now();
+        let doors = &self.0;
+        let Some(admitted) = doors.guard.admit("action", req, res).await else {
+            return;
+        };
+        let token = admitted.token.as_deref();
+        let (document, result) = match doors.repeats.answer("action", token) {
+            Some(document) => (document, "repeated"),
+            None => match Ended::read(&admitted.form) {
+                Ok(ended) => (doors.after(req, &ended).await, "ok"),
+                Err(error) => {
+                    tracing::warn!(%error, "an action callback without a call");
+                    (answer::EMPTY.to_owned(), "bad_request")
+                }
+            },
+        };
+        doors.repeats.keep("action", token, &document);
+        answer::send(res, &document);
+        catalog::WEBHOOK_REQUESTS_TOTAL
+            .with("action", result)
+            .increment(1);
+        catalog::WEBHOOK_SECONDS
+            .with("action")
+            .record(begun.elapsed().as_secs_f64());
+    }
+}
+
+impl Doors {
+    async fn after(&self, req: &Request, ended: &Ended) -> String {
+        if !ended.call_goes_on() {
+            self.switchboard.over(&ended.call_sid);
+            return answer::EMPTY.to_owned();
+        }
+        if ended.session_status == SessionStatus::Ended && !ended.failed() {
+            self.switchboard.over(&ended.call_sid);
+            return self.hand_over(ended);
+        }
+        let arrival = Arrival {
+            call_sid: ended.call_sid.as_str().into(),
+            identity: ended.from.identity(),
+            called: ended.to.as_str().trim().into(),
+            attestation: Attestation::Unstated,
+        };
+        if !ended.may_reconnect() {
+            tracing::warn!(call = %arrival.call_sid, code = ended.error_code, "a session failed at Twilio");
+            self.switchboard.over(&ended.call_sid);
+            return answer::goodbye(&self.switchboard.failed(&arrival.called));
+        }
+        let render =
+            |connection: &Connection<'_>| self.connect(req, &arrival.call_sid, connection, true);
+        match self.switchboard.lost(&arrival, render).await {
+            After::Reconnect(document) => document,
+            After::Goodbye(text) => {
+                self.switchboard.over(&ended.call_sid);
+                answer::goodbye(&text)
+            }
+        }
+    }
+
+    /// We ended the session. With hand-off data the call goes to a person, without it is over.
+    fn hand_over(&self, ended: &Ended) -> String {
+        let hang_up = || Twiml::new().hangup();
+        let document = match (
+            &ended.handoff_data,
+            &self.handoff.dial,
+            &self.handoff.workflow,
+        ) {
+            (Some(_), Some(number), _) => Twiml::new().then(Dial::new(number)),
+            (Some(data), None, Some(workflow)) => {
+                Twiml::new().then(Enqueue::workflow(workflow).task(data))
+            }
+            _ => hang_up(),
+        };
+        document
+            .render()
+            .or_else(|_| hang_up().render())
+            .unwrap_or_else(|_| answer::EMPTY.to_owned())
+    }
+}

@@ -1,0 +1,81 @@
+//! Answers by idempotency token: a request that Twilio repeats gets the answer it got before, and
+//! nothing is done twice (protocol 2.2).
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Mutex;
+
+/// Answers kept; past it the oldest is forgotten. Twilio's retries of one request end within 15 s
+/// (protocol 2.4).
+const ANSWERS_MAX: usize = 4_096;
+
+/// The last answers.
+#[derive(Default)]
+pub(super) struct Repeats(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    answers: HashMap<String, String>,
+    order: VecDeque<String>,
+}
+
+impl Repeats {
+    /// The answer given to this token at this door, if it is still known.
+    pub(super) fn answer(&self, door: &str, token: Option<&str>) -> Option<String> {
+        let key = key(door, token?);
+        self.kept().answers.get(&key).cloned()
+    }
+
+    /// Keeps the answer.
+    pub(super) fn keep(&self, door: &str, token: Option<&str>, answer: &str) {
+        let Some(token) = token else {
+            return;
+        };
+        let key = key(door, token);
+        let mut kept = self.kept();
+        if kept
+            .answers
+            .insert(key.clone(), answer.to_owned())
+            .is_some()
+        {
+            return;
+        }
+        kept.order.push_back(key);
+        if kept.order.len() > ANSWERS_MAX
+            && let Some(oldest) = kept.order.pop_front()
+        {
+            kept.answers.remove(&oldest);
+        }
+    }
+
+    /// A panic while it was held cannot have left it half-changed in a way that matters.
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn key(door: &str, token: &str) -> String {
+    format!("{door} {token}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_token_gets_its_answer_and_the_oldest_is_forgotten() {
+        let repeats = Repeats::default();
+        repeats.keep("voice", Some("one"), "<A/>");
+        assert_eq!(
+            repeats.answer("voice", Some("one")).as_deref(),
+            Some("<A/>")
+        );
+        assert_eq!(repeats.answer("action", Some("one")), None);
+        assert_eq!(repeats.answer("voice", None), None);
+        for n in 0..ANSWERS_MAX {
+            repeats.keep("voice", Some(&n.to_string()), "<B/>");
+        }
+        assert_eq!(repeats.answer("voice", Some("one")), None);
+    }
+}

@@ -1,0 +1,180 @@
+//! Holds the import rules of ARCHITECTURE.md: which room may know which technology.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every Rust file of the product below `folder`, tests excluded.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut files = Vec::new();
+    let mut open = vec![root.clone()];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let below =
+                fs::read_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            open.extend(
+                below
+                    .map(|entry| entry.unwrap().path())
+                    .filter(|path| !is_test(path)),
+            );
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            files.push((path, product(&text)));
+        }
+    }
+    assert!(
+        !files.is_empty(),
+        "no source in {folder}: the rule would hold nothing"
+    );
+    files
+}
+
+fn is_test(path: &Path) -> bool {
+    let name = path
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or_default();
+    name == "tests" || name.ends_with("_tests") || name == "fixtures" || name == "target"
+}
+
+/// The text without comments and without its test module, which stands last.
+fn product(text: &str) -> String {
+    let text = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
+    let code = text
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default());
+    code.collect::<Vec<_>>().join("\n")
+}
+
+fn mentions(text: &str, word: &str) -> bool {
+    let boundary = |c: Option<char>| !c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    text.match_indices(word).any(|(at, _)| {
+        boundary(text[..at].chars().next_back()) && boundary(text[at + word.len()..].chars().next())
+    })
+}
+
+/// `word` (a crate or path) is named only in files below one of `allowed`.
+fn only_in(word: &str, folders: &[&str], allowed: &[&str]) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut broken = Vec::new();
+    for folder in folders {
+        for (path, text) in sources(folder) {
+            let place = path.strip_prefix(root).unwrap().display().to_string();
+            if mentions(&text, word) && !allowed.iter().any(|room| place.starts_with(room)) {
+                broken.push(format!("{place} names {word}, which only {allowed:?} may"));
+            }
+        }
+    }
+    broken
+}
+
+const ALL: [&str; 3] = ["src", "storage", "observability"];
+
+#[test]
+fn each_technology_stays_in_its_rooms() {
+    let rules: [(&str, &[&str]); 7] = [
+        (
+            "salvo",
+            &["src/webhook", "src/admin", "src/cluster", "src/app.rs"],
+        ),
+        ("reqwest", &["src/agent", "src/cluster"]),
+        ("rusqlite", &["storage"]),
+        ("sled", &["storage/directory"]),
+        ("openraft", &["storage/replication", "src/cluster"]),
+        ("calldex_simulator", &["src/commands"]),
+        ("metrics_exporter_prometheus", &["observability"]),
+    ];
+    let broken: Vec<String> = rules
+        .iter()
+        .flat_map(|(word, rooms)| only_in(word, &ALL, rooms))
+        .collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn what_decides_is_pure() {
+    let impure = [
+        "tokio",
+        "std::fs",
+        "std::net",
+        "std::thread",
+        "Instant",
+        "SystemTime",
+        "reqwest",
+        "salvo",
+    ];
+    let pure = [
+        "src/twilio",
+        "src/call/state",
+        "src/call/name",
+        "src/call/naming.rs",
+        "src/call/playback.rs",
+        "src/call/transcript.rs",
+        "src/call/greeting.rs",
+        "storage/write",
+    ];
+    for folder in pure {
+        for word in impure {
+            let broken = only_in(word, &[folder], &[]);
+            assert!(broken.is_empty(), "{}", broken.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn data_flows_one_way() {
+    let nobody_imports_app = only_in("crate::app", &["src"], &["src/commands", "src/app.rs"]);
+    let call_knows_no_door = only_in(
+        "crate::webhook",
+        &["src/call", "src/agent", "src/twilio", "src/config"],
+        &[],
+    );
+    let agent_knows_no_call = only_in("crate::call", &["src/agent", "src/twilio"], &[]);
+    let observability_knows_nobody = only_in("calldex_storage", &["observability"], &[]);
+    let broken = [
+        nobody_imports_app,
+        call_knows_no_door,
+        agent_knows_no_call,
+        observability_knows_nobody,
+    ]
+    .concat();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_simulator_imports_nothing_of_ours() {
+    let simulator = ["tests/simulator"];
+    let broken = [
+        only_in("calldex_storage", &simulator, &[]),
+        only_in("calldex_observability", &simulator, &[]),
+    ]
+    .concat();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    let manifest = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/simulator/Cargo.toml"),
+    )
+    .unwrap();
+    assert!(!manifest.contains("calldex-storage") && !manifest.contains("calldex-observability"));
+}
+
+#[test]
+fn the_rule_can_be_broken() {
+    assert!(mentions("use tokio::time;", "tokio") && !mentions("tokio_util", "tokio"));
+    assert!(
+        !only_in("serde", &["src"], &[]).is_empty(),
+        "a rule that nothing breaks proves nothing"
+    );
+}
+
+#[test]
+fn no_file_is_a_god() {
+    for folder in ALL {
+        for (path, _) in sources(folder) {
+            let lines = fs::read_to_string(&path).unwrap().lines().count();
+            assert!(lines <= 600, "{} has {lines} lines", path.display());
+        }
+    }
+}
