@@ -44,7 +44,7 @@ pub enum CallError {
     #[error("the agent could not be interrupted")]
     NotInterrupted,
     /// No whole reply in time; what had come is in it.
-    #[error("no whole reply within {waited:?}; so far: {:?}", partial.text)]
+    #[error("no whole reply within {waited:?}; {} tokens so far", partial.tokens.len())]
     NoReply {
         waited: Duration,
         partial: Box<Reply>,

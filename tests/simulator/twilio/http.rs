@@ -159,8 +159,8 @@ impl Twilio {
         let response = request
             .send()
             .await
-            .map_err(|error| unreachable(&link.url, &error))?;
-        read(response, &link.url).await
+            .map_err(|error| unreachable(without_query(&link.url), &error))?;
+        read(response, without_query(&link.url)).await
     }
 
     /// The signature for a URL as it is spelled; `None`: the request is not signed.
@@ -217,6 +217,11 @@ async fn read(mut response: reqwest::Response, url: &str) -> Result<Answer, Call
         content_type,
         body: String::from_utf8_lossy(&body).into_owned(),
     })
+}
+
+/// A query may hold the caller's number, which has no place in an error.
+fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or(url)
 }
 
 fn unreachable(url: &str, error: &reqwest::Error) -> CallError {

@@ -89,7 +89,9 @@ pub(crate) struct RelaySettings {
 /// Whether `url` is `ws://` to a loopback host.
 fn is_loopback(url: &str) -> bool {
     let host = url.strip_prefix("ws://").unwrap_or_default();
-    ["127.", "localhost:", "localhost/", "[::1]"].iter().any(|start| host.starts_with(start))
+    ["127.", "localhost:", "localhost/", "[::1]"]
+        .iter()
+        .any(|start| host.starts_with(start))
 }
 
 impl RelaySettings {

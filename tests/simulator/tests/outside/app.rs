@@ -252,6 +252,7 @@ async fn repeat(mut socket: Socket) {
 }
 
 async fn serve(mut stream: TcpStream, inner: Arc<Inner>) {
+    stream.set_nodelay(true).expect("a socket");
     let mut seen = vec![0; 8192];
     let count = stream.peek(&mut seen).await.unwrap_or(0);
     let head = String::from_utf8_lossy(&seen[..count]).into_owned();

@@ -55,6 +55,24 @@ async fn end_waits_for_what_is_queued_and_hands_over() {
 }
 
 #[tokio::test]
+async fn a_key_during_the_farewell_does_not_hold_the_end_up() {
+    let mut app = App::start(USUAL).await;
+    let (call, mut socket, _) = app.call().await;
+    socket
+        .reply(&["Goodbye, and many thanks for a call that was as long as this farewell is."])
+        .await;
+    socket.send(r#"{"type":"end"}"#).await;
+    socket.until("agentSpeaking").await;
+    assert!(call.press('1').await.unwrap().is_some());
+    let app_side = tokio::spawn(async move { socket.until("closed").await });
+    assert_eq!(
+        call.ended(LONG).await.unwrap().actions[0].session_status,
+        "ended"
+    );
+    app_side.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_dropped_socket_comes_back_by_the_actions_twiml() {
     let mut app = App::start(USUAL).await;
     app.on_action(&app.relay(&USUAL.replace("Hello, who is calling?", "")));

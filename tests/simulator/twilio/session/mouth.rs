@@ -146,6 +146,8 @@ impl Session {
             }
         }
         self.advance(now);
+        // A key may have thrown away what `end` was waiting for.
+        self.end_due(now);
     }
 
     fn speak(&mut self, utterance: &Utterance, now: Duration) {
