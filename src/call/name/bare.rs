@@ -165,7 +165,8 @@ impl Reader<'_> {
     }
 
     fn ambiguous_confidence(&self, at: usize) -> f32 {
-        let sure = evidence::margin(self.turn.tokens[at].word) >= CAPTURE_MARGIN_MIN;
+        let word = self.turn.tokens[at].word;
+        let sure = evidence::margin(word) >= CAPTURE_MARGIN_MIN || word.surname() == 3;
         if sure { 0.82 } else { 0.65 }
     }
 
@@ -184,7 +185,11 @@ impl Reader<'_> {
             Evidence::Ambiguous if surnames => Some(0.85),
             Evidence::Unknown if surnames && end - start <= 3 => Some(0.84),
             Evidence::Unknown if self.turn.tokens[start].is_capital() => Some(0.7),
-            Evidence::Common if surnames && self.capital_pair(start) => Some(0.8),
+            Evidence::Common
+                if surnames && (self.capital_pair(start) || self.is_surname_only(start)) =>
+            {
+                Some(0.8)
+            }
             Evidence::Common if surnames && self.surname_pair(start) => Some(0.7),
             _ => None,
         }
@@ -258,12 +263,19 @@ impl Reader<'_> {
             .all(|token| token.is(roles))
     }
 
+    /// "moran": a surname that is no common word.
+    fn is_surname_only(&self, at: usize) -> bool {
+        let word = self.turn.tokens[at].word;
+        word.surname() >= 2 && word.band() == 0
+    }
+
     /// "gill cox": a word some are called, and a frequent surname.
     fn surname_pair(&self, start: usize) -> bool {
         let word = self.turn.tokens[start].word;
         (word.half_logs() >= GIVEN_HALF_LOGS_MIN || word.surname() >= 2)
             && !word.is_stop()
-            && self.turn.tokens[start + 1].word.surname() == 3
+            && (self.turn.tokens[start + 1].word.surname() == 3
+                || self.turn.tokens[start + 1].evidence == Evidence::Name)
     }
 
     fn second_is_plausible(&self, at: usize) -> bool {
@@ -284,13 +296,19 @@ impl Reader<'_> {
         if !self.turn.language.is_english() && !self.gives_details(end) {
             return None;
         }
-        let ends = self.ends_name(end) || self.turn.tokens[end].letter;
+        let ends =
+            self.ends_name(end) || self.turn.tokens[end].letter || self.details_near(at, end);
         if token.word.is_domain() || !ends {
             return None;
         }
         let next = self.turn.tokens.get(end)?;
-        if next.pause == Break::None && tells_of_another(self.turn.folded(end)) {
+        if next.pause == Break::None
+            && (tells_of_another(self.turn.folded(end)) || self.is_wish(at, end))
+        {
             return None;
+        }
+        if token.word.is_proper() && !token.word.is_first_abroad() && next.digits {
+            return Some(0.6);
         }
         let radio = |at: usize| self.turn.tokens[at].is(Role::PHONETIC);
         if radio(at) && ((at + 1..end).any(radio) || next.digits || next.letter) {
@@ -311,6 +329,47 @@ impl Reader<'_> {
         }
     }
 
+    /// "george sulu 0000": a known name, one or two words, and then what is asked besides.
+    fn details_near(&self, at: usize, end: usize) -> bool {
+        let known = self.turn.tokens[at].evidence == Evidence::Name;
+        let after = self.turn.tokens.iter().skip(end).take(3);
+        let mut passed = after.skip_while(|token| {
+            let ends = Role::NEVER
+                .or(Role::STARTER)
+                .or(Role::DETAIL)
+                .or(Role::NAME_KIND);
+            !token.digits && token.pause == Break::None && !token.is(ends)
+        });
+        let own = |token: &super::token::Token| {
+            token.digits || token.is(Role::DETAIL.or(Role::NAME_KIND)) || self.is_my(token)
+        };
+        known && passed.next().is_some_and(own)
+    }
+
+    fn is_my(&self, token: &super::token::Token) -> bool {
+        self.turn.text[token.at.clone()].eq_ignore_ascii_case("my")
+    }
+
+    /// "hope it's ...", "mark my ...": a verb, when a pronoun follows.
+    fn is_wish(&self, at: usize, end: usize) -> bool {
+        self.turn.tokens[at].word.is_verb()
+            && end == at + 1
+            && matches!(
+                self.turn.folded(end),
+                "it's"
+                    | "its"
+                    | "it"
+                    | "you"
+                    | "this"
+                    | "that"
+                    | "we"
+                    | "the"
+                    | "they"
+                    | "a"
+                    | "your"
+            )
+    }
+
     /// "and my account number", "here is my ...".
     fn detail_follows(&self, at: usize) -> bool {
         let after = (at + 1)..(at + 4).min(self.turn.tokens.len());
@@ -326,6 +385,9 @@ impl Reader<'_> {
         let folded = self.turn.folded(at);
         if !folded.is_ascii() {
             return true;
+        }
+        if !folded.bytes().any(|byte| !b"aeiouhwy".contains(&byte)) {
+            return false;
         }
         let vowels = folded
             .bytes()

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::extraction::{Context, Decision, Extraction, Kind, Name};
+use super::evidence::Evidence;
+use super::extraction::{CAPTURE_CONFIDENCE_MIN, Context, Decision, Extraction, Kind, Name};
 use super::grammar::{Act, Grammar, Role};
 use super::reader::{Reader, Reading, Trust};
 use super::spelling::{self, Spelled};
@@ -13,6 +14,8 @@ use super::written;
 /// Edit distance up to which two names are one name heard twice ("Ana", "Anna").
 const SAME_NAME_EDITS_MAX: usize = 2;
 /// Confidence of a name that a cue and "speaking", "here" or "calling" hold between them.
+/// "no, it's X" corrects without being asked when the cue comes this soon.
+const CORRECTION_WORDS_MAX: usize = 3;
 const ENDED_CONFIDENCE: f32 = 0.93;
 
 /// A phrase of the grammar found in the turn.
@@ -40,11 +43,16 @@ pub fn read(turn: &Turn<'_>, grammar: &Grammar, context: &Context<'_>) -> Extrac
         asked: context.asked,
     };
     let found = find(turn, grammar);
-    if let Some(forgotten) = forget(&reader, &found) {
-        return forgotten;
-    }
-    let rejected = rejected(&reader, &found);
     let candidates = candidates(&reader, &found);
+    let introduced = candidates
+        .iter()
+        .any(|one| one.reading.confidence >= CAPTURE_CONFIDENCE_MIN);
+    let forgotten = forget(&reader, &found);
+    let rejected = match forgotten {
+        Some(forgotten) if !introduced => return forgotten,
+        Some(forgotten) => forgotten.name,
+        None => rejected(&reader, &found),
+    };
     let mut best = choose(&reader, candidates, rejected.is_some());
     let refusal = found
         .iter()
@@ -53,7 +61,11 @@ pub fn read(turn: &Turn<'_>, grammar: &Grammar, context: &Context<'_>) -> Extrac
     if best.is_none() && context.asked {
         best = bare(&reader).filter(|bare| refusal.is_none_or(|at| at >= bare.reading.words.end));
     }
-    if let Some(spelled) = spelling::read(&reader, best.as_ref().map(|best| &best.reading)) {
+    if let Some(spelled) = spelling::read(
+        &reader,
+        best.as_ref().map(|best| &best.reading),
+        best.as_ref().is_some_and(|best| !best.cue.is_empty()),
+    ) {
         return spell(&reader, &found, best, rejected, spelled);
     }
     match best {
@@ -147,14 +159,34 @@ fn strict(reader: &Reader<'_>, cue: &Range<usize>) -> Option<Reading> {
         && cue.len() > 1
         && !reader.turn.folded(cue.start).starts_with("name");
     let before = cue.start.checked_sub(1).map(|at| &reader.turn.tokens[at]);
-    let blocked = before.is_some_and(|token| {
-        reader.turn.pause_before(cue.start) == Break::None && token.is(Role::NEVER)
-    });
+    let joined = before.filter(|_| reader.turn.pause_before(cue.start) == Break::None);
+    let blocked = joined.is_some_and(|token| token.is(Role::NEVER));
+    let owned = joined.is_some() && is_owner(reader.turn.folded(cue.start - 1));
     let opens = reader.opens_clause(cue.start);
-    if !(opens || own && !blocked) {
+    if owned || !(opens || own && !blocked) {
         return None;
     }
-    reader.read_after(cue.end, Trust::Strict)
+    let kind = reader.turn.tokens[cue.start].is(Role::NAME_KIND);
+    reader.read_after(cue.end, if kind { Trust::Strong } else { Trust::Strict })
+}
+
+/// "your name X", "what name X": not the speaker's.
+fn is_owner(folded: &str) -> bool {
+    matches!(
+        folded,
+        "your"
+            | "his"
+            | "her"
+            | "their"
+            | "its"
+            | "our"
+            | "whose"
+            | "what"
+            | "which"
+            | "what's"
+            | "is"
+            | "that"
+    )
 }
 
 fn medium(reader: &Reader<'_>, cue: &Range<usize>) -> Option<(Reading, bool)> {
@@ -171,9 +203,15 @@ fn asked(reader: &Reader<'_>, cue: &Range<usize>) -> Option<(Reading, bool)> {
     if let Some(reading) = ended(reader, cue) {
         return Some((reading, true));
     }
-    let opens = reader.opens_clause(cue.start);
     let reading = reader.read_after(cue.end, Trust::Medium)?;
-    (reader.asked && opens).then_some((reading, false))
+    let expected = reader.asked || opens_with_no(reader) && cue.start <= CORRECTION_WORDS_MAX;
+    let known = reader.turn.tokens[reading.words.start].evidence == Evidence::Name;
+    let closes = known && reader.turn.pause_before(reading.words.end) >= Break::Stop;
+    if expected && reader.opens_clause(cue.start) {
+        Some((reading, false))
+    } else {
+        (reader.asked && closes).then(|| (capped(reading, CAPTURE_CONFIDENCE_MIN), false))
+    }
 }
 
 fn ended(reader: &Reader<'_>, cue: &Range<usize>) -> Option<Reading> {
@@ -187,6 +225,11 @@ fn ended(reader: &Reader<'_>, cue: &Range<usize>) -> Option<Reading> {
 /// "under X" is a question to ask back, unless the name was asked.
 fn booking(reader: &Reader<'_>, cue: &Range<usize>) -> Option<Reading> {
     let reading = reader.read_after(cue.end, Trust::Strict)?;
+    let at = reading.words.start;
+    let vague = reader.turn.tokens[at].evidence == Evidence::Unknown && reading.words.len() == 1;
+    if vague && !reader.asked && !reader.capital(at) {
+        return None;
+    }
     Some(capped(reading, if reader.asked { 0.85 } else { 0.7 }))
 }
 

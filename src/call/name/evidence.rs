@@ -25,7 +25,7 @@ const STOP_HALF_LOGS: i32 = 6;
 const NAME_HALF_LOGS_MIN: i32 = 19;
 const AMBIGUOUS_HALF_LOGS_MIN: i32 = 8;
 /// A place or people's name is a first name from this count on (half-logs).
-const PROPER_HALF_LOGS_MIN: i32 = 22;
+const PROPER_HALF_LOGS_MIN: i32 = 20;
 /// A name given less often (half-logs: 64 times in a century) is as good as unknown.
 const RARE_HALF_LOGS_MIN: i32 = 12;
 /// Outside English: a US name of this count is a name in any language.

@@ -54,7 +54,7 @@ const SELF: &[&str] = &[
     "うち",
     "自分",
 ];
-const SELF_ENDS: &[&str] = &["は", "の名前は", "、"];
+const SELF_ENDS: &[&str] = &["は", "も", "の名前は", "、"];
 const OWN_NAME: &[&str] = &[
     "名前は",
     "下の名前は",
@@ -72,6 +72,9 @@ const CALLED: &[&str] = &[
     "と言います",
     "という者です",
     "という名前です",
+    "って名前",
+    "という名前",
+    "という名です",
     "という名です",
     "っていいます",
     "って言います",
@@ -374,6 +377,16 @@ const NOUN_ENDINGS: &[&str] = &[
     "フレンド",
 ];
 
+/// Where a clause stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// First, or behind greetings only.
+    Opening,
+    Inside,
+    /// Behind a question of the speaker's own, which it may answer.
+    Answer,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cue {
     Strong,
@@ -396,6 +409,7 @@ pub fn read(turn: &str, context: &Context<'_>) -> Extraction {
     let mut best: Option<(Name, f32, Cue, usize)> = None;
     let mut rejected = None;
     let mut greeted = true;
+    let mut asked_back = false;
     for (index, (clause, question)) in clauses.iter().enumerate() {
         let (clause, denied) = without_denial(clause);
         rejected = denied
@@ -404,12 +418,23 @@ pub fn read(turn: &str, context: &Context<'_>) -> Extraction {
             .or(rejected);
         let spoken = peel(clause);
         if !question
-            && let Some((name, confidence, cue)) = clause_name(spoken, context, greeted)
+            && let Some((name, confidence, cue)) = clause_name(
+                spoken,
+                context,
+                if asked_back {
+                    Place::Answer
+                } else if greeted {
+                    Place::Opening
+                } else {
+                    Place::Inside
+                },
+            )
             && best.as_ref().is_none_or(|(_, held, ..)| confidence > *held)
         {
             best = Some((name, confidence, cue, index));
         }
         greeted = greeted && spoken.is_empty();
+        asked_back |= question;
     }
     finish(turn, context, best, rejected, clauses.len())
 }
@@ -517,7 +542,7 @@ fn without_denial(clause: &str) -> (&str, Option<&str>) {
     (clause, None)
 }
 
-fn clause_name(clause: &str, context: &Context<'_>, greeted: bool) -> Option<(Name, f32, Cue)> {
+fn clause_name(clause: &str, context: &Context<'_>, place: Place) -> Option<(Name, f32, Cue)> {
     let (said, mut cue) = after_cue(clause)?;
     let mut said = said;
     for ending in CALLED {
@@ -530,10 +555,17 @@ fn clause_name(clause: &str, context: &Context<'_>, greeted: bool) -> Option<(Na
         .iter()
         .find_map(|copula| said.strip_suffix(copula))
         .unwrap_or(said);
-    if cue == Cue::Plain && !context.asked && !(greeted && clause.ends_with("です")) {
+    if cue == Cue::Plain && !context.asked && !(place == Place::Opening && clause.ends_with("です"))
+    {
         return None;
     }
-    name_in(said, cue, context, greeted).map(|(name, confidence)| (name, confidence, cue))
+    name_in(
+        said,
+        cue,
+        context,
+        place != Place::Answer && (place == Place::Opening || cue == Cue::Self_),
+    )
+    .map(|(name, confidence)| (name, confidence, cue))
 }
 
 /// What stands behind "my name is", "I am", or nothing; `None` if it is of somebody else.

@@ -15,6 +15,8 @@ mod lexicon;
 mod reader;
 pub mod score;
 mod spelling;
+#[cfg(test)]
+mod tests;
 mod text;
 mod token;
 mod wordlist;

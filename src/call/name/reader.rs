@@ -8,6 +8,8 @@ use super::grammar::{Act, Grammar, Role};
 use super::language::Language;
 use super::token::{Break, Turn};
 
+/// A US name is one in any language, without a capital, from this count (half-logs) on.
+const FREQUENT_HALF_LOGS_MIN: i32 = 26;
 /// Words of a full name at most, particles counted.
 pub const NAME_WORDS_MAX: usize = 5;
 /// Words between a cue and its name at most ("my name is, yes, it's Dr X").
@@ -189,6 +191,7 @@ impl Reader<'_> {
         let known = token.word.is_given() || token.word.surname() > 0;
         match token.evidence {
             Evidence::Name => Some(0.95),
+            Evidence::Ambiguous if self.is_low_adjective(at) => Some(0.7),
             Evidence::Ambiguous => Some(0.9),
             Evidence::Unknown => Some(0.88),
             Evidence::Common if token.is(Role::FILLER.or(Role::STARTER)) => None,
@@ -198,6 +201,14 @@ impl Reader<'_> {
             Evidence::Common if known && !token.word.is_adjective() => Some(0.62),
             Evidence::Common => None,
         }
+    }
+
+    /// "my name is true": a quality, unless its capital says otherwise.
+    fn is_low_adjective(&self, at: usize) -> bool {
+        self.turn.language.is_english()
+            && self.turn.tokens[at].word.is_adjective()
+            && !self.turn.tokens[at].word.is_noun()
+            && !self.capital(at)
     }
 
     /// "Save the Children": an article or "of" right behind makes a phrase of it.
@@ -224,6 +235,7 @@ impl Reader<'_> {
         }
         match token.evidence {
             Evidence::Name => Some(0.92),
+            Evidence::Ambiguous if self.is_low_adjective(at) => None,
             Evidence::Ambiguous => Some(0.82),
             Evidence::Unknown => Some(0.82),
             Evidence::Common => {
@@ -262,12 +274,21 @@ impl Reader<'_> {
     /// Outside English the list of common words is thin: an unknown word needs its capital.
     fn foreign_medium_confidence(&self, at: usize) -> Option<f32> {
         match self.turn.tokens[at].evidence {
+            Evidence::Name if self.is_foreign_and_low(at) => Some(0.55),
             Evidence::Name => Some(0.9),
             Evidence::Ambiguous if self.capital(at) => Some(0.82),
             Evidence::Unknown if self.capital(at) => Some(0.7),
             Evidence::Ambiguous => Some(0.55),
             Evidence::Unknown | Evidence::Common => None,
         }
+    }
+
+    /// A name of another language that is not frequent, without a capital: as likely a word.
+    fn is_foreign_and_low(&self, at: usize) -> bool {
+        let word = self.turn.tokens[at].word;
+        !self.capital(at)
+            && !word.is_first_in(self.turn.language)
+            && word.half_logs() < FREQUENT_HALF_LOGS_MIN
     }
 
     /// A name after "I'm" must end its clause, or go on as a sentence does after a name.
@@ -279,19 +300,35 @@ impl Reader<'_> {
             .get(end)
             .map_or(self.turn.end, |next| next.pause)
             == Break::Question;
-        if question && !self.asked {
+        if question && !self.asked || self.has_complement(at, end) {
             return None;
         }
         if self.ends_name(end) || end - at > 1 && token.evidence == Evidence::Name {
             return Some(confidence);
         }
-        let next = &self.turn.tokens[end];
         match token.evidence {
-            Evidence::Name if self.asked || next.word.is_verb() => Some(confidence.min(0.85)),
+            Evidence::Name if self.asked || self.is_action(end) => Some(confidence.min(0.85)),
             Evidence::Name => Some(0.6),
             _ if end - at > 1 && self.asked => Some(confidence),
             _ => None,
         }
+    }
+
+    /// "Mark checking on ...", "Tom needs ...".
+    fn is_action(&self, at: usize) -> bool {
+        self.turn.tokens[at].word.is_verb() || self.turn.folded(at).ends_with("ing")
+    }
+
+    /// "frank about it", "rich with ideas": what only a quality is followed by.
+    fn has_complement(&self, at: usize, end: usize) -> bool {
+        self.turn.language.is_english()
+            && self.turn.tokens[at].word.is_adjective()
+            && end == at + 1
+            && self.turn.pause_before(end) == Break::None
+            && matches!(
+                self.turn.folded(end),
+                "about" | "of" | "to" | "that" | "at" | "as" | "enough" | "for"
+            )
     }
 
     /// Whether a name may end before a word.
@@ -311,8 +348,18 @@ impl Reader<'_> {
     pub fn extend(&self, at: usize) -> usize {
         let mut end = at + 1;
         while end < at + NAME_WORDS_MAX && self.turn.pause_before(end) == Break::None {
-            if self.turn.tokens[end].is(Role::PARTICLE) && self.particle_goes_on(end) {
-                end += 1;
+            let mut particles = 0;
+            while self
+                .turn
+                .tokens
+                .get(end + particles)
+                .is_some_and(|token| token.is(Role::PARTICLE))
+                && self.particle_goes_on(end + particles)
+            {
+                particles += 1;
+            }
+            if particles > 0 {
+                end += particles + 1;
             } else if self.surname_like(end) {
                 end += 1;
             } else {
@@ -326,6 +373,7 @@ impl Reader<'_> {
         at + 1 < self.turn.tokens.len()
             && self.turn.pause_before(at + 1) == Break::None
             && (self.surname_like(at + 1)
+                || self.turn.tokens[at + 1].word.is_proper()
                 || self.turn.tokens[at + 1].is(Role::PARTICLE) && self.surname_like(at + 2))
     }
 
@@ -365,10 +413,14 @@ impl Reader<'_> {
     pub fn ending_follows(&self, end: usize) -> bool {
         end < self.turn.tokens.len()
             && self.turn.pause_before(end) <= Break::Comma
-            && matches!(
-                self.grammar.match_at(self.turn, end),
-                Some((Act::Ending, _))
-            )
+            && (self.turn.folded(end) == "again" || self.is_ending(end))
+    }
+
+    fn is_ending(&self, end: usize) -> bool {
+        matches!(
+            self.grammar.match_at(self.turn, end),
+            Some((Act::Ending, _))
+        )
     }
 }
 

@@ -42,7 +42,7 @@ struct Run {
 }
 
 /// Reads a spelling; `heard` is the name a cue (or the bare answer) introduced.
-pub fn read(reader: &Reader<'_>, heard: Option<&Reading>) -> Option<Spelled> {
+pub fn read(reader: &Reader<'_>, heard: Option<&Reading>, by_cue: bool) -> Option<Spelled> {
     if let Some(heard) = heard
         && let Some(spelled) = with_letter(reader, heard)
     {
@@ -51,15 +51,21 @@ pub fn read(reader: &Reader<'_>, heard: Option<&Reading>) -> Option<Spelled> {
     if !may_spell(reader) {
         return None;
     }
-    let run = longest_run(reader)?;
-    if beside_digits(reader, &run.words) {
+    if let Some(heard) = heard
+        && let Some(run) = longest_run(reader, heard.words.start + 1)
+        && !beside_digits(reader, &run.words)
+        && let Some(spelled) = over_heard(reader, heard, &run)
+    {
+        return Some(spelled);
+    }
+    if by_cue {
         return None;
     }
-    match heard.filter(|heard| heard.words.end <= run.words.start) {
-        Some(heard) => over_heard(reader, heard, &run),
-        None if reader.asked || cued(reader, run.words.start) => alone(reader, &run),
-        None => None,
+    let run = longest_run(reader, 0).filter(|run| !beside_digits(reader, &run.words))?;
+    if !(reader.asked || cued(reader, run.words.start)) {
+        return None;
     }
+    behind_name(reader, &run).or_else(|| alone(reader, &run))
 }
 
 /// A cheap look: two letters, or two words of the radio alphabet, stand somewhere.
@@ -72,9 +78,9 @@ fn may_spell(reader: &Reader<'_>) -> bool {
         >= 2
 }
 
-fn longest_run(reader: &Reader<'_>) -> Option<Run> {
+fn longest_run(reader: &Reader<'_>, from: usize) -> Option<Run> {
     let mut best: Option<Run> = None;
-    let mut at = 0;
+    let mut at = from;
     while at < reader.turn.tokens.len() {
         let run = run_at(reader, at);
         at = run.words.end.max(at + 1);
@@ -93,7 +99,7 @@ fn run_at(reader: &Reader<'_>, start: usize) -> Run {
         words: start..start,
         explained: false,
     };
-    let (mut singles, mut pieces) = (0_usize, 0_usize);
+    let (mut singles, mut certain, mut pieces) = (0_usize, 0_usize, 0_usize);
     let mut at = start;
     while at < reader.turn.tokens.len() && reader.turn.pause_before(at) <= Break::Stop {
         let Some((letters, end)) = item(reader, at, &mut run.explained) else {
@@ -102,14 +108,25 @@ fn run_at(reader: &Reader<'_>, start: usize) -> Run {
         let single = letters.len() == 1 || end > at + 1;
         singles += usize::from(single);
         pieces += usize::from(!single);
+        certain += usize::from(single && !is_word(reader, at));
         run.letters.extend(letters);
         at = end;
     }
     run.words.end = at;
-    if singles < 2 || singles < pieces {
+    let only_letters = pieces == 0 && singles >= LETTERS_MIN && certain >= 1;
+    if singles < pieces || !(certain >= 2 || only_letters) {
         run.letters.clear();
     }
     run
+}
+
+/// A letter that is a word as well: "I", "a", "y".
+fn is_word(reader: &Reader<'_>, at: usize) -> bool {
+    let words = Role::NEVER
+        .or(Role::STARTER)
+        .or(Role::FILLER)
+        .or(Role::COURTESY);
+    reader.turn.tokens[at].is(words)
 }
 
 /// One item of a spelling: its letters and the word after it.
@@ -208,7 +225,8 @@ fn cued(reader: &Reader<'_>, start: usize) -> bool {
 /// The letters spell the name just heard, perhaps otherwise than it was heard.
 fn over_heard(reader: &Reader<'_>, heard: &Reading, run: &Run) -> Option<Spelled> {
     let words = heard.words.start..run.words.end;
-    let name = written::name_of(reader.turn, heard.words.clone());
+    let said = heard.words.start..heard.words.end.min(run.words.start);
+    let name = written::name_of(reader.turn, said);
     let spelled: String = run.letters.iter().collect();
     let (folded, first) = (text::fold(&spelled), text::fold(&name.first));
     let full: String = name
@@ -258,6 +276,35 @@ fn over_heard(reader: &Reader<'_>, heard: &Reading, run: &Run) -> Option<Spelled
             confidence: 0.93,
             words,
         }
+    })
+}
+
+/// "Fabian K O W A L": a known name, and its surname (or itself) in letters.
+fn behind_name(reader: &Reader<'_>, run: &Run) -> Option<Spelled> {
+    let at = run.words.start.checked_sub(1)?;
+    let known = reader.turn.tokens[at].evidence == Evidence::Name && reader.can_be_name(at);
+    let heard = Reading {
+        words: at..at + 1,
+        confidence: 0.9,
+    };
+    if !known || run.letters.len() < LETTERS_MIN {
+        return None;
+    }
+    over_heard(reader, &heard, run).or_else(|| {
+        let first = written::name_of(reader.turn, heard.words.clone()).first;
+        let spelled: String = run.letters.iter().collect();
+        let full = format!(
+            "{first} {}",
+            written::capitalised(&spelled, reader.turn.language)
+        );
+        Some(Spelled {
+            name: Name {
+                first,
+                full: Some(full),
+            },
+            confidence: 0.82,
+            words: at..run.words.end,
+        })
     })
 }
 

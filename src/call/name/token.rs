@@ -177,7 +177,8 @@ impl<'t> Turn<'t> {
     fn is_abbreviated(&self, at: usize) -> bool {
         self.tokens.last().is_some_and(|last| {
             last.at.end == at
-                && (last.is(Role::TITLE) || (last.letter && last.shape == Shape::Upper))
+                && (is_abbreviation(&self.folded[last.folded.clone()])
+                    || (last.letter && last.shape == Shape::Upper))
         })
     }
 
@@ -273,4 +274,24 @@ fn without_number(at: Range<usize>, folded: &str, language: Language) -> (Range<
     } else {
         (at, folded)
     }
+}
+
+/// Titles written with a full stop, in the nine languages.
+fn is_abbreviation(folded: &str) -> bool {
+    matches!(
+        folded,
+        "dr" | "mr"
+            | "mrs"
+            | "ms"
+            | "prof"
+            | "sr"
+            | "sra"
+            | "srta"
+            | "sig"
+            | "st"
+            | "dhr"
+            | "mevr"
+            | "mme"
+            | "mlle"
+    )
 }

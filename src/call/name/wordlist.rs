@@ -123,12 +123,6 @@ impl Word {
         }
     }
 
-    /// How often it was met as a common word in tagged English text: 0 never .. 7 very often.
-    #[must_use]
-    pub fn tagged(self) -> u64 {
-        self.0 >> 36 & 7
-    }
-
     /// Given as a first name anywhere.
     #[must_use]
     pub fn is_given(self) -> bool {

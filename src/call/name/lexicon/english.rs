@@ -8,7 +8,7 @@ pub const WORDS: Part = Part {
     roles: &[
         (
             Role::FILLER,
-            "yes yeah yea yep yup ya sure ok okay okey k well so oh hi hello hey alright right fine great good \
+            "yes yeah yea yep yup ya sure ok okay okey k well so oh hi hello hey alright thankyou thx ty bye goodbye right fine great good \
              certainly absolutely definitely of course thanks thank you ty no nope problem gladly actually \
              sorry morning afternoon evening day please and there cool perfect awesome correct anyway like \
              just hiya greetings howdy wow yo but now then okie dokie lol haha pardon excuse apologies yeap wow gosh gee heck damn dang damnit omg jeez ugh ouch huh aww oops",
@@ -98,7 +98,8 @@ pub const CUES: Part = Part {
     phrases: &[
         (
             Act::Strong,
-            "my|me|mu|mt|myy|ny|mine @kind? @kind? name is|was|iss|if|us|s
+            "my|me nameis|nameiss
+             my|me|mu|mt|myy|ny|mine @kind? @kind? name is|was|iss|if|us|s
              my @kind? name's|names
              my @kind? name would be
              my @kind? name still? is|it's
@@ -315,6 +316,7 @@ pub const OTHERS: Part = Part {
             Act::Block,
             "call|calling me back|later|at|on|when|if|a|an|the|tomorrow|today|tonight|again|up|in|with|and|soon|now|for|to|after|before|anytime|any
              name is on|spelled|spelt|not|too|very|so|important|the|a|wrong|incorrect|correct|different|misspelled
+             don't|dont|never|not|please call|calling me back|later|on|at|if|again|when|tomorrow|before|after|unless|anymore|tonight|today|names
              calling for|to|about|from|in|because|regarding|with|on|at|back
              here is|are|to|in|for|on|at|with|it|from|goes|comes|too
              speaking of|to|with|english|french|spanish|about|for

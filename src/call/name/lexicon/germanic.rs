@@ -77,7 +77,7 @@ pub const GERMAN: Part = Part {
             "ich bin|bin's|bins der|die?\nich bin herr|frau\nbin der|die?\nich bin's\nhier ist|spricht|meldet der|die|sich?",
         ),
         (Act::Speaking, "hier\nam apparat ist?\nda ist"),
-        (Act::Present, "das|hier ist"),
+        (Act::Present, "hier ist"),
         (Act::Asked, "das ist|ware\nes ist"),
         (Act::BookingWeak, "im namen von\nim auftrag von"),
         (

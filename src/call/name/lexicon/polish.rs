@@ -81,7 +81,7 @@ pub const POLISH: Part = Part {
         ),
         (Act::Medium, "jestem\nja jestem\nz tej strony\ntu mowi"),
         (Act::Speaking, "tutaj\ntu\nmowi"),
-        (Act::Present, "to jest\nto\njest to"),
+        (Act::Asked, "to\njest to"),
         (Act::Asked, "to jest?\njest to?\na to"),
         (Act::BookingWeak, "w imieniu"),
         (

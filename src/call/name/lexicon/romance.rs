@@ -69,7 +69,8 @@ pub const SPANISH: Part = Part {
         ),
         (Act::Medium, "soy\nyo soy"),
         (Act::Speaking, "aqui|habla\nle|te habla\nle|te saluda"),
-        (Act::Present, "esta|este es\nesta|este|aqui al habla"),
+        (Act::Asked, "esta|este es"),
+        (Act::Present, "esta|este|aqui al habla"),
         (Act::Asked, "es\nseria\nel mio es\nsigo siendo"),
         (Act::BookingWeak, "de parte de\nen nombre de"),
         (
@@ -177,7 +178,7 @@ pub const PORTUGUESE: Part = Part {
             Act::Medium,
             "sou\neu sou\nsou o|a\neu sou o|a\naqui e|fala o|a?\naqui quem fala e o|a?\nquem fala e o|a?\nfala o|a",
         ),
-        (Act::Present, "este|esta e\ne o|a"),
+        (Act::Asked, "este|esta e\ne o|a"),
         (Act::Asked, "e\nseria\no meu e"),
         (Act::BookingWeak, "em nome de\nda parte de"),
         (Act::Ending, "e o? meu nome\nfalando\naqui\nao telefone"),
@@ -279,7 +280,8 @@ pub const ITALIAN: Part = Part {
             "sono\nio sono\nsono il|la signor|signora|dottor|dottoressa",
         ),
         (Act::Speaking, "parla\nqui parla|e?"),
-        (Act::Present, "questo|questa|qui e"),
+        (Act::Asked, "questo|questa e"),
+        (Act::Present, "qui e"),
         (Act::Asked, "e\nsarebbe\nil mio e"),
         (Act::BookingWeak, "a nome di\nda parte di\nper conto di"),
         (
@@ -391,7 +393,7 @@ pub const FRENCH: Part = Part {
         ),
         (Act::Speaking, "ici"),
         (Act::Speaking, "ici"),
-        (Act::Present, "c'est\nici c'est"),
+        (Act::Present, "ici c'est"),
         (Act::Asked, "c'est\nce serait\nle mien c'est"),
         (Act::BookingWeak, "de la part de\nau nom de"),
         (

@@ -31,13 +31,15 @@ MAGIC = b"CDXWORD1"
 BUCKET_BITS = 16
 FIRST_LOCALES = ["en", "es", "fr", "de", "pt", "it", "pl", "ja", "nl"]  # then "world"
 COMMON_LOCALES = ["es", "fr", "de", "pt", "it", "pl", "ja", "nl"]
+# Locales that write names of their own in English letters count as "world".
+ENGLISH_ABROAD = {"en_IN", "en_KE", "en_NG", "en_PK", "en_TH"}
 BANDS = {10: 1, 20: 2, 35: 3, 40: 4, 50: 5, 55: 6, 60: 6, 70: 7}
 STROKES = {"ł": "l", "ø": "o", "đ": "d", "ð": "d", "ı": "i", "ß": "ss", "æ": "ae", "œ": "oe",
            "þ": "th", "’": "'", "‘": "'", "ʼ": "'", "`": "'", "´": "'", "′": "'"}
 KANA_MARKS = "\u3099\u309a"
 
 # Bit positions of one word's value; wordlist.rs reads the same.
-COUNT_SHIFT, BAND_SHIFT, SURNAME_SHIFT, TAGS_SHIFT = 0, 6, 10, 36
+COUNT_SHIFT, BAND_SHIFT, SURNAME_SHIFT = 0, 6, 10
 STOP, PROPER, SPECIES, DOMAIN, ADJECTIVE, VERB, NOUN = (1 << bit for bit in (9, 12, 13, 14, 15, 16, 17))
 FIRST_SHIFT, COMMON_SHIFT = 18, 28
 # Not names: what the birth register writes where none was given.
@@ -80,7 +82,6 @@ class Words:
         self.count = defaultdict(int)
         self.band = {}
         self.surname = defaultdict(int)
-        self.tags = defaultdict(int)
 
     def flag(self, word, bit):
         key = fold(word.strip())
@@ -93,8 +94,6 @@ class Words:
         value |= (min(63, 1 + round(2 * math.log2(count))) if count else 0) << COUNT_SHIFT
         value |= self.band.get(key, 0) << BAND_SHIFT
         value |= self.surname.get(key, 0) << SURNAME_SHIFT
-        tags = self.tags.get(key, 0)
-        value |= (min(7, 1 + int(math.log2(tags)) // 2) if tags else 0) << TAGS_SHIFT
         return value
 
     def keys(self):
@@ -140,7 +139,8 @@ def add_faker(words, cache):
             continue
         language = folder.split("_")[0]
         provider = importlib.import_module("faker.providers.person." + folder).Provider
-        index = FIRST_LOCALES.index(language) if language in FIRST_LOCALES else len(FIRST_LOCALES)
+        home = language in FIRST_LOCALES and folder not in ENGLISH_ABROAD
+        index = FIRST_LOCALES.index(language) if home else len(FIRST_LOCALES)
         for name in faker_lists(provider, re.compile(r"first_.*name")):
             for part in name.split():
                 words.flag(part, 1 << (FIRST_SHIFT + index))
@@ -190,7 +190,7 @@ def add_english_words(words, cache):
 
 
 def add_wordnet(words, cache):
-    """Parts of speech and how often each was met in tagged text (WordNet)."""
+    """Parts of speech that were met in tagged text, or a word's only one (WordNet)."""
     folder = os.path.join(cache, "debian", "usr/share/wordnet")
     tagged = defaultdict(int)
     for line in open(os.path.join(folder, "cntlist.rev"), encoding="latin-1"):
@@ -208,13 +208,12 @@ def add_wordnet(words, cache):
             met = sum(tagged[(lemma, kind)] for kind in kinds)
             if fold(lemma) in words.band and "_" not in lemma and (met or not totals[lemma]):
                 words.flag(lemma, bit)
-    for lemma, count in totals.items():
-        if lemma in words.band:
-            words.tags[lemma] = count
 
 
 def add_domain(words, cache):
     """Species in five languages (pokemon), moves, items, abilities and types (@smogon/calc)."""
+    for word in ("pokemon", "pokedex", "pokeball", "pokemons"):
+        words.flag(word, DOMAIN)
     for language in ("en", "es", "fr", "de", "ja"):
         path = os.path.join(cache, "npm", "pokemon", "package", "data", language + ".json")
         for species in json.load(open(path, encoding="utf-8")):

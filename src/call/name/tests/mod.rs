@@ -1,0 +1,6 @@
+//! Tests of the name room as a whole.
+
+mod adversarial;
+mod classes;
+mod labelled;
+mod properties;
