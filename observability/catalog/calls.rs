@@ -28,6 +28,8 @@ super::catalog! {
     BARGE_INS_TOTAL: counter Count "calldex_barge_ins_total" { by: ["speech", "dtmf"] };
     /// Short phrases spoken to bridge a slow model.
     BRIDGES_TOTAL: counter Count "calldex_bridges_total";
+    /// Answers begun on a partial prompt, before the caller had finished.
+    EAGER_STARTS_TOTAL: counter Count "calldex_eager_starts_total";
     /// Apologies spoken because the model gave no reply.
     APOLOGIES_TOTAL: counter Count "calldex_apologies_total";
     /// Turns of conversations, by who took them.

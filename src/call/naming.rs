@@ -2,7 +2,7 @@
 //! extractor; it decides what is kept and what is said, and says nothing itself.
 
 use super::name::{
-    self, Confirmation, Context, Decision, Excluded, Extraction, Kind, Language, Name,
+    self, Answer, Confirmation, Context, Decision, Excluded, Extraction, Kind, Language, Name,
 };
 use compact_str::CompactString;
 
@@ -82,6 +82,8 @@ pub struct Naming {
     confirmed_once: bool,
     /// Heard in this call, not yet confirmed.
     provisional: bool,
+    /// The last thing we said had the name in it: the caller may put it right.
+    read_back: bool,
 }
 
 impl Naming {
@@ -89,6 +91,7 @@ impl Naming {
     pub fn new(name: Option<CompactString>, people: Vec<CompactString>, asks_max: u32) -> Self {
         Self {
             from_before: name.is_some(),
+            read_back: name.is_some(),
             name,
             people,
             asked: false,
@@ -117,6 +120,11 @@ impl Naming {
         self.asks += 1;
     }
 
+    /// The agent just said the caller's name.
+    pub fn read_back(&mut self) {
+        self.read_back = true;
+    }
+
     /// Whether the workflow waits for an answer about the name.
     pub fn is_waiting(&self) -> bool {
         self.asked || self.pending.is_some()
@@ -135,46 +143,74 @@ impl Naming {
     /// Takes one finished turn of the caller.
     pub fn hear(&mut self, text: &str, language: &str, excluded: &Excluded) -> NameStep {
         let asked = std::mem::take(&mut self.asked);
+        let read_back = std::mem::take(&mut self.read_back);
         let context = Context {
             asked,
             language: Language::from_tag(language),
             excluded,
         };
         if let Some(pending) = self.pending.take() {
-            match name::confirm(
-                &pending,
-                text,
+            let answered = Context {
+                asked: true,
+                ..context
+            };
+            if let Some(step) = self.hear_confirmation(&pending, text, &answered) {
+                return step;
+            }
+        }
+        let denied = match name::answer(text, context.language) {
+            Answer::NoBut(rest) if read_back => Some(rest),
+            _ => None,
+        };
+        // "No, it's Anna" after a greeting by name answers a question nobody had to ask.
+        if let Some(rest) = denied {
+            let heard = name::extract(
+                rest,
                 &Context {
                     asked: true,
                     ..context
                 },
-            ) {
-                Confirmation::Kept(kept) => return self.confirm(&kept),
-                Confirmation::Corrected(extraction) => return self.put_right(&extraction),
-                Confirmation::Denied => return self.ask_again(),
-                Confirmation::Refused => return self.decline(false),
-                Confirmation::Unclear => {}
+            );
+            if heard.decision != Decision::Ignore && heard.kind != Kind::Other {
+                return self.weigh(&heard, asked, true);
             }
         }
         let heard = name::extract(text, &context);
-        self.weigh(&heard, asked)
+        self.weigh(&heard, asked, denied.is_some())
     }
 
-    fn weigh(&mut self, heard: &Extraction, asked: bool) -> NameStep {
+    /// The answer to "Was that Kay?"; nothing if it was none.
+    fn hear_confirmation(
+        &mut self,
+        pending: &Name,
+        text: &str,
+        context: &Context<'_>,
+    ) -> Option<NameStep> {
+        match name::confirm(pending, text, context) {
+            Confirmation::Kept(kept) => Some(self.confirm(&kept)),
+            Confirmation::Corrected(heard) => Some(self.put_right(&heard)),
+            Confirmation::Denied => Some(self.ask_again()),
+            Confirmation::Refused => Some(self.decline(false)),
+            Confirmation::Unclear => None,
+        }
+    }
+
+    /// `denied`: the turn began by turning down the name we had said.
+    fn weigh(&mut self, heard: &Extraction, asked: bool, denied: bool) -> NameStep {
         match (heard.kind, heard.decision, &heard.name) {
             (Kind::Forget, _, _) => self.forget(heard.rest),
             (Kind::Refusal, _, _) if asked => self.decline(heard.rest),
             (Kind::Introduction | Kind::Correction, Decision::Capture, Some(name)) => {
-                self.capture(name, heard, asked)
+                self.capture(name, heard, asked, denied)
             }
             (Kind::Introduction | Kind::Correction, Decision::Confirm, Some(name)) => {
-                self.doubt(name, heard, asked)
+                self.doubt(name, heard, asked, denied)
             }
             _ => self.unanswered(asked),
         }
     }
 
-    fn capture(&mut self, name: &Name, heard: &Extraction, asked: bool) -> NameStep {
+    fn capture(&mut self, name: &Name, heard: &Extraction, asked: bool, denied: bool) -> NameStep {
         let first = CompactString::from(name.first.as_str());
         let Some(known) = self.name.clone() else {
             return self.first_capture(first, heard, asked);
@@ -182,13 +218,16 @@ impl Naming {
         if same(&known, &first) {
             return self.known_again(heard.rest);
         }
-        let correction = heard.kind == Kind::Correction || alike(&known, &first);
-        let person = heard.another_person || (self.from_before && !correction && heard.strong);
-        if person {
+        let alike = alike(&known, &first);
+        // A name from earlier calls was right then: whoever turns it down for quite another one is
+        // somebody else. One heard in this call was heard wrongly.
+        let introduced = heard.strong && heard.kind == Kind::Introduction;
+        let settled = self.from_before && !alike && heard.rejected.is_none();
+        if heard.another_person || (settled && (denied || introduced)) {
             return self.another_person(first, heard.rest);
         }
         // A weak capture never overwrites a name.
-        if correction || heard.strong {
+        if denied || alike || heard.strong || heard.kind == Kind::Correction {
             return self.put_right(heard);
         }
         NameStep::default()
@@ -277,9 +316,9 @@ impl Naming {
     }
 
     /// Heard unsurely: asked about once, and only where nothing else is to be answered first.
-    fn doubt(&mut self, name: &Name, heard: &Extraction, asked: bool) -> NameStep {
-        let idle = self.name.is_none() && !self.declined;
-        if idle && !heard.rest && !self.confirmed_once {
+    fn doubt(&mut self, name: &Name, heard: &Extraction, asked: bool, denied: bool) -> NameStep {
+        let open = (self.name.is_none() || denied) && !self.declined;
+        if open && !heard.rest && !self.confirmed_once {
             self.confirmed_once = true;
             self.pending = Some(name.clone());
             return NameStep {

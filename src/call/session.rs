@@ -76,6 +76,15 @@ pub struct Session<'a, W: Wire> {
     /// Our `end` went out: the socket is closed by us then.
     close_by: Option<Instant>,
     broken: bool,
+    own: OwnShare,
+}
+
+/// How much of a first token's delay is ours: from the caller's frame to the request, and from the
+/// model's token to the socket.
+#[derive(Default)]
+struct OwnShare {
+    heard: Option<Instant>,
+    before: Option<Duration>,
 }
 
 impl<'a, W: Wire> Session<'a, W> {
@@ -95,12 +104,14 @@ impl<'a, W: Wire> Session<'a, W> {
             judgement: None,
             close_by: None,
             broken: false,
+            own: OwnShare::default(),
         }
     }
 
     /// Runs the call until its socket or itself is over, and leaves it in the registry as that
     /// demands.
     pub async fn run(mut self, mut seat: Seat, place: Place) {
+        let _live = Live::begin();
         self.carry_out("").await;
         let leave = self.listen(&mut seat).await;
         // Drops a reply in the making: the request to the model ends with it.
@@ -113,28 +124,26 @@ impl<'a, W: Wire> Session<'a, W> {
                 }
             }
             Leave::Over(outcome) => {
-                finish(&self.room.writer, &mut self.state, outcome, clock::now());
-                self.room
-                    .registry
-                    .leave(self.state.call_sid(), seat.session);
+                self.finish(outcome, seat.session);
                 self.wire.close(1000, "the call is over").await;
             }
             Leave::Closed { clean } => {
-                let ended = self.state.outcome_so_far();
-                if clean || ended.is_some() {
-                    let outcome = ended.unwrap_or(Outcome::HungUp);
-                    finish(&self.room.writer, &mut self.state, outcome, clock::now());
-                    self.room
-                        .registry
-                        .leave(self.state.call_sid(), seat.session);
-                } else {
-                    self.state
-                        .on(Event::Closed, clock::now(), &mut self.actions);
-                    keep(&self.room.writer, &mut self.actions);
-                    park(self.room, seat.session, self.state, place);
+                let known = self.state.outcome_so_far().or_else(|| told_over(&mut seat));
+                if let Some(outcome) = known.or(clean.then_some(Outcome::HungUp)) {
+                    self.finish(outcome, seat.session);
+                    return;
                 }
+                self.state
+                    .on(Event::Closed, clock::now(), &mut self.actions);
+                keep(&self.room.writer, &mut self.actions);
+                park(self.room, seat.session, self.state, place);
             }
         }
+    }
+
+    fn finish(&mut self, outcome: Outcome, session: u64) {
+        finish(&self.room.writer, &mut self.state, outcome, clock::now());
+        self.room.registry.leave(self.state.call_sid(), session);
     }
 
     async fn listen(&mut self, seat: &mut Seat) -> Leave {
@@ -192,6 +201,8 @@ impl<'a, W: Wire> Session<'a, W> {
     }
 
     async fn hear(&mut self, frame: &str) {
+        let begun = Instant::now();
+        self.own.heard = Some(begun);
         let heard = match Heard::parse(frame) {
             Ok(heard) => heard,
             Err(malformed) => {
@@ -221,7 +232,12 @@ impl<'a, W: Wire> Session<'a, W> {
             // A second setup on one socket changes nothing; the rest is for newer versions.
             Heard::Setup(_) | Heard::Info(_) | Heard::Unknown { .. } => return,
         };
+        let finished = matches!(event, Event::Prompt { last: true, .. });
         self.happen(event).await;
+        if finished {
+            // What a finished prompt costs us is the search for a name in it.
+            catalog::NAME_EXTRACTION_SECONDS.record(begun.elapsed().as_secs_f64());
+        }
     }
 
     /// Takes what the model has ready, up to a bound, so that a burst of tokens costs one wake-up.
@@ -260,11 +276,15 @@ impl<'a, W: Wire> Session<'a, W> {
     }
 
     async fn token(&mut self, token: &str) {
+        let begun = Instant::now();
         let mut actions = std::mem::take(&mut self.actions);
         self.state
             .on(Event::Token(token), clock::now(), &mut actions);
         self.actions = actions;
         self.carry_out(token).await;
+        if let Some(before) = self.own.before.take() {
+            catalog::OWN_LATENCY_SECONDS.record((before + begun.elapsed()).as_secs_f64());
+        }
     }
 
     async fn happen(&mut self, event: Event<'_>) {
@@ -285,12 +305,15 @@ impl<'a, W: Wire> Session<'a, W> {
                 Action::Say(sentence) => self.say(sentence).await,
                 Action::SetLanguage(tag) => self.set_language(&tag).await,
                 Action::End(handoff) => self.end(handoff).await,
-                Action::Ask(brief) => self.reply = Some(self.room.agent.reply(*brief)),
+                Action::Ask(brief) => {
+                    self.reply = Some(self.room.agent.reply(*brief));
+                    self.own.before = self.own.heard.take().map(|heard| heard.elapsed());
+                }
                 Action::Abort => self.reply = None,
                 Action::JudgeName { question, answer } => self.judge(question, answer),
                 Action::Record(write) => drop(self.room.writer.submit(write)),
                 Action::Count(count) => tally::count(count),
-                Action::Over(outcome) => tally::over(outcome),
+                Action::Over(outcome, ms) => tally::over(outcome, ms),
             }
         }
         self.actions = actions;
@@ -353,6 +376,30 @@ impl<'a, W: Wire> Session<'a, W> {
     }
 }
 
+/// A live call in the gauge, as long as it lives.
+struct Live;
+
+impl Live {
+    fn begin() -> Self {
+        catalog::CALLS_LIVE.increment(1);
+        Self
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        catalog::CALLS_LIVE.decrement(1);
+    }
+}
+
+/// Whether the provider said that the call is over while its socket was being lost.
+fn told_over(seat: &mut Seat) -> Option<Outcome> {
+    std::iter::from_fn(|| seat.control.try_recv().ok()).find_map(|message| match message {
+        Control::Over(outcome) => Some(outcome),
+        Control::Supersede(_) | Control::Drain => None,
+    })
+}
+
 async fn next_event(reply: &mut Option<Reply>) -> Option<ReplyEvent> {
     match reply {
         Some(reply) => reply.next().await,
@@ -395,7 +442,7 @@ fn keep(writer: &Writer, actions: &mut Vec<Action>) {
         match action {
             Action::Record(write) => drop(writer.submit(write)),
             Action::Count(count) => tally::count(count),
-            Action::Over(outcome) => tally::over(outcome),
+            Action::Over(outcome, ms) => tally::over(outcome, ms),
             _ => {}
         }
     }

@@ -417,14 +417,13 @@ impl Switchboard {
             Outcome::Abandoned,
             Some(0),
         );
-        super::tally::over(Outcome::Abandoned);
+        super::tally::over(Outcome::Abandoned, 0);
     }
 
     /// Closes calls that rang or waited to come back for too long; runs as long as it is polled.
     pub async fn sweep(&self) {
         loop {
             sleep(SWEEP_EVERY).await;
-            catalog::CALLS_LIVE.set(count(self.room.registry.live()));
             let (ringing, parked) = self.room.registry.expired(clock::now().ms);
             ringing
                 .iter()
@@ -561,12 +560,4 @@ fn other_identity(identity: &Identity) -> Option<CompactString> {
         Identity::Client(name) => Some(format!("client:{name}").into()),
         _ => None,
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a count of calls is far below 2^53"
-)]
-fn count(calls: usize) -> f64 {
-    calls as f64
 }

@@ -14,15 +14,17 @@ pub fn count(count: Count) {
         Count::Apology => catalog::APOLOGIES_TOTAL.increment(1),
         Count::Name(event) => catalog::NAMES_TOTAL.with(event).increment(1),
         Count::FirstToken(ms) => catalog::FIRST_TOKEN_SECONDS.record(seconds(ms)),
+        Count::EagerStart => catalog::EAGER_STARTS_TOTAL.increment(1),
         Count::Replay => tracing::debug!("a repeated prompt was recognised"),
     }
 }
 
-/// A call that is over.
-pub fn over(outcome: Outcome) {
+/// A call that is over after `ms` milliseconds.
+pub fn over(outcome: Outcome, ms: u64) {
     catalog::CALLS_ENDED_TOTAL
         .with(outcome.as_str())
         .increment(1);
+    catalog::CALL_SECONDS.record(seconds(ms));
 }
 
 /// A frame from Twilio.

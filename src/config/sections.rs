@@ -197,6 +197,11 @@ pub struct CallSection {
     pub tool_rounds_max: u8,
     /// Turns one call may have; then the agent says goodbye.
     pub turns_max: u32,
+    /// Begin to answer on a partial prompt that reads as finished (needs
+    /// `twilio.relay.partial_prompts`); given up when the final prompt differs.
+    pub eager_start: bool,
+    /// How often one turn of the caller may begin an answer early: the bound on what it costs.
+    pub eager_starts_max: u32,
     /// Ask the model about an unsure name in the background.
     pub judge_names: bool,
     /// Speak a name only to callers whose number the network vouches for (STIR A or B).
@@ -217,6 +222,8 @@ impl Default for CallSection {
             name_asks_max: 2,
             tool_rounds_max: 3,
             turns_max: 2_000,
+            eager_start: false,
+            eager_starts_max: 1,
             judge_names: true,
             name_needs_attestation: false,
         }

@@ -139,7 +139,8 @@ impl CallState {
             at_ms: now.unix_ms,
             outcome,
         })));
-        actions.push(Action::Over(outcome));
+        let lasted = now.ms.saturating_sub(self.started_ms);
+        actions.push(Action::Over(outcome, lasted));
         self.over = true;
     }
 }

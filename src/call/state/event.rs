@@ -101,8 +101,8 @@ pub enum Action {
     Record(Write),
     /// To be counted.
     Count(Count),
-    /// The call is over, whatever the socket does.
-    Over(Outcome),
+    /// The call is over, whatever the socket does; it took this many milliseconds.
+    Over(Outcome, u64),
 }
 
 /// What operators count.
@@ -120,6 +120,8 @@ pub enum Count {
     Name(&'static str),
     /// From the caller's last word to our first, in milliseconds.
     FirstToken(u64),
+    /// An answer begun on a partial prompt.
+    EagerStart,
     /// A repeated event after a reconnect.
     Replay,
 }

@@ -1,5 +1,6 @@
 //! The caller speaks, presses keys, interrupts.
 
+use super::replying::Reply;
 use super::{Action, CallState, Count, Now};
 use crate::call::naming::{NameReply, NameStep};
 use crate::call::phrases::with_name;
@@ -27,7 +28,11 @@ impl CallState {
     ) {
         self.caller_is_there(now);
         let text = text.trim();
-        if !last || text.is_empty() {
+        if text.is_empty() {
+            return;
+        }
+        if !last {
+            self.on_partial(text, now, actions);
             return;
         }
         if now.ms < self.replay_until && self.transcript.heard_lately(text, REPLAY_TURNS) {
@@ -68,6 +73,7 @@ impl CallState {
             self.record_turn(turn, actions);
             return;
         }
+        let eager = self.take_eager(text, actions);
         self.stop_reply(now, actions);
         let turn = self.transcript.hear(text, kind, language, now.unix_ms);
         self.record_turn(turn, actions);
@@ -80,7 +86,7 @@ impl CallState {
             TurnKind::Speech => self.hear_name(language),
             _ => NameStep::default(),
         };
-        self.take_name_step(step, now, actions);
+        self.take_name_step(step, eager, now, actions);
     }
 
     /// The name is looked for in all that was said since we last spoke: "My name is" and "Misty"
@@ -96,7 +102,13 @@ impl CallState {
             .hear(&words, spoken, &self.setting.line.excluded)
     }
 
-    fn take_name_step(&mut self, step: NameStep, now: Now, actions: &mut Vec<Action>) {
+    fn take_name_step(
+        &mut self,
+        step: NameStep,
+        eager: Option<Reply>,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
         if let Some(event) = step.event {
             actions.push(Action::Count(Count::Name(event)));
         }
@@ -109,9 +121,18 @@ impl CallState {
                 answer: self.transcript.open_words(),
             });
         }
-        match step.reply {
-            Some(reply) => self.say_name_reply(reply, now, actions),
-            None => self.ask(step.nudge, step.ask_after, now, actions),
+        match (step.reply, eager) {
+            (None, Some(reply)) if step.nudge.is_none() => {
+                self.adopt(reply, step.ask_after, now, actions);
+            }
+            (Some(reply), eager) => {
+                if eager.is_some() {
+                    actions.push(Action::Abort);
+                }
+                self.say_name_reply(reply, now, actions);
+            }
+            // Asking again aborts what was begun.
+            (None, _) => self.ask(step.nudge, step.ask_after, now, actions),
         }
     }
 
@@ -131,8 +152,12 @@ impl CallState {
             _ => self.naming.name().cloned(),
         };
         let text = with_name(template, name.as_deref().unwrap_or_default());
-        if reply == NameReply::AskAgain {
-            self.naming.ask();
+        match reply {
+            NameReply::AskAgain => self.naming.ask(),
+            NameReply::NiceToMeet | NameReply::HelloAgain | NameReply::Corrected => {
+                self.naming.read_back();
+            }
+            NameReply::Confirm | NameReply::Declined | NameReply::Forgotten => {}
         }
         self.say(&text, TurnKind::Speech, now, actions);
         actions.push(Action::Count(Count::FirstToken(0)));

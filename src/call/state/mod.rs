@@ -1,6 +1,7 @@
 //! One call as a pure machine: `on(event, now)` says what is to be done. Knows nothing of sockets,
 //! clocks, disks or tasks; [`super::session`] carries its actions out.
 
+mod eager;
 mod ending;
 mod event;
 mod hearing;
@@ -82,6 +83,8 @@ pub struct CallState {
     agent_speaking: bool,
     caller_speaking: bool,
     last_bridge: usize,
+    /// Answers that may still be begun before this turn of the caller is finished.
+    eager_left: u32,
     /// Steps of decisions about the caller, for their stamps.
     steps: u32,
     resumes: u32,
@@ -131,6 +134,7 @@ impl CallState {
             agent_speaking: false,
             caller_speaking: false,
             last_bridge: usize::MAX,
+            eager_left: setting.bounds.eager_starts_max,
             steps: 0,
             resumes: 0,
             over: false,

@@ -1,7 +1,8 @@
 //! The agent speaks: replies as they stream, sentences of our own, bridges and apologies.
 
+use super::eager::Eager;
 use super::{Action, CallState, Count, Now, Sentence};
-use crate::agent::{Brief, ToolCall, system_prompt};
+use crate::agent::{Brief, Message, ToolCall, system_prompt};
 use crate::call::playback::TurnSeq;
 use calldex_storage::record::TurnKind;
 
@@ -20,6 +21,29 @@ pub(super) struct Reply {
     pub(super) bridge_due: Option<u64>,
     /// The caller's name is asked for at its end.
     pub(super) ask_name_after: bool,
+    /// It was begun before the caller had finished, and may not be heard yet.
+    pub(super) eager: Option<Eager>,
+}
+
+impl Reply {
+    fn asked(round: u8, now: Now) -> Self {
+        Self {
+            seq: None,
+            text: String::new(),
+            calls: Vec::new(),
+            round,
+            asked_ms: now.ms,
+            bridge_due: None,
+            ask_name_after: false,
+            eager: None,
+        }
+    }
+
+    /// The caller waits from now on.
+    pub(super) fn begin_waiting(&mut self, now: Now, bridge_ms: u64) {
+        self.asked_ms = now.ms;
+        self.bridge_due = Some(now.ms + bridge_ms);
+    }
 }
 
 impl CallState {
@@ -52,15 +76,29 @@ impl CallState {
         );
         brief.nudge = nudge;
         brief.round = round;
+        let mut reply = Reply::asked(round, now);
+        reply.begin_waiting(now, self.setting.bounds.bridge_ms);
+        reply.ask_name_after = ask_name_after;
+        self.reply = Some(reply);
+        actions.push(Action::Ask(Box::new(brief)));
+    }
+
+    /// Asks for an answer to what the caller seems to have said; nothing of it is said yet.
+    pub(super) fn ask_eagerly(
+        &mut self,
+        text: &str,
+        eager: Eager,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        let mut history = self.transcript.history();
+        history.push(Message::caller(text));
+        let brief = Brief::new(&self.setting.line.persona, self.facts(), history);
         self.reply = Some(Reply {
-            seq: None,
-            text: String::new(),
-            calls: Vec::new(),
-            round,
-            asked_ms: now.ms,
-            bridge_due: Some(now.ms + self.setting.bounds.bridge_ms),
-            ask_name_after,
+            eager: Some(eager),
+            ..Reply::asked(0, now)
         });
+        actions.push(Action::Count(Count::EagerStart));
         actions.push(Action::Ask(Box::new(brief)));
     }
 
@@ -95,32 +133,50 @@ impl CallState {
         let Some(reply) = &mut self.reply else {
             return;
         };
-        if text.is_empty() {
+        if let Some(eager) = &mut reply.eager {
+            if eager.held.len() < REPLY_BYTES_MAX {
+                eager.held.push_str(text);
+            }
             return;
         }
+        if !self.take_words(text, now, actions) {
+            return;
+        }
+        actions.push(Action::PassToken);
+        let long = |reply: &Reply| reply.text.len() > REPLY_BYTES_MAX;
+        if self.reply.as_ref().is_some_and(long) {
+            actions.push(Action::Abort);
+            self.on_replied(now, actions);
+        }
+    }
+
+    /// What an eager reply held back, once it may be heard.
+    pub(super) fn speak_held(&mut self, held: &str, now: Now, actions: &mut Vec<Action>) {
+        if self.take_words(held, now, actions) {
+            actions.push(Action::Append(held.to_owned()));
+        }
+    }
+
+    /// Notes words of the reply in play as said; its turn begins with the first. `false` if there
+    /// is nothing to be said yet.
+    fn take_words(&mut self, text: &str, now: Now, actions: &mut Vec<Action>) -> bool {
+        let Some(reply) = &mut self.reply else {
+            return false;
+        };
         if reply.seq.is_none() {
             if text.trim().is_empty() {
-                return;
+                return false;
             }
             let seq = self.transcript.begin(now.unix_ms);
             reply.seq = Some(seq);
             reply.bridge_due = None;
             self.playback.begin(seq);
-            actions.push(Action::Count(Count::FirstToken(
-                now.ms.saturating_sub(reply.asked_ms),
-            )));
+            let waited = now.ms.saturating_sub(reply.asked_ms);
+            actions.push(Action::Count(Count::FirstToken(waited)));
         }
         reply.text.push_str(text);
         self.playback.sent(text);
-        actions.push(Action::PassToken);
-        if self
-            .reply
-            .as_ref()
-            .is_some_and(|reply| reply.text.len() > REPLY_BYTES_MAX)
-        {
-            actions.push(Action::Abort);
-            self.on_replied(now, actions);
-        }
+        true
     }
 
     pub(super) fn on_tool(&mut self, call: &ToolCall) {
@@ -130,18 +186,22 @@ impl CallState {
     }
 
     pub(super) fn on_replied(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if let Some(eager) = self.reply.as_mut().and_then(|reply| reply.eager.as_mut()) {
+            eager.done = true;
+            return;
+        }
         let Some(mut reply) = self.reply.take() else {
             return;
         };
         let calls = std::mem::take(&mut reply.calls);
         if !calls.is_empty() {
             self.carry_out(reply, calls, now, actions);
-        } else if reply.seq.is_none() {
-            if reply.round == 0 {
-                self.apologise(now, actions);
-            }
-        } else {
+        } else if reply.seq.is_some() {
             self.complete(reply, Vec::new(), now, actions);
+        } else if self.transcript.has_answered() {
+            self.wait_for_caller(now);
+        } else {
+            self.apologise(now, actions);
         }
     }
 
@@ -176,6 +236,10 @@ impl CallState {
         let Some(mut reply) = self.reply.take() else {
             return;
         };
+        if reply.eager.is_some() {
+            // Nobody waits for it: the final prompt will ask again.
+            return;
+        }
         if reply.seq.is_none() {
             self.apologise(now, actions);
             return;

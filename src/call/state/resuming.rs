@@ -24,11 +24,15 @@ impl CallState {
         let resumes = live.conversation.resumes;
         let language = live.conversation.language.clone();
         let transcript = Transcript::restored(live.turns, epoch);
+        let lasted_ms = now.unix_ms - live.conversation.started_at.saturating_mul(1_000);
         let mut state = Self::bare(setting, transcript, (name, Vec::new()), now);
         if let Some(language) = language {
             state.language = language;
         }
         state.resumes = resumes;
+        state.started_ms = now
+            .ms
+            .saturating_sub(u64::try_from(lasted_ms).unwrap_or_default());
         state
     }
 

@@ -113,7 +113,7 @@ impl Desk {
                 Action::Record(write) => self.writes.push(write),
                 Action::End(handoff) => self.ends.push(handoff),
                 Action::Count(count) => self.counts.push(count),
-                Action::SetLanguage(_) | Action::JudgeName { .. } | Action::Over(_) => {}
+                Action::SetLanguage(_) | Action::JudgeName { .. } | Action::Over(..) => {}
             }
         }
     }
@@ -580,4 +580,72 @@ fn whatever_happens_every_cycle_is_closed_and_every_deadline_moves() {
             prop_assert!(seen.insert((turn.epoch, turn.seq)), "a turn was kept twice");
         }
     });
+}
+
+fn eager_desk() -> Desk {
+    let caller = known("Ana");
+    let bounds = CallSection {
+        eager_start: true,
+        ..CallSection::default()
+    };
+    let setting = Setting {
+        bounds: Arc::new(bounds),
+        ..setting(Some(caller.clone()))
+    };
+    Desk::with(setting, Recalled::Known(&caller))
+}
+
+fn partial(text: &str) -> Event<'_> {
+    Event::Prompt {
+        text,
+        language: "en",
+        last: false,
+    }
+}
+
+#[test]
+fn an_eager_answer_is_held_back_until_the_final_prompt_agrees() {
+    let mut desk = eager_desk();
+    desk.on(partial("What type is"))
+        .on(partial("What type is Mew?"));
+    assert_eq!(desk.asked, 1);
+    desk.on(Event::Token("Mew is"))
+        .on(Event::Token(" psychic."));
+    assert!(desk.said.is_empty());
+    desk.hears("What type is Mew?");
+    assert_eq!((desk.asked, desk.last_said()), (1, "Mew is psychic."));
+    desk.reply(&[" Rare, too."]);
+    assert_eq!(desk.last_said(), "Mew is psychic. Rare, too.");
+    let roles: Vec<&str> = desk.turns().iter().map(|turn| turn.role.as_str()).collect();
+    assert_eq!(roles, ["assistant", "user", "assistant"]);
+}
+
+#[test]
+fn an_eager_answer_is_given_up_when_the_final_prompt_differs_and_its_cost_is_bounded() {
+    let mut desk = eager_desk();
+    desk.on(partial("What type is Mew?"))
+        .on(Event::Token("Mew"))
+        .on(partial("What type is Mewtwo?"));
+    assert_eq!((desk.asked, desk.aborted), (1, 1), "one early start a turn");
+    desk.hears("What type is Mewtwo?");
+    assert_eq!(desk.asked, 2);
+    assert!(desk.said.is_empty());
+    desk.reply(&["Psychic."]);
+    assert_eq!(desk.said, ["Psychic."]);
+    desk.on(partial("And Ditto, what is that?"))
+        .on(Event::Token("Normal."))
+        .on(Event::Replied);
+    desk.hears("And Ditto, what is that?");
+    assert_eq!((desk.last_said(), desk.open), ("Normal.", false));
+}
+
+#[test]
+fn a_second_person_on_a_known_number_is_no_correction() {
+    let mut desk = Desk::known_as("Misty");
+    desk.hears("No, this is Peter.");
+    assert_eq!(
+        (desk.wrote("person_added"), desk.wrote("name_corrected")),
+        (1, 0)
+    );
+    assert!(desk.last_said().contains("Peter"));
 }
