@@ -148,6 +148,7 @@ impl Running {
     pub async fn stop(self) {
         self.calls.failed("draining");
         self.switchboard.drain();
+        let had_calls = self.switchboard.live() > 0;
         tracing::info!(
             live = self.switchboard.live(),
             "draining: new calls are asked to call again"
@@ -156,7 +157,9 @@ impl Running {
             self.switchboard.part();
             self.calls_end_within(PART_MAX).await;
         }
-        sleep(LINGER).await;
+        if had_calls {
+            sleep(LINGER).await;
+        }
         self.switchboard.close();
         for door in &self.doors {
             door.stop_graceful(DOOR_CLOSE_MAX);

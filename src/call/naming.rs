@@ -342,7 +342,7 @@ impl Naming {
 
     fn ask_again(&mut self) -> NameStep {
         self.name = None;
-        if self.asks >= self.asks_max.max(1) + 1 {
+        if self.asks > self.asks_max.max(1) {
             return NameStep::default();
         }
         NameStep {

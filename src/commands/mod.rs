@@ -1,5 +1,6 @@
 //! What can be typed after `calldex`.
 
+mod bench;
 mod call;
 mod check;
 mod load;
@@ -24,6 +25,8 @@ pub enum Command {
     Load(load::LoadArguments),
     /// Scores the name extractor on labelled turns, one JSON object a line.
     Names(names::NamesArguments),
+    /// Measures this machine.
+    Bench(bench::BenchArguments),
 }
 
 impl Command {
@@ -35,6 +38,7 @@ impl Command {
             Self::Call(arguments) => call::run(arguments),
             Self::Load(arguments) => load::run(arguments),
             Self::Names(arguments) => names::run(&arguments),
+            Self::Bench(arguments) => bench::run(&arguments),
         }
     }
 }

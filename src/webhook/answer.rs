@@ -2,10 +2,10 @@
 
 use super::{ACTION_PATH, Doors, RELAY_PATH};
 use crate::call::clock;
-use crate::call::switchboard::Connection;
+use crate::call::switchboard::{Connection, Farewell};
 use crate::twilio::reference::{REFERENCE_PARAMETER, Reference};
 use crate::twilio::signature::Door;
-use crate::twilio::twiml::{Connect, Response as Twiml};
+use crate::twilio::twiml::{Connect, Response as Twiml, Say};
 use salvo::http::header::{CONTENT_TYPE, HeaderValue};
 use salvo::{Request, Response};
 
@@ -26,9 +26,14 @@ pub(super) fn send(res: &mut Response, document: &str) {
     let _ = res.write_body(document.to_owned());
 }
 
-/// Says `text` and hangs up.
-pub(super) fn goodbye(text: &str) -> String {
-    let document = Twiml::new().say(text).hangup();
+/// Says a sentence and hangs up.
+pub(super) fn goodbye(farewell: &Farewell) -> String {
+    let mut say = Say::new(&*farewell.text);
+    // Twilio's own voices go by language and region; without a region the default voice speaks.
+    if farewell.language.contains('-') {
+        say = say.language(&*farewell.language);
+    }
+    let document = Twiml::new().then(say).hangup();
     document.render().unwrap_or_else(|_| EMPTY.to_owned())
 }
 
@@ -44,7 +49,7 @@ impl Doors {
         connection: &Connection<'_>,
         resumed: bool,
     ) -> String {
-        let failed = || goodbye(&connection.line.phrases(connection.language).failed);
+        let failed = || goodbye(&self.switchboard.failed(connection.called));
         let url = |door, target| self.guard.url(req, door, target);
         let (Some(relay), Some(action)) = (
             url(Door::Relay, RELAY_PATH),

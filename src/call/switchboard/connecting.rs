@@ -1,0 +1,152 @@
+//! A socket opened: whose call it is, and where that call stands.
+
+use super::{LIVE_MAX, SUPERSEDE_MAX, Setup, Switchboard};
+use crate::call::clock;
+use crate::call::greeting::Greeting;
+use crate::call::limits::{Place, Refusal};
+use crate::call::registry::{Control, Found, Ringing, Seat};
+use crate::call::session::{Session, Wire};
+use crate::call::state::{Action, CallState, Event};
+use calldex_observability::catalog;
+use calldex_storage::record::LiveCall;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+impl Switchboard {
+    /// A socket opened and said whose call it is: runs that call until the socket, or the call,
+    /// is over.
+    pub async fn connect<W: Wire>(&self, wire: &mut W, setup: Setup<'_>) {
+        let (found, seat) = self.room.registry.connect(&setup.arrival.call_sid);
+        let mut actions = Vec::new();
+        let taken = match found {
+            Found::Ringing(ringing) => Ok(first_session(*ringing, &mut actions)),
+            Found::Parked(parked) => Ok((parked.state, parked.place, Some("action"))),
+            Found::Live(control) => match supersede(&control).await {
+                Some((state, place)) => Ok((state, place, Some("reconnect"))),
+                None => self.take_up(&setup, &mut actions).await,
+            },
+            Found::Nothing => self.take_up(&setup, &mut actions).await,
+        };
+        match taken {
+            Ok((state, place, resumed)) => {
+                self.session(wire, &setup, state, actions, resumed)
+                    .run(seat, place)
+                    .await;
+            }
+            Err(refusal) => self.turn_away(wire, &setup, &seat, refusal).await,
+        }
+    }
+
+    fn session<'a, W: Wire>(
+        &'a self,
+        wire: &'a mut W,
+        setup: &Setup<'_>,
+        mut state: Box<CallState>,
+        mut actions: Vec<Action>,
+        resumed: Option<&'static str>,
+    ) -> Session<'a, W> {
+        if let Some(reason) = resumed {
+            let reason = if reason == "action" && !setup.reconnected {
+                "reconnect"
+            } else {
+                reason
+            };
+            catalog::CALLS_RESUMED_TOTAL.with(reason).increment(1);
+            let greeted = setup
+                .greeting
+                .filter(|_| setup.reconnected)
+                .map(|(text, _)| text);
+            let session_id = setup.session_id;
+            state.on(
+                Event::Resumed {
+                    session_id,
+                    greeted,
+                },
+                clock::now(),
+                &mut actions,
+            );
+        }
+        Session::new(wire, &self.room, state, actions)
+    }
+
+    /// A call that this process knows nothing of: from storage, or a first session whose webhook
+    /// another instance answered.
+    async fn take_up(
+        &self,
+        setup: &Setup<'_>,
+        actions: &mut Vec<Action>,
+    ) -> Result<Taken, Refusal> {
+        let place = self.limits.readmit()?;
+        let line = Arc::clone(self.lines.of(&setup.arrival.called));
+        let live = timeout(
+            LIVE_MAX,
+            self.storage.conversations.live(&setup.arrival.call_sid),
+        )
+        .await;
+        let live = live
+            .ok()
+            .and_then(Result::ok)
+            .flatten()
+            .filter(LiveCall::is_live);
+        let (setting, chosen) = self.recognise(&setup.arrival, line).await;
+        match live {
+            Some(live) if !live.turns.is_empty() => {
+                let state = CallState::restored(setting, live, clock::now());
+                Ok((Box::new(state), place, Some("restart")))
+            }
+            known => {
+                if known.is_none() {
+                    self.begin(&setup.arrival, &setting, &chosen);
+                }
+                let greeting = said_greeting(setup, chosen);
+                let state = CallState::new(setting, &greeting, clock::now(), actions);
+                Ok((Box::new(state), place, None))
+            }
+        }
+    }
+
+    async fn turn_away<W: Wire>(
+        &self,
+        wire: &mut W,
+        setup: &Setup<'_>,
+        seat: &Seat,
+        refusal: Refusal,
+    ) {
+        catalog::CALLS_REFUSED_TOTAL
+            .with(refusal.label())
+            .increment(1);
+        self.room
+            .registry
+            .leave(&setup.arrival.call_sid, seat.session);
+        wire.close(1013, "no place for this call").await;
+    }
+}
+
+/// A call's state, its place, and why it was resumed if it was.
+type Taken = (Box<CallState>, Place, Option<&'static str>);
+
+fn first_session(ringing: Ringing, actions: &mut Vec<Action>) -> Taken {
+    let state = CallState::new(ringing.setting, &ringing.greeting, clock::now(), actions);
+    (Box::new(state), ringing.place, None)
+}
+
+/// The state of a session whose socket is dead without its knowing.
+async fn supersede(
+    control: &tokio::sync::mpsc::Sender<Control>,
+) -> Option<(Box<CallState>, Place)> {
+    let (give, take) = oneshot::channel();
+    control.try_send(Control::Supersede(give)).ok()?;
+    timeout(SUPERSEDE_MAX, take).await.ok()?.ok()
+}
+
+/// The greeting that the session's TwiML held; the one chosen now has what is known of the caller.
+fn said_greeting(setup: &Setup<'_>, chosen: Greeting) -> Greeting {
+    match setup.greeting {
+        Some((text, asks_name)) if text != chosen.text => Greeting {
+            people: chosen.people,
+            ..Greeting::said(text, asks_name)
+        },
+        _ => chosen,
+    }
+}

@@ -1,0 +1,185 @@
+//! A call lost its socket, is over, or waited too long.
+
+use super::{
+    After, Arrival, Connection, Farewell, LIVE_MAX, RINGING_MS_MAX, SWEEP_EVERY, Switchboard,
+};
+use crate::call::clock;
+use crate::call::greeting::Greeting;
+use crate::call::registry::{Parked, Removed, Ringing};
+use crate::call::session::finish;
+use calldex_observability::catalog;
+use calldex_storage::record::Outcome;
+use calldex_storage::write::{CallEnded, Write};
+use compact_str::CompactString;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+impl Switchboard {
+    /// A session ended while its call goes on, by a lost socket: whether it is connected again,
+    /// with the document that `render` writes.
+    pub async fn lost(
+        &self,
+        arrival: &Arrival,
+        render: impl FnOnce(&Connection<'_>) -> String,
+    ) -> After {
+        let line = Arc::clone(self.lines.of(&arrival.called));
+        let Some((resumes, language)) = self.resumable(&arrival.call_sid).await else {
+            return After::Goodbye(Farewell::failed(&line, &line.language));
+        };
+        let language = language.unwrap_or_else(|| line.language.as_str().into());
+        if resumes >= self.reconnects_max {
+            return After::Goodbye(Farewell::failed(&line, &language));
+        }
+        let greeting = Greeting::resumed(line.phrases(&language));
+        let position = self.storage.writer.position();
+        let twiml = render(&Connection {
+            called: &arrival.called,
+            line: &line,
+            greeting: &greeting,
+            language: &language,
+            position,
+        });
+        self.room
+            .registry
+            .await_return(&arrival.call_sid, clock::now().ms + RINGING_MS_MAX);
+        After::Reconnect(twiml)
+    }
+
+    /// How often a call that is not over has come back, and its language.
+    async fn resumable(&self, call_sid: &CompactString) -> Option<(u32, Option<CompactString>)> {
+        if let Some(parked) = self.room.registry.parked(call_sid) {
+            return Some(parked);
+        }
+        let live = timeout(LIVE_MAX, self.storage.conversations.live(call_sid)).await;
+        match live {
+            Ok(Ok(Some(live))) if live.is_live() => {
+                Some((live.conversation.resumes, live.conversation.language))
+            }
+            // Storage cannot say: rather one reconnect too many than a lost call.
+            Ok(Err(_)) | Err(_) => Some((0, None)),
+            Ok(Ok(_)) => None,
+        }
+    }
+
+    /// What is said when a call cannot go on.
+    pub fn failed(&self, called: &str) -> Farewell {
+        let line = self.lines.of(called);
+        Farewell::failed(line, &line.language)
+    }
+
+    /// The provider says that a call is over, by its action or its status callback. Harmless when
+    /// it is known already.
+    pub fn over(&self, call_sid: &str) {
+        match self.room.registry.over(call_sid, Outcome::HungUp) {
+            Removed::Parked(parked) => self.close_parked(*parked, Outcome::HungUp),
+            Removed::Ringing(ringing) => self.close_ringing(&ringing),
+            Removed::Told => {}
+            Removed::Unknown => {
+                self.end_stored(call_sid, clock::now().unix_ms, Outcome::HungUp, None)
+            }
+        }
+    }
+
+    /// Ends a conversation that only storage knows; one that is ended stays as it is.
+    fn end_stored(&self, call_sid: &str, at_ms: i64, outcome: Outcome, epoch: Option<u32>) {
+        let call_sid = CompactString::from(call_sid);
+        drop(self.storage.writer.submit(Write::CallEnded(CallEnded {
+            call_sid,
+            epoch,
+            at_ms,
+            outcome,
+        })));
+    }
+
+    fn close_parked(&self, mut parked: Parked, outcome: Outcome) {
+        let mut end = clock::now();
+        end.unix_ms = parked.lost_unix_ms;
+        finish(&self.room.writer, &mut parked.state, outcome, end);
+    }
+
+    /// The webhook was answered, and nobody came.
+    fn close_ringing(&self, ringing: &Ringing) {
+        let at_ms = clock::now().unix_ms;
+        self.end_stored(
+            &ringing.setting.call_sid,
+            at_ms,
+            Outcome::Abandoned,
+            Some(0),
+        );
+        crate::call::tally::over(Outcome::Abandoned, 0);
+    }
+
+    /// Closes calls that rang or waited to come back for too long; runs as long as it is polled.
+    pub async fn sweep(&self) {
+        loop {
+            sleep(SWEEP_EVERY).await;
+            let (ringing, parked) = self.room.registry.expired(clock::now().ms);
+            ringing
+                .iter()
+                .for_each(|ringing| self.close_ringing(ringing));
+            parked
+                .into_iter()
+                .for_each(|parked| self.close_parked(parked, Outcome::Abandoned));
+        }
+    }
+
+    /// Calls that a process before this one left unfinished: those that do not come back in time
+    /// are closed with their true end.
+    pub async fn close_unfinished(&self) {
+        let unfinished = match self.storage.conversations.unfinished().await {
+            Ok(unfinished) => unfinished,
+            Err(error) => {
+                tracing::error!(%error, "unfinished calls cannot be read; they stay open until the next start");
+                return;
+            }
+        };
+        if unfinished.is_empty() {
+            return;
+        }
+        tracing::info!(
+            calls = unfinished.len(),
+            "calls of the last run may come back"
+        );
+        sleep(Duration::from_secs(self.bounds.resume_s_max)).await;
+        for call in unfinished {
+            let conversation = &call.conversation;
+            if self.room.registry.holds(&conversation.call_sid) {
+                catalog::CONVERSATIONS_RECOVERED_TOTAL
+                    .with("resumed")
+                    .increment(1);
+                continue;
+            }
+            // A call that was taken up again has a higher epoch, and is not ended by this.
+            let epoch = Some(conversation.epoch);
+            self.end_stored(
+                &conversation.call_sid,
+                call.last_at_ms,
+                Outcome::Abandoned,
+                epoch,
+            );
+            catalog::CONVERSATIONS_RECOVERED_TOTAL
+                .with("closed")
+                .increment(1);
+        }
+    }
+
+    /// From now on new calls hear that we are restarting.
+    pub fn drain(&self) {
+        self.limits.drain();
+    }
+
+    /// Ends what is still live: each caller hears one sentence.
+    pub fn part(&self) {
+        self.room.registry.drain();
+    }
+
+    /// Closes what waits for a socket, at the end of the process. Parked calls stay open in
+    /// storage, so that the next process takes them up.
+    pub fn close(&self) {
+        let (ringing, _) = self.room.registry.take_waiting();
+        ringing
+            .iter()
+            .for_each(|ringing| self.close_ringing(ringing));
+    }
+}

@@ -1,0 +1,293 @@
+//! Answers what Twilio asks about calls: one rings, one connects, one lost its socket, one is over.
+
+mod connecting;
+mod leaving;
+
+use crate::agent::Agent;
+use crate::call::clock;
+use crate::call::greeting::{Greeting, Recalled, caller_label};
+use crate::call::limits::{Limits, Refusal};
+use crate::call::registry::{Registry, Ringing};
+use crate::call::session::SessionRoom;
+use crate::call::state::Setting;
+use crate::config::{CallSection, Line, Lines};
+use crate::twilio::identity::{Attestation, Identity};
+use calldex_observability::catalog;
+use calldex_storage::record::{Caller, CallerKind};
+use calldex_storage::write::{CallStarted, Write};
+use calldex_storage::{Recall, Storage};
+use compact_str::CompactString;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A call whose webhook was answered connects within seconds (0.4-1.5 s, protocol 9.3); after this
+/// long it is given up.
+const RINGING_MS_MAX: u64 = 60_000;
+/// A session that is to give its call up answers within this time, or is taken for dead.
+const SUPERSEDE_MAX: Duration = Duration::from_millis(500);
+/// Reading a call back from storage, at a reconnect.
+const LIVE_MAX: Duration = Duration::from_millis(1_000);
+/// How often calls that wait too long are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Who calls, as the webhook or the `setup` frame says.
+pub struct Arrival {
+    /// `CA…`
+    pub call_sid: CompactString,
+    /// Who.
+    pub identity: Identity,
+    /// The number called, as given.
+    pub called: CompactString,
+    /// How far the network vouches for the number.
+    pub attestation: Attestation,
+}
+
+/// A sentence that Twilio itself says before it hangs up.
+pub struct Farewell {
+    /// The words.
+    pub text: String,
+    /// The language they are in (BCP-47).
+    pub language: String,
+}
+
+impl Farewell {
+    fn new(text: &str, language: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            language: language.to_owned(),
+        }
+    }
+
+    /// The worst case, in the language of the line.
+    fn failed(line: &Line, language: &str) -> Self {
+        Self::new(&line.phrases(language).failed, language)
+    }
+}
+
+/// What a webhook is answered with.
+pub enum Answer {
+    /// Connect to the relay, with this document.
+    Connect(String),
+    /// The same document as before: the request was repeated.
+    Repeat(String),
+    /// Say this and hang up.
+    Refuse(Farewell),
+}
+
+/// What the document that connects a call must say.
+pub struct Connection<'a> {
+    /// The number called.
+    pub called: &'a str,
+    /// The line.
+    pub line: &'a Line,
+    /// The first words.
+    pub greeting: &'a Greeting,
+    /// The language they are in.
+    pub language: &'a str,
+    /// The last durable position of this instance, for whoever takes the call up.
+    pub position: u64,
+}
+
+/// What happens after a session ended while its call goes on.
+pub enum After {
+    /// Connect again, with this document.
+    Reconnect(String),
+    /// Say this and hang up.
+    Goodbye(Farewell),
+}
+
+/// What the first frame of a socket says.
+pub struct Setup<'a> {
+    /// Who calls.
+    pub arrival: Arrival,
+    /// `VX…`
+    pub session_id: &'a str,
+    /// The greeting that the TwiML of this session held, and whether it asked for the name.
+    pub greeting: Option<(&'a str, bool)>,
+    /// The TwiML of this session was an answer to a lost one.
+    pub reconnected: bool,
+}
+
+/// All calls of this instance, and what they need.
+pub struct Switchboard {
+    storage: Arc<Storage>,
+    lines: Lines,
+    bounds: Arc<CallSection>,
+    reconnects_max: u32,
+    can_hand_over: bool,
+    instance: CompactString,
+    limits: Arc<Limits>,
+    room: SessionRoom,
+}
+
+impl Switchboard {
+    /// For one instance.
+    pub fn new(
+        storage: Arc<Storage>,
+        agent: Arc<Agent>,
+        lines: Lines,
+        bounds: CallSection,
+        reconnects_max: u32,
+        can_hand_over: bool,
+        instance: &str,
+    ) -> Self {
+        let room = SessionRoom {
+            agent,
+            writer: storage.writer.clone(),
+            registry: Arc::new(Registry::default()),
+        };
+        Self {
+            limits: Limits::new(bounds.live_max),
+            storage,
+            lines,
+            bounds: Arc::new(bounds),
+            reconnects_max,
+            can_hand_over,
+            instance: instance.into(),
+            room,
+        }
+    }
+
+    /// A call rings: recognises the caller within the budget, chooses the greeting and keeps that
+    /// the call began. `render` writes the answer.
+    pub async fn ring(
+        &self,
+        arrival: &Arrival,
+        render: impl FnOnce(&Connection<'_>) -> String,
+    ) -> Answer {
+        if let Some(twiml) = self.room.registry.ringing_twiml(&arrival.call_sid) {
+            return Answer::Repeat(twiml);
+        }
+        let line = Arc::clone(self.lines.of(&arrival.called));
+        let place = match self.limits.admit() {
+            Ok(place) => place,
+            Err(refusal) => return Answer::Refuse(refused(refusal, &line)),
+        };
+        self.room.agent.warm();
+        let (setting, greeting) = self.recognise(arrival, line).await;
+        let twiml = render(&self.connection(&arrival.called, &setting, &greeting));
+        self.begin(arrival, &setting, &greeting);
+        self.room.registry.ring(Ringing {
+            setting,
+            greeting,
+            twiml: twiml.clone(),
+            place,
+            until_ms: clock::now().ms + RINGING_MS_MAX,
+        });
+        Answer::Connect(twiml)
+    }
+
+    /// Looks the caller up within the budget and greets them accordingly.
+    async fn recognise(&self, arrival: &Arrival, line: Arc<Line>) -> (Setting, Greeting) {
+        let vouched = !self.bounds.name_needs_attestation
+            || arrival.attestation.reaches(Attestation::Partial);
+        let Some(number) = arrival.identity.number() else {
+            let greeting = Greeting::choose(&line, Recalled::NoNumber, vouched);
+            return (self.setting(arrival, line, None), greeting);
+        };
+        let budget = Duration::from_millis(self.bounds.lookup_ms_max);
+        let recall = self.storage.directory.recall(number, budget).await;
+        let recalled = match &recall {
+            Recall::Known(caller) => Recalled::Known(caller),
+            Recall::Unknown => Recalled::New,
+            Recall::TimedOut => Recalled::TooSlow,
+        };
+        let greeting = Greeting::choose(&line, recalled, vouched);
+        let caller = match recall {
+            Recall::Known(caller) => Some(caller),
+            Recall::Unknown | Recall::TimedOut => None,
+        };
+        (self.setting(arrival, line, caller), greeting)
+    }
+
+    fn setting(&self, arrival: &Arrival, line: Arc<Line>, caller: Option<Arc<Caller>>) -> Setting {
+        Setting {
+            call_sid: arrival.call_sid.clone(),
+            number: arrival.identity.number().cloned(),
+            caller_kind: kind_of(&arrival.identity),
+            caller,
+            line,
+            bounds: Arc::clone(&self.bounds),
+            can_hand_over: self.can_hand_over,
+            instance: self.instance.clone(),
+        }
+    }
+
+    fn connection<'a>(
+        &self,
+        called: &'a str,
+        setting: &'a Setting,
+        greeting: &'a Greeting,
+    ) -> Connection<'a> {
+        Connection {
+            called,
+            line: &setting.line,
+            greeting,
+            language: setting.language(),
+            position: self.storage.writer.position(),
+        }
+    }
+
+    /// Keeps and counts that a call began.
+    fn begin(&self, arrival: &Arrival, setting: &Setting, greeting: &Greeting) {
+        let known = setting.caller.is_some();
+        catalog::CALLS_STARTED_TOTAL
+            .with(caller_label(setting.caller_kind, known))
+            .increment(1);
+        catalog::GREETINGS_TOTAL
+            .with(greeting.kind.label())
+            .increment(1);
+        let started = CallStarted {
+            call_sid: setting.call_sid.clone(),
+            number: setting.number.clone(),
+            line: arrival.called.clone(),
+            caller_kind: setting.caller_kind,
+            identity: other_identity(&arrival.identity),
+            language: Some(setting.language().into()),
+            at_ms: clock::now().unix_ms,
+            instance: self.instance.clone(),
+        };
+        drop(self.storage.writer.submit(Write::CallStarted(started)));
+    }
+
+    /// Whether a call is here in any form.
+    pub fn holds(&self, call_sid: &str) -> bool {
+        self.room.registry.holds(call_sid)
+    }
+
+    /// Calls with a socket.
+    pub fn live(&self) -> usize {
+        self.room.registry.live()
+    }
+}
+
+fn refused(refusal: Refusal, line: &Line) -> Farewell {
+    catalog::CALLS_REFUSED_TOTAL
+        .with(refusal.label())
+        .increment(1);
+    let phrases = line.phrases(&line.language);
+    let text = match refusal {
+        Refusal::Busy => &phrases.busy,
+        Refusal::Draining => &phrases.draining,
+    };
+    Farewell::new(text, &line.language)
+}
+
+fn kind_of(identity: &Identity) -> CallerKind {
+    match identity {
+        Identity::Number(..) => CallerKind::Number,
+        Identity::Withheld(_) => CallerKind::Withheld,
+        Identity::Sip(_) => CallerKind::Sip,
+        Identity::Client(_) => CallerKind::Client,
+        Identity::Unusable => CallerKind::Other,
+    }
+}
+
+/// What is kept of a caller without a number: the SIP or client identity, under the call only.
+fn other_identity(identity: &Identity) -> Option<CompactString> {
+    match identity {
+        Identity::Sip(address) => Some(format!("sip:{address}").into()),
+        Identity::Client(name) => Some(format!("client:{name}").into()),
+        _ => None,
+    }
+}
