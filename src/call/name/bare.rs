@@ -184,7 +184,13 @@ impl Reader<'_> {
             Evidence::Name => Some(0.93),
             Evidence::Ambiguous if surnames => Some(0.85),
             Evidence::Unknown if surnames && end - start <= 3 => Some(0.84),
-            Evidence::Unknown if self.turn.tokens[start].is_capital() => Some(0.7),
+            Evidence::Unknown if self.is_two_words(start, end) => {
+                Some(if self.turn.tokens[start].is_capital() {
+                    0.82
+                } else {
+                    0.6
+                })
+            }
             Evidence::Common
                 if surnames && (self.capital_pair(start) || self.is_surname_only(start)) =>
             {
@@ -198,10 +204,15 @@ impl Reader<'_> {
     /// "Liam old", "Jill later": two words in all, the first a name, the second a misheard surname.
     fn misheard_confidence(&self, start: usize, end: usize) -> Option<f32> {
         let second = &self.turn.tokens[end - 1];
-        let whole = start == 0 && end == 2 && self.turn.tokens.len() == 2;
+        let whole = self.is_two_words(start, end);
         let name = self.turn.tokens[start].evidence == Evidence::Name;
         (whole && name && !second.digits && !second.is(Role::STARTER.or(Role::FILLER)))
             .then_some(0.82)
+    }
+
+    /// The turn is two words and no sentence.
+    fn is_two_words(&self, start: usize, end: usize) -> bool {
+        start == 0 && end == 2 && self.turn.tokens.len() == 2 && self.turn.end == Break::None
     }
 
     fn capital_pair(&self, start: usize) -> bool {
@@ -381,7 +392,7 @@ impl Reader<'_> {
     }
 
     /// Has a vowel and a consonant somewhere, as a name said aloud does; other scripts always.
-    fn pronounceable(&self, at: usize) -> bool {
+    pub fn pronounceable(&self, at: usize) -> bool {
         let folded = self.turn.folded(at);
         if !folded.is_ascii() {
             return true;
@@ -398,7 +409,7 @@ impl Reader<'_> {
 }
 
 /// "india is ...", "tom has ...": the sentence is about somebody, not from them.
-fn tells_of_another(folded: &str) -> bool {
+pub fn tells_of_another(folded: &str) -> bool {
     matches!(
         folded,
         "is" | "was"

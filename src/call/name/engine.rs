@@ -126,7 +126,7 @@ fn candidate(reader: &Reader<'_>, one: &Found) -> Option<Candidate> {
     let (reading, strong) = match one.act {
         Act::Strong | Act::CallMe => (after(Trust::Strong)?, true),
         Act::Strict => (strict(reader, &cue)?, true),
-        Act::Speaking if !reader.opens_clause(cue.start) => return None,
+        Act::Speaking if !reader.opens_speech(cue.start) => return None,
         Act::Medium | Act::Present | Act::Speaking => medium(reader, &cue)?,
         Act::Asked => asked(reader, &cue)?,
         Act::Booking => (capped(after(Trust::Strong)?, 0.85), false),
@@ -163,10 +163,10 @@ fn strict(reader: &Reader<'_>, cue: &Range<usize>) -> Option<Reading> {
     let blocked = joined.is_some_and(|token| token.is(Role::NEVER));
     let owned = joined.is_some() && is_owner(reader.turn.folded(cue.start - 1));
     let opens = reader.opens_clause(cue.start);
-    if owned || !(opens || own && !blocked) {
+    let kind = reader.turn.tokens[cue.start].is(Role::NAME_KIND);
+    if owned || !(opens || (own || kind) && !blocked) {
         return None;
     }
-    let kind = reader.turn.tokens[cue.start].is(Role::NAME_KIND);
     reader.read_after(cue.end, if kind { Trust::Strong } else { Trust::Strict })
 }
 

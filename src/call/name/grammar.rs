@@ -40,6 +40,8 @@ impl Role {
     pub const CALENDAR: Role = Role(1 << 13);
     /// Letters' names of the radio alphabet.
     pub const PHONETIC: Role = Role(1 << 14);
+    /// "hi", "hello", "good morning".
+    pub const GREETING: Role = Role(1 << 15);
     /// What a caller gives besides the name: "account", "number", "reservation".
     pub const DETAIL: Role = Role(1 << 10);
 

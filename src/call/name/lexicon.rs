@@ -5,6 +5,7 @@
 
 mod english;
 mod germanic;
+pub mod japanese;
 mod polish;
 mod romance;
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::bare::tells_of_another;
 use super::evidence::{self, Evidence};
 use super::extraction::Excluded;
 use super::grammar::{Act, Grammar, Role};
@@ -10,6 +11,8 @@ use super::token::{Break, Turn};
 
 /// A US name is one in any language, without a capital, from this count (half-logs) on.
 const FREQUENT_HALF_LOGS_MIN: i32 = 26;
+/// Words between a greeting and the name it introduces at most ("hi there, this is X").
+const GREETED_WORDS_MAX: usize = 3;
 /// Words of a full name at most, particles counted.
 pub const NAME_WORDS_MAX: usize = 5;
 /// Words between a cue and its name at most ("my name is, yes, it's Dr X").
@@ -89,13 +92,9 @@ impl Reader<'_> {
         }
         (start < end).then_some(())?;
         let confidence = self.first_confidence(start, Trust::Strict)?;
-        let fillers = |at: &usize| self.turn.pause_before(*at) == Break::None;
-        let mut led = (1..=start)
-            .rev()
-            .take_while(fillers)
-            .map(|at| &self.turn.tokens[at - 1]);
-        let opens = led.all(|token| token.is(Role::FILLER.or(Role::TITLE)));
-        let whole = self.extend(start) >= end && opens;
+        let opens = self.opens_speech(start);
+        let known = self.turn.tokens[start].evidence == Evidence::Name && end - start == 2;
+        let whole = (known || self.extend(start) >= end) && opens;
         whole.then_some(Reading {
             words: start..end,
             confidence,
@@ -117,6 +116,15 @@ impl Reader<'_> {
             }
         }
         true
+    }
+
+    /// Whether only fillers stand before a word in its clause.
+    pub fn opens_speech(&self, at: usize) -> bool {
+        let clause = (1..=at)
+            .rev()
+            .take_while(|at| self.turn.pause_before(*at) == Break::None);
+        let mut before = clause.map(|at| &self.turn.tokens[at - 1]);
+        before.all(|token| token.is(Role::FILLER.or(Role::TITLE).or(Role::NO)))
     }
 
     /// Passes titles and repeated cue words, where a word follows them in the same clause.
@@ -144,10 +152,9 @@ impl Reader<'_> {
         let token = &self.turn.tokens[at];
         let folded = self.turn.folded(at);
         let dated = token.is(Role::CALENDAR) && !self.is_calendar_name(at);
-        !token.digits
-            && !dated
-            && !token.is(Role::NEVER)
-            && !(self.turn.language.elides() && is_elided(folded))
+        let elided = self.turn.language.elides() && is_elided(folded);
+        let barred = token.digits || dated || elided || token.is(Role::NEVER);
+        !barred
             && folded.chars().count() >= LETTERS_MIN
             && !folded.ends_with("'s")
             && !self.excluded.holds(folded)
@@ -262,13 +269,53 @@ impl Reader<'_> {
                 })
             }
             Evidence::Unknown if self.asked || self.capital(at) => Some(0.82),
-            Evidence::Unknown => Some(0.45),
+            Evidence::Unknown if !self.is_spoken_name(at) => Some(0.45),
+            Evidence::Unknown if self.has_surname(at) || self.is_greeted(at) => Some(0.82),
+            Evidence::Unknown => Some(0.55),
+            Evidence::Common if self.is_capital_pair(at) => Some(0.8),
             Evidence::Common => {
                 let named =
                     self.capital(at) && token.word.surname() > 1 && self.surname_like(at + 1);
                 named.then_some(0.6)
             }
         }
+    }
+
+    /// Written in lower case and in no list: worth a question if it can be said and ends its clause.
+    fn is_spoken_name(&self, at: usize) -> bool {
+        self.pronounceable(at) && self.ends_name(self.extend(at))
+    }
+
+    /// A listed surname (or a second name) follows.
+    fn has_surname(&self, at: usize) -> bool {
+        self.surname_like(at + 1) && {
+            let next = &self.turn.tokens[at + 1];
+            next.word.surname() > 0 || next.word.is_given()
+        }
+    }
+
+    /// "hello, I'm X": an introduction right behind the greeting, before its clause ends.
+    fn is_greeted(&self, at: usize) -> bool {
+        let before = &self.turn.tokens[..at];
+        let cue = before
+            .iter()
+            .rev()
+            .take_while(|token| !token.is(Role::GREETING))
+            .count();
+        let greeting = before.len() > cue;
+        let joined = (self.turn.tokens.get(at + 1))
+            .is_some_and(|next| next.pause == Break::None && !next.is(Role::STARTER));
+        greeting && cue <= GREETED_WORDS_MAX && !joined
+    }
+
+    /// "Borg Kent": words some are called, both with capitals.
+    fn is_capital_pair(&self, at: usize) -> bool {
+        let word = self.turn.tokens[at].word;
+        self.capital(at)
+            && word.is_given()
+            && !word.is_adjective()
+            && self.surname_like(at + 1)
+            && self.capital(at + 1)
     }
 
     /// Outside English the list of common words is thin: an unknown word needs its capital.
@@ -301,6 +348,10 @@ impl Reader<'_> {
             .map_or(self.turn.end, |next| next.pause)
             == Break::Question;
         if question && !self.asked || self.has_complement(at, end) {
+            return None;
+        }
+        let told = token.evidence != Evidence::Name && tells_of_another(self.turn.folded(end));
+        if told && self.turn.pause_before(end) == Break::None {
             return None;
         }
         if self.ends_name(end) || end - at > 1 && token.evidence == Evidence::Name {

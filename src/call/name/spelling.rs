@@ -336,6 +336,11 @@ fn best_cut(reader: &Reader<'_>, letters: &[char]) -> (usize, f32) {
     if whole >= KNOWN_HALF_LOGS_MIN {
         return (letters.len(), 0.9);
     }
+    let surname_min = if reader.turn.language.is_english() {
+        2
+    } else {
+        1
+    };
     let mut best = (letters.len(), 0.6, 0);
     for cut in 2..letters.len().saturating_sub(1) {
         let first = known(reader, &letters[..cut]);
@@ -345,7 +350,7 @@ fn best_cut(reader: &Reader<'_>, letters: &[char]) -> (usize, f32) {
         let surname = surname_rank(&letters[cut..]);
         let length = i32::try_from(cut).unwrap_or(0);
         let worth = first + length * 5 + surname * 14;
-        let sure = surname > 0 && cut >= CUT_LETTERS_MIN;
+        let sure = surname >= surname_min && cut >= CUT_LETTERS_MIN;
         if worth > best.2 && (sure || cut >= CUT_LETTERS_MIN) {
             best = (cut, if sure { 0.82 } else { 0.6 }, worth);
         }
@@ -414,7 +419,8 @@ pub fn vary(name: &Name, letter: char, without: bool, reader: &Reader<'_>) -> Op
         (true, true) => left_out(&first, letter),
         (false, false) => put_in(&first, letter),
     };
-    let best = forms.into_iter().max_by_key(|form| known(reader, form))?;
+    let best = forms.into_iter().max_by_key(|form| known(reader, form));
+    let best = best.filter(|form| known(reader, form) >= KNOWN_HALF_LOGS_MIN)?;
     let spelled: String = best.iter().collect();
     let first = written::capitalised(&spelled, reader.turn.language);
     let full = name

@@ -182,16 +182,20 @@ impl<'t> Turn<'t> {
         })
     }
 
-    /// Some word has a capital, and no function word inside a clause has one (as in a title).
+    /// Some word has a capital, and function words inside clauses mostly have none (as they have
+    /// in a title, or when shouted).
     fn tells_case(&self) -> bool {
-        let shouted = |token: &Token| {
-            token.is_capital()
-                && token.pause == Break::None
+        let inside = self.tokens.iter().skip(1).filter(|token| {
+            token.pause == Break::None
                 && token.is(Role::NEVER)
-                && token.shape != Shape::Other
                 && !self.folded[token.folded.clone()].starts_with('i')
-        };
-        self.tokens.iter().any(Token::is_capital) && !self.tokens.iter().skip(1).any(shouted)
+        });
+        let (low, capital) = inside.fold((0, 0), |(low, capital), token| match token.shape {
+            Shape::Lower => (low + 1, capital),
+            Shape::Capital | Shape::Upper => (low, capital + 1),
+            Shape::Other => (low, capital),
+        });
+        low >= capital && self.tokens.iter().any(Token::is_capital)
     }
 }
 

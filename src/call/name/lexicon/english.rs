@@ -63,10 +63,14 @@ pub const WORDS: Part = Part {
         ),
         (
             Role::NAME_KIND,
-            "first full given real last whole complete own actual legal preferred entire christian proper \
+            "first second full given real last whole complete own actual legal preferred entire christian proper \
              correct birth whole nick sur family",
         ),
         (Role::HESITATION, "um er erm err eh hum"),
+        (
+            Role::GREETING,
+            "hi hello hey hiya greetings howdy morning afternoon evening",
+        ),
         (Role::NO, "no nope nah"),
         (
             Role::CALENDAR,
@@ -84,7 +88,7 @@ pub const WORDS: Part = Part {
         ),
         (
             Role::DETAIL,
-            "account confirmation number phone email mail ticket booking reservation order id password pin zip \
+            "account acc card pass confirmation number phone email mail ticket booking reservation order id password pin zip \
              code address ssn username dob birthday mobile cell contact insurance license policy flight seat \
              ride customer security postcode reference date plate",
         ),
@@ -113,6 +117,7 @@ pub const CUES: Part = Part {
              i'm|im called|named
              i am called|named
              named|christened me
+             they|people|friends|family|folks|most call|calls me
              i go by the? name? of?
              go|goes|going by the? name? of?
              i'm|im|am|be|better known|addressed|called as|by?
@@ -146,20 +151,20 @@ pub const CUES: Part = Part {
              calls me
              call me by
              call me by the|my name of?
-             they|people|friends|everyone|everybody|most|folks call|calls me",
+             everyone|everybody calls me",
         ),
         (
             Act::Medium,
             "i'm|im|iam
              i am|a'm|m
              am
-             myself
              i'm|im still
              it's|its me
              it is me
              i'm|im mr|mrs|ms|dr
              here is|it's|its",
         ),
+        (Act::Speaking, "myself"),
         (
             Act::Present,
             "this is|its|it's
