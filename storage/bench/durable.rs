@@ -25,7 +25,7 @@ pub(super) fn measure(scene: &Scene, options: &Options, report: &mut Report<'_>)
         scene,
         options,
         Bounds::default(),
-        "durable, chosen batch",
+        "durable, as chosen",
         report,
     )?;
     syncs.extend(fsyncs(&scene.path("fsync"), SAMPLES)?);
@@ -76,6 +76,7 @@ fn steadily(
     let (tell, told) = sync_channel(UNDER_WAY_MAX);
     let collector = std::thread::spawn(move || collect(&told));
     let position = storage.opened_at();
+    let before = bytes_written();
     pace(&storage.writer, options, position as usize, &tell);
     drop(tell);
     let mut times = collector
@@ -86,7 +87,9 @@ fn steadily(
         "ms",
         &mut times,
     )?;
-    close(storage)
+    close(storage)?;
+    let written = (bytes_written() - before) as f64 / times.len().max(1) as f64;
+    report.single(format!("{what}, written per turn"), "bytes", written)
 }
 
 /// Submits at the steady rate, each turn at its own moment.

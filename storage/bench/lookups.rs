@@ -11,8 +11,9 @@ use std::hint::black_box;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Look-ups before those that are measured.
-const WARMING: usize = 20_000;
+/// Look-ups before those that are measured: enough to touch every page once, which is when it comes
+/// from the disk.
+const WARMING: usize = 200_000;
 
 pub(super) fn measure(scene: &Scene, options: &Options, report: &mut Report<'_>) -> io::Result<()> {
     scene
@@ -40,11 +41,11 @@ fn start(scene: &Scene, options: &Options, report: &mut Report<'_>) -> io::Resul
         let opened = begun.elapsed();
         wait_until_warm(&storage)?;
         let what = format!("{what} start with {} callers", options.callers);
-        report.single(what.clone(), "s", opened.as_secs_f64())?;
+        report.single(what.clone(), "ms", opened.as_secs_f64() * 1e3)?;
         report.single(
             format!("{what}, warm tier in step"),
-            "s",
-            begun.elapsed().as_secs_f64(),
+            "ms",
+            begun.elapsed().as_secs_f64() * 1e3,
         )?;
         storage.close(PATIENCE);
     }
@@ -66,7 +67,7 @@ fn wait_until_warm(storage: &Storage) -> io::Result<()> {
 fn time(options: &Options, mut look_up: impl FnMut(usize) -> bool) -> io::Result<Vec<Duration>> {
     let mut random = Random(0x1234_5678_9ABC_DEF1);
     let mut times = Vec::with_capacity(options.lookups);
-    for round in 0..WARMING.min(options.lookups) + options.lookups {
+    for round in 0..WARMING.min(options.callers) + options.lookups {
         let index = random.below(options.callers);
         let begun = Instant::now();
         let found = black_box(look_up(index));
@@ -74,7 +75,7 @@ fn time(options: &Options, mut look_up: impl FnMut(usize) -> bool) -> io::Result
         if !found {
             return Err(io::Error::other("a caller was not found"));
         }
-        if round >= WARMING.min(options.lookups) {
+        if round >= WARMING.min(options.callers) {
             times.push(time);
         }
     }

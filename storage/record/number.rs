@@ -41,6 +41,11 @@ impl PhoneNumber {
             .fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'))
     }
 
+    /// The number whose [`PhoneNumber::digits`] these are.
+    pub fn from_digits(digits: u64) -> Option<Self> {
+        Self::parse(&format!("+{digits}"))
+    }
+
     /// The digits with their `+`: personal data.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -7,7 +7,9 @@
  *
  * Or it fails: CALLDEX_DISK_FAIL=sync|write, from call CALLDEX_DISK_FAIL_FROM on, for
  * CALLDEX_DISK_FAIL_COUNT calls on the database's files, with errno CALLDEX_DISK_ERRNO. The file
- * disk.failed below the directory shows that it did.
+ * disk.failed below the directory shows that it did. A sync that fails behaves as Linux's: the
+ * sectors that it should have written are held to be clean from then on, no later sync writes them,
+ * and at a power cut they are gone, unless they were written anew.
  *
  * Not modelled: creation, removal and renaming of files are taken as durable at once; what is
  * written through memory maps (the shared-memory index beside the log, which is rebuilt) is not
@@ -37,6 +39,7 @@ struct file {
   int is_database;
   off_t durable_size;
   unsigned char **saved;   /* by sector: what it held at the last sync, or NULL */
+  unsigned char *stuck;    /* by sector: a sync failed, so that none will write it */
   size_t sectors;
 };
 
@@ -114,8 +117,11 @@ static void save(struct file *file, off_t from, off_t to) {
       size_t wanted = at * 2 + 64;
       file->saved = realloc(file->saved, wanted * sizeof *file->saved);
       memset(file->saved + file->sectors, 0, (wanted - file->sectors) * sizeof *file->saved);
+      file->stuck = realloc(file->stuck, wanted);
+      memset(file->stuck + file->sectors, 0, wanted - file->sectors);
       file->sectors = wanted;
     }
+    file->stuck[at] = 0;
     if (file->saved[at]) continue;
     file->saved[at] = calloc(1, SECTOR);
     if (pread(file->own_fd, file->saved[at], SECTOR, (off_t)at * SECTOR) < 0) abort();
@@ -125,10 +131,15 @@ static void save(struct file *file, off_t from, off_t to) {
 static void synced(struct file *file) {
   struct stat now;
   for (size_t at = 0; at < file->sectors; at++) {
+    if (file->stuck[at]) continue;
     free(file->saved[at]);
     file->saved[at] = NULL;
   }
   if (fstat(file->own_fd, &now) == 0) file->durable_size = now.st_size;
+}
+
+static void sync_failed(struct file *file) {
+  for (size_t at = 0; at < file->sectors; at++) file->stuck[at] = file->saved[at] != NULL;
 }
 
 static void cut_power(void) {
@@ -157,7 +168,7 @@ static void note_open(int fd, const char *path, int flags) {
   while (index < files_count && !(files[index].ino == info.st_ino && files[index].dev == info.st_dev)) index++;
   if (index == files_count) {
     if (files_count == FILES_MAX) abort();
-    struct file fresh = {info.st_dev, info.st_ino, real_open(path, O_RDWR | O_CLOEXEC), 0, info.st_size, NULL, 0};
+    struct file fresh = {info.st_dev, info.st_ino, real_open(path, O_RDWR | O_CLOEXEC), 0, info.st_size, NULL, NULL, 0};
     if (fresh.own_fd < 0) return;
     fresh.is_database = strstr(path, "calls.db") != NULL;
     files[files_count++] = fresh;
@@ -241,7 +252,9 @@ static int sync_either(int fd, int (*real)(int)) {
   struct file *file = of_fd(fd);
   int outcome = -1;
   if (file && ++syncs == cut_at) cut_power();
-  if (!fails('s', file)) {
+  if (fails('s', file)) {
+    sync_failed(file);
+  } else {
     outcome = real(fd);
     if (file && outcome == 0) synced(file);
   }

@@ -5,6 +5,11 @@ use std::process::Command;
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
+/// Error numbers of Linux.
+pub const EIO: i32 = 5;
+pub const ENOSPC: i32 = 28;
+pub const EROFS: i32 = 30;
+
 /// The library to preload, or `None` with a line that says why there is none.
 pub fn library() -> Option<&'static Path> {
     static LIBRARY: OnceLock<Option<(TempDir, PathBuf)>> = OnceLock::new();
@@ -44,5 +49,15 @@ pub fn environment(library: &Path, data_dir: &Path) -> Vec<(&'static str, String
     vec![
         ("LD_PRELOAD", library.display().to_string()),
         ("CALLDEX_DISK_DIR", data_dir.display().to_string()),
+    ]
+}
+
+/// What makes `count` calls of `operation` (`sync`, `write`) on the database fail, from the `from`th.
+pub fn failing(operation: &str, from: u64, count: u64, errno: i32) -> [(&'static str, String); 4] {
+    [
+        ("CALLDEX_DISK_FAIL", operation.to_owned()),
+        ("CALLDEX_DISK_FAIL_FROM", from.to_string()),
+        ("CALLDEX_DISK_FAIL_COUNT", count.to_string()),
+        ("CALLDEX_DISK_ERRNO", errno.to_string()),
     ]
 }

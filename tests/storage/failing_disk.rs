@@ -3,24 +3,20 @@
 
 use crate::accidents::Scene;
 use crate::autopsy::examine;
-use crate::disk;
+use crate::disk::{self, EIO, ENOSPC, EROFS};
 use crate::random::{Random, rounds};
 use std::time::Duration;
 
-const EIO: i32 = 5;
-const ENOSPC: i32 = 28;
-const EROFS: i32 = 30;
-
 /// What fails, how, the last call that may be the first to fail, and for how many at most.
 const FAILURES: [(&str, &str, i32, u64, u64); 5] = [
-    ("an fsync fails", "sync", EIO, 60, 1),
-    ("fsyncs fail for a while", "sync", EIO, 60, 6),
+    ("an fsync fails", "sync", EIO, 25, 1),
+    ("fsyncs fail for a while", "sync", EIO, 25, 6),
     ("the disk is full", "write", ENOSPC, 600, 12),
     ("a write fails", "write", EIO, 600, 3),
     ("the disk is read-only", "write", EROFS, 600, 8),
 ];
 /// Calls of each of the child's threads: enough to be hit, few enough to end.
-const CALLS: u64 = 40;
+const CALLS: u64 = 120;
 
 #[test]
 fn a_failing_disk_delays_and_loses_nothing() {
@@ -40,14 +36,10 @@ fn a_failing_disk_delays_and_loses_nothing() {
             });
             let mut orders = scene.orders(&mut random);
             orders.calls = CALLS;
-            // Past the opening, whose failure ends the process before anything is acknowledged.
-            let from = random.within(12, from_max);
+            let from = random.within(3, from_max);
             let count = random.within(1, count_max);
             let mut environment = disk::environment(library, scene.data_dir());
-            environment.push(("CALLDEX_DISK_FAIL", operation.to_owned()));
-            environment.push(("CALLDEX_DISK_FAIL_FROM", from.to_string()));
-            environment.push(("CALLDEX_DISK_FAIL_COUNT", count.to_string()));
-            environment.push(("CALLDEX_DISK_ERRNO", errno.to_string()));
+            environment.extend(disk::failing(operation, from, count, errno));
             let what = format!("{name}: {operation} {from} and {count} in all");
             scene.run(&orders, &environment, |witness| witness.wait(&what));
             assert!(scene.journal.done, "{what}: the load did not finish");

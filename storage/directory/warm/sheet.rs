@@ -11,8 +11,9 @@ use std::time::Duration;
 
 /// Under which the label lies: no number's key has this length.
 const LABEL_KEY: &[u8] = b"label";
-/// sled's page cache, bytes.
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// sled's page cache at most, bytes: room for a million callers, taken as they come. Beyond it pages
+/// are read from disk again.
+const CACHE_BYTES: u64 = 256 * 1024 * 1024;
 /// How often sled writes out on its own, milliseconds. It is a cache: what a crash loses is read
 /// again.
 const FLUSH_MS: u64 = 1_000;
