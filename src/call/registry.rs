@@ -156,6 +156,12 @@ impl Registry {
             .remove_if(call_sid, |_, slot| slot.is_session(session));
     }
 
+    /// A session died without leaving: its entry goes, unless another session has it.
+    pub fn forget_dead(&self, call_sid: &str) {
+        let dead = |slot: &Slot| matches!(slot, Slot::Live { control, .. } if control.is_closed());
+        self.calls.remove_if(call_sid, |_, slot| dead(slot));
+    }
+
     /// The provider says the call is over.
     pub fn over(&self, call_sid: &str, outcome: Outcome) -> Removed {
         let gone = self

@@ -2,13 +2,16 @@
 
 use super::{ACTION_PATH, Doors, RELAY_PATH};
 use crate::call::clock;
-use crate::call::switchboard::{Connection, Farewell};
+use crate::call::switchboard::{Arrival, Connection, Farewell};
+use crate::twilio::identity::{Channel, Identity};
 use crate::twilio::reference::{REFERENCE_PARAMETER, Reference};
 use crate::twilio::signature::Door;
 use crate::twilio::twiml::{Connect, Response as Twiml, Say};
 use salvo::http::header::{CONTENT_TYPE, HeaderValue};
 use salvo::{Request, Response};
 
+/// A WhatsApp call's first second of audio is lost (protocol 2.5).
+const WHATSAPP_PAUSE_S: u32 = 1;
 /// `<Parameter>`: the first words, so that any instance knows them.
 pub(super) const GREETING_PARAMETER: &str = "greeting";
 /// `<Parameter>`: the first words ask for the caller's name.
@@ -45,7 +48,7 @@ impl Doors {
     pub(super) fn connect(
         &self,
         req: &Request,
-        call_sid: &str,
+        arrival: &Arrival,
         connection: &Connection<'_>,
         resumed: bool,
     ) -> String {
@@ -63,7 +66,7 @@ impl Doors {
             .greeting(&*connection.greeting.text)
             .parameter(
                 REFERENCE_PARAMETER,
-                self.reference(call_sid, connection.position),
+                self.reference(&arrival.call_sid, connection.position),
             )
             .parameter(GREETING_PARAMETER, &*connection.greeting.text);
         if connection.language != connection.line.language {
@@ -75,10 +78,12 @@ impl Doors {
         if resumed {
             connect = connect.parameter(RESUMED_PARAMETER, "1");
         }
-        Twiml::new()
-            .then(connect)
-            .render()
-            .unwrap_or_else(|_| failed())
+        let whatsapp = matches!(arrival.identity, Identity::Number(_, Channel::WhatsApp));
+        let document = match whatsapp && !resumed {
+            true => Twiml::new().pause(WHATSAPP_PAUSE_S),
+            false => Twiml::new(),
+        };
+        document.then(connect).render().unwrap_or_else(|_| failed())
     }
 
     fn reference(&self, call_sid: &str, position: u64) -> String {

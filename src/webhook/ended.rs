@@ -72,8 +72,7 @@ impl Doors {
             self.switchboard.over(&ended.call_sid);
             return answer::goodbye(&self.switchboard.failed(&arrival.called));
         }
-        let render =
-            |connection: &Connection<'_>| self.connect(req, &arrival.call_sid, connection, true);
+        let render = |connection: &Connection<'_>| self.connect(req, &arrival, connection, true);
         match self.switchboard.lost(&arrival, render).await {
             After::Reconnect(document) => document,
             After::Goodbye(text) => {

@@ -2,8 +2,8 @@
 
 use crate::twilio::form::{FORM_BYTES_MAX, Form};
 use crate::twilio::signature::{
-    Door, ForwardedHeaders, Presented, PublicBase, SETTINGS_HEADER, SIGNATURE_HEADER, Trust,
-    Verdict, Verifier, requested_url,
+    BODY_DIGEST_PARAMETER, Door, ForwardedHeaders, Presented, PublicBase, SETTINGS_HEADER,
+    SIGNATURE_HEADER, Trust, Verdict, Verifier, requested_url,
 };
 use calldex_observability::catalog;
 use salvo::http::{Method, StatusCode};
@@ -130,7 +130,9 @@ impl Guard {
         if let Some(verifier) = &self.verifier {
             let presented = presented(req);
             let url = url.ok_or(TurnedAway::Forbidden)?;
-            let verdict = if req.method() == Method::POST {
+            let verdict = if target.contains(BODY_DIGEST_PARAMETER) {
+                verifier.json(&url, &body, presented)
+            } else if req.method() == Method::POST {
                 verifier.form(&url, &form, presented)
             } else {
                 verifier.url(&url, presented)

@@ -87,13 +87,15 @@ impl Doors {
             socket.close(1008, "no reference of this call").await;
             return;
         }
-        let call = AssertUnwindSafe(self.run(&mut socket, &setup))
+        let run = self.run(&mut socket, &setup);
+        let call = AssertUnwindSafe(run.instrument(spans::call(&setup.call_sid)))
             .catch_unwind()
             .await;
         if call.is_err() {
             tracing::error!(call = %setup.call_sid, "a call's task panicked; its session is closed");
             // Twilio then asks for the action, and the call is taken up from storage.
             socket.close(1011, "internal error").await;
+            self.switchboard.close_if_gone(&setup.call_sid).await;
         }
     }
 

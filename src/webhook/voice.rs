@@ -59,8 +59,7 @@ impl Doors {
             called: voice.to.as_str().trim().into(),
             attestation: voice.attestation,
         };
-        let render =
-            |connection: &Connection<'_>| self.connect(req, &arrival.call_sid, connection, false);
+        let render = |connection: &Connection<'_>| self.connect(req, &arrival, connection, false);
         let ringing = self.switchboard.ring(&arrival, render);
         match tokio::time::timeout(ANSWER_MAX, ringing).await {
             Ok(Answer::Connect(document)) => (document, "ok"),

@@ -9,6 +9,9 @@ use calldex_storage::write::{CallEnded, NameGiven, Write};
 const CHARACTER_MS: u64 = 60;
 /// And this long to become audible.
 const SPEECH_LEAD_MS: u64 = 1_500;
+/// How long a caller who speaks into the goodbye may take until their words are understood, in
+/// milliseconds.
+const OBJECTION_MS: u64 = 5_000;
 
 /// The end that was decided.
 pub(super) struct Ending {
@@ -57,8 +60,20 @@ impl CallState {
     }
 
     pub(super) fn end_when_said(&mut self, now: Now, actions: &mut Vec<Action>) {
-        if self.ending.is_some() && !self.playback.is_pending() {
+        // A caller who speaks or presses keys into the goodbye is about to call it off.
+        let objects = self.caller_speaking || self.keys_due.is_some();
+        let stands = |ending: &Ending| !(ending.can_be_called_off && objects);
+        if self.ending.as_ref().is_some_and(stands) && !self.playback.is_pending() {
             self.send_end(now, actions);
+        }
+    }
+
+    /// The caller speaks into the goodbye: what they say is waited for, within a bound.
+    pub(super) fn hold_end(&mut self, now: Now) {
+        if let Some(ending) = &mut self.ending
+            && ending.can_be_called_off
+        {
+            ending.due = ending.due.max(now.ms + OBJECTION_MS);
         }
     }
 

@@ -172,6 +172,7 @@ impl CallState {
         actions.push(Action::Count(Count::BargeIn(by)));
         self.caller_is_there(now);
         self.agent_speaking = false;
+        self.hold_end(now);
         let cuts = self.playback.interrupted(fragment);
         let in_play = self.abandon_reply(actions);
         for cut in cuts {
@@ -192,6 +193,7 @@ impl CallState {
     pub(super) fn on_caller_speaking(&mut self, on: bool, now: Now) {
         self.caller_speaking = on;
         self.caller_is_there(now);
+        self.hold_end(now);
         if self.reopen_due.is_some() {
             self.reopen_due = Some(now.ms + REOPEN_MS);
         }

@@ -34,7 +34,7 @@ pub struct Setting {
     pub number: Option<PhoneNumber>,
     /// The kind of caller.
     pub caller_kind: CallerKind,
-    /// What is known of them.
+    /// What was known of them before this call.
     pub caller: Option<Arc<Caller>>,
     /// The number called, ready-made.
     pub line: Arc<Line>,
@@ -270,7 +270,7 @@ impl CallState {
         preferences.extend(self.preferences.iter().cloned());
         Arc::new(CallerFacts {
             name: self.naming.name().cloned(),
-            first_call: before.is_none_or(|caller| caller.calls <= 1),
+            first_call: before.is_none_or(|caller| caller.calls == 0),
             language: self.language.clone(),
             preferences,
             asked_for_name: self.naming.has_asked(),

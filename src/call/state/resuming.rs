@@ -54,7 +54,10 @@ impl CallState {
         let unanswered = self.transcript.is_unanswered();
         let cut_off = self.transcript.is_cut_off();
         self.transcript.enter(epoch);
-        self.replay_until = now.ms + REPLAY_MS;
+        if greeted.is_none() {
+            // Only Twilio's own reconnect repeats events; one by TwiML begins a new session.
+            self.replay_until = now.ms + REPLAY_MS;
+        }
         actions.push(Action::Record(Write::CallResumed(CallResumed {
             call_sid: self.setting.call_sid.clone(),
             session_id: session_id.into(),

@@ -2,12 +2,13 @@
 
 use super::{LIVE_MAX, SUPERSEDE_MAX, Setup, Switchboard};
 use crate::call::clock;
-use crate::call::greeting::Greeting;
+use crate::call::greeting::{Greeting, GreetingKind};
 use crate::call::limits::{Place, Refusal};
 use crate::call::registry::{Control, Found, Ringing, Seat};
 use crate::call::session::{Session, Wire};
 use crate::call::state::{Action, CallState, Event};
 use calldex_observability::catalog;
+use calldex_storage::Recall;
 use calldex_storage::record::LiveCall;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -20,7 +21,7 @@ impl Switchboard {
         let (found, seat) = self.room.registry.connect(&setup.arrival.call_sid);
         let mut actions = Vec::new();
         let taken = match found {
-            Found::Ringing(ringing) => Ok(first_session(*ringing, &mut actions)),
+            Found::Ringing(ringing) => Ok(self.first_session(*ringing, &mut actions)),
             Found::Parked(parked) => Ok((parked.state, parked.place, Some("action"))),
             Found::Live(control) => match supersede(&control).await {
                 Some((state, place)) => Ok((state, place, Some("reconnect"))),
@@ -70,6 +71,26 @@ impl Switchboard {
         Session::new(wire, &self.room, state, actions)
     }
 
+    /// The webhook was answered here. A look-up that came too late for the greeting is there by now:
+    /// the name was not said, but it is known.
+    fn first_session(&self, ringing: Ringing, actions: &mut Vec<Action>) -> Taken {
+        let Ringing {
+            mut setting,
+            mut greeting,
+            place,
+            ..
+        } = ringing;
+        if greeting.kind == GreetingKind::TimedOut
+            && let Some(number) = &setting.number
+            && let Some(Recall::Known(caller)) = self.storage.directory.peek(number)
+        {
+            greeting.name = caller.greeting_name().map(Into::into);
+            setting.caller = Some(uncounted(caller));
+        }
+        let state = CallState::new(setting, &greeting, clock::now(), actions);
+        (Box::new(state), place, None)
+    }
+
     /// A call that this process knows nothing of: from storage, or a first session whose webhook
     /// another instance answered.
     async fn take_up(
@@ -89,7 +110,10 @@ impl Switchboard {
             .and_then(Result::ok)
             .flatten()
             .filter(LiveCall::is_live);
-        let (setting, chosen) = self.recognise(&setup.arrival, line).await;
+        let (mut setting, chosen) = self.recognise(&setup.arrival, line).await;
+        if live.is_some() {
+            setting.caller = setting.caller.map(uncounted);
+        }
         match live {
             Some(live) if !live.turns.is_empty() => {
                 let state = CallState::restored(setting, live, clock::now());
@@ -126,11 +150,6 @@ impl Switchboard {
 /// A call's state, its place, and why it was resumed if it was.
 type Taken = (Box<CallState>, Place, Option<&'static str>);
 
-fn first_session(ringing: Ringing, actions: &mut Vec<Action>) -> Taken {
-    let state = CallState::new(ringing.setting, &ringing.greeting, clock::now(), actions);
-    (Box::new(state), ringing.place, None)
-}
-
 /// The state of a session whose socket is dead without its knowing.
 async fn supersede(
     control: &tokio::sync::mpsc::Sender<Control>,
@@ -149,4 +168,11 @@ fn said_greeting(setup: &Setup<'_>, chosen: Greeting) -> Greeting {
         },
         _ => chosen,
     }
+}
+
+/// A caller as known before this call, which storage has counted already.
+fn uncounted(mut caller: Arc<Caller>) -> Arc<Caller> {
+    let before = Arc::make_mut(&mut caller);
+    before.calls = before.calls.saturating_sub(1);
+    caller
 }

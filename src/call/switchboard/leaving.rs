@@ -164,6 +164,17 @@ impl Switchboard {
         }
     }
 
+    /// A call whose task died: it may come back from storage like any other; if it does not, it is
+    /// closed with the end it had.
+    pub async fn close_if_gone(&self, call_sid: &str) {
+        self.room.registry.forget_dead(call_sid);
+        let lost = clock::now().unix_ms;
+        sleep(Duration::from_secs(self.bounds.resume_s_max)).await;
+        if !self.room.registry.holds(call_sid) {
+            self.end_stored(call_sid, lost, Outcome::Failed, None);
+        }
+    }
+
     /// From now on new calls hear that we are restarting.
     pub fn drain(&self) {
         self.limits.drain();
