@@ -129,7 +129,7 @@ impl Reader<'_> {
         }
         match end - start {
             1 => self.single_confidence(start),
-            2..=4 => self.double_confidence(start, end),
+            2..=BARE_WORDS_MAX => self.double_confidence(start, end),
             _ => None,
         }
     }
@@ -150,6 +150,7 @@ impl Reader<'_> {
             return (token.evidence == Evidence::Name).then_some(0.55);
         }
         match token.evidence {
+            _ if token.is(Role::RELATION) && token.evidence != Evidence::Name => None,
             Evidence::Name => Some(0.92),
             Evidence::Ambiguous => Some(self.ambiguous_confidence(at)),
             Evidence::Unknown => Some(if self.pronounceable(at) { 0.82 } else { 0.4 }),
@@ -159,7 +160,9 @@ impl Reader<'_> {
             Evidence::Common if word.surname() >= 1 && word.is_proper() => Some(0.8),
             Evidence::Common if word.is_stop() || word.is_verb() && !word.is_noun() => None,
             Evidence::Common if word.half_logs() >= GIVEN_HALF_LOGS_MIN => Some(0.6),
-            Evidence::Common if word.surname() == 2 && !word.is_adjective() => Some(0.55),
+            Evidence::Common if word.surname() == 2 && !word.is_adjective() && !word.is_verb() => {
+                Some(0.55)
+            }
             Evidence::Common => None,
         }
     }
@@ -175,6 +178,10 @@ impl Reader<'_> {
         let plausible = (start + 1..end).all(|at| self.second_is_plausible(at));
         if !plausible {
             return self.misheard_confidence(start, end);
+        }
+        let particles = (start..end).any(|at| self.turn.tokens[at].is(Role::PARTICLE));
+        if end - start == BARE_WORDS_MAX && !particles {
+            return None;
         }
         if (start..end).all(|at| self.turn.tokens[at].is(Role::PHONETIC)) {
             return None;

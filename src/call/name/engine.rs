@@ -14,6 +14,8 @@ use super::written;
 /// Edit distance up to which two names are one name heard twice ("Ana", "Anna").
 const SAME_NAME_EDITS_MAX: usize = 2;
 /// Confidence of a name that a cue and "speaking", "here" or "calling" hold between them.
+/// "It's X, ..." at the start of a turn, nobody having asked.
+const OPENING_CONFIDENCE: f32 = 0.6;
 /// "no, it's X" corrects without being asked when the cue comes this soon.
 const CORRECTION_WORDS_MAX: usize = 3;
 const ENDED_CONFIDENCE: f32 = 0.93;
@@ -207,8 +209,13 @@ fn asked(reader: &Reader<'_>, cue: &Range<usize>) -> Option<(Reading, bool)> {
     let expected = reader.asked || opens_with_no(reader) && cue.start <= CORRECTION_WORDS_MAX;
     let known = reader.turn.tokens[reading.words.start].evidence == Evidence::Name;
     let closes = known && reader.turn.pause_before(reading.words.end) >= Break::Stop;
-    if expected && reader.opens_clause(cue.start) {
+    let greeted = known && reader.is_greeted(reading.words.start);
+    let opens_turn =
+        known && cue.start == 0 && reader.turn.pause_before(reading.words.end) > Break::None;
+    if (expected || greeted) && reader.opens_clause(cue.start) {
         Some((reading, false))
+    } else if opens_turn && !reader.asked {
+        Some((capped(reading, OPENING_CONFIDENCE), false))
     } else {
         (reader.asked && closes).then(|| (capped(reading, CAPTURE_CONFIDENCE_MIN), false))
     }
@@ -282,7 +289,7 @@ fn introduce(
     rejected: Option<Name>,
 ) -> Extraction {
     let turn = reader.turn;
-    let name = written::name_of(turn, best.reading.words.clone());
+    let name = written::name_of(turn, elaborated(reader, &best.reading.words));
     let denied = opens_with_no(reader);
     let another_person = best.act == Act::AnotherPerson
         || (denied || rejected.is_some())
@@ -334,6 +341,22 @@ fn spell(
         strong: true,
         ..heard
     }
+}
+
+/// "I'm Brian, Brian White"; "Bond. James Bond.": the name is said again in full.
+fn elaborated(reader: &Reader<'_>, words: &Range<usize>) -> Range<usize> {
+    let turn = reader.turn;
+    let at = words.end;
+    let again = words.len() == 1
+        && at + 1 < turn.tokens.len()
+        && turn.pause_before(at) != Break::None
+        && turn.pause_before(at + 1) == Break::None
+        && turn.pause_before(at + 2) != Break::None;
+    let said = turn.folded(words.start);
+    let in_full = again
+        && (turn.folded(at) == said && reader.surname_like(at + 1)
+            || turn.folded(at + 1) == said && reader.can_be_name(at));
+    if in_full { at..at + 2 } else { words.clone() }
 }
 
 fn opens_with_no(reader: &Reader<'_>) -> bool {

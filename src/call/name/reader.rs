@@ -295,7 +295,7 @@ impl Reader<'_> {
     }
 
     /// "hello, I'm X": an introduction right behind the greeting, before its clause ends.
-    fn is_greeted(&self, at: usize) -> bool {
+    pub fn is_greeted(&self, at: usize) -> bool {
         let before = &self.turn.tokens[..at];
         let cue = before
             .iter()
@@ -321,7 +321,9 @@ impl Reader<'_> {
     /// Outside English the list of common words is thin: an unknown word needs its capital.
     fn foreign_medium_confidence(&self, at: usize) -> Option<f32> {
         match self.turn.tokens[at].evidence {
-            Evidence::Name if self.is_foreign_and_low(at) => Some(0.55),
+            Evidence::Name if self.is_foreign_and_low(at) => {
+                Some(if self.has_surname(at) { 0.82 } else { 0.55 })
+            }
             Evidence::Name => Some(0.9),
             Evidence::Ambiguous if self.capital(at) => Some(0.82),
             Evidence::Unknown if self.capital(at) => Some(0.7),

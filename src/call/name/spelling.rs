@@ -17,6 +17,8 @@ const LETTERS_MAX: usize = 32;
 const LETTERS_MIN: usize = 3;
 /// Longest piece a recogniser makes of neighbouring letters ("sh", "emm").
 const PIECE_CHARS_MAX: usize = 5;
+/// A listed name of this many letters behind one or two letters follows initials: "J R Smith".
+const NAME_CHARS_MIN: usize = 4;
 /// Letters by which a spelling may differ from the name heard with it.
 const EDITS_MAX: usize = 3;
 /// A first name inside a spelling is known from this count (half-logs) on.
@@ -190,8 +192,26 @@ fn piece(reader: &Reader<'_>, at: usize) -> Option<Vec<char>> {
     let short =
         written.chars().count() <= PIECE_CHARS_MAX && written.chars().all(char::is_alphabetic);
     let framed = beside(at.checked_sub(1)) || beside(Some(at + 1));
-    (short && framed && !written.is_empty() && !token.is(Role::FILLER.or(Role::DETAIL)))
-        .then(|| written.to_lowercase().chars().collect())
+    let word = token.evidence == Evidence::Name || token.word.surname() > 1;
+    let initials = word
+        && !beside(Some(at + 1))
+        && written.chars().count() >= NAME_CHARS_MIN
+        && before_letters(reader, at) <= 2;
+    (short
+        && framed
+        && !initials
+        && !written.is_empty()
+        && !token.is(Role::FILLER.or(Role::DETAIL)))
+    .then(|| written.to_lowercase().chars().collect())
+}
+
+/// How many single letters stand in a row before a word.
+fn before_letters(reader: &Reader<'_>, at: usize) -> usize {
+    reader.turn.tokens[..at]
+        .iter()
+        .rev()
+        .take_while(|token| token.letter)
+        .count()
 }
 
 /// Letters beside digits are a code, no name.

@@ -169,6 +169,7 @@ impl<'t> Turn<'t> {
             '?' | '？' => Break::Question,
             '!' | '\n' | '。' | '！' => Break::Stop,
             '.' if self.is_abbreviated(at) => Break::None,
+            '.' if is_ellipsis(self.text, at) => Break::Comma,
             '.' => Break::Stop,
             _ => Break::None,
         }
@@ -278,6 +279,11 @@ fn without_number(at: Range<usize>, folded: &str, language: Language) -> (Range<
     } else {
         (at, folded)
     }
+}
+
+/// "I'm... Peter": dots in a row are a hesitation.
+fn is_ellipsis(text: &str, at: usize) -> bool {
+    text[at + 1..].starts_with('.') || text[..at].ends_with('.')
 }
 
 /// Titles written with a full stop, in the nine languages.

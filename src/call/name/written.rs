@@ -86,6 +86,9 @@ pub fn capitalised(word: &str, language: Language) -> String {
     if has_own_capitals(&word) && !has_low_part(&word) {
         return word;
     }
+    if is_initials(&word) {
+        return word;
+    }
     let mut out = String::with_capacity(word.len());
     let mut opens = true;
     for c in word.chars() {
@@ -97,6 +100,12 @@ pub fn capitalised(word: &str, language: Language) -> String {
         opens = is_hyphen(c) || (c == '\'' && out.chars().count() <= 2);
     }
     refined(out, language)
+}
+
+/// "JR", "TJ", "AJ", written so.
+fn is_initials(word: &str) -> bool {
+    let spoken = word.chars().any(|c| "AEIOUY".contains(c)) && !word.ends_with('J');
+    word.len() == 2 && word.chars().all(|c| c.is_ascii_uppercase()) && !spoken
 }
 
 /// "Jean-luc", "O'brien": a part after a hyphen or apostrophe that misses its capital.

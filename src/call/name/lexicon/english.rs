@@ -29,7 +29,7 @@ pub const WORDS: Part = Part {
         (
             Role::TITLE,
             "doctor miss madam sir captain officer sergeant lieutenant commander colonel major general reverend \
-             father sister brother uncle aunt auntie first second lady lord coach ensign nurse agent",
+             father sister brother uncle aunt auntie first second lady lord coach trainer champion ensign nurse agent",
         ),
         (
             Role::NEVER,
