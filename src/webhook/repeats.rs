@@ -3,10 +3,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
-/// Answers kept; past it the oldest is forgotten. Twilio's retries of one request end within 15 s
-/// (protocol 2.4).
+/// Answers kept; past it the oldest is forgotten.
 const ANSWERS_MAX: usize = 4_096;
+/// Twilio's retries of one request end within 15 s (protocol 2.4); older answers, which may hold a
+/// name, are forgotten with the next request.
+const KEPT_MAX: Duration = Duration::from_secs(30);
 
 /// The last answers.
 #[derive(Default)]
@@ -15,7 +18,7 @@ pub(super) struct Repeats(Mutex<Kept>);
 #[derive(Default)]
 struct Kept {
     answers: HashMap<String, String>,
-    order: VecDeque<String>,
+    order: VecDeque<(Instant, String)>,
 }
 
 impl Repeats {
@@ -31,19 +34,11 @@ impl Repeats {
             return;
         };
         let key = key(door, token);
+        let now = Instant::now();
         let mut kept = self.kept();
-        if kept
-            .answers
-            .insert(key.clone(), answer.to_owned())
-            .is_some()
-        {
-            return;
-        }
-        kept.order.push_back(key);
-        if kept.order.len() > ANSWERS_MAX
-            && let Some(oldest) = kept.order.pop_front()
-        {
-            kept.answers.remove(&oldest);
+        kept.forget_before(now);
+        if kept.answers.insert(key.clone(), answer.to_owned()).is_none() {
+            kept.order.push_back((now, key));
         }
     }
 
@@ -52,6 +47,18 @@ impl Repeats {
         self.0
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn forget_before(&mut self, now: Instant) {
+        let old = |(kept_at, _): &(Instant, String)| now.duration_since(*kept_at) > KEPT_MAX;
+        while self.order.len() >= ANSWERS_MAX || self.order.front().is_some_and(old) {
+            let Some((_, oldest)) = self.order.pop_front() else {
+                return;
+            };
+            self.answers.remove(&oldest);
+        }
     }
 }
 
