@@ -229,7 +229,7 @@ fn ended(reader: &Reader<'_>, cue: &Range<usize>) -> Option<Reading> {
     })
 }
 
-/// "under X" is a question to ask back, unless the name was asked.
+/// "under X" is a question to ask back, unless the name was asked or a surname makes it sure.
 fn booking(reader: &Reader<'_>, cue: &Range<usize>) -> Option<Reading> {
     let reading = reader.read_after(cue.end, Trust::Strict)?;
     let at = reading.words.start;
@@ -237,7 +237,10 @@ fn booking(reader: &Reader<'_>, cue: &Range<usize>) -> Option<Reading> {
     if vague && !reader.asked && !reader.capital(at) {
         return None;
     }
-    Some(capped(reading, if reader.asked { 0.85 } else { 0.7 }))
+    let under = reader.turn.folded(cue.start) == "under" && reading.words.len() > 1;
+    let sure = under && reader.turn.tokens[at].evidence == Evidence::Name;
+    let confidence_max = if reader.asked || sure { 0.85 } else { 0.7 };
+    Some(capped(reading, confidence_max))
 }
 
 fn bare(reader: &Reader<'_>) -> Option<Candidate> {

@@ -156,7 +156,7 @@ pub const CUES: Part = Part {
         (
             Act::Medium,
             "i'm|im|iam
-             i am|a'm|m
+             i am|a'm
              am
              i'm|im still
              it's|its me
