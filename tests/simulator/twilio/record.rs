@@ -127,7 +127,12 @@ impl Record {
                 last,
                 preemptible,
                 lang,
-            } => self.token(cycle, text, last, preemptible, lang, at),
+            } => {
+                // Looked at again once the frame is played: who waits for silence must not see the
+                // one that this token ends.
+                self.silent = false;
+                self.token(cycle, text, last, preemptible, lang, at);
+            }
             Seen::Played { cycle, text } => {
                 self.heard.push_str(&spaced(&self.heard, &text));
                 if let Some(kept) = self.replies.iter_mut().find(|kept| kept.cycle == cycle) {

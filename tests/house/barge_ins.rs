@@ -1,0 +1,268 @@
+//! The caller speaks over the agent, presses keys, goes on with a sentence: the transcript says
+//! what was heard (design G4).
+
+use crate::house::House;
+use crate::mind::{Mind, conversation};
+use crate::phone::Phone;
+use calldex_simulator::model::Completion;
+use calldex_simulator::twilio::{Direction, Utterance};
+use serde_json::Value;
+use std::time::Duration;
+
+const BROCK: &str = "+14155550104";
+
+/// A long answer in clauses, and then some.
+const LONG: &str = "Onix is a rock and ground type. It digs through the earth at great speed. \
+    It eats boulders on its way, and its body grows harder with every year. \
+    When it moves, the ground shakes for miles around. It is afraid of water.";
+
+async fn is_past_the_name(house: &House) -> Phone {
+    let phone = house.call(BROCK).await;
+    let reply = phone.says("My name is Brock").await;
+    assert!(reply.starts_with("Nice to meet you, Brock!"), "{reply}");
+    phone
+}
+
+/// Letters and digits only.
+fn bare(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// The tokens that the house sent after the first `interrupt` it was told of.
+fn tokens_after_the_interrupt(phone: &Phone) -> String {
+    let log = phone.log();
+    let interrupt = log
+        .iter()
+        .position(|entry| entry.frame_type().as_deref() == Some("interrupt"))
+        .expect("an interrupt");
+    let tokens = log[interrupt..]
+        .iter()
+        .filter(|entry| entry.direction == Direction::FromApp)
+        .filter_map(|entry| entry.json())
+        .filter_map(|frame: Value| frame["token"].as_str().map(str::to_owned));
+    tokens.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_barge_in_stops_the_model_and_cuts_the_transcript_to_what_was_heard() {
+    let mind = Mind::awake().await;
+    let house = House::with_model(&mind).await;
+    let phone = is_past_the_name(&house).await;
+    // It stops to think in its last sentence, long before which it is interrupted.
+    mind.next(Completion::says(LONG).stall_after(40, crate::house::PATIENCE));
+    phone.says_it("Tell me about Onix.").await;
+    mind.next(Completion::says("Geodude is a rock type too."));
+    let interrupted = phone
+        .barge_in(Utterance::at_once("And Geodude?"), Duration::from_secs(5))
+        .await
+        .unwrap();
+    let heard = interrupted.replies[0].played.clone();
+    let reply = phone.hears().await;
+    assert_eq!(
+        reply.text,
+        "Geodude is a rock type too.",
+        "{}",
+        phone.story()
+    );
+    let stats = mind.stats();
+    assert_eq!((stats.open, stats.aborted), (0, 1), "{stats:?}");
+    assert_eq!(
+        tokens_after_the_interrupt(&phone),
+        "Geodude is a rock type too.",
+        "late tokens were sent\n{}",
+        phone.story()
+    );
+    phone.hangs_up().await;
+    house.closed(phone.call_sid()).await;
+    let turns = house.rows().turns(phone.call_sid());
+    let cut = turns.iter().find(|turn| turn.interrupted).unwrap();
+    assert!(!bare(&heard).is_empty() && bare(&heard).len() < bare(LONG).len());
+    assert_eq!(bare(&cut.content), bare(&heard), "{cut:?}");
+    assert!(LONG.starts_with(&cut.content), "{cut:?}");
+    // The model was told the same.
+    let told = conversation(&mind.last_question());
+    assert!(
+        told.contains(&("assistant".into(), cut.content.clone())),
+        "{told:?}"
+    );
+    assert_eq!(house.metric("calldex_barge_ins_total", "speech").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_reply_is_cut_to_what_was_heard_of_it() {
+    let mind = Mind::awake().await;
+    let house = House::with_model(&mind).await;
+    let phone = is_past_the_name(&house).await;
+    mind.next(Completion::says(LONG));
+    phone.says_it("Tell me about Onix.").await;
+    let interrupted = phone
+        .barge_in("Stop, please.", Duration::from_millis(2_700))
+        .await
+        .unwrap();
+    let heard = interrupted.replies[0].played.clone();
+    phone.hears().await;
+    phone.hangs_up().await;
+    house.closed(phone.call_sid()).await;
+    let turns = house.rows().turns(phone.call_sid());
+    let cut = turns.iter().find(|turn| turn.interrupted).unwrap();
+    assert_eq!(bare(&cut.content), bare(&heard));
+    assert_eq!(turns.iter().filter(|turn| turn.interrupted).count(), 1);
+    assert_eq!(
+        house.rows().said(phone.call_sid()),
+        ["My name is Brock", "Tell me about Onix.", "Stop, please."]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_sentence_in_two_finals_is_answered_once_and_as_a_whole() {
+    let mind = Mind::awake().await;
+    let house = House::with_model(&mind).await;
+    let phone = is_past_the_name(&house).await;
+    mind.next(Completion::says("I do not know what you mean.").first_token_ms(5_000));
+    mind.next(Completion::says("Pikachu is an electric type."));
+    phone.says_it("I would like to know the type").await;
+    assert!(
+        mind.wait_for(|stats| stats.open == 1, Duration::from_secs(5))
+            .await
+    );
+    phone
+        .say(Utterance::at_once("of Pikachu, please."))
+        .await
+        .unwrap();
+    let reply = phone.hears().await;
+    assert_eq!(reply.text, "Pikachu is an electric type.");
+    assert!(mind.is_left_alone().await);
+    assert_eq!(mind.stats().aborted, 1);
+    let told = conversation(&mind.last_question());
+    let users: String = told
+        .iter()
+        .filter(|(role, _)| role == "user")
+        .map(|(_, words)| format!("{words} "))
+        .collect();
+    assert!(
+        users.ends_with("I would like to know the type of Pikachu, please. "),
+        "{told:?}"
+    );
+    phone.hangs_up().await;
+    house.closed(phone.call_sid()).await;
+    let words = house.rows().words(phone.call_sid());
+    let agent = words.iter().filter(|(role, _)| role == "assistant").count();
+    assert_eq!(agent, 3, "greeting, name, one answer: {words:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_in_two_finals_is_one_name() {
+    let house = House::start().await;
+    let phone = house.call(BROCK).await;
+    phone.says_it("My name is").await;
+    phone.say(Utterance::at_once("Brock.")).await.unwrap();
+    let heard = loop {
+        let reply = phone.hears().await.text;
+        if reply.contains("Brock") {
+            break reply;
+        }
+    };
+    assert!(heard.starts_with("Nice to meet you, Brock!"), "{heard}");
+    phone.hangs_up().await;
+    house.closed(phone.call_sid()).await;
+    assert_eq!(house.caller(BROCK).unwrap().name.as_deref(), Some("Brock"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_during_the_greeting_cuts_it_and_is_answered() {
+    let mind = Mind::awake().await;
+    // Realistic enough that the key falls into the greeting.
+    let house = House::plan()
+        .with_model(&mind)
+        .twilio(|twilio| twilio.speed = 5.0)
+        .start()
+        .await;
+    let phone = house.call(BROCK).await;
+    mind.next(Completion::says("You pressed one."));
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let interrupted = phone
+        .press('1')
+        .await
+        .unwrap()
+        .expect("the greeting was playing");
+    let reply = phone.hears().await;
+    assert!(reply.text.starts_with("You pressed one."), "{}", reply.text);
+    assert!(!reply.cut, "the interrupt came after the key");
+    phone.hangs_up().await;
+    house.closed(phone.call_sid()).await;
+    let turns = house.rows().turns(phone.call_sid());
+    assert_eq!(turns[0].kind, "greeting");
+    assert!(turns[0].interrupted, "{turns:?}");
+    assert!(phone.first_greeting().starts_with(&turns[0].content));
+    assert!(bare(&turns[0].content).ends_with(&bare(&interrupted.fragment)));
+    assert_eq!(
+        (turns[1].kind.as_str(), turns[1].role.as_str()),
+        ("dtmf", "user")
+    );
+    assert!(turns[1].content.contains('1'), "{turns:?}");
+    assert_eq!(house.metric("calldex_barge_ins_total", "dtmf").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_pressed_one_after_another_are_one_answer() {
+    let mind = Mind::awake().await;
+    let house = House::with_model(&mind).await;
+    let phone = is_past_the_name(&house).await;
+    phone.silence(crate::house::PATIENCE).await.unwrap();
+    for key in ['2', '5', '#'] {
+        phone.press(key).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    phone.hears().await;
+    let told = conversation(&mind.last_question());
+    assert!(told.last().unwrap().1.contains("2 5 #"), "{told:?}");
+    assert_eq!(mind.questions().len(), 1);
+    phone.hangs_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hanging_up_in_the_middle_of_a_reply_stops_the_model_and_keeps_what_was_heard() {
+    let mind = Mind::awake().await;
+    let house = House::with_model(&mind).await;
+    let phone = is_past_the_name(&house).await;
+    mind.next(Completion::says(LONG).gap_ms(60));
+    phone.says_it("Tell me about Onix.").await;
+    assert!(phone.more_than(40, crate::house::PATIENCE).await);
+    phone.hangs_up_at_once().await;
+    let row = house.closed(phone.call_sid()).await;
+    assert_eq!(row.outcome.as_deref(), Some("hung_up"));
+    assert!(mind.is_left_alone().await);
+    assert_eq!(mind.stats().aborted, 1);
+    let turns = house.rows().turns(phone.call_sid());
+    let last = turns.last().unwrap();
+    assert_eq!(last.role, "assistant");
+    assert!(
+        last.interrupted && LONG.starts_with(&last.content),
+        "{last:?}"
+    );
+    assert!(
+        bare(&last.content).len() <= bare(&phone.heard()).len(),
+        "{last:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partial_prompts_are_not_answered() {
+    let mind = Mind::awake().await;
+    let house = House::plan()
+        .with_model(&mind)
+        .set("twilio.relay.partial_prompts", true)
+        .start()
+        .await;
+    let phone = is_past_the_name(&house).await;
+    phone.silence(crate::house::PATIENCE).await.unwrap();
+    phone
+        .say("I would like to know everything about Onix")
+        .await
+        .unwrap();
+    phone.hears().await;
+    assert_eq!(mind.questions().len(), 1);
+    phone.hangs_up().await;
+    house.closed(phone.call_sid()).await;
+    assert_eq!(house.rows().said(phone.call_sid()).len(), 2);
+}

@@ -1,0 +1,77 @@
+//! HTTP by hand, for requests that no well-behaved client would send.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Longest wait for an answer.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// Longest answer that is read.
+const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// An answer; status 0 where the connection was closed without one.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+}
+
+/// `GET path` with these header lines.
+pub async fn get(address: SocketAddr, path: &str, headers: &[&str]) -> Answer {
+    let mut head = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    for header in headers {
+        head.push_str(header);
+        head.push_str("\r\n");
+    }
+    head.push_str("\r\n");
+    send(address, head.as_bytes()).await
+}
+
+/// Sends these bytes and reads whatever comes back until the connection closes.
+pub async fn send(address: SocketAddr, bytes: &[u8]) -> Answer {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await.expect("a door is open");
+        // A server that refuses early closes while we still write.
+        let _ = stream.write_all(bytes).await;
+        let mut answer = Vec::new();
+        let _ = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer).await;
+        answer
+    };
+    let bytes = timeout(ANSWER_MAX, exchange)
+        .await
+        .expect("an answer in time");
+    read(&String::from_utf8_lossy(&bytes))
+}
+
+fn read(text: &str) -> Answer {
+    let status = text
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or(0);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+    let body = if head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked")
+    {
+        unchunked(body)
+    } else {
+        body.to_owned()
+    };
+    Answer { status, body }
+}
+
+fn unchunked(mut rest: &str) -> String {
+    let mut body = String::new();
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
+        if size == 0 || after.len() < size {
+            break;
+        }
+        body.push_str(&after[..size]);
+        rest = after[size..].trim_start_matches("\r\n");
+    }
+    body
+}

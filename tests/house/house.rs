@@ -1,0 +1,405 @@
+//! A running house: the binary, its folder, and Twilio at its door.
+
+use crate::door;
+use crate::mind::Mind;
+use crate::phone::{Phone, SPEED};
+use crate::rows::{Books, Caller, Conversation, Turn};
+use calldex_simulator::twilio::{CallError, Dial, Twilio, TwilioConfig};
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The binary under test.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_calldex");
+/// The account's auth token in signed houses.
+pub const TOKEN: &str = "house-token-7c1f";
+/// How Twilio reaches a signed house.
+pub const PUBLIC_URL: &str = "https://phone.example.net";
+/// The number that everybody calls.
+pub const LINE: &str = "+15550100199";
+/// Longest wait for anything; what takes longer will not come.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How often is looked whether something has come.
+const STEP: Duration = Duration::from_millis(15);
+
+/// The binary with nothing of this machine's settings in its environment.
+pub fn bare_command() -> Command {
+    let mut command = Command::new(BINARY);
+    for (name, _) in std::env::vars() {
+        let named = ["PUBLIC_URL", "TWILIO_", "OPENAI_", "CALLDEX_"];
+        if named.iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Waits until `look` finds something, at most [`PATIENCE`].
+pub async fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "waited {PATIENCE:?} in vain for {what}"
+        );
+        tokio::time::sleep(STEP).await;
+    }
+}
+
+/// A house before it is started.
+pub struct Plan {
+    settings: Vec<(String, String)>,
+    config: String,
+    signed: bool,
+    twilio: TwilioConfig,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            settings: Vec::new(),
+            config: String::new(),
+            signed: true,
+            twilio: TwilioConfig {
+                speed: SPEED,
+                ..TwilioConfig::default()
+            },
+        }
+    }
+}
+
+impl Plan {
+    /// No auth token and no public URL: the first minute of a new user.
+    pub fn unsigned(mut self) -> Self {
+        self.signed = false;
+        self
+    }
+
+    /// A setting by its path, such as `call.live_max`.
+    pub fn set(self, path: &str, value: impl ToString) -> Self {
+        let name = format!("CALLDEX_{}", path.replace('.', "__").to_uppercase());
+        self.variable(&name, value)
+    }
+
+    /// A variable by its own name.
+    pub fn variable(mut self, name: &str, value: impl ToString) -> Self {
+        self.settings.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Lines of the configuration file.
+    pub fn config(mut self, toml: &str) -> Self {
+        self.config.push_str(toml);
+        self.config.push('\n');
+        self
+    }
+
+    /// The agent has this model behind it.
+    pub fn with_model(self, mind: &Mind) -> Self {
+        self.variable("OPENAI_BASE_URL", mind.base_url())
+            .variable("OPENAI_API_KEY", "sk-house")
+            .variable("OPENAI_MODEL", "house-model")
+    }
+
+    /// Changes how Twilio behaves.
+    pub fn twilio(mut self, change: impl FnOnce(&mut TwilioConfig)) -> Self {
+        change(&mut self.twilio);
+        self
+    }
+
+    /// Starts it on free ports and an empty folder.
+    pub async fn start(self) -> House {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("calldex.toml"), &self.config).expect("a config file");
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let child = Running::start(&self, folder.path(), free, free).await;
+        let mut twilio = self.twilio.clone();
+        twilio.base_url = format!("http://{}", child.listen);
+        if self.signed {
+            twilio.public_url = Some(PUBLIC_URL.to_owned());
+            twilio.auth_token = Some(TOKEN.into());
+        }
+        House {
+            twilio: Twilio::new(twilio).expect("the simulator's settings"),
+            listen: child.listen,
+            admin: child.admin,
+            running: Some(child),
+            folder,
+            plan: self,
+        }
+    }
+}
+
+/// One process of a house.
+struct Running {
+    child: Child,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    said: Arc<Mutex<String>>,
+    complained: Arc<Mutex<String>>,
+}
+
+impl Running {
+    async fn start(plan: &Plan, folder: &Path, listen: SocketAddr, admin: SocketAddr) -> Self {
+        let mut command = bare_command();
+        command
+            .current_dir(folder)
+            .arg("serve")
+            .args(["--config", "calldex.toml", "--data", "data"])
+            .args([
+                "--listen",
+                &listen.to_string(),
+                "--admin",
+                &admin.to_string(),
+            ])
+            .envs(plan.settings.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if plan.signed {
+            command
+                .env("TWILIO_AUTH_TOKEN", TOKEN)
+                .env("PUBLIC_URL", PUBLIC_URL);
+        }
+        let mut child = command.spawn().expect("the binary starts");
+        let said = gather(child.stdout.take().expect("stdout is piped"));
+        let complained = gather(child.stderr.take().expect("stderr is piped"));
+        let mut starting = Self {
+            child,
+            listen,
+            admin,
+            said,
+            complained,
+        };
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let banner = text(&starting.said);
+            let found = ("Twilio's door", "admin door");
+            if let (Some(listen), Some(admin)) =
+                (address_in(&banner, found.0), address_in(&banner, found.1))
+            {
+                (starting.listen, starting.admin) = (listen, admin);
+                return starting;
+            }
+            let ended = starting.child.try_wait().expect("a child can be asked");
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "the house did not start ({ended:?}):\n{banner}\n{}",
+                text(&starting.complained)
+            );
+            tokio::time::sleep(STEP).await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that has ended already cannot be killed, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!(
+                "--- what the house said\n{}\n--- what it complained of\n{}\n---",
+                text(&self.said),
+                text(&self.complained)
+            );
+        }
+    }
+}
+
+/// Reads a pipe to its end in a thread of its own.
+fn gather(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let gathered = Arc::new(Mutex::new(String::new()));
+    let into = Arc::clone(&gathered);
+    std::thread::spawn(move || {
+        let mut piece = [0; 4096];
+        while let Ok(count) = pipe.read(&mut piece) {
+            if count == 0 {
+                return;
+            }
+            let more = String::from_utf8_lossy(&piece[..count]).into_owned();
+            into.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push_str(&more);
+        }
+    });
+    gathered
+}
+
+fn text(gathered: &Mutex<String>) -> String {
+    gathered
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
+}
+
+/// The address on the whole line of the banner that begins with `label`.
+fn address_in(banner: &str, label: &str) -> Option<SocketAddr> {
+    let at = banner.find(label)?;
+    let (line, _) = banner[at..].split_once('\n')?;
+    let (_, url) = line.split_once("http://")?;
+    url.split(['/', ' ']).next()?.parse().ok()
+}
+
+/// The server, its folder, and Twilio. Dropping it kills it.
+pub struct House {
+    /// Calls come from here.
+    pub twilio: Twilio,
+    /// Twilio's door.
+    pub listen: SocketAddr,
+    /// The operator's door.
+    pub admin: SocketAddr,
+    running: Option<Running>,
+    folder: TempDir,
+    plan: Plan,
+}
+
+impl House {
+    /// A house to be furnished: signed, with the offline agent.
+    pub fn plan() -> Plan {
+        Plan::default()
+    }
+
+    /// A signed house with the offline agent.
+    pub async fn start() -> Self {
+        Self::plan().start().await
+    }
+
+    /// A signed house with this model, whose failures are noticed quickly.
+    pub async fn with_model(mind: &Mind) -> Self {
+        Self::plan().with_model(mind).start().await
+    }
+
+    /// An ordinary call, up to the greeting.
+    pub async fn call(&self, from: &str) -> Phone {
+        self.dial(Dial::new(from, LINE))
+            .await
+            .unwrap_or_else(|error| panic!("a call from {from}: {error}"))
+    }
+
+    /// An unusual call.
+    pub async fn dial(&self, dial: Dial) -> Result<Phone, CallError> {
+        self.twilio.place(dial).await.map(Phone::new)
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        drop(self.running.take());
+    }
+
+    /// Starts again on the same folder and ports.
+    pub async fn restart(&mut self) {
+        self.running.take();
+        let again = Running::start(&self.plan, self.folder.path(), self.listen, self.admin).await;
+        self.running = Some(again);
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let id = self.process().child.id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &id])
+            .status();
+        assert!(sent.expect("kill is there").success());
+    }
+
+    /// Waits until the process has ended by itself.
+    pub async fn exit(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let running = self.running.as_mut().expect("the house is running");
+            if let Some(status) = running.child.try_wait().expect("a child can be asked") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the house does not stop");
+            tokio::time::sleep(STEP).await;
+        }
+    }
+
+    fn process(&self) -> &Running {
+        self.running.as_ref().expect("the house is running")
+    }
+
+    /// What it wrote to standard output and error so far.
+    pub fn output(&self) -> String {
+        let running = self.process();
+        format!("{}{}", text(&running.said), text(&running.complained))
+    }
+
+    /// Where its database lies.
+    pub fn database(&self) -> PathBuf {
+        self.folder.path().join("data/calls.db")
+    }
+
+    /// The folder it runs in.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The database.
+    pub fn rows(&self) -> Books {
+        Books::open(&self.database())
+    }
+
+    /// What is kept of a number.
+    pub fn caller(&self, number: &str) -> Option<Caller> {
+        self.rows().caller(number)
+    }
+
+    /// The conversation of a call, once it is closed.
+    pub async fn closed(&self, call_sid: &str) -> Conversation {
+        soon("the conversation to be closed", || {
+            self.rows()
+                .conversation(call_sid)
+                .filter(|conversation| conversation.ended_at.is_some())
+        })
+        .await
+    }
+
+    /// Waits until a turn of a call with these words is kept, live or closed.
+    pub async fn kept(&self, call_sid: &str, words: &str) -> Turn {
+        soon(&format!("{words:?} to be kept"), || {
+            let turns = self.rows().turns(call_sid);
+            turns.into_iter().find(|turn| turn.content.contains(words))
+        })
+        .await
+    }
+
+    /// The sum of a metric over the series whose labels hold `label` (all of them, if empty).
+    pub async fn metric(&self, name: &str, label: &str) -> f64 {
+        let answer = door::get(self.admin, "/metrics", &[]).await;
+        assert_eq!(answer.status, 200);
+        let mut sum = 0.0;
+        for line in answer.body.lines() {
+            let series = line
+                .strip_prefix(name)
+                .filter(|rest| rest.starts_with([' ', '{']));
+            if let Some((labels, value)) = series.and_then(|rest| rest.rsplit_once(' '))
+                && labels.contains(label)
+            {
+                sum += value.parse::<f64>().expect("a metric's value is a number");
+            }
+        }
+        sum
+    }
+
+    /// Waits until a metric reaches a value.
+    pub async fn metric_reaches(&self, name: &str, label: &str, wanted: f64) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let value = self.metric(name, label).await;
+            if value >= wanted {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{name}{{{label}}} is {value}");
+            tokio::time::sleep(STEP).await;
+        }
+    }
+}

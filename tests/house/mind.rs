@@ -1,0 +1,94 @@
+//! The model behind the agent, scripted. Opinions about names, asked in the background, are
+//! answered by themselves and never use up an answer of the script.
+
+use crate::house::PATIENCE;
+use calldex_simulator::model::{Completion, ModelServer, Request};
+use std::collections::VecDeque;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+
+const NO_NAME: &str = r#"{"name":null,"kind":"none","quote":""}"#;
+
+/// A scripted model.
+pub struct Mind {
+    server: ModelServer,
+    queue: Arc<Mutex<VecDeque<Completion>>>,
+}
+
+impl Mind {
+    /// A model that repeats the question until it is told what to say.
+    pub async fn awake() -> Self {
+        let server = ModelServer::start().await.expect("a free port");
+        let mind = Self {
+            server,
+            queue: Arc::default(),
+        };
+        mind.thinks(|request| {
+            Completion::says(&format!("You said: {} Is there more?", request.last_user()))
+        });
+        mind
+    }
+
+    /// The next answer.
+    pub fn next(&self, completion: Completion) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.push_back(completion);
+    }
+
+    /// What it says when no answer is queued.
+    pub fn thinks(&self, how: impl Fn(&Request) -> Completion + Send + Sync + 'static) {
+        let queue = Arc::clone(&self.queue);
+        self.server.answer(move |request| {
+            if !request.wants_stream() {
+                return Completion::says(NO_NAME);
+            }
+            let queued = queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_front();
+            queued.unwrap_or_else(|| how(request))
+        });
+    }
+
+    /// Requests for replies so far.
+    pub fn questions(&self) -> Vec<Request> {
+        let requests = self.server.requests();
+        requests.into_iter().filter(Request::wants_stream).collect()
+    }
+
+    /// The last request for a reply.
+    pub fn last_question(&self) -> Request {
+        self.questions().pop().expect("the model was asked")
+    }
+
+    /// Waits until nobody listens to it any more.
+    pub async fn is_left_alone(&self) -> bool {
+        self.server
+            .wait_for(|stats| stats.open == 0, PATIENCE)
+            .await
+    }
+}
+
+impl Deref for Mind {
+    type Target = ModelServer;
+
+    fn deref(&self) -> &ModelServer {
+        &self.server
+    }
+}
+
+/// Role and words of each message after the system prompt.
+pub fn conversation(request: &Request) -> Vec<(String, String)> {
+    let messages = request.messages();
+    messages
+        .into_iter()
+        .filter(|(role, _)| role != "system")
+        .collect()
+}
+
+/// The system prompt.
+pub fn prompt(request: &Request) -> String {
+    let messages = request.messages();
+    let system = messages.into_iter().find(|(role, _)| role == "system");
+    system.map(|(_, content)| content).unwrap_or_default()
+}
