@@ -7,5 +7,6 @@ pub mod logs;
 mod process;
 pub mod recorder;
 pub mod redaction;
+pub mod spans;
 
 pub use recorder::{Recorder, install};

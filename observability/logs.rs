@@ -50,6 +50,36 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), LogError> {
     .map_err(|_| LogError::Begun)
 }
 
+/// Begins to log as [`init`] does, and to hand spans to `exporter`. The spans are for the collector
+/// alone: they are not shown in the log.
+///
+/// # Errors
+/// As [`init`].
+#[cfg(feature = "otel")]
+pub fn init_exporting(
+    format: LogFormat,
+    level: &str,
+    exporter: &crate::spans::Exporter,
+) -> Result<(), LogError> {
+    use tracing_subscriber::layer::{Layer, SubscriberExt};
+    let filter = filter(&format!("{},otel=off", directives(level)))?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(Masked(io::stderr));
+    let lines = match format {
+        LogFormat::Human => lines.with_ansi(false).boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(exporter.layer())
+        .try_init()
+        .map_err(|_| LogError::Begun)
+}
+
 /// Checks a level as [`init`] would, for the check of the configuration.
 ///
 /// # Errors

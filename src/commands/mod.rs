@@ -6,6 +6,7 @@ mod check;
 mod load;
 mod names;
 mod serve;
+mod telling;
 
 pub use serve::ServeArguments;
 

@@ -1,9 +1,9 @@
 //! `calldex serve`: the server.
 
+use super::telling::Telling;
 use super::{failed, runtime};
 use crate::app::{App, Running};
-use crate::config::{Config, Flags, LogFormatSetting, Sources, environment};
-use calldex_observability::logs::{self, LogFormat};
+use crate::config::{Config, Flags, Sources, environment};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,15 +46,20 @@ pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
         Ok(config) => config,
         Err(faults) => return failed(faults),
     };
-    let format = match config.log.format {
-        LogFormatSetting::Human => LogFormat::Human,
-        LogFormatSetting::Json => LogFormat::Json,
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(error),
     };
-    if let Err(error) = logs::init(format, &config.log.level) {
-        return failed(error);
-    }
-    match runtime() {
-        Ok(runtime) => runtime.block_on(serve(config)),
+    let telling = {
+        let _within = runtime.enter();
+        Telling::begin(&config.log)
+    };
+    match telling {
+        Ok(telling) => {
+            let code = runtime.block_on(serve(config));
+            telling.end();
+            code
+        }
         Err(error) => failed(error),
     }
 }

@@ -11,7 +11,7 @@ const PREFIX: &str = "CALLDEX_";
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Variables with a name of their own, and the setting each stands for.
-const NAMED: [(&str, &str); 11] = [
+const NAMED: [(&str, &str); 12] = [
     ("TWILIO_AUTH_TOKEN", "twilio.auth_token"),
     ("TWILIO_AUTH_TOKEN_OLD", "twilio.auth_token_old"),
     ("PUBLIC_URL", "server.public_url"),
@@ -23,6 +23,7 @@ const NAMED: [(&str, &str); 11] = [
     ("CALLDEX_ADMIN", "admin.listen"),
     ("CALLDEX_ADMIN_TOKEN", "admin.token"),
     ("CALLDEX_LOG", "log.level"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "log.otlp_endpoint"),
 ];
 /// Variables of ours that are no settings: where the file is, and the test suite's own.
 const NOT_SETTINGS: [&str; 2] = ["CALLDEX_CONFIG", "CALLDEX_TEST"];

@@ -75,6 +75,7 @@ impl Config {
         );
         faults.extend(self.phrases.validate());
         faults.extend(lines::validate(self));
+        faults.extend(self.log.validate());
         faults.extend(self.doors());
         faults
     }

@@ -3,6 +3,7 @@
 use super::Fault;
 use crate::twilio::twiml::Relay;
 use calldex_observability::redaction::Secret;
+use calldex_observability::{logs, spans};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -345,6 +346,32 @@ pub struct LogSection {
     pub format: LogFormatSetting,
     /// `error`, `warn`, `info`, `debug`, or directives of tracing's filter.
     pub level: String,
+    /// Base address of an OpenTelemetry collector that takes spans over OTLP/HTTP. Absent: none are
+    /// made. Needs a build with the feature `otel`.
+    pub otlp_endpoint: Option<String>,
+}
+
+impl LogSection {
+    pub(super) fn validate(&self) -> Vec<Fault> {
+        let level = logs::check_level(&self.level).err().map(|_| {
+            let remedy = "error, warn, info, debug, or directives such as info,calldex::call=debug";
+            Fault::new("log.level", &self.level, remedy)
+        });
+        // The address is not shown: it may carry a password.
+        let endpoint = |remedy: &str| Fault::new("log.otlp_endpoint", "", remedy);
+        let otlp = match self.otlp_endpoint.as_deref().map(str::trim) {
+            None | Some("") => None,
+            Some(_) if !spans::CAN_EXPORT => Some(endpoint(
+                "this build exports no spans: build with `--features otel`, or leave the setting \
+                 (and OTEL_EXPORTER_OTLP_ENDPOINT) out",
+            )),
+            Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => Some(
+                endpoint("the collector's http or https address, e.g. http://127.0.0.1:4318"),
+            ),
+            Some(_) => None,
+        };
+        level.into_iter().chain(otlp).collect()
+    }
 }
 
 impl Default for LogSection {
@@ -352,6 +379,7 @@ impl Default for LogSection {
         Self {
             format: LogFormatSetting::Human,
             level: "info".to_owned(),
+            otlp_endpoint: None,
         }
     }
 }

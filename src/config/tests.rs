@@ -115,6 +115,28 @@ fn a_public_door_without_the_token_is_refused_with_the_remedy() {
 }
 
 #[test]
+fn a_build_that_exports_no_spans_says_so_when_it_is_asked_to() {
+    let told = faults(&variables(&[(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "http://lion:tiger@127.0.0.1:4318",
+    )]));
+    match calldex_observability::spans::CAN_EXPORT {
+        true => assert_eq!(told, []),
+        false => {
+            let told = Faults(told).to_string();
+            assert!(told.contains("log.otlp_endpoint") && told.contains("--features otel"));
+            assert!(!told.contains("tiger"), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_level_that_is_none_is_told_before_the_start() {
+    let told = faults(&variables(&[("CALLDEX_LOG", "calldex=loud")]));
+    assert_eq!(told[0].setting, "log.level");
+}
+
+#[test]
 fn a_secret_is_never_repeated() {
     let (_folder, sources) = file("[twilio]\nauth_token = [\"tiger\"]\n[agent]\napi_key = 12");
     let told = format!("{:?} {}", faults(&sources), Faults(faults(&sources)));
@@ -202,6 +224,8 @@ fn the_example_file_names_every_setting() {
         "dial",
         "workflow",
         "token",
+        "otlp_endpoint",
+        "fallback",
     ] {
         assert!(
             text.contains(&format!("# {setting} = ")),

@@ -8,7 +8,7 @@ use crate::call::switchboard::{Arrival, Setup};
 use crate::twilio::identity::Attestation;
 use crate::twilio::reference::{Reference, ReferenceError};
 use crate::twilio::relay::{self as frames, FRAME_BYTES_MAX, Heard};
-use calldex_observability::catalog;
+use calldex_observability::{catalog, spans};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use salvo::http::StatusCode;
 use salvo::websocket::{Message, WebSocket, WebSocketUpgrade};
@@ -17,6 +17,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tracing::Instrument;
 
 /// `setup` is the first frame and comes at once (protocol 4.1); a socket silent for longer is
 /// nobody's.
