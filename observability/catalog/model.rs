@@ -18,6 +18,11 @@ super::catalog! {
         };
     /// Second attempts before the first token.
     MODEL_RETRIES_TOTAL: counter Count "calldex_model_retries_total";
+    /// Replies that were asked of the fallback too while the primary was silent: won by the
+    /// fallback, lost to the primary or by the caller's leave, or refused for the costs or because
+    /// the fallback is down.
+    MODEL_HEDGES_TOTAL: counter Count "calldex_model_hedges_total"
+        { result: ["won", "lost", "refused"] };
     /// Pieces of text that the model streamed.
     MODEL_TOKENS_TOTAL: counter Count "calldex_model_tokens_total";
     /// Tools that the model called.

@@ -115,6 +115,10 @@ pub struct FallbackConfig {
     pub model: String,
     /// As above.
     pub max_tokens_as: Option<TokenLimit>,
+    /// After how long a silence of the primary, in milliseconds, the fallback is asked beside it:
+    /// whoever speaks first is heard. Costs a second request for at most one reply in ten. Absent:
+    /// the fallback is asked only when the primary has failed.
+    pub hedge_ms: Option<u64>,
     /// Sent with every request to the fallback.
     #[serde(skip_serializing)]
     pub headers: BTreeMap<String, Secret>,
@@ -165,6 +169,7 @@ impl Default for FallbackConfig {
             api_key: None,
             model: MODEL.to_owned(),
             max_tokens_as: None,
+            hedge_ms: None,
             headers: BTreeMap::new(),
         }
     }
@@ -228,6 +233,9 @@ impl AgentConfig {
         faults.within("agent.offline_word_ms", self.offline_word_ms, 0, 2_000);
         if let Some(fallback) = &self.fallback {
             fallback.validate_into(&mut faults);
+            if let Some(hedge_ms) = fallback.hedge_ms {
+                faults.within("agent.fallback.hedge_ms", hedge_ms, 1, self.turn_ms_max);
+            }
             let remedy = "set agent.api_key or agent.base_url as well, or leave the fallback out";
             faults.check(
                 !self.is_offline(),
@@ -400,6 +408,7 @@ mod tests {
             "not a header" = "hidden"
             [fallback]
             base_url = "nowhere"
+            hedge_ms = 0
             "#,
         )
         .unwrap();
@@ -413,6 +422,7 @@ mod tests {
             "agent.first_token_ms_max",
             "agent.history_turns_max",
             "agent.fallback.base_url",
+            "agent.fallback.hedge_ms",
         ];
         assert_eq!(faulty(&config), expected);
         assert!(!format!("{:?}", config.validate()).contains("hidden-"));

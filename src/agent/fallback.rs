@@ -1,35 +1,29 @@
-//! From a brief to an answer that has begun: one retry before the first token, then the fallback.
+//! From a brief to an answer that has begun: one retry before the first token, then the fallback;
+//! the fallback beside the primary when it is slow and that is configured.
 
 use super::brief::Brief;
 use super::config::AgentConfig;
 use super::failure::Failure;
+use super::hedge::Hedge;
 use super::intake::Intake;
 use super::live::Live;
 use super::provider::Provider;
+use super::refusal::{accepted, pause_before_retry};
 use bytes::Bytes;
 use calldex_observability::catalog;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
-use serde::Deserialize;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::select;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-
-/// Pause before the second attempt, where the provider names none.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
-/// Pause before the second attempt after a 429 that names none.
-const RATE_LIMIT_PAUSE: Duration = Duration::from_millis(250);
-/// How long, and how many bytes, the provider's own word on a refusal is read for the log.
-const REFUSAL_WAIT: Duration = Duration::from_millis(250);
-const REFUSAL_BYTES_MAX: usize = 4 * 1024;
-/// Longest code of a refusal that is logged.
-const CODE_BYTES_MAX: usize = 64;
 
 /// Who can be asked, and how long.
 pub(super) struct Desk {
     pub primary: Arc<Provider>,
     pub fallback: Option<Arc<Provider>>,
+    /// Given where the fallback may be asked beside the primary.
+    pub hedge: Option<Hedge>,
     first_token_max: Duration,
     idle_max: Duration,
     turn_max: Duration,
@@ -44,6 +38,11 @@ impl Desk {
         Self {
             primary,
             fallback,
+            hedge: config
+                .fallback
+                .as_ref()
+                .and_then(|fallback| fallback.hedge_ms)
+                .map(Hedge::new),
             first_token_max: Duration::from_millis(config.first_token_ms_max),
             idle_max: Duration::from_millis(config.idle_ms_max),
             turn_max: Duration::from_millis(config.turn_ms_max),
@@ -70,21 +69,57 @@ pub(super) async fn open(desk: Arc<Desk>, brief: Brief) -> Result<Live, Failure>
         brief,
         turn_deadline,
     };
-    let failure = match question.ask_twice(&question.desk.primary).await {
-        Ok(live) => return Ok(live),
-        Err(failure) => failure,
-    };
-    match &question.desk.fallback {
-        Some(fallback) if Instant::now() < turn_deadline => {
-            fallback.admit()?;
-            let body = fallback.terms.body(&question.brief);
-            question.ask(fallback, body).await
+    match (&question.desk.hedge, &question.desk.fallback) {
+        (Some(hedge), Some(fallback)) => question.ask_beside(hedge, fallback).await,
+        _ => {
+            let outcome = question.ask_twice(&question.desk.primary).await;
+            question.or_fallback(outcome).await
         }
-        _ => Err(failure),
     }
 }
 
 impl Question {
+    /// The primary's answer, or the fallback's if there is none.
+    async fn or_fallback(&self, primary: Result<Live, Failure>) -> Result<Live, Failure> {
+        match (primary, &self.desk.fallback) {
+            (Err(_), Some(fallback)) if Instant::now() < self.turn_deadline => {
+                fallback.admit()?;
+                self.ask_once(fallback).await
+            }
+            (primary, _) => primary,
+        }
+    }
+
+    /// As the others, but when the primary has been silent for a while, the fallback is asked
+    /// beside it. Whoever speaks first is heard; the other's request is closed by being dropped.
+    /// The fallback is asked once at most.
+    async fn ask_beside(&self, hedge: &Hedge, fallback: &Arc<Provider>) -> Result<Live, Failure> {
+        hedge.reply();
+        let mut primary = pin!(self.ask_twice(&self.desk.primary));
+        if let Ok(outcome) = timeout(hedge.after, primary.as_mut()).await {
+            return self.or_fallback(outcome).await;
+        }
+        let Some(wager) = hedge.admit(fallback) else {
+            return self.or_fallback(primary.await).await;
+        };
+        let mut second = pin!(self.ask_once(fallback));
+        let (outcome, fallback_is_out) = select! {
+            biased;
+            outcome = primary.as_mut() => (outcome, true),
+            outcome = second.as_mut() => (outcome, false),
+        };
+        match (outcome, fallback_is_out) {
+            (Err(_), true) => second.await.inspect(|_| wager.won()),
+            (Err(_), false) => primary.await,
+            (live, true) => live,
+            (live, false) => live.inspect(|_| wager.won()),
+        }
+    }
+
+    async fn ask_once(&self, provider: &Arc<Provider>) -> Result<Live, Failure> {
+        self.ask(provider, provider.terms.body(&self.brief)).await
+    }
+
     async fn ask_twice(&self, provider: &Arc<Provider>) -> Result<Live, Failure> {
         provider.admit()?;
         let body = provider.terms.body(&self.brief);
@@ -106,11 +141,16 @@ impl Question {
 
     /// One attempt, until its first event.
     async fn ask(&self, provider: &Arc<Provider>, body: Bytes) -> Result<Live, Failure> {
-        let deadline = (Instant::now() + self.desk.first_token_max).min(self.turn_deadline);
+        let began = Instant::now();
+        let deadline = (began + self.desk.first_token_max).min(self.turn_deadline);
+        let span = provider.span();
         let attempt = timeout_at(deadline, self.begin(provider, body)).await;
-        let outcome = attempt.unwrap_or(Err(Failure::FirstTokenTimeout));
-        match &outcome {
-            Ok(_) => provider.succeeded(),
+        match attempt.unwrap_or(Err(Failure::FirstTokenTimeout)) {
+            Ok(live) => {
+                provider.succeeded();
+                span.first_token(began.elapsed());
+                Ok(live.within(span))
+            }
             Err(failure) => {
                 catalog::MODEL_FAILURES_TOTAL
                     .with(failure.kind())
@@ -120,14 +160,15 @@ impl Question {
                     failure = failure.kind(),
                     "an attempt at a reply failed"
                 );
-                provider.failed(*failure);
+                provider.failed(failure);
+                span.failed(failure.kind());
+                Err(failure)
             }
         }
-        outcome
     }
 
     async fn begin(&self, provider: &Arc<Provider>, body: Bytes) -> Result<Live, Failure> {
-        let place = provider.place();
+        let place = provider.place().await;
         let response = provider
             .ask(&place, body)
             .send()
@@ -139,126 +180,5 @@ impl Question {
         let mut live = Live::new(response, intake, idle_max, self.turn_deadline, place);
         poll_fn(|cx| live.poll_fill(cx)).await?;
         Ok(live)
-    }
-}
-
-/// The response if it is an answer.
-pub(super) async fn accepted(provider: &Provider, response: Response) -> Result<Response, Failure> {
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response);
-    }
-    if status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(Failure::RateLimited {
-            retry_after: retry_after(response.headers()),
-        });
-    }
-    if status.is_client_error() {
-        // Mostly a wrong key or model name: the operator's business, so it is said aloud.
-        let code = timeout(REFUSAL_WAIT, refusal_code(response))
-            .await
-            .ok()
-            .flatten();
-        tracing::warn!(
-            provider = provider.label,
-            status = status.as_u16(),
-            code,
-            "the model refused"
-        );
-    }
-    Err(Failure::Refused(status.as_u16()))
-}
-
-/// `None`: the second attempt would fare no better, or would come too late.
-fn pause_before_retry(failure: &Failure, left: Duration) -> Option<Duration> {
-    match failure {
-        Failure::RateLimited { retry_after } => {
-            Some(retry_after.unwrap_or(RATE_LIMIT_PAUSE)).filter(|pause| *pause <= left)
-        }
-        Failure::FirstTokenTimeout => Some(Duration::ZERO),
-        failure => failure.is_passing().then_some(RETRY_PAUSE),
-    }
-}
-
-/// `retry-after-ms`, or `Retry-After` in seconds (RFC 9110, 10.2.3); its form as a date says
-/// nothing on the telephone and counts as not given.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
-    let seconds = number("retry-after-ms")
-        .map(|ms| ms / 1_000.0)
-        .or_else(|| number(RETRY_AFTER.as_str()))?;
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
-/// The provider's own code of the refusal, such as `invalid_api_key`: never its message, which may
-/// quote what it was sent.
-async fn refusal_code(mut response: Response) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Refusal {
-        error: Detail,
-    }
-    #[derive(Deserialize)]
-    struct Detail {
-        code: Option<String>,
-        r#type: Option<String>,
-    }
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.ok()? {
-        body.extend_from_slice(&piece);
-        if body.len() > REFUSAL_BYTES_MAX {
-            return None;
-        }
-    }
-    let Detail { code, r#type } = serde_json::from_slice::<Refusal>(&body).ok()?.error;
-    let plain =
-        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-' | '.');
-    code.or(r#type)
-        .filter(|code| code.len() <= CODE_BYTES_MAX && code.chars().all(plain))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(name: &'static str, value: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())])
-    }
-
-    #[test]
-    fn the_providers_word_on_waiting_is_read_in_its_forms() {
-        let cases = [
-            ("retry-after", "2", Some(Duration::from_secs(2))),
-            ("retry-after", "0.5", Some(Duration::from_millis(500))),
-            ("retry-after-ms", "300", Some(Duration::from_millis(300))),
-            ("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT", None),
-            ("retry-after", "-1", None),
-            ("retry-after", "1e300", None),
-        ];
-        for (name, value, expected) in cases {
-            assert_eq!(
-                retry_after(&headers(name, value)),
-                expected,
-                "{name}: {value}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_second_attempt_is_made_where_it_may_help_and_in_time() {
-        let left = Duration::from_secs(1);
-        let limited = |seconds| Failure::RateLimited {
-            retry_after: Some(Duration::from_secs(seconds)),
-        };
-        assert_eq!(
-            pause_before_retry(&limited(1), left),
-            Some(Duration::from_secs(1))
-        );
-        assert_eq!(pause_before_retry(&limited(2), left), None);
-        assert_eq!(
-            pause_before_retry(&Failure::FirstTokenTimeout, Duration::ZERO),
-            Some(Duration::ZERO)
-        );
-        assert!(pause_before_retry(&Failure::Refused(503), left).is_some());
-        assert_eq!(pause_before_retry(&Failure::Refused(401), left), None);
     }
 }

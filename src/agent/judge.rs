@@ -4,9 +4,9 @@ use super::answer::WHOLE_BYTES_MAX;
 use super::chunk::Chunk;
 use super::config::AgentConfig;
 use super::failure::{Failure, Reason};
-use super::fallback::accepted;
 use super::message::Message;
 use super::provider::Provider;
+use super::refusal::accepted;
 use compact_str::CompactString;
 use serde::Deserialize;
 use std::fmt;
@@ -104,7 +104,7 @@ impl Judge {
     /// is what counts, and the probe of an open breaker belongs to one.
     async fn ask(&self, question: &Arc<Message>) -> Result<String, Failure> {
         let body = self.provider.terms.question(SYSTEM, question, TOKENS_MAX);
-        let place = self.provider.place();
+        let place = self.provider.place().await;
         let response = self
             .provider
             .ask(&place, body)

@@ -3,11 +3,13 @@
 //! clients, and the next is used when those before are full.
 
 use super::tls;
-use super::warmth::Warmth;
+use super::warmth::{Approach, Warmth};
 use reqwest::{Client, ClientBuilder, Url, Version, redirect};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// Clients of one provider.
 const LANES: usize = 8;
@@ -25,12 +27,17 @@ const PING_WAIT: Duration = Duration::from_secs(5);
 /// The lanes to one provider.
 pub(super) struct Lanes {
     lanes: [Arc<Lane>; LANES],
+    /// HTTP/2 is agreed on within TLS only.
+    may_share: bool,
+    connect_max: Duration,
 }
 
 struct Lane {
     client: Client,
     requests: AtomicUsize,
     warmth: Mutex<Warmth>,
+    /// Told whenever a connection is there, or will not be.
+    opened: Notify,
 }
 
 /// One request's place on a lane; given back when dropped.
@@ -50,12 +57,29 @@ impl Lanes {
                 client: builder.build()?,
                 requests: AtomicUsize::new(0),
                 warmth: Mutex::default(),
+                opened: Notify::new(),
             }));
         }
         let lanes = lanes
             .try_into()
             .unwrap_or_else(|_| unreachable!("exactly LANES were made"));
-        Ok(Self { lanes })
+        Ok(Self {
+            lanes,
+            may_share: tls.is_some(),
+            connect_max,
+        })
+    }
+
+    pub(super) fn connect_max(&self) -> Duration {
+        self.connect_max
+    }
+
+    /// How a reply with `place` comes to its connection.
+    pub(super) fn approach(&self, place: &Place, now: Instant) -> Approach {
+        match self.may_share {
+            true => place.warmth().approach(now, self.connect_max),
+            false => Approach::Clear,
+        }
     }
 
     /// A place for a reply: on the first lane that has one, else on the emptiest.
@@ -100,6 +124,17 @@ impl Place {
         }
     }
 
+    /// Another place on the same lane.
+    pub(super) fn beside(&self) -> Self {
+        Self::on(&self.lane)
+    }
+
+    /// Ready when the next connection of this lane is there, or will not be. Counts from now, not
+    /// from its first poll.
+    pub(super) fn opening(&self) -> Notified<'_> {
+        self.lane.opened.notified()
+    }
+
     pub(super) fn client(&self) -> &Client {
         &self.lane.client
     }
@@ -113,6 +148,13 @@ impl Place {
     pub(super) fn opened(&self, version: Option<Version>, now: Instant) {
         let shared = version.map(|version| version == Version::HTTP_2);
         self.warmth().opened(shared, now);
+        self.lane.opened.notify_waiters();
+    }
+
+    /// An answer to this place's request has begun.
+    pub(super) fn answered(&self, version: Version, now: Instant) {
+        self.warmth().answered(version == Version::HTTP_2, now);
+        self.lane.opened.notify_waiters();
     }
 
     /// The reply was read to its end.
@@ -136,7 +178,7 @@ impl Drop for Place {
     }
 }
 
-fn builder(
+pub(super) fn builder(
     address: &Url,
     connect_max: Duration,
     tls: Option<rustls::ClientConfig>,

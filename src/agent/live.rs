@@ -5,6 +5,7 @@ use super::failure::Failure;
 use super::intake::Intake;
 use super::lanes::Place;
 use super::reply::ReplyEvent;
+use calldex_observability::spans::ModelSpan;
 use reqwest::{Response, Version};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -29,6 +30,7 @@ pub(super) struct Live {
     alarm: Pin<Box<Sleep>>,
     version: Version,
     place: Place,
+    span: ModelSpan,
 }
 
 impl Live {
@@ -39,8 +41,10 @@ impl Live {
         turn_deadline: Instant,
         place: Place,
     ) -> Self {
+        let version = response.version();
+        place.answered(version, Instant::now().into_std());
         Self {
-            version: response.version(),
+            version,
             answer: Answer::new(response),
             intake,
             idle_max,
@@ -48,7 +52,13 @@ impl Live {
             moved_at: None,
             alarm: Box::pin(tokio::time::sleep_until(turn_deadline)),
             place,
+            span: ModelSpan::default(),
         }
+    }
+
+    /// The answer, inside the span that tells of it.
+    pub(super) fn within(self, span: ModelSpan) -> Self {
+        Self { span, ..self }
     }
 
     /// The next event; an error ends the answer. `Ok(None)` after `Done`.
@@ -56,8 +66,20 @@ impl Live {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<ReplyEvent>, Failure>> {
-        std::task::ready!(self.poll_fill(cx))?;
-        Poll::Ready(Ok(self.intake.next()))
+        let filled = std::task::ready!(self.poll_fill(cx));
+        let event = filled.map(|()| self.intake.next());
+        match &event {
+            Ok(Some(ReplyEvent::Done(finish))) => {
+                let usage = finish.usage;
+                self.span
+                    .finished(usage.map(|usage| (usage.prompt_tokens, usage.completion_tokens)));
+                // Ends here: what is left of the body is nobody's wait.
+                self.span = ModelSpan::default();
+            }
+            Err(failure) => self.span.failed(failure.kind()),
+            _ => {}
+        }
+        Poll::Ready(event)
     }
 
     /// Ready when there is an event to be had, or none will follow.

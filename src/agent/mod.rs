@@ -9,6 +9,8 @@ pub mod config;
 pub mod failure;
 pub mod message;
 pub mod persona;
+#[cfg(feature = "otel")]
+pub mod post;
 pub mod speech;
 pub mod tools;
 
@@ -17,6 +19,7 @@ mod assembly;
 mod breaker;
 mod chunk;
 mod fallback;
+mod hedge;
 mod intake;
 mod judge;
 mod lanes;
@@ -25,6 +28,7 @@ mod live;
 mod offer;
 mod offline;
 mod provider;
+mod refusal;
 mod reply;
 mod request;
 mod tls;
@@ -100,6 +104,10 @@ impl Agent {
     pub fn warm(&self) {
         if let Voice::Model { desk, .. } = &self.voice {
             desk.primary.warm();
+            // One that is asked in a hurry must not begin with a handshake.
+            if let (Some(_), Some(fallback)) = (&desk.hedge, &desk.fallback) {
+                fallback.warm();
+            }
         }
     }
 

@@ -5,8 +5,10 @@ use super::config::{self, AgentConfig, FallbackConfig, Fault, TokenLimit};
 use super::failure::Failure;
 use super::lanes::{Lanes, Place};
 use super::request::Terms;
+use super::warmth::Approach;
 use bytes::Bytes;
 use calldex_observability::redaction::Secret;
+use calldex_observability::spans::{ModelRequest, ModelSpan};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, Url};
 use std::collections::BTreeMap;
@@ -107,13 +109,41 @@ impl Provider {
         }))
     }
 
-    /// A place for one request.
-    pub(super) fn place(self: &Arc<Self>) -> Place {
+    /// A place for one request. Where a connection carries many replies (HTTP/2) and is just being
+    /// opened, waits for it, within `connect_ms_max`: replies that begin together would dial one
+    /// each otherwise.
+    pub(super) async fn place(self: &Arc<Self>) -> Place {
         let place = self.lanes.take();
         if place.crowds() {
             self.warm();
         }
+        self.approach(&place).await;
         place
+    }
+
+    async fn approach(self: &Arc<Self>, place: &Place) {
+        // Before the look at the lane, so that what is opened in between is not missed.
+        let opening = place.opening();
+        match self.lanes.approach(place, Instant::now()) {
+            Approach::Clear => return,
+            Approach::Wait => {}
+            Approach::OpenAndWait => {
+                let (provider, beside) = (Arc::clone(self), place.beside());
+                tokio::spawn(async move { provider.knock(&beside).await });
+            }
+        }
+        // Whatever came of it, or nothing in time: the request then fends for itself.
+        let _ = tokio::time::timeout(self.lanes.connect_max(), opening).await;
+    }
+
+    /// The span of one request, open.
+    pub(super) fn span(&self) -> ModelSpan {
+        ModelSpan::open(&ModelRequest {
+            model: &self.terms.model,
+            host: self.chat.host_str().unwrap_or_default(),
+            port: self.chat.port_or_known_default().unwrap_or_default(),
+            provider: self.label,
+        })
     }
 
     /// A request for an answer to `body`.

@@ -1,6 +1,7 @@
 //! The agent against a server of bytes. Deadlines are short or far away; nothing asserts on speed.
 
 mod failing;
+mod hedging;
 mod server;
 mod streaming;
 
