@@ -8,9 +8,13 @@ use crate::twilio::signature::{
 use calldex_observability::catalog;
 use salvo::http::{Method, StatusCode};
 use salvo::{Request, Response};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Header that is the same on every retry of one request (protocol 2.2).
 const IDEMPOTENCY_HEADER: &str = "i-twilio-idempotency-token";
+/// A body is a few KB in one piece; who takes longer holds a connection, not a call.
+const BODY_MAX: Duration = Duration::from_secs(5);
 /// A longer token than this is no token.
 const IDEMPOTENCY_BYTES_MAX: usize = 128;
 
@@ -114,11 +118,7 @@ impl Guard {
             .filter(|token| token.len() <= IDEMPOTENCY_BYTES_MAX)
             .map(str::to_owned);
         let body = match req.method() {
-            &Method::POST => req
-                .payload_with_max_size(FORM_BYTES_MAX)
-                .await
-                .map_err(|_| TurnedAway::TooLarge)?
-                .clone(),
+            &Method::POST => body(req).await?,
             _ => bytes::Bytes::new(),
         };
         let text = if req.method() == Method::POST {
@@ -149,6 +149,19 @@ impl Guard {
         };
         let url = self.url(req, Door::Relay, &target(req));
         url.is_some_and(|url| judge(verifier.handshake(&url, presented(req))).is_ok())
+    }
+}
+
+/// The body, within its bounds of size and time.
+async fn body(req: &mut Request) -> Result<bytes::Bytes, TurnedAway> {
+    let announced = header(req, "content-length").and_then(|length| length.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > FORM_BYTES_MAX as u64) {
+        return Err(TurnedAway::TooLarge);
+    }
+    match timeout(BODY_MAX, req.payload_with_max_size(FORM_BYTES_MAX)).await {
+        Ok(Ok(body)) => Ok(body.clone()),
+        Ok(Err(_)) => Err(TurnedAway::TooLarge),
+        Err(_) => Err(TurnedAway::BadRequest),
     }
 }
 
