@@ -93,6 +93,9 @@ pub struct Seat {
 #[derive(Default)]
 pub struct Registry {
     calls: DashMap<CompactString, Slot>,
+    /// How often a call was asked to connect again of late, and until when that counts: where no
+    /// socket gets as far as its session, nobody else counts.
+    recalled: DashMap<CompactString, (u32, u64)>,
     sessions: std::sync::atomic::AtomicU64,
 }
 
@@ -196,6 +199,7 @@ impl Registry {
 
     /// Calls that rang or waited too long.
     pub fn expired(&self, now_ms: u64) -> (Vec<Ringing>, Vec<Parked>) {
+        self.recalled.retain(|_, (_, until_ms)| *until_ms > now_ms);
         let late: Vec<CompactString> = self
             .calls
             .iter()
@@ -234,6 +238,14 @@ impl Registry {
         {
             parked.until_ms = parked.until_ms.max(until_ms);
         }
+    }
+
+    /// Counts that a call is asked to connect again; how often it was before, of late.
+    pub fn recall(&self, call_sid: &CompactString, until_ms: u64) -> u32 {
+        let mut recalled = self.recalled.entry(call_sid.clone()).or_default();
+        let before = recalled.0;
+        *recalled = (before + 1, until_ms);
+        before
     }
 
     /// Whether the call is here in any form.

@@ -28,7 +28,9 @@ impl Switchboard {
             return After::Goodbye(Farewell::failed(&line, &line.language));
         };
         let language = language.unwrap_or_else(|| line.language.as_str().into());
-        if resumes >= self.reconnects_max {
+        let until_ms = clock::now().ms + RINGING_MS_MAX;
+        let recalled = self.room.registry.recall(&arrival.call_sid, until_ms);
+        if resumes.max(recalled) >= self.reconnects_max {
             return After::Goodbye(Farewell::failed(&line, &language));
         }
         let greeting = Greeting::resumed(line.phrases(&language));
@@ -40,9 +42,7 @@ impl Switchboard {
             language: &language,
             position,
         });
-        self.room
-            .registry
-            .await_return(&arrival.call_sid, clock::now().ms + RINGING_MS_MAX);
+        self.room.registry.await_return(&arrival.call_sid, until_ms);
         After::Reconnect(twiml)
     }
 
