@@ -20,6 +20,8 @@ struct Entry {
     at: i64,
     revision: u32,
     interrupted: bool,
+    /// The caller went on with their sentence before this became audible.
+    overtaken: bool,
     language: Option<CompactString>,
     /// What a tool turn says in storage, where the model is told in another form.
     stored: Option<String>,
@@ -212,13 +214,21 @@ impl Transcript {
         said.map_or("", |entry| entry.message.content.as_str())
     }
 
-    /// The caller's turns since the agent last spoke, joined: one sentence may come as two.
+    /// The caller went on before the turn at `seq` was audible: it parts no sentence in two.
+    pub fn overtake(&mut self, seq: TurnSeq) {
+        if let Some(entry) = self.entry(seq) {
+            entry.overtaken = true;
+        }
+    }
+
+    /// The caller's turns since the agent was last heard, joined: one sentence may come as two.
     pub fn open_words(&self) -> String {
         let open = self
             .entries
             .iter()
             .rev()
-            .take_while(|entry| entry.role == Role::Caller);
+            .take_while(|entry| entry.role == Role::Caller || entry.overtaken)
+            .filter(|entry| entry.role == Role::Caller);
         let mut words: Vec<&str> = open.map(|entry| entry.message.content.as_str()).collect();
         words.reverse();
         words.join(" ")
@@ -253,6 +263,7 @@ impl Transcript {
             at,
             revision: 0,
             interrupted: false,
+            overtaken: false,
             language,
             stored: None,
             message,
@@ -285,6 +296,7 @@ fn restored_entry(turn: Turn) -> Option<Entry> {
         at: turn.at,
         revision: turn.revision,
         interrupted: turn.interrupted,
+        overtaken: false,
         language: turn.language,
         stored: None,
         message,
@@ -331,6 +343,18 @@ mod tests {
         talk.hear("And Raichu?", TurnKind::Speech, "en", 3);
         assert_eq!(talk.open_words(), "What type is Pikachu? And Raichu?");
         assert!(talk.heard_lately("What type is Pikachu? ", 2));
+    }
+
+    #[test]
+    fn an_answer_that_nobody_heard_parts_no_sentence() {
+        let mut talk = Transcript::default();
+        talk.hear("My name is", TurnKind::Speech, "en", 1);
+        let seq = talk.begin(2);
+        talk.finish(seq, "Just", true, Vec::new());
+        talk.hear("Misty.", TurnKind::Speech, "en", 3);
+        assert_eq!(talk.open_words(), "Misty.");
+        talk.overtake(seq);
+        assert_eq!(talk.open_words(), "My name is Misty.");
     }
 
     #[test]

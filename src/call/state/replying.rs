@@ -282,6 +282,9 @@ impl CallState {
             actions.push(Action::CloseReply);
             self.playback.close();
             self.finish_turn(seq, reply.text.trim(), true, now, actions);
+            if !self.agent_speaking {
+                self.transcript.overtake(seq);
+            }
         }
     }
 

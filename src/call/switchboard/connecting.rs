@@ -9,7 +9,7 @@ use crate::call::session::{Session, Wire};
 use crate::call::state::{Action, CallState, Event};
 use calldex_observability::catalog;
 use calldex_storage::Recall;
-use calldex_storage::record::LiveCall;
+use calldex_storage::record::{Caller, LiveCall};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
