@@ -107,6 +107,8 @@ pub struct Caller {
     pub last_call_at: Option<i64>,
     /// The database's revision at the last change: the change feed. 0 while not yet durable.
     pub rev: u64,
+    /// When the list of people was last decided.
+    pub people_mark: NameMark,
     /// Who else uses the number; empty while only one person is known.
     pub people: Box<[Person]>,
     /// What to remember, oldest first, at most [`Caller::PREFERENCES_MAX`].
@@ -137,6 +139,7 @@ impl Caller {
             updated_at: at,
             last_call_at: None,
             rev: 0,
+            people_mark: NameMark::default(),
             people: Box::default(),
             preferences: Box::default(),
         }
@@ -146,6 +149,19 @@ impl Caller {
     /// lives there.
     pub fn is_ambiguous(&self) -> bool {
         self.people.len() > 1
+    }
+
+    /// The time of the last thing known, Unix milliseconds, at most a second too late.
+    pub(crate) fn latest_ms(&self) -> i64 {
+        let preferred = self.preferences.iter().map(|preference| preference.mark);
+        let marks = [self.name_mark, self.language_mark, self.people_mark]
+            .into_iter()
+            .chain(preferred);
+        let decided = marks.map(|mark| mark.at_ms).max().unwrap_or_default();
+        let called = self
+            .last_call_at
+            .map_or(0, |at| at.saturating_mul(1_000).saturating_add(999));
+        decided.max(called)
     }
 
     /// The name to greet with: none when unknown, or when it is in doubt who is calling.

@@ -4,18 +4,40 @@ use crate::record::{Caller, NameMark, NameState, Person, PhoneNumber};
 use compact_str::CompactString;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-const COLUMNS: &str = "phone_number, name, created_at, updated_at, name_state, name_at_ms, name_step, \
-                       language, language_at_ms, language_step, calls, last_call_at, people, \
-                       preferences, rev";
+/// The columns of `callers` in the order that reading and writing agree on.
+macro_rules! columns {
+    () => {
+        "phone_number, name, created_at, updated_at, name_state, name_at_ms, name_step, language, \
+         language_at_ms, language_step, calls, last_call_at, people, preferences, rev, people_at_ms, \
+         people_step"
+    };
+}
+
+const GET: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM callers WHERE phone_number = ?1"
+);
+const CHANGED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM callers WHERE rev > ?1 ORDER BY rev LIMIT ?2"
+);
+const PUT: &str = concat!(
+    "INSERT INTO callers (",
+    columns!(),
+    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
+     ON CONFLICT (phone_number) DO UPDATE SET name = ?2, updated_at = ?4, name_state = ?5, \
+     name_at_ms = ?6, name_step = ?7, language = ?8, language_at_ms = ?9, language_step = ?10, \
+     calls = ?11, last_call_at = ?12, people = ?13, preferences = ?14, rev = ?15, \
+     people_at_ms = ?16, people_step = ?17"
+);
 
 /// The caller behind `number`.
 pub(crate) fn get(
     connection: &Connection,
     number: &PhoneNumber,
 ) -> rusqlite::Result<Option<Caller>> {
-    const GET: &str = "SELECT phone_number, name, created_at, updated_at, name_state, name_at_ms, \
-                       name_step, language, language_at_ms, language_step, calls, last_call_at, people, \
-                       preferences, rev FROM callers WHERE phone_number = ?1";
     let mut statement = connection.prepare_cached(GET)?;
     let found = statement
         .query_row([number.as_str()], |row| read(row, number.clone()))
@@ -40,8 +62,7 @@ pub(crate) fn changed_since(
     rev: u64,
     rows_max: usize,
 ) -> rusqlite::Result<Changes> {
-    let sql = format!("SELECT {COLUMNS} FROM callers WHERE rev > ?1 ORDER BY rev LIMIT ?2");
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(CHANGED)?;
     let mut rows = statement.query(params![rev.cast_signed(), rows_max as i64])?;
     let (mut changes, mut count) = (
         Changes {
@@ -87,6 +108,10 @@ fn read(row: &Row<'_>, number: PhoneNumber) -> rusqlite::Result<(Caller, usize)>
         },
         calls: row.get(10)?,
         last_call_at: row.get(11)?,
+        people_mark: NameMark {
+            at_ms: row.get(15)?,
+            step: row.get(16)?,
+        },
         people: Box::default(),
         preferences: text(13)?
             .and_then(|json| serde_json::from_str(&json).ok())
@@ -130,13 +155,6 @@ pub(crate) fn put(
     caller: &Caller,
     people_changed: bool,
 ) -> rusqlite::Result<()> {
-    const PUT: &str = "INSERT INTO callers (phone_number, name, created_at, updated_at, name_state, \
-         name_at_ms, name_step, language, language_at_ms, language_step, calls, last_call_at, people, \
-         preferences, rev) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
-         ON CONFLICT (phone_number) DO UPDATE SET name = ?2, updated_at = ?4, name_state = ?5, \
-         name_at_ms = ?6, name_step = ?7, language = ?8, language_at_ms = ?9, language_step = ?10, \
-         calls = ?11, last_call_at = ?12, people = ?13, preferences = ?14, rev = ?15";
     let preferences = (!caller.preferences.is_empty())
         .then(|| serde_json::to_string(&caller.preferences).expect("preferences are plain text"));
     connection.prepare_cached(PUT)?.execute(params![
@@ -155,6 +173,8 @@ pub(crate) fn put(
         caller.people.len() as i64,
         preferences,
         caller.rev.cast_signed(),
+        caller.people_mark.at_ms,
+        caller.people_mark.step,
     ])?;
     if people_changed {
         put_people(connection, caller)?;

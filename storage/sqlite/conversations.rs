@@ -135,6 +135,23 @@ pub(crate) fn resume(connection: &Connection, resume: &CallResumed) -> rusqlite:
     Ok(())
 }
 
+/// Notes that an end of `at_ms` was seen; the latest one seen before, 0 if none.
+pub(crate) fn note_end(
+    connection: &Connection,
+    call_sid: &CallSid,
+    at_ms: i64,
+) -> rusqlite::Result<i64> {
+    let mut seen =
+        connection.prepare_cached("SELECT end_at_ms FROM conversations WHERE call_sid = ?1")?;
+    let before = seen.query_row([call_sid.as_str()], |row| row.get(0))?;
+    if at_ms > before {
+        let mut note = connection
+            .prepare_cached("UPDATE conversations SET end_at_ms = ?2 WHERE call_sid = ?1")?;
+        note.execute(params![call_sid.as_str(), at_ms])?;
+    }
+    Ok(before)
+}
+
 /// Writes the end: messages, time (Unix seconds) and outcome.
 pub(crate) fn end(
     connection: &Connection,

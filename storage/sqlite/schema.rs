@@ -30,6 +30,8 @@ pub(crate) const CALLERS_ADDED: &[(&str, &str)] = &[
     ("calls", "INTEGER NOT NULL DEFAULT 0"),
     ("last_call_at", "INTEGER"),
     ("people", "INTEGER NOT NULL DEFAULT 0"),
+    ("people_at_ms", "INTEGER NOT NULL DEFAULT 0"),
+    ("people_step", "INTEGER NOT NULL DEFAULT 0"),
     ("preferences", "TEXT"),
     ("rev", "INTEGER NOT NULL DEFAULT 0"),
 ];
@@ -47,6 +49,7 @@ pub(crate) const CONVERSATIONS_ADDED: &[(&str, &str)] = &[
     ("session_id", "TEXT"),
     ("epoch", "INTEGER NOT NULL DEFAULT 0"),
     ("resumes", "INTEGER NOT NULL DEFAULT 0"),
+    ("end_at_ms", "INTEGER NOT NULL DEFAULT 0"),
 ];
 
 /// What version 1 adds beside them.

@@ -79,7 +79,7 @@ impl Batch<'_> {
             Write::LanguageChosen {
                 language, stamp, ..
             } => {
-                conversations::put_language(transaction, &stamp.call_sid, language, stamp.at_ms)?;
+                calls::choose_language(transaction, ledger, stamp, language)?;
             }
             _ => {}
         }
@@ -90,9 +90,12 @@ impl Batch<'_> {
     }
 
     fn start(&mut self, write: &Write, start: &super::CallStarted) -> rusqlite::Result<()> {
-        let buried = tombstones::is_call_buried(self.transaction, &start.call_sid)?;
-        if buried || self.is_buried(start.number.as_ref(), start.at_ms)? {
+        if tombstones::is_call_buried(self.transaction, &start.call_sid)? {
             return Ok(());
+        }
+        if self.is_buried(start.number.as_ref(), start.at_ms)? {
+            // A call from before the erasure that was not known then.
+            return calls::erase(self.transaction, self.ledger, &start.call_sid, start.at_ms);
         }
         let news = conversations::begin(self.transaction, start, seconds(start.at_ms))?;
         match &start.number {
@@ -145,6 +148,11 @@ impl Batch<'_> {
         if self.is_buried(Some(number), at_ms)? {
             return Ok(());
         }
+        // Whatever is removed here is of before the erasure, whatever its maker's clock said.
+        let latest_ms = self
+            .caller(number)?
+            .map_or(at_ms, |caller| caller.latest_ms());
+        let at_ms = at_ms.max(latest_ms);
         for call_sid in conversations::call_sids_of(self.transaction, number)? {
             calls::erase(self.transaction, self.ledger, &call_sid, at_ms)?;
         }

@@ -1,7 +1,7 @@
 //! Writes about calls: start, turns, take-over, end.
 
 use super::rules::seconds;
-use super::{CallEnded, CallResumed};
+use super::{CallEnded, CallResumed, Stamp};
 use crate::record::{CallSid, Turn};
 use crate::sqlite::ledger::{Ledger, Page};
 use crate::sqlite::messages::Messages;
@@ -80,6 +80,18 @@ pub(super) fn resume(
     conversations::resume(connection, resume)
 }
 
+/// Writes the language that was chosen in a call.
+pub(super) fn choose_language(
+    connection: &Connection,
+    ledger: &Ledger,
+    stamp: &Stamp,
+    language: &str,
+) -> rusqlite::Result<()> {
+    // A call never heard of gets its row; an erased one has none.
+    drop(ledger.page(connection, &stamp.call_sid, seconds(stamp.at_ms))?);
+    conversations::put_language(connection, &stamp.call_sid, language, stamp.at_ms)
+}
+
 /// Closes the conversation: its turns become its messages, in this one transaction. A second end,
 /// or one by an owner that has been replaced, changes nothing.
 pub(super) fn end(
@@ -96,10 +108,13 @@ pub(super) fn end(
     let Some(kept) = conversations::get(connection, &end.call_sid)? else {
         return Ok(());
     };
+    // An end that is not later than one already seen is that one again: it must not end the call a
+    // second time after it has come back.
+    let seen_before = end.at_ms <= conversations::note_end(connection, &end.call_sid, end.at_ms)?;
     let taken_over = end
         .epoch
         .is_some_and(|epoch| epoch < kept.conversation.epoch);
-    if taken_over || kept.conversation.ended_at.is_some() {
+    if seen_before || taken_over || kept.conversation.ended_at.is_some() {
         return Ok(());
     }
     let mut messages = Messages::parse(kept.messages.as_deref());

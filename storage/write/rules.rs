@@ -99,6 +99,7 @@ impl<'a> Ruling<'a> {
         if let Some(name) = &self.name {
             hear_of(caller, name, self.stamp.at_ms);
         }
+        caller.people_mark = caller.people_mark.max(self.stamp.mark());
     }
 }
 
@@ -133,42 +134,34 @@ fn settle(caller: Option<Caller>, given: &NameGiven) -> Option<Caller> {
 
 fn add_person(caller: Option<Caller>, given: &NameGiven) -> Option<Caller> {
     let mut caller = caller.unwrap_or_else(|| newcomer(&given.number, &given.stamp));
+    if given.stamp.mark() <= caller.people_mark {
+        return Some(caller);
+    }
+    caller.people_mark = given.stamp.mark();
     let name = cut(&given.name, Caller::NAME_CHARS_MAX);
+    let is_alone = caller.people.is_empty();
     match caller.name.clone() {
-        None if caller.people.is_empty() => {
-            let ruling = Ruling::from_given(given, NameState::Heard);
-            return ruling.on(Some(caller));
-        }
-        Some(known) if known == name && caller.people.is_empty() => return Some(caller),
-        Some(known) => {
-            hear_of(&mut caller, &known, 0);
-        }
+        None if is_alone => return Ruling::from_given(given, NameState::Heard).on(Some(caller)),
+        Some(known) if known == name && is_alone => return Some(caller),
+        Some(known) => hear_of(&mut caller, &known, 0),
         None => {}
     }
-    if hear_of(&mut caller, &name, given.stamp.at_ms) {
-        caller.updated_at = caller.updated_at.max(seconds(given.stamp.at_ms));
-    }
+    hear_of(&mut caller, &name, given.stamp.at_ms);
+    caller.updated_at = caller.updated_at.max(seconds(given.stamp.at_ms));
     Some(caller)
 }
 
-/// Notes that a person was heard at `at_ms`; whether that was news.
-fn hear_of(caller: &mut Caller, name: &CompactString, at_ms: i64) -> bool {
+/// Notes that a person was heard at `at_ms`.
+fn hear_of(caller: &mut Caller, name: &CompactString, at_ms: i64) {
     let mut people = std::mem::take(&mut caller.people).into_vec();
-    let news = match people.iter_mut().find(|person| person.name == *name) {
-        Some(person) => {
-            let later = at_ms > person.last_at_ms;
-            person.last_at_ms = person.last_at_ms.max(at_ms);
-            later
-        }
-        None => {
-            people.push(Person {
-                name: name.clone(),
-                first_at_ms: at_ms,
-                last_at_ms: at_ms,
-            });
-            true
-        }
-    };
+    match people.iter_mut().find(|person| person.name == *name) {
+        Some(person) => person.last_at_ms = person.last_at_ms.max(at_ms),
+        None => people.push(Person {
+            name: name.clone(),
+            first_at_ms: at_ms,
+            last_at_ms: at_ms,
+        }),
+    }
     if people.len() > Caller::PEOPLE_MAX {
         let likeliest = caller.name.as_ref();
         let longest_unheard = (0..people.len())
@@ -177,7 +170,6 @@ fn hear_of(caller: &mut Caller, name: &CompactString, at_ms: i64) -> bool {
         longest_unheard.map(|index| people.remove(index));
     }
     caller.people = people.into();
-    news
 }
 
 fn retain_people(caller: &mut Caller, keep: impl Fn(&Person) -> bool) {

@@ -29,6 +29,8 @@ struct Card {
     times: (i64, i64, Option<i64>),
     #[serde(rename = "r")]
     rev: u64,
+    #[serde(rename = "q", default, skip_serializing_if = "is_default")]
+    people_mark: (i64, u32),
     #[serde(rename = "p", default, skip_serializing_if = "<[Person]>::is_empty")]
     people: Box<[Person]>,
     #[serde(
@@ -54,6 +56,7 @@ impl Card {
             calls: caller.calls,
             times: (caller.created_at, caller.updated_at, caller.last_call_at),
             rev: caller.rev,
+            people_mark: (caller.people_mark.at_ms, caller.people_mark.step),
             people: caller.people.clone(),
             preferences: caller.preferences.clone(),
         }
@@ -73,6 +76,7 @@ impl Card {
             updated_at: self.times.1,
             last_call_at: self.times.2,
             rev: self.rev,
+            people_mark: mark(self.people_mark),
             people: self.people,
             preferences: self.preferences,
         }
@@ -128,6 +132,7 @@ mod tests {
             calls: 3,
             last_call_at: Some(9),
             rev: 77,
+            people_mark: mark,
             people: [Person {
                 name: "Brock".into(),
                 first_at_ms: 1,

@@ -7,4 +7,5 @@ mod failing_disk;
 mod lookups;
 mod names;
 mod opening;
+mod repetition;
 mod warm_tier;

@@ -1,0 +1,165 @@
+//! Whatever was written may come again, in part and at any later time: nothing changes.
+
+use crate::fixtures::*;
+use calldex_storage::record::{CallSid, CallerKind, NameMark, Outcome, Role, Turn};
+use calldex_storage::write::{
+    CallEnded, CallResumed, CallStarted, NameGiven, NumberStamped, Stamp, Write, decode, encode,
+};
+use proptest::prelude::*;
+
+const NUMBERS: [&str; 2] = ["+14155550100", "+14155550101"];
+const NAMES: [&str; 3] = ["Misty", "Brock", "Ash"];
+
+/// A kind of write and what it is about; time and key come from its place in the list.
+type Plan = (u8, usize, usize, u32, u32);
+
+/// The write that `plan` is, as the `index`th decision of its maker.
+fn write((kind, who, which, epoch, seq): Plan, index: usize) -> Write {
+    let call_sid = CallSid::new(format!("CA{who}"));
+    let number = number(NUMBERS[who]);
+    let at_ms = AT_MS + index as i64 * 1_000;
+    let stamp = Stamp {
+        call_sid: call_sid.clone(),
+        step: index as u32,
+        at_ms,
+    };
+    let given = NameGiven {
+        number: number.clone(),
+        name: NAMES[which].into(),
+        stamp: stamp.clone(),
+    };
+    let stamped = NumberStamped {
+        number: number.clone(),
+        stamp: stamp.clone(),
+    };
+    let turn = |revision: u32| {
+        let content = format!("{epoch} {seq} {revision}");
+        Turn {
+            revision,
+            ..Turn::new(Role::Caller, content, AT_MS, epoch, seq)
+        }
+    };
+    match kind {
+        0 => Write::CallStarted(CallStarted {
+            call_sid,
+            number: Some(number),
+            line: "+14155550999".into(),
+            caller_kind: CallerKind::Number,
+            identity: None,
+            language: None,
+            at_ms: AT_MS,
+            instance: "one".into(),
+        }),
+        1 | 2 => Write::TurnAppended {
+            call_sid,
+            turn: turn(0),
+        },
+        3 => Write::TurnAmended {
+            call_sid,
+            turn: turn(1 + which as u32),
+        },
+        4 => Write::CallResumed(CallResumed {
+            call_sid,
+            session_id: "VX".into(),
+            epoch,
+            at_ms,
+            instance: "two".into(),
+        }),
+        5 => {
+            let epoch = (which > 0).then_some(epoch);
+            Write::CallEnded(CallEnded {
+                call_sid,
+                epoch,
+                at_ms,
+                outcome: Outcome::HungUp,
+            })
+        }
+        6 => Write::NameHeard(given),
+        7 => Write::NameConfirmed(given),
+        8 => Write::NameCorrected(given),
+        9 => Write::NameSettled(given),
+        10 => Write::NameDeclined(stamped),
+        11 => Write::NameForgotten(stamped),
+        12 => Write::PersonAdded(given),
+        13 => Write::PreferenceNoted {
+            number,
+            text: NAMES[which].into(),
+            stamp,
+        },
+        14 => Write::LanguageChosen {
+            number: Some(number),
+            language: NAMES[which].into(),
+            stamp,
+        },
+        _ => Write::CallerErased { number, at_ms },
+    }
+}
+
+fn plans() -> impl Strategy<Value = Vec<Plan>> {
+    // Erasure (15) is rare: it ends most of what there is to see.
+    let kind = prop_oneof![60 => 0_u8..15, 1 => Just(15_u8)];
+    prop::collection::vec((kind, 0..2_usize, 0..3_usize, 0..3_u32, 0..4_u32), 1..60)
+}
+
+fn everything(house: &House) -> Vec<String> {
+    let connection = house.connection();
+    let tables = ["callers", "people", "conversations", "tombstones"];
+    let mut rows = Vec::new();
+    for table in tables {
+        rows.extend(dump(
+            &connection,
+            &format!("SELECT * FROM {table} ORDER BY 1, 2"),
+        ));
+    }
+    rows.extend(dump(
+        &connection,
+        "SELECT call_sid, epoch, seq, content, revision FROM turns ORDER BY 1, 2, 3",
+    ));
+    rows
+}
+
+fn dump(connection: &rusqlite::Connection, query: &str) -> Vec<String> {
+    let mut statement = connection.prepare(query).unwrap();
+    let columns = statement.column_count();
+    let rows = statement.query_map([], |row| {
+        Ok((0..columns)
+            .map(|at| format!("{:?} ", row.get_ref(at).unwrap()))
+            .collect::<String>())
+    });
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+fn submit_all(house: &House, writes: &[Write]) {
+    let receipts: Vec<_> = writes
+        .iter()
+        .map(|write| house.storage().writer.submit(write.clone()))
+        .collect();
+    receipts
+        .into_iter()
+        .for_each(|receipt| drop(settle(receipt).unwrap()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_comes_again_changes_nothing(plans in plans(), again in prop::collection::vec((0..60_usize, 0..60_usize), 1..4)) {
+        let house = House::with(|config| config.warm = false);
+        let writes: Vec<Write> = plans.into_iter().enumerate().map(|(index, plan)| write(plan, index)).collect();
+        prop_assert_eq!(&decode(&encode(&writes)).unwrap(), &writes);
+        submit_all(&house, &writes);
+        let once = everything(&house);
+        for (from, count) in again {
+            let from = from % writes.len();
+            let to = (from + count).min(writes.len());
+            submit_all(&house, &writes[from..to]);
+            prop_assert_eq!(&everything(&house), &once);
+        }
+    }
+}
+
+#[test]
+fn a_mark_orders_by_time_then_by_step() {
+    let mark = |at_ms, step| NameMark { at_ms, step };
+    assert!(mark(1, 9) < mark(2, 0) && mark(2, 0) < mark(2, 1));
+}
