@@ -134,9 +134,9 @@ fn submit_all(house: &House, writes: &[Write]) {
         .iter()
         .map(|write| house.storage().writer.submit(write.clone()))
         .collect();
-    receipts
-        .into_iter()
-        .for_each(|receipt| drop(settle(receipt).unwrap()));
+    for receipt in receipts {
+        settle(receipt).unwrap();
+    }
 }
 
 proptest! {
