@@ -63,7 +63,7 @@ const NO: &[(Language, &str)] = &[
     ),
     (
         Language::Portuguese,
-        "nao|errado|incorreto|nao e|nao e isso|nao exatamente|esta errado|negativo|nao esta certo",
+        "nao|errado|incorreto|nao e isso|nao exatamente|esta errado|negativo|nao esta certo",
     ),
     (
         Language::Italian,

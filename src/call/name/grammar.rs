@@ -137,12 +137,24 @@ impl Grammar {
         for phrase in self.phrases.get(turn.folded(at))? {
             if let Some(end) = match_rest(&phrase.rest, turn, at + 1)
                 && best.is_none_or(|(_, longest)| end > longest)
+                && (phrase.act.crosses_pause() || !pauses_inside(turn, at, end))
             {
                 best = Some((phrase.act, end));
             }
         }
         best
     }
+}
+
+impl Act {
+    /// "no, soy Ana" is not "no soy Ana": what denies holds together without a pause.
+    fn crosses_pause(self) -> bool {
+        !matches!(self, Self::Reject | Self::Forget | Self::Block)
+    }
+}
+
+fn pauses_inside(turn: &Turn<'_>, at: usize, end: usize) -> bool {
+    (at + 1..end).any(|index| turn.pause_before(index) != Break::None)
 }
 
 fn match_rest(rest: &[(Element, bool)], turn: &Turn<'_>, at: usize) -> Option<usize> {

@@ -141,7 +141,7 @@ impl<'t> Turn<'t> {
             self.folded.truncate(start);
             return false;
         }
-        let (at, folded) = without_number(at, folded, self.language);
+        let (at, folded) = without_number(self.text, at, folded, self.language);
         let word = evidence::word_of(folded);
         let digits = folded.bytes().any(|byte| byte.is_ascii_digit());
         let letter = !digits && folded.chars().count() == 1;
@@ -268,14 +268,21 @@ fn is_clipped(text: &str, at: &Range<usize>) -> bool {
 const NUMBERED_LETTERS_MIN: usize = 3;
 
 /// A known name with a number written on to it is read without the number.
-fn without_number(at: Range<usize>, folded: &str, language: Language) -> (Range<usize>, &str) {
-    let letters = folded.trim_end_matches(|c: char| c.is_ascii_digit());
-    let digits = folded.len() - letters.len();
-    let named = digits > 0
+fn without_number<'f>(
+    text: &str,
+    at: Range<usize>,
+    folded: &'f str,
+    language: Language,
+) -> (Range<usize>, &'f str) {
+    let is_digit = |c: char| c.is_ascii_digit();
+    let letters = folded.trim_end_matches(is_digit);
+    let written = text[at.clone()].trim_end_matches(is_digit).len();
+    let named = folded.len() - letters.len() == at.len() - written
+        && letters.len() < folded.len()
         && letters.chars().count() >= NUMBERED_LETTERS_MIN
         && evidence::of(evidence::word_of(letters), letters, language) == Evidence::Name;
     if named {
-        (at.start..at.end - digits, letters)
+        (at.start..at.start + written, letters)
     } else {
         (at, folded)
     }

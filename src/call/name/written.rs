@@ -93,7 +93,7 @@ pub fn capitalised(word: &str, language: Language) -> String {
     let mut opens = true;
     for c in word.chars() {
         if opens {
-            out.extend(c.to_uppercase());
+            out.push(upper(c));
         } else {
             out.extend(c.to_lowercase());
         }
@@ -132,14 +132,18 @@ fn refined(word: String, language: Language) -> String {
     }
 }
 
+/// The capital of a letter; a letter whose capital is two (a ligature) stays.
+fn upper(c: char) -> char {
+    let mut capitals = c.to_uppercase();
+    match (capitals.next(), capitals.next()) {
+        (Some(capital), None) => capital,
+        _ => c,
+    }
+}
+
 fn upper_first(word: &str) -> String {
     let mut chars = word.chars();
-    chars
-        .next()
-        .into_iter()
-        .flat_map(char::to_uppercase)
-        .chain(chars)
-        .collect()
+    chars.next().map(upper).into_iter().chain(chars).collect()
 }
 
 fn clipped(name: String) -> String {

@@ -3,4 +3,5 @@
 mod adversarial;
 mod classes;
 mod labelled;
+mod languages;
 mod properties;
