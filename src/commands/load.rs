@@ -1,128 +1,256 @@
 //! `calldex load`: many simulated calls.
 
 use super::call::TargetArguments;
-use super::{failed, runtime};
-use calldex_simulator::load::{self, LoadOptions};
+use super::{open_files, runtime};
+use calldex_simulator::load::{self, LoadOptions, Report};
 use clap::Args;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// Nothing could be measured: a setting is wrong, or nobody listens. The same as for wrong arguments.
+const NOT_RUN: u8 = 2;
+/// Files besides a socket a call: connections of webhooks that are kept open, and the process's own.
+const FILES_BESIDES: u64 = 320;
+
+/// Headings of the help.
+const CALLS: &str = "How many calls";
+const CALLERS: &str = "What callers do";
+const MEASURED: &str = "What is measured";
+const LIMITS: &str = "Limits (exit status 1 above them)";
+
 /// Options of `calldex load`.
 #[derive(Args)]
+#[command(
+    after_help = "Exit status: 0 every limit was kept, 1 one was passed, 2 no load could be run.\n\
+        Ctrl-C breaks the load off and prints what was measured so far.\n\n\
+        A gate before going live, with the model's own first token at 200 ms:\n  \
+        calldex load --calls 1000 --rate 100 --duration 60 --warm-up 20 --turns 20 --think 9200 \\\n    \
+        --model-ttft-ms 200 --p99-overhead-ms 5 --p99-webhook-ms 2"
+)]
 pub struct LoadArguments {
     #[command(flatten)]
     target: TargetArguments,
+    /// Path of the status callback; empty: none is sent
+    #[arg(long, value_name = "PATH", default_value = "/twilio/status")]
+    status_path: String,
+
     /// Calls in all; with --duration, calls held at once
-    #[arg(long, default_value_t = 20)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20,
+        help_heading = CALLS
+    )]
     calls: usize,
     /// New calls per second at most
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10.0,
+        help_heading = CALLS
+    )]
     rate: f64,
-    /// The rate rises from zero over this time, seconds
-    #[arg(long, default_value_t = 0.0)]
+    /// The rate rises from zero over this time
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0.0,
+        help_heading = CALLS
+    )]
     ramp: f64,
-    /// Steady load for this long after the ramp, seconds; without it until all calls are done
-    #[arg(long)]
+    /// Times before this one are not counted, such as while calls are still being placed
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0.0,
+        help_heading = CALLS
+    )]
+    warm_up: f64,
+    /// Steady load for this long after the ramp: a call that ends is replaced
+    #[arg(long, value_name = "SECONDS", help_heading = CALLS)]
     duration: Option<f64>,
-    /// Turns of each call
-    #[arg(long, default_value_t = 3)]
+
+    /// Turns of each call; 0: it hangs up after the greeting
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 3,
+        help_heading = CALLERS
+    )]
     turns: usize,
-    /// From the end of a reply to the next prompt, milliseconds
-    #[arg(long, default_value_t = 500)]
+    /// From the end of a reply to the next prompt, varied by a quarter either way
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 500,
+        help_heading = CALLERS
+    )]
     think: u64,
-    /// What callers say in turn (several); {n} is the number of the turn
-    #[arg(long = "say")]
+    /// What callers say, once for each turn, in turn; {turn} is its number
+    #[arg(long = "say", value_name = "TEXT", help_heading = CALLERS)]
     lines: Vec<String>,
-    /// Share of turns in which the caller interrupts, 0 to 1
-    #[arg(long, default_value_t = 0.0)]
+    /// Share of turns in which the caller interrupts
+    #[arg(
+        long,
+        value_name = "0-1",
+        default_value_t = 0.0,
+        help_heading = CALLERS
+    )]
     barge_in: f64,
-    /// Share of calls that hang up in the middle of a reply, 0 to 1
-    #[arg(long, default_value_t = 0.0)]
+    /// Share of calls that hang up in the middle of a reply
+    #[arg(
+        long,
+        value_name = "0-1",
+        default_value_t = 0.0,
+        help_heading = CALLERS
+    )]
     hang_up: f64,
-    /// Share of calls whose socket drops once, 0 to 1
-    #[arg(long, visible_alias = "reconnect", default_value_t = 0.0)]
+    /// Share of calls whose socket drops once and is taken up again
+    #[arg(
+        long,
+        visible_alias = "reconnect",
+        value_name = "0-1",
+        default_value_t = 0.0,
+        help_heading = CALLERS
+    )]
     drop: f64,
-    /// Callers are numbered from here
-    #[arg(long, default_value = "+15552000000")]
+    /// Number of the first caller; each has the next one
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "+15552000000",
+        help_heading = CALLERS
+    )]
     from: String,
-    /// Do not play replies at speaking pace
-    #[arg(long)]
+    /// Replies are not played at speaking pace: a turn is over with its last token
+    #[arg(long, help_heading = CALLERS)]
     no_playback: bool,
-    /// Longest wait for a token, seconds
-    #[arg(long, default_value_t = 20.0)]
-    timeout: f64,
-    /// The model's own time to first token, milliseconds: taken off in "overhead"
-    #[arg(long)]
-    model_ttft_ms: Option<u64>,
     /// Seed of everything random
-    #[arg(long, default_value_t = 1)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        help_heading = CALLERS
+    )]
     seed: u64,
+
+    /// The model's own time to first token, taken off in "over the model's own"
+    #[arg(long, value_name = "MS", help_heading = MEASURED)]
+    model_ttft_ms: Option<u64>,
+    /// Longest wait for a token
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 20.0,
+        help_heading = MEASURED
+    )]
+    timeout: f64,
     /// One JSON object instead of a table
-    #[arg(long)]
+    #[arg(long, help_heading = MEASURED)]
     json: bool,
-    /// Fails above so many errors
-    #[arg(long, default_value_t = 0)]
+
+    /// Errors allowed
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        help_heading = LIMITS
+    )]
     max_errors: u64,
-    /// Fails above this p99 of the webhook, milliseconds
-    #[arg(long)]
-    p99_webhook_ms: Option<u64>,
-    /// Fails above this p99 to the first token, milliseconds
-    #[arg(long)]
-    p99_first_token_ms: Option<u64>,
-    /// Fails above this p99 of first token less the model's own, milliseconds
-    #[arg(long)]
-    p99_overhead_ms: Option<u64>,
+    /// p99 of the voice webhook
+    #[arg(
+        long,
+        value_name = "MS",
+        help_heading = LIMITS
+    )]
+    p99_webhook_ms: Option<f64>,
+    /// p99 from the prompt to the first token
+    #[arg(
+        long,
+        value_name = "MS",
+        help_heading = LIMITS
+    )]
+    p99_first_token_ms: Option<f64>,
+    /// p99 of the first token over the model's own; needs --model-ttft-ms
+    #[arg(
+        long,
+        value_name = "MS",
+        requires = "model_ttft_ms",
+        help_heading = LIMITS
+    )]
+    p99_overhead_ms: Option<f64>,
 }
 
 pub(super) fn run(arguments: LoadArguments) -> ExitCode {
     let json = arguments.json;
-    let options = match options(arguments) {
-        Ok(options) => options,
-        Err(error) => return failed(error),
-    };
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(error),
-    };
-    match runtime.block_on(load::run(options, std::io::stderr())) {
+    match measured(arguments) {
         Ok(report) => {
-            println!(
-                "{}",
-                if json {
-                    report.to_json()
-                } else {
-                    report.to_table()
-                }
-            );
+            tell(&report, json);
             if report.verdict.passed() {
                 ExitCode::SUCCESS
             } else {
                 ExitCode::FAILURE
             }
         }
-        Err(error) => failed(error),
+        Err(error) => {
+            eprintln!("calldex: {error}");
+            ExitCode::from(NOT_RUN)
+        }
+    }
+}
+
+fn measured(arguments: LoadArguments) -> Result<Report, String> {
+    let options = options(arguments)?;
+    let files = options.calls as u64 + FILES_BESIDES;
+    if let Err(room) = open_files::make_room(files) {
+        eprintln!(
+            "calldex: {} calls need {files} open files and this process may have {room}: raise it with ulimit -n",
+            options.calls
+        );
+    }
+    let runtime = runtime().map_err(|error| error.to_string())?;
+    let stop = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    };
+    runtime
+        .block_on(load::run_until(options, std::io::stderr(), stop))
+        .map_err(|error| error.to_string())
+}
+
+/// The report on standard output; in JSON the limits passed are told on standard error too.
+fn tell(report: &Report, json: bool) {
+    if !json {
+        print!("{}", report.to_table());
+        return;
+    }
+    println!("{}", report.to_json());
+    for failure in &report.verdict.failures {
+        eprintln!("FAILED: {failure}");
     }
 }
 
 fn options(arguments: LoadArguments) -> Result<LoadOptions, String> {
     let defaults = LoadOptions::default();
     let target = arguments.target;
-    let millis = |ms: Option<u64>| ms.map(Duration::from_millis);
     Ok(LoadOptions {
         base_url: target.url.clone(),
         public_url: target.public_url(),
         auth_token: target.token(),
         voice_path: target.voice_path,
+        status_path: Some(arguments.status_path).filter(|path| !path.is_empty()),
         to: target.to,
         speed: target.speed,
         calls: arguments.calls,
-        rate_per_s: arguments.rate,
+        rate_per_s: rate(arguments.rate)?,
         ramp: seconds("--ramp", arguments.ramp)?,
         duration: arguments
             .duration
             .map(|duration| seconds("--duration", duration))
             .transpose()?,
+        warm_up: seconds("--warm-up", arguments.warm_up)?,
         turns: arguments.turns,
         think: Duration::from_millis(arguments.think),
         lines: if arguments.lines.is_empty() {
@@ -136,15 +264,29 @@ fn options(arguments: LoadArguments) -> Result<LoadOptions, String> {
         first_caller: arguments.from,
         playback: !arguments.no_playback,
         reply_timeout: seconds("--timeout", arguments.timeout)?,
-        model_first_token: millis(arguments.model_ttft_ms),
+        model_first_token: arguments.model_ttft_ms.map(Duration::from_millis),
         seed: arguments.seed,
         progress: std::io::stderr().is_terminal() && !arguments.json,
         errors_max: Some(arguments.max_errors),
-        webhook_p99_max: millis(arguments.p99_webhook_ms),
-        first_token_p99_max: millis(arguments.p99_first_token_ms),
-        overhead_p99_max: millis(arguments.p99_overhead_ms),
-        status_path: defaults.status_path,
+        webhook_p99_max: limit("--p99-webhook-ms", arguments.p99_webhook_ms)?,
+        first_token_p99_max: limit("--p99-first-token-ms", arguments.p99_first_token_ms)?,
+        overhead_p99_max: limit("--p99-overhead-ms", arguments.p99_overhead_ms)?,
     })
+}
+
+fn rate(value: f64) -> Result<f64, String> {
+    if value > 0.0 && value.is_finite() {
+        Ok(value)
+    } else {
+        Err(format!("--rate {value}: must be above 0"))
+    }
+}
+
+fn limit(flag: &str, ms: Option<f64>) -> Result<Option<Duration>, String> {
+    let limit = ms.map(|ms| Duration::try_from_secs_f64(ms / 1000.0));
+    limit
+        .transpose()
+        .map_err(|_| format!("{flag}: must be a number of milliseconds, 0 or more"))
 }
 
 fn seconds(flag: &str, value: f64) -> Result<Duration, String> {

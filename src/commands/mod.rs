@@ -5,6 +5,7 @@ mod call;
 mod check;
 mod load;
 mod names;
+mod open_files;
 mod serve;
 mod telling;
 

@@ -1,13 +1,18 @@
 //! `calldex serve`: the server.
 
 use super::telling::Telling;
-use super::{failed, runtime};
+use super::{failed, open_files, runtime};
 use crate::app::{App, Running};
 use crate::config::{Config, Flags, Sources, environment};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
+
+/// A live call holds Twilio's socket, and while it speaks a connection to the model.
+const FILES_PER_CALL: u64 = 2;
+/// Database, logs, webhooks, the admin door.
+const FILES_BESIDES: u64 = 512;
 
 /// Options of `calldex serve` and `calldex check`.
 #[derive(Args, Default)]
@@ -71,6 +76,7 @@ async fn serve(config: Config) -> ExitCode {
     ) else {
         return failed("signals cannot be listened to");
     };
+    make_room(config.call.live_max);
     let banner = Banner::of(&config);
     let running = match App::start(config).await {
         Ok(running) => running,
@@ -87,6 +93,18 @@ async fn serve(config: Config) -> ExitCode {
     tokio::select! {
         () = running.stop() => ExitCode::SUCCESS,
         () = hurry => failed("stopped at once: asked twice"),
+    }
+}
+
+/// Makes room for the sockets of so many calls, or warns that there is too little.
+fn make_room(calls: usize) {
+    let wanted = FILES_PER_CALL * calls as u64 + FILES_BESIDES;
+    if let Err(room) = open_files::make_room(wanted) {
+        tracing::warn!(
+            wanted,
+            room,
+            "too few open files are allowed for call.live_max: raise LimitNOFILE (systemd) or ulimit -n"
+        );
     }
 }
 

@@ -23,6 +23,8 @@ const ACTION_AFTER_LOSS: Duration = Duration::from_millis(1190);
 const BLIND_BARGE_TOKENS: u64 = 3;
 /// How long the agent speaks before it is interrupted, in seconds of Twilio's time.
 const BARGE_AFTER_S: (f64, f64) = (0.3, 2.0);
+/// At the end of a steady load callers hang up within this time, not all at once.
+const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 /// What an interrupting caller says.
 const BARGE_LINE: &str = "Wait, I have another question.";
 
@@ -38,6 +40,8 @@ pub(super) struct Caller<'a> {
     pub(super) call_sid: String,
     pub(super) chance: Chance,
     pub(super) began: Instant,
+    /// When callers have said enough; `None`: when they have had all their turns.
+    pub(super) end: Option<Instant>,
 }
 
 /// The socket and what is needed at its end.
@@ -130,6 +134,9 @@ impl Caller<'_> {
         let hangs_up = self.chance.happens(self.options.hang_up_share);
         for turn in 0..self.options.turns {
             self.think(&mut standing).await?;
+            if self.end.is_some_and(|end| Instant::now() >= end) {
+                break;
+            }
             let last = turn + 1 == self.options.turns;
             if drops && turn == 1 {
                 standing = self.reconnect(standing).await?;
@@ -232,7 +239,7 @@ impl Caller<'_> {
         let line = lines
             .get(turn % lines.len().max(1))
             .map_or("Hello?", String::as_str);
-        self.say(standing, &line.replace("{n}", &(turn + 1).to_string()))
+        self.say(standing, &line.replace("{turn}", &(turn + 1).to_string()))
             .await
     }
 
@@ -286,9 +293,8 @@ impl Caller<'_> {
         for gap in standing.watch.gaps.drain(..) {
             self.meter.time(Timing::TokenGap, gap);
         }
-        for _ in 0..std::mem::take(&mut standing.watch.tokens) {
-            self.meter.count(Event::Token);
-        }
+        self.meter
+            .count(Event::Tokens(std::mem::take(&mut standing.watch.tokens)));
         Ok(())
     }
 
@@ -333,7 +339,10 @@ impl Caller<'_> {
 
     async fn think(&mut self, standing: &mut Standing) -> Result<(), Broken> {
         let time = self.options.think.mul_f64(self.chance.between(0.75, 1.25));
-        let deadline = Instant::now() + time;
+        let mut deadline = Instant::now() + time;
+        if let Some(end) = self.end {
+            deadline = deadline.min(end + LEAVE_WITHIN.mul_f64(self.chance.share()));
+        }
         self.until(standing, deadline, |_| false).await?;
         Ok(())
     }

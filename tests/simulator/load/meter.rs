@@ -10,9 +10,13 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use tokio::time::Instant;
 
 /// Kinds of errors told apart; later ones are counted as "other".
 const ERROR_KINDS_MAX: usize = 64;
+
+/// Characters of the progress bar.
+const BAR_WIDTH: usize = 20;
 
 /// What is timed.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +34,7 @@ pub(super) enum Event {
     CallStarted,
     CallEnded { completed: bool },
     Turn,
-    Token,
+    Tokens(u64),
     BargeIn,
     HangUp,
     Drop,
@@ -49,17 +53,32 @@ struct Counts {
     whole_turn: Histogram,
 }
 
+/// When times are counted: from the end of the warm-up to the end of the steady load.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Window {
+    pub(super) from: Option<Instant>,
+    pub(super) to: Option<Instant>,
+}
+
+impl Window {
+    fn is_open(&self, now: Instant) -> bool {
+        self.from.is_none_or(|from| now >= from) && self.to.is_none_or(|to| now < to)
+    }
+}
+
 /// Shared by all calls; each entry holds its lock for a few nanoseconds.
 #[derive(Default)]
 pub(super) struct Meter {
     counts: Mutex<Counts>,
     model_first_token: Option<Duration>,
+    window: Window,
 }
 
 impl Meter {
-    pub(super) fn new(model_first_token: Option<Duration>) -> Self {
+    pub(super) fn new(model_first_token: Option<Duration>, window: Window) -> Self {
         Self {
             model_first_token,
+            window,
             ..Self::default()
         }
     }
@@ -68,7 +87,11 @@ impl Meter {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts a time that ends now.
     pub(super) fn time(&self, what: Timing, duration: Duration) {
+        if !self.window.is_open(Instant::now()) {
+            return;
+        }
         let mut counts = self.counts();
         match what {
             Timing::Webhook => counts.webhook.record(duration),
@@ -97,7 +120,7 @@ impl Meter {
                 counts.report.calls_completed += u64::from(completed);
             }
             Event::Turn => counts.report.turns += 1,
-            Event::Token => counts.report.tokens += 1,
+            Event::Tokens(count) => counts.report.tokens += count,
             Event::BargeIn => counts.report.barge_ins += 1,
             Event::HangUp => counts.report.hang_ups += 1,
             Event::Drop => counts.report.drops += 1,
@@ -113,12 +136,22 @@ impl Meter {
             .or_default() += 1;
     }
 
-    /// One line for people who watch.
-    pub(super) fn progress(&self, elapsed: Duration) -> String {
+    /// One line for people who watch: how far it is, and how it goes. Without `lasts` the calls tell how far.
+    pub(super) fn progress(
+        &self,
+        elapsed: Duration,
+        lasts: Option<Duration>,
+        calls: usize,
+    ) -> String {
         let counts = self.counts();
         let first = counts.first_token.percentiles();
+        let done = match lasts {
+            Some(lasts) => elapsed.as_secs_f64() / lasts.as_secs_f64(),
+            None => (counts.report.calls_started - counts.live) as f64 / calls.max(1) as f64,
+        };
         format!(
-            "{:6.1} s  {} calls, {} live, {} turns, {} errors; first token p50 {:.1} ms, p99 {:.1} ms",
+            "[{}] {:.1} s  {} calls, {} live, {} turns, {} errors; first token p50 {:.1} ms, p99 {:.1} ms",
+            bar(done),
             elapsed.as_secs_f64(),
             counts.report.calls_started,
             counts.live,
@@ -143,6 +176,12 @@ impl Meter {
         report.verdict = verdict(&report, options);
         report
     }
+}
+
+/// A bar for a share from 0 to 1.
+fn bar(done: f64) -> String {
+    let full = (done.clamp(0.0, 1.0) * BAR_WIDTH as f64) as usize;
+    format!("{}{}", "#".repeat(full), "-".repeat(BAR_WIDTH - full))
 }
 
 fn verdict(report: &Report, options: &LoadOptions) -> Verdict {
@@ -185,11 +224,38 @@ mod tests {
 
     #[test]
     fn the_models_own_time_is_taken_off() {
-        let meter = Meter::new(Some(Duration::from_millis(200)));
+        let meter = Meter::new(Some(Duration::from_millis(200)), Window::default());
         meter.time(Timing::FirstToken, Duration::from_millis(203));
         let report = meter.report(Duration::from_secs(1), &LoadOptions::default());
         assert!((2.9..=3.1).contains(&report.overhead.max_ms), "{report:?}");
         assert_eq!(report.first_token.max_ms, 203.0);
+    }
+
+    #[test]
+    fn times_outside_the_window_are_not_counted() {
+        let now = Instant::now();
+        let hour = Duration::from_secs(3600);
+        let mut report = Report::default();
+        for (from, to, counted) in [
+            (None, None, 1),
+            (Some(now + hour), None, 0),
+            (None, Some(now), 0),
+            (Some(now), Some(now + hour), 1),
+        ] {
+            let meter = Meter::new(None, Window { from, to });
+            meter.time(Timing::Webhook, Duration::from_millis(1));
+            meter.count(Event::Tokens(30));
+            report = meter.report(hour, &LoadOptions::default());
+            assert_eq!(report.webhook.count, counted, "{from:?} to {to:?}");
+        }
+        assert_eq!(report.tokens, 30);
+    }
+
+    #[test]
+    fn the_bar_shows_the_share() {
+        assert_eq!(bar(0.0), "-".repeat(20));
+        assert_eq!(bar(0.5), format!("{}{}", "#".repeat(10), "-".repeat(10)));
+        assert_eq!(bar(7.0), "#".repeat(20));
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub use report::{Percentiles, Report, Verdict};
 use crate::twilio::{CallError, Dial, Twilio, TwilioConfig, internals};
 use caller::{Broken, Caller};
 use chance::Chance;
-use meter::{Event, Meter};
+use meter::{Event, Meter, Window};
 use std::{io::Write, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
@@ -33,18 +33,26 @@ const RATE_MIN: f64 = 0.001;
 /// Runs the load to its end and reports; progress goes to `progress` as a line that is written over on a terminal.
 ///
 /// Errors of single calls are counted in the report; an error here means that no load could be run at all.
-pub async fn run(
+pub async fn run(options: LoadOptions, progress: impl Write + Send) -> Result<Report, CallError> {
+    run_until(options, progress, std::future::pending()).await
+}
+
+/// As [`run`], but broken off when `stop` is done: live calls vanish, and what was measured is reported.
+pub async fn run_until(
     options: LoadOptions,
     mut progress: impl Write + Send,
+    stop: impl Future<Output = ()>,
 ) -> Result<Report, CallError> {
-    let load = Arc::new(Load::new(options)?);
-    load.reach().await?;
     let began = Instant::now();
+    let load = Arc::new(Load::new(options, began)?);
+    load.reach().await?;
+    let mut stop = std::pin::pin!(stop);
     let mut tick = interval(PROGRESS_EVERY);
     let mut all = std::pin::pin!(Arc::clone(&load).all(began));
     loop {
         tokio::select! {
             () = &mut all => break,
+            () = &mut stop => break,
             _ = tick.tick() => load.show(&mut progress, began, "\r\x1b[K"),
         }
     }
@@ -61,10 +69,12 @@ struct Load {
     twilio: Twilio,
     options: LoadOptions,
     meter: Meter,
+    /// When a steady load is over.
+    end: Option<Instant>,
 }
 
 impl Load {
-    fn new(options: LoadOptions) -> Result<Self, CallError> {
+    fn new(options: LoadOptions, began: Instant) -> Result<Self, CallError> {
         let twilio = Twilio::new(TwilioConfig {
             base_url: options.base_url.clone(),
             public_url: options.public_url.clone(),
@@ -76,11 +86,19 @@ impl Load {
             log_entries_max: 0,
             ..TwilioConfig::default()
         })?;
-        let meter = Meter::new(options.model_first_token);
+        let end = options
+            .duration
+            .map(|duration| began + options.ramp + duration);
+        let window = Window {
+            from: Some(began + options.warm_up),
+            to: end,
+        };
+        let meter = Meter::new(options.model_first_token, window);
         Ok(Self {
             twilio,
             options,
             meter,
+            end,
         })
     }
 
@@ -113,9 +131,7 @@ impl Load {
         let places = Arc::new(Semaphore::new(
             options.calls.clamp(1, Semaphore::MAX_PERMITS),
         ));
-        let end = options
-            .duration
-            .map(|duration| began + options.ramp + duration);
+        let end = self.end;
         let mut calls = JoinSet::new();
         for number in 0u64.. {
             let due = began + schedule::begins_at(number, rate, options.ramp);
@@ -159,6 +175,7 @@ impl Load {
             call_sid: internals::call_sid(),
             chance: Chance::new(self.options.seed, number),
             began: Instant::now(),
+            end: self.end,
         };
         let ended = caller.call().await;
         self.meter.count(Event::CallEnded {
@@ -171,9 +188,12 @@ impl Load {
 
     fn show(&self, progress: &mut impl Write, began: Instant, start: &str) {
         if self.options.progress {
+            let lasts = self.end.map(|end| end.saturating_duration_since(began));
+            let line = self
+                .meter
+                .progress(began.elapsed(), lasts, self.options.calls);
             // A terminal that is gone is no reason to end a load.
-            let _ = write!(progress, "{start}{}", self.meter.progress(began.elapsed()))
-                .and_then(|()| progress.flush());
+            let _ = write!(progress, "{start}{line}").and_then(|()| progress.flush());
         }
     }
 }

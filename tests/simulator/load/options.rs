@@ -22,13 +22,16 @@ pub struct LoadOptions {
     pub rate_per_s: f64,
     /// The rate rises evenly from zero over this time (`--ramp`, seconds).
     pub ramp: Duration,
-    /// Steady load for this long after the ramp (`--duration`, seconds); `None`: until all calls are done.
+    /// Steady load for this long after the ramp (`--duration`, seconds); calls that are live then hang up where they
+    /// would have spoken next. `None`: until all calls are done.
     pub duration: Option<Duration>,
+    /// Times are not counted before this one (`--warm-up`, seconds); calls, turns and errors are.
+    pub warm_up: Duration,
     /// Turns of each call (`--turns`).
     pub turns: usize,
     /// From the end of a reply to the next prompt (`--think`, ms), varied by a quarter either way.
     pub think: Duration,
-    /// What callers say in turn (`--say`, several); `{n}` is the number of the turn.
+    /// What callers say in turn (`--say`, several); `{turn}` is its number.
     pub lines: Vec<String>,
     /// Share of turns in which the caller interrupts the reply (`--barge-in`).
     pub barge_in_share: f64,
@@ -74,11 +77,12 @@ impl Default for LoadOptions {
             rate_per_s: 10.0,
             ramp: Duration::ZERO,
             duration: None,
+            warm_up: Duration::ZERO,
             turns: 3,
             think: Duration::from_millis(500),
             lines: vec![
                 "My name is Misty.".into(),
-                "Tell me about water types, please. This is question {n}.".into(),
+                "Tell me about water types, please. This is question {turn}.".into(),
                 "And which one should I train first?".into(),
             ],
             barge_in_share: 0.0,

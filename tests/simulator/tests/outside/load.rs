@@ -1,7 +1,7 @@
 //! `calldex load` against the small application.
 
 use crate::app::{App, TOKEN, USUAL};
-use calldex_simulator::load::{LoadOptions, run};
+use calldex_simulator::load::{LoadOptions, Report, run, run_until};
 use std::{collections::HashSet, time::Duration};
 
 fn options(app: &App) -> LoadOptions {
@@ -150,4 +150,74 @@ async fn nobody_listening_is_said_before_a_call_is_placed() {
         ..options(&app)
     };
     assert!(run(nobody, Vec::new()).await.is_err());
+}
+
+#[tokio::test]
+async fn callers_of_a_steady_load_hang_up_when_it_is_over() {
+    let mut app = App::start(USUAL).await;
+    app.answer_all();
+    let steady = LoadOptions {
+        calls: 3,
+        duration: Some(Duration::from_millis(400)),
+        rate_per_s: 500.0,
+        turns: 1_000_000,
+        warm_up: Duration::from_millis(200),
+        ..options(&app)
+    };
+    let report = run(steady, Vec::new()).await.unwrap();
+    assert_eq!(report.errors_total(), 0, "{:?}", report.errors);
+    assert_eq!((report.calls_started, report.calls_completed), (3, 3));
+    assert_eq!(
+        report.webhook.count, 0,
+        "all were placed while it warmed up"
+    );
+    assert!((1..report.turns).contains(&report.first_token.count));
+}
+
+#[tokio::test]
+async fn a_load_that_is_broken_off_reports_what_it_has() {
+    let mut app = App::start(USUAL).await;
+    app.answer_all();
+    let endless = LoadOptions {
+        calls: 3,
+        turns: 1_000_000,
+        ..options(&app)
+    };
+    let stop = tokio::time::sleep(Duration::from_millis(400));
+    let report = run_until(endless, Vec::new(), stop).await.unwrap();
+    assert_eq!((report.calls_started, report.calls_completed), (3, 0));
+    assert!(report.first_token.count > 0);
+}
+
+/// Scripts read these: a field may be added, none renamed.
+#[test]
+fn the_json_has_the_fields_that_scripts_read() {
+    let json = serde_json::to_value(Report::default()).unwrap();
+    for field in [
+        "seconds",
+        "calls_started",
+        "calls_completed",
+        "calls_at_once_max",
+        "turns",
+        "tokens",
+        "barge_ins",
+        "hang_ups",
+        "drops",
+        "reconnects",
+    ] {
+        assert!(json[field].is_number(), "{field}");
+    }
+    for timed in [
+        "webhook",
+        "handshake",
+        "first_token",
+        "overhead",
+        "token_gap",
+        "whole_turn",
+    ] {
+        for rank in ["count", "p50_ms", "p90_ms", "p99_ms", "max_ms"] {
+            assert!(json[timed][rank].is_number(), "{timed}.{rank}");
+        }
+    }
+    assert!(json["errors"].is_object() && json["verdict"]["failures"].is_array());
 }
