@@ -1,1 +1,278 @@
-//! (being written)
+//! kill -9 in the middle of a call: what was acknowledged is there, and the call goes on (design
+//! G2, G6; issue 4).
+
+use crate::house::{House, PATIENCE, Plan};
+use crate::mind::{Mind, conversation};
+use crate::phone::Phone;
+use calldex_simulator::model::Completion;
+use calldex_simulator::twilio::{AfterDrop, EndCause};
+use std::time::Duration;
+
+const BROCK: &str = "+14155550130";
+const BACK: &str = "Sorry about that, I'm back.";
+
+/// Twilio asks for the action 1.2 s after a lost socket, in its own time: here that is real, so that
+/// a house has time to start again. The voice is fast instead.
+fn real_time(plan: Plan) -> Plan {
+    plan.twilio(|twilio| {
+        twilio.speed = 1.0;
+        twilio.pace.characters_per_s = 600.0;
+        twilio.pace.first_audio = Duration::from_millis(20);
+        twilio.pace.synthesis = Duration::from_millis(10);
+        twilio.pace.greeting_after = Duration::from_millis(20);
+    })
+}
+
+async fn comes_back(phone: &Phone, session: u32) {
+    match phone.after_drop(session, PATIENCE).await {
+        Ok(AfterDrop::Reconnected { .. }) => {}
+        other => panic!("{other:?}\n{}", phone.story()),
+    }
+}
+
+fn pairs(words: &[(&str, &str)]) -> Vec<(String, String)> {
+    words
+        .iter()
+        .map(|(role, words)| ((*role).to_owned(), (*words).to_owned()))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_outlives_its_server_with_its_history_and_its_open_question() {
+    let mind = Mind::awake().await;
+    let mut house = real_time(House::plan().with_model(&mind)).start().await;
+    let phone = house.call(BROCK).await;
+    let greeting = phone.first_greeting();
+    let nice = phone.says("My name is Brock").await;
+    mind.next(Completion::says("Onix is a rock type."));
+    phone.says("What type is Onix?").await;
+    mind.thinks(|_| Completion::silence());
+    phone.says_it("And what does it evolve into?").await;
+    house
+        .kept(phone.call_sid(), "And what does it evolve into?")
+        .await;
+    let before = house.rows().words(phone.call_sid());
+
+    house.kill();
+    mind.thinks(|_| Completion::says("It evolves into Steelix."));
+    house.restart().await;
+    let kept = house.rows().words(phone.call_sid());
+    assert_eq!(kept, before, "what was acknowledged is there");
+    comes_back(&phone, 1).await;
+    assert_eq!(phone.greeting().as_deref(), Some(BACK));
+    let reply = phone.hears().await;
+    assert_eq!(reply.text, "It evolves into Steelix.", "{}", phone.story());
+
+    let action = &phone.actions()[0];
+    assert_eq!(action.session_status, "failed");
+    let relay = action
+        .twiml
+        .as_ref()
+        .unwrap()
+        .relay()
+        .expect("a relay again");
+    assert_eq!(relay.attribute("welcomeGreeting"), Some(BACK));
+    let told = conversation(&mind.last_question());
+    let talk = pairs(&[
+        ("assistant", &greeting),
+        ("user", "My name is Brock"),
+        ("assistant", &nice),
+        ("user", "What type is Onix?"),
+        ("assistant", "Onix is a rock type."),
+        ("user", "And what does it evolve into?"),
+    ]);
+    assert_eq!(told, talk, "the model sees the whole conversation");
+
+    phone.hangs_up().await;
+    let row = house.closed(phone.call_sid()).await;
+    assert_eq!((row.resumes, row.outcome.as_deref()), (1, Some("hung_up")));
+    let mut all = talk;
+    all.extend(pairs(&[
+        ("assistant", BACK),
+        ("assistant", "It evolves into Steelix."),
+    ]));
+    assert_eq!(house.rows().words(phone.call_sid()), all, "every turn once");
+    let rows = house.rows();
+    assert_eq!((rows.count("conversations"), rows.count("callers")), (1, 1));
+    assert_eq!(
+        house.metric("calldex_calls_resumed_total", "restart").await,
+        1.0
+    );
+    assert_eq!(house.caller(BROCK).unwrap().name.as_deref(), Some("Brock"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_crash_in_the_middle_of_an_answer_the_model_goes_on_from_there() {
+    let mind = Mind::awake().await;
+    let mut house = real_time(House::plan().with_model(&mind)).start().await;
+    let phone = house.call(BROCK).await;
+    phone.says("My name is Brock").await;
+    let answer = "Onix is a rock type. It digs through the ground at great speed.";
+    mind.next(Completion::says(answer).stall_after(6, PATIENCE));
+    phone.says_it("What type is Onix?").await;
+    assert!(phone.more_than("Onix is a rock type".len(), PATIENCE).await);
+    house.kept(phone.call_sid(), "What type is Onix?").await;
+    house.kill();
+    mind.thinks(|_| Completion::says("As I said, it is a rock type."));
+    house.restart().await;
+    comes_back(&phone, 1).await;
+    assert_eq!(phone.hears().await.text, "As I said, it is a rock type.");
+    phone.hangs_up().await;
+    house.closed(phone.call_sid()).await;
+    assert_eq!(
+        house.rows().said(phone.call_sid()),
+        ["My name is Brock", "What type is Onix?"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_while_nothing_is_asked_makes_no_new_answer() {
+    let mind = Mind::awake().await;
+    let mut house = real_time(House::plan().with_model(&mind)).start().await;
+    let phone = house.call(BROCK).await;
+    phone.says("My name is Brock").await;
+    phone.silence(PATIENCE).await.unwrap();
+    house.kept(phone.call_sid(), "Nice to meet you").await;
+    house.kill();
+    house.restart().await;
+    comes_back(&phone, 1).await;
+    mind.next(Completion::says("Onix is a rock type."));
+    assert_eq!(
+        phone.says("What type is Onix?").await,
+        "Onix is a rock type."
+    );
+    assert_eq!(mind.questions().len(), 1);
+    let prompt = crate::mind::prompt(&mind.last_question());
+    assert!(
+        prompt.contains("\"Brock\""),
+        "the name is still known: {prompt}"
+    );
+    phone.hangs_up().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_outlives_its_server_twice() {
+    let mut house = real_time(House::plan()).start().await;
+    let phone = house.call(BROCK).await;
+    phone.says("My name is Brock").await;
+    house.kept(phone.call_sid(), "Nice to meet you").await;
+    for session in 1..=2 {
+        house.kill();
+        house.restart().await;
+        comes_back(&phone, session).await;
+        let reply = phone.says("What type is Onix?").await;
+        assert!(reply.to_lowercase().contains("rock"), "{reply}");
+        phone.silence(PATIENCE).await.unwrap();
+        house.kept(phone.call_sid(), &reply).await;
+    }
+    phone.hangs_up().await;
+    let row = house.closed(phone.call_sid()).await;
+    assert_eq!(row.resumes, 2);
+    let said = house.rows().said(phone.call_sid());
+    assert_eq!(
+        said,
+        [
+            "My name is Brock",
+            "What type is Onix?",
+            "What type is Onix?"
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_before_the_socket_leaves_a_call_that_can_connect() {
+    let mut house = House::start().await;
+    let mut dial = calldex_simulator::twilio::Dial::new(BROCK, crate::house::LINE);
+    let sid = "CA0000000000000000000000000000c001";
+    dial.call_sid = Some(sid.into());
+    let webhook = calldex_simulator::twilio::Webhook {
+        path: "/twilio/voice".into(),
+        form: house.twilio.voice_form(&dial, sid),
+        ..Default::default()
+    };
+    let twiml = house
+        .twilio
+        .request(webhook)
+        .await
+        .unwrap()
+        .twiml()
+        .unwrap();
+    crate::house::soon("the call to be kept", || house.rows().conversation(sid)).await;
+    house.kill();
+    house.restart().await;
+    // The socket brings the parameters of the answer that the dead process gave.
+    dial.custom_parameters = Some(twiml.relay().unwrap().parameters.clone());
+    let phone = house.dial(dial).await.unwrap();
+    let reply = phone.says("My name is Brock").await;
+    assert!(reply.starts_with("Nice to meet you, Brock!"), "{reply}");
+    phone.hangs_up().await;
+    let row = house.closed(sid).await;
+    assert_eq!(row.messages[0]["kind"], "greeting");
+    assert_eq!(house.rows().count("conversations"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_lost_again_and_again_is_said_goodbye_to_in_the_end() {
+    let house = House::start().await;
+    let phone = house.call(BROCK).await;
+    phone.says("My name is Brock").await;
+    for session in 1..=3 {
+        match phone.drop_socket().await.unwrap() {
+            AfterDrop::Reconnected { .. } => {}
+            AfterDrop::Ended(ended) => panic!("drop {session}: {ended:?}"),
+        }
+        let reply = phone.says("What type is Onix?").await;
+        assert!(reply.to_lowercase().contains("rock"), "{reply}");
+    }
+    let AfterDrop::Ended(ended) = phone.drop_socket().await.unwrap() else {
+        panic!("a fourth reconnect\n{}", phone.story());
+    };
+    assert_eq!(ended.cause, EndCause::Twiml);
+    let said = ended.said.join(" ");
+    assert!(said.contains("something went wrong"), "{said}");
+    let row = house.closed(phone.call_sid()).await;
+    assert_eq!(row.resumes, 3);
+    assert_eq!(house.rows().said(phone.call_sid()).len(), 4);
+    phone.obeys_the_protocol();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_never_comes_back_is_closed_with_its_true_end() {
+    let mut house = House::plan().set("call.resume_s_max", 1).start().await;
+    let phone = house.call(BROCK).await;
+    phone.says("My name is Brock").await;
+    let last = house.kept(phone.call_sid(), "Nice to meet you").await;
+    house.kill();
+    phone.is_ended().await;
+    // Long enough for the true end to differ from the time at which it is found out.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    house.restart().await;
+    assert_eq!(house.rows().words(phone.call_sid()).len(), 3);
+    let row = house.closed(phone.call_sid()).await;
+    assert_eq!(row.outcome.as_deref(), Some("abandoned"));
+    let (ended, last) = (row.ended_at.unwrap(), last.at / 1_000);
+    assert!((last..=last + 1).contains(&ended), "{ended} is not {last}");
+    assert_eq!(row.messages.len(), 3);
+    assert_eq!(house.rows().count("turns"), 0);
+    assert_eq!(house.caller(BROCK).unwrap().name.as_deref(), Some("Brock"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_call_that_does_not_come_back_is_closed_without_a_restart_too() {
+    let house = House::plan()
+        .set("call.resume_s_max", 1)
+        .twilio(|twilio| twilio.status_path = None)
+        .start()
+        .await;
+    let mut phone = house.call(BROCK).await;
+    phone.says("My name is Brock").await;
+    phone.silence(PATIENCE).await.unwrap();
+    let sid = phone.call_sid().to_owned();
+    // The caller's handle is gone: a hang-up whose action is the last that is heard of the call.
+    phone.hangs_up_at_once().await;
+    let row = house.closed(&sid).await;
+    assert_eq!(row.outcome.as_deref(), Some("hung_up"));
+    phone = house.call(BROCK).await;
+    assert!(phone.first_greeting().starts_with("Welcome back, Brock!"));
+    phone.hangs_up().await;
+}

@@ -13,7 +13,10 @@ async fn one_caller_too_many_is_asked_to_call_again() {
     assert_eq!(ended.cause, EndCause::Twiml);
     let said = ended.said.join(" ");
     assert!(said.contains("all our lines are busy"), "{said}");
-    assert_eq!(house.metric("calldex_calls_refused_total", "busy").await, 1.0);
+    assert_eq!(
+        house.metric("calldex_calls_refused_total", "busy").await,
+        1.0
+    );
     assert!(first.says("My name is Misty").await.contains("Misty"));
     first.hangs_up().await;
     house.closed(first.call_sid()).await;
@@ -69,5 +72,8 @@ async fn one_number_may_hold_two_calls_at_once() {
     house.closed(two.call_sid()).await;
     let rows = house.rows();
     assert_eq!((rows.count("callers"), rows.count("conversations")), (1, 2));
-    assert_eq!(house.caller("+14155550123").unwrap().name.as_deref(), Some("Misty"));
+    assert_eq!(
+        house.caller("+14155550123").unwrap().name.as_deref(),
+        Some("Misty")
+    );
 }

@@ -27,7 +27,12 @@ fn signatures() -> [Signing; 3] {
 async fn a_webhook_that_is_not_signed_by_twilio_is_refused_and_nothing_is_kept() {
     let house = House::start().await;
     let form = house.twilio.voice_form(&Dial::new(MISTY, LINE), SID);
-    let doors = ["/twilio/voice", "/twiml", "/twilio/action", "/twilio/status"];
+    let doors = [
+        "/twilio/voice",
+        "/twiml",
+        "/twilio/action",
+        "/twilio/status",
+    ];
     for path in doors {
         for signing in signatures() {
             for by_get in [false, true] {
@@ -56,7 +61,10 @@ async fn a_webhook_that_is_not_signed_by_twilio_is_refused_and_nothing_is_kept()
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    assert_eq!(door::send(house.listen, request.as_bytes()).await.status, 403);
+    assert_eq!(
+        door::send(house.listen, request.as_bytes()).await.status,
+        403
+    );
     is_empty(&house);
     let refused = house
         .metric("calldex_webhook_requests_total", "forbidden")
@@ -86,7 +94,10 @@ async fn a_handshake_that_is_not_signed_by_twilio_is_refused() {
     for conversation in rows.conversations() {
         assert!(conversation.messages.is_empty(), "{conversation:?}");
     }
-    assert_eq!(house.metric("calldex_handshakes_total", "forbidden").await, 4.0);
+    assert_eq!(
+        house.metric("calldex_handshakes_total", "forbidden").await,
+        4.0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,7 +107,10 @@ async fn a_socket_without_the_reference_of_its_call_is_closed_unanswered() {
     let relay = honest.twiml().relay().unwrap();
     let of_another_call = relay.parameters.clone();
     let mut forged = of_another_call.clone();
-    let (_, reference) = forged.iter_mut().find(|(name, _)| name == "callRef").unwrap();
+    let (_, reference) = forged
+        .iter_mut()
+        .find(|(name, _)| name == "callRef")
+        .unwrap();
     *reference = reference.replace('A', "B");
     let mut sids = Vec::new();
     for parameters in [Vec::new(), forged, of_another_call] {
@@ -194,7 +208,10 @@ async fn a_frame_too_large_ends_its_session_and_not_the_call() {
     let house = House::start().await;
     let phone = house.call(MISTY).await;
     phone.says("My name is Misty").await;
-    let giant = format!("{{\"type\":\"prompt\",\"voicePrompt\":\"{}\"}}", "x".repeat(2 * 1024 * 1024));
+    let giant = format!(
+        "{{\"type\":\"prompt\",\"voicePrompt\":\"{}\"}}",
+        "x".repeat(2 * 1024 * 1024)
+    );
     phone.send_raw(&giant).await.unwrap();
     let after = phone.after_drop(1, crate::house::PATIENCE).await;
     assert!(after.is_ok(), "{after:?}");
@@ -220,7 +237,9 @@ async fn a_repeated_webhook_is_one_call_with_one_answer() {
     assert_eq!(again, first, "the same token");
     let other = house.twilio.request(webhook("two")).await.unwrap();
     assert_eq!(other, first, "the same call");
-    house.metric_reaches("calldex_webhook_requests_total", "repeated", 1.0).await;
+    house
+        .metric_reaches("calldex_webhook_requests_total", "repeated", 1.0)
+        .await;
     assert_eq!(house.metric("calldex_calls_started_total", "").await, 1.0);
     crate::house::soon("the conversation", || {
         (house.rows().count("conversations") == 1).then_some(())
@@ -268,10 +287,25 @@ async fn the_old_token_is_accepted_while_it_is_rotated() {
     let form = house.twilio.voice_form(&Dial::new(MISTY, LINE), SID);
     let body: Vec<String> = form
         .iter()
-        .map(|(name, value)| format!("{name}={}", value.replace('%', "%25").replace('+', "%2B").replace('{', "%7B").replace('}', "%7D").replace('"', "%22").replace(':', "%3A")))
+        .map(|(name, value)| {
+            format!(
+                "{name}={}",
+                value
+                    .replace('%', "%25")
+                    .replace('+', "%2B")
+                    .replace('{', "%7B")
+                    .replace('}', "%7D")
+                    .replace('"', "%22")
+                    .replace(':', "%3A")
+            )
+        })
         .collect();
     let body = body.join("&");
-    for (token, status) in [("the-token-before", 200), (crate::house::TOKEN, 200), ("no", 403)] {
+    for (token, status) in [
+        ("the-token-before", 200),
+        (crate::house::TOKEN, 200),
+        ("no", 403),
+    ] {
         let signature = calldex_simulator::twilio::sign_form(token, &url, &form);
         let request = format!(
             "POST /twilio/voice HTTP/1.1\r\nHost: phone.example.net\r\nConnection: close\r\n\

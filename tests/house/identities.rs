@@ -6,7 +6,14 @@ use calldex_simulator::twilio::Dial;
 #[tokio::test(flavor = "multi_thread")]
 async fn withheld_numbers_are_answered_and_nobody_is_remembered() {
     let house = House::start().await;
-    let withheld = ["+266696687", "+266696687", "anonymous", "+7378742833", "", "Unavailable"];
+    let withheld = [
+        "+266696687",
+        "+266696687",
+        "anonymous",
+        "+7378742833",
+        "",
+        "Unavailable",
+    ];
     for from in withheld {
         let phone = house.call(from).await;
         assert!(

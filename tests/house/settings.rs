@@ -34,7 +34,13 @@ fn check_prints_every_fault_at_once_and_fails() {
     let wrong = "[call]\nlive_max = 0\nlive_maximum = 3\n[twilio.relay]\neot_threshold = 7\n";
     std::fs::write(&file, wrong).unwrap();
     let output = run(
-        &["check", "--config", file.to_str().unwrap(), "--listen", "nowhere"],
+        &[
+            "check",
+            "--config",
+            file.to_str().unwrap(),
+            "--listen",
+            "nowhere",
+        ],
         &[
             ("PUBLIC_URL", "phone.example.net"),
             ("OPENAI_BASE_URL", "not a url"),
@@ -69,13 +75,19 @@ fn a_fault_never_repeats_a_secret() {
     );
     assert!(!output.status.success());
     let said = words(&output);
-    assert!(!said.contains("sk-secret") && !said.contains("token-secret"), "{said}");
+    assert!(
+        !said.contains("sk-secret") && !said.contains("token-secret"),
+        "{said}"
+    );
 }
 
 #[test]
 fn a_public_bind_without_a_token_is_refused_with_the_remedy() {
     for command in ["serve", "check"] {
-        let output = run(&[command, "--listen", "0.0.0.0:0", "--admin", "127.0.0.1:0"], &[]);
+        let output = run(
+            &[command, "--listen", "0.0.0.0:0", "--admin", "127.0.0.1:0"],
+            &[],
+        );
         assert!(!output.status.success());
         let said = words(&output);
         assert!(said.contains("TWILIO_AUTH_TOKEN"), "{said}");
@@ -87,10 +99,16 @@ fn a_public_bind_without_a_token_is_refused_with_the_remedy() {
 fn a_port_that_is_taken_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = run(&["serve", "--listen", &address, "--admin", "127.0.0.1:0"], &[]);
+    let output = run(
+        &["serve", "--listen", &address, "--admin", "127.0.0.1:0"],
+        &[],
+    );
     assert!(!output.status.success());
     let said = words(&output);
-    assert!(said.contains(&address) && said.contains("server.listen"), "{said}");
+    assert!(
+        said.contains(&address) && said.contains("server.listen"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +116,15 @@ async fn a_second_house_on_the_same_data_is_refused() {
     let house = House::start().await;
     let data = house.folder().join("data");
     let output = run(
-        &["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--data", data.to_str().unwrap()],
+        &[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--data",
+            data.to_str().unwrap(),
+        ],
         &[],
     );
     assert!(!output.status.success(), "{}", words(&output));
@@ -109,7 +135,11 @@ async fn the_operators_door_shows_metrics_and_health() {
     let house = House::start().await;
     let metrics = door::get(house.admin, "/metrics", &[]).await;
     assert_eq!(metrics.status, 200);
-    for name in ["calldex_calls_live", "calldex_webhook_seconds_bucket", "# HELP"] {
+    for name in [
+        "calldex_calls_live",
+        "calldex_webhook_seconds_bucket",
+        "# HELP",
+    ] {
         assert!(metrics.body.contains(name), "{name}");
     }
     for path in ["/healthz", "/readyz"] {
@@ -120,9 +150,15 @@ async fn the_operators_door_shows_metrics_and_health() {
     // On loopback, without a token, the rest is open too.
     assert_eq!(door::get(house.admin, "/api/status", &[]).await.status, 200);
     // Each door has its own rooms.
-    assert_eq!(door::get(house.admin, "/twilio/voice", &[]).await.status, 404);
+    assert_eq!(
+        door::get(house.admin, "/twilio/voice", &[]).await.status,
+        404
+    );
     assert_eq!(door::get(house.listen, "/metrics", &[]).await.status, 404);
-    assert_eq!(door::get(house.listen, "/api/status", &[]).await.status, 404);
+    assert_eq!(
+        door::get(house.listen, "/api/status", &[]).await.status,
+        404
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,11 +168,18 @@ async fn with_a_token_the_rest_of_the_operators_door_needs_it() {
         .start()
         .await;
     for path in ["/metrics", "/healthz", "/readyz"] {
-        assert_eq!(door::get(house.admin, path, &[]).await.status, 200, "{path}");
+        assert_eq!(
+            door::get(house.admin, path, &[]).await.status,
+            200,
+            "{path}"
+        );
     }
     let status = async |headers: &[&str]| door::get(house.admin, "/api/status", headers).await;
     assert_eq!(status(&[]).await.status, 401);
-    assert_eq!(status(&["Authorization: Bearer operator-8"]).await.status, 401);
+    assert_eq!(
+        status(&["Authorization: Bearer operator-8"]).await.status,
+        401
+    );
     assert_eq!(status(&["Authorization: Bearer "]).await.status, 401);
     let shown = status(&["Authorization: Bearer operator-7"]).await;
     assert_eq!(shown.status, 200);
@@ -188,11 +231,17 @@ async fn each_called_number_has_its_own_greeting_voice_and_language() {
     let house = House::plan().config(line).start().await;
     let dial = calldex_simulator::twilio::Dial::new("+14155550111", "+15550100200");
     let phone = house.dial(dial).await.unwrap();
-    assert_eq!(phone.first_greeting(), "¡Hola! Aquí la panadería. ¿Cómo te llamas?");
+    assert_eq!(
+        phone.first_greeting(),
+        "¡Hola! Aquí la panadería. ¿Cómo te llamas?"
+    );
     assert_eq!(phone.relay("language").as_deref(), Some("es-ES"));
     assert_eq!(phone.relay("voice").as_deref(), Some("Lucia-Neural"));
     let reply = phone.says("Me llamo Misty").await;
-    assert!(reply.starts_with("¡Encantado de conocerte, Misty!"), "{reply}");
+    assert!(
+        reply.starts_with("¡Encantado de conocerte, Misty!"),
+        "{reply}"
+    );
     phone.hangs_up().await;
     let other = house.call("+14155550112").await;
     assert!(other.first_greeting().starts_with("Hello! Welcome"));
