@@ -140,16 +140,23 @@ fn opening(brief: &Brief) -> Line {
 fn answer(brief: &Brief, phrases: &Phrases, heard: &[String], wish: Option<&Wish>) -> String {
     let name = brief.caller.name.as_deref();
     let told = name.filter(|name| contains(heard, name));
+    let asked_about = species::named_in(heard).map(|known| phrases.types_of(known));
     if let Some(name) = told.filter(|name| is_news(brief, name)) {
-        return match phrases.nice_to_meet_you {
+        let met = match phrases.nice_to_meet_you {
             Some(own) => own.replace("{name}", name),
             None => brief
                 .persona
                 .filled(&brief.persona.nice_to_meet_you, Some(name)),
         };
+        let Some(types) = asked_about else {
+            return met;
+        };
+        // Only the greeting of it: what they would like to know has been said.
+        let greeting = met.split_inclusive(['!', '.']).next().unwrap_or_default();
+        return format!("{greeting} {types}");
     }
-    if let Some(known) = species::named_in(heard) {
-        return phrases.types_of(known);
+    if let Some(types) = asked_about {
+        return types;
     }
     if told.is_some() || wish == Some(&Wish::Greeting) {
         return phrases.hello.replace("{name}", &comma(name));
