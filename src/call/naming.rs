@@ -20,6 +20,8 @@ pub enum NameChange {
     Corrected(CompactString),
     /// Somebody else on the same number.
     PersonAdded(CompactString),
+    /// One of several people on the number is not called so (any more).
+    PersonForgotten(CompactString),
     /// Not told.
     Declined,
     /// To be forgotten.
@@ -51,8 +53,8 @@ pub type NameEvent = &'static str;
 /// What one turn of the caller comes to.
 #[derive(Default)]
 pub struct NameStep {
-    /// To be kept, if the caller has a number.
-    pub change: Option<NameChange>,
+    /// To be kept, in order, if the caller has a number.
+    pub changes: Vec<NameChange>,
     /// To be said at once; without it the agent answers the turn.
     pub reply: Option<NameReply>,
     /// To be told to the agent for its answer.
@@ -84,11 +86,28 @@ pub struct Naming {
     provisional: bool,
     /// The last thing we said had the name in it: the caller may put it right.
     read_back: bool,
+    /// What the last turn took, for when nothing was said before the next.
+    taken: Option<Taken>,
+}
+
+/// What was asked of the caller when a turn of theirs began.
+#[derive(Clone)]
+struct Taken {
+    asked: bool,
+    read_back: bool,
+    pending: Option<Name>,
+    confirmed_once: bool,
 }
 
 impl Naming {
-    /// For a call greeted as `name` (from earlier calls) or not at all.
-    pub fn new(name: Option<CompactString>, people: Vec<CompactString>, asks_max: u32) -> Self {
+    /// For a call greeted as `name` (from earlier calls) or not at all, on a number that `people`
+    /// share. `declined`: the caller would not say in an earlier call.
+    pub fn new(
+        name: Option<CompactString>,
+        people: Vec<CompactString>,
+        declined: bool,
+        asks_max: u32,
+    ) -> Self {
         Self {
             from_before: name.is_some(),
             read_back: name.is_some(),
@@ -97,10 +116,27 @@ impl Naming {
             asked: false,
             asks: 0,
             asks_max,
-            declined: false,
+            declined,
             pending: None,
             confirmed_once: false,
             provisional: false,
+            taken: None,
+        }
+    }
+
+    /// The name was heard earlier in this call, by a process before this one.
+    pub fn heard_before(&mut self) {
+        self.from_before = false;
+        self.provisional = true;
+    }
+
+    /// The caller went on before anything was said: what their last turn took is open again.
+    pub fn reconsider(&mut self) {
+        if let Some(taken) = self.taken.take() {
+            self.asked = taken.asked;
+            self.read_back = taken.read_back;
+            self.pending = taken.pending;
+            self.confirmed_once = taken.confirmed_once;
         }
     }
 
@@ -109,9 +145,9 @@ impl Naming {
         self.name.as_ref()
     }
 
-    /// Whether this call has asked.
-    pub fn has_asked(&self) -> bool {
-        self.asks > 0
+    /// Whether the name need not be asked for (again): this call has, or the caller will not say.
+    pub fn is_settled(&self) -> bool {
+        self.asks > 0 || self.declined
     }
 
     /// The agent just asked for the name.
@@ -142,6 +178,12 @@ impl Naming {
 
     /// Takes one finished turn of the caller.
     pub fn hear(&mut self, text: &str, language: &str, excluded: &Excluded) -> NameStep {
+        self.taken = Some(Taken {
+            asked: self.asked,
+            read_back: self.read_back,
+            pending: self.pending.clone(),
+            confirmed_once: self.confirmed_once,
+        });
         let asked = std::mem::take(&mut self.asked);
         let read_back = std::mem::take(&mut self.read_back);
         let context = Context {
@@ -235,52 +277,37 @@ impl Naming {
 
     fn first_capture(&mut self, first: CompactString, heard: &Extraction, asked: bool) -> NameStep {
         let met = self.people.iter().any(|person| same(person, &first));
-        self.name = Some(first.clone());
-        self.provisional = true;
-        let (change, reply) = if self.people.is_empty() {
-            (NameChange::Heard(first), NameReply::NiceToMeet)
+        let event = if asked { "captured" } else { "volunteered" };
+        let reply = if met {
+            NameReply::HelloAgain
         } else {
-            let reply = if met {
-                NameReply::HelloAgain
-            } else {
-                NameReply::NiceToMeet
-            };
-            (NameChange::PersonAdded(first), reply)
+            NameReply::NiceToMeet
         };
-        self.provisional &= self.people.is_empty();
-        NameStep {
-            change: Some(change),
-            reply: (!heard.rest).then_some(reply),
-            nudge: heard
-                .rest
-                .then(|| self.name_nudge("has just said their name")),
-            event: Some(if asked { "captured" } else { "volunteered" }),
-            ..NameStep::default()
-        }
+        self.declined = false;
+        self.provisional = !self.is_shared();
+        let change = self.named(first, NameChange::Heard);
+        self.step(vec![change], reply, event, heard.rest, "has just said their name")
     }
 
     fn known_again(&mut self, rest: bool) -> NameStep {
         let name = self.name.clone().unwrap_or_default();
         self.provisional = false;
+        let change = self.named(name, NameChange::Confirmed);
         NameStep {
-            change: Some(NameChange::Confirmed(name)),
+            changes: vec![change],
             reply: (!rest).then_some(NameReply::HelloAgain),
             event: Some("confirmed"),
             ..NameStep::default()
         }
     }
 
+    /// Somebody else than the one known from before: from now on the number is shared.
     fn another_person(&mut self, first: CompactString, rest: bool) -> NameStep {
-        self.name = Some(first.clone());
+        self.people.extend(self.name.take());
         self.provisional = false;
         self.from_before = false;
-        NameStep {
-            change: Some(NameChange::PersonAdded(first)),
-            reply: (!rest).then_some(NameReply::NiceToMeet),
-            nudge: rest.then(|| self.name_nudge("is another person than before")),
-            event: Some("person_added"),
-            ..NameStep::default()
-        }
+        let change = self.named(first, NameChange::Heard);
+        self.step(vec![change], NameReply::NiceToMeet, "person_added", rest, "is another person than before")
     }
 
     fn put_right(&mut self, heard: &Extraction) -> NameStep {
@@ -289,30 +316,25 @@ impl Naming {
             return self.ask_again();
         };
         let first = CompactString::from(name.first.as_str());
-        self.name = Some(first.clone());
+        let wrong = self.name.take().filter(|_| self.is_shared());
+        let mut changes: Vec<NameChange> = wrong.map(NameChange::PersonForgotten).into_iter().collect();
         self.provisional = false;
         self.from_before = false;
-        NameStep {
-            change: Some(NameChange::Corrected(first)),
-            reply: (!heard.rest).then_some(NameReply::Corrected),
-            nudge: heard
-                .rest
-                .then(|| self.name_nudge("has just corrected their name")),
-            event: Some("corrected"),
-            ..NameStep::default()
-        }
+        changes.push(self.named(first, NameChange::Corrected));
+        self.step(changes, NameReply::Corrected, "corrected", heard.rest, "has just corrected their name")
     }
 
     fn confirm(&mut self, kept: &Name) -> NameStep {
         let first = CompactString::from(kept.first.as_str());
-        self.name = Some(first.clone());
-        self.provisional = false;
-        NameStep {
-            change: Some(NameChange::Confirmed(first)),
-            reply: Some(NameReply::NiceToMeet),
-            event: Some("confirmed"),
-            ..NameStep::default()
+        if let Some(known) = self.name.clone().filter(|known| self.from_before && !same(known, &first)) {
+            // They said no to the name from before, and yes to this one: somebody else.
+            if !alike(&known, &first) {
+                return self.another_person(first, false);
+            }
         }
+        self.provisional = false;
+        let change = self.named(first, NameChange::Confirmed);
+        self.step(vec![change], NameReply::NiceToMeet, "confirmed", false, "")
     }
 
     /// Heard unsurely: asked about once, and only where nothing else is to be answered first.
@@ -341,8 +363,7 @@ impl Naming {
     }
 
     fn ask_again(&mut self) -> NameStep {
-        self.name = None;
-        if self.asks > self.asks_max.max(1) {
+        if self.asks >= self.asks_max.max(1) {
             return NameStep::default();
         }
         NameStep {
@@ -355,7 +376,7 @@ impl Naming {
     fn decline(&mut self, rest: bool) -> NameStep {
         self.declined = true;
         NameStep {
-            change: Some(NameChange::Declined),
+            changes: vec![NameChange::Declined],
             reply: (!rest).then_some(NameReply::Declined),
             event: Some("declined"),
             ..NameStep::default()
@@ -363,13 +384,45 @@ impl Naming {
     }
 
     fn forget(&mut self, rest: bool) -> NameStep {
-        self.name = None;
+        let gone = self.name.take().filter(|_| self.is_shared());
         self.provisional = false;
         self.declined = true;
         NameStep {
-            change: Some(NameChange::Forgotten),
+            changes: vec![gone.map_or(NameChange::Forgotten, NameChange::PersonForgotten)],
             reply: (!rest).then_some(NameReply::Forgotten),
             event: Some("forgotten"),
+            ..NameStep::default()
+        }
+    }
+
+    /// Several people use the number: what is heard is one of them, never instead of another.
+    fn is_shared(&self) -> bool {
+        !self.people.is_empty()
+    }
+
+    /// The caller is called `first` from now on; how that is kept.
+    fn named(
+        &mut self,
+        first: CompactString,
+        alone: fn(CompactString) -> NameChange,
+    ) -> NameChange {
+        self.name = Some(first.clone());
+        if self.is_shared() { NameChange::PersonAdded(first) } else { alone(first) }
+    }
+
+    fn step(
+        &self,
+        changes: Vec<NameChange>,
+        reply: NameReply,
+        event: NameEvent,
+        rest: bool,
+        what: &str,
+    ) -> NameStep {
+        NameStep {
+            changes,
+            reply: (!rest).then_some(reply),
+            nudge: rest.then(|| self.name_nudge(what)),
+            event: Some(event),
             ..NameStep::default()
         }
     }
@@ -385,11 +438,9 @@ impl Naming {
         if self.name.is_some() || self.declined || !occurs(name, transcript) {
             return None;
         }
-        let name = CompactString::from(name.trim());
-        self.name = Some(name.clone());
-        self.provisional = true;
+        self.provisional = !self.is_shared();
         self.pending = None;
-        Some(NameChange::Heard(name))
+        Some(self.named(name.trim().into(), NameChange::Heard))
     }
 }
 
@@ -458,7 +509,7 @@ mod tests {
 
     #[test]
     fn a_suggestion_of_the_model_needs_the_callers_own_word() {
-        let mut naming = Naming::new(None, Vec::new(), 2);
+        let mut naming = Naming::new(None, Vec::new(), false, 2);
         assert!(naming.suggest("Misty", "what type is Pikachu").is_none());
         assert!(naming.suggest("Misty", "they call me misty").is_some());
         assert!(naming.suggest("Brock", "my friend brock").is_none());

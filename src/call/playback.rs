@@ -50,14 +50,14 @@ pub struct Cut {
     pub turn: TurnSeq,
     /// What of it was heard; empty when nothing was.
     pub heard: String,
-    /// Whether that is all that was sent.
-    pub whole: bool,
 }
 
 /// The image of Twilio's queue.
 #[derive(Debug, Default)]
 pub struct Playback {
     queue: VecDeque<Utterance>,
+    /// Whether the provider reports what it played. Until it does, silence proves nothing.
+    reports: bool,
 }
 
 impl Playback {
@@ -105,6 +105,7 @@ impl Playback {
 
     /// Twilio reports `text` as played.
     pub fn played(&mut self, text: &str) {
+        self.reports = true;
         self.skip_to_match(text);
         let Some(front) = self.queue.front_mut() else {
             return;
@@ -146,10 +147,20 @@ impl Playback {
         }
     }
 
-    /// A barge-in, or (with an empty `fragment`) a lost socket: everything queued is gone.
-    /// `fragment` is what was heard of the clause in play.
+    /// The caller answered without interrupting. Where nothing is ever reported (Telnyx, or no
+    /// `events` in the TwiML), that is the only sign that what was said was heard.
+    pub fn answered(&mut self) {
+        if !self.reports {
+            self.queue.retain(|utterance| !utterance.closed);
+        }
+    }
+
+    /// A barge-in: everything queued is gone. `fragment` is what was heard of the clause in play.
     pub fn interrupted(&mut self, fragment: &str) -> Vec<Cut> {
         let fragment = fragment.trim();
+        if !self.reports {
+            self.find_interrupted(fragment);
+        }
         if let Some(front) = self.queue.front_mut()
             && !fragment.is_empty()
             && !front.reported.trim_end().ends_with(fragment)
@@ -159,14 +170,37 @@ impl Playback {
             }
             front.reported.push_str(fragment);
         }
+        self.take_cuts()
+    }
+
+    /// The socket is gone, and with it what was queued. Without reports all of it may have been
+    /// heard, and is left as it was said.
+    pub fn lost(&mut self) -> Vec<Cut> {
+        if !self.reports {
+            for utterance in &mut self.queue {
+                utterance.heard = utterance.text.len();
+            }
+        }
+        self.take_cuts()
+    }
+
+    fn take_cuts(&mut self) -> Vec<Cut> {
         std::mem::take(&mut self.queue)
             .iter()
             .map(|utterance| Cut {
                 turn: utterance.turn,
                 heard: utterance.heard_text(),
-                whole: utterance.whole(),
             })
             .collect()
+    }
+
+    /// Without reports: the newest utterance that has the fragment is the one in play, and those
+    /// before it were heard.
+    fn find_interrupted(&mut self, fragment: &str) {
+        let holds = |utterance: &Utterance| find_last(&utterance.text, 0, fragment).is_some();
+        let newest = self.queue.len().saturating_sub(1);
+        let in_play = self.queue.iter().rposition(holds).unwrap_or(newest);
+        self.queue.drain(..in_play);
     }
 }
 
@@ -259,7 +293,6 @@ mod tests {
             [Cut {
                 turn: 3,
                 heard,
-                whole: false
             }]
         );
         assert!(!playback.is_pending());
@@ -287,7 +320,6 @@ mod tests {
             [Cut {
                 turn: 1,
                 heard: String::new(),
-                whole: false
             }]
         );
     }
@@ -303,7 +335,6 @@ mod tests {
             Cut {
                 turn: 2,
                 heard: String::new(),
-                whole: false
             }
         );
     }
@@ -337,6 +368,20 @@ mod tests {
         for turn in 0..100 {
             playback.say(turn, "word");
         }
-        assert_eq!(playback.interrupted("").len(), UTTERANCES_MAX);
+        assert_eq!(playback.lost().len(), UTTERANCES_MAX);
+    }
+
+    #[test]
+    fn without_reports_nothing_is_taken_for_unheard() {
+        let mut playback = replied(1, &["Ten."]);
+        assert_eq!(playback.lost()[0].heard, "Ten.");
+        let mut playback = replied(1, &["Ten."]);
+        playback.answered();
+        playback.say(2, "Twenty. Thirty.");
+        playback.say(3, "Forty.");
+        let cuts = playback.interrupted("Twenty");
+        assert_eq!(cuts.len(), 2);
+        assert_eq!((cuts[0].turn, cuts[0].heard.as_str()), (2, "Twenty"));
+        assert_eq!(cuts[1].heard, "");
     }
 }

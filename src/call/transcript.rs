@@ -165,7 +165,9 @@ impl Transcript {
             .rev()
             .find(|entry| !matches!(entry.kind, TurnKind::Bridge | TurnKind::Note))
             .is_some_and(|entry| match entry.role {
-                Role::Caller | Role::Tool => true,
+                Role::Caller => true,
+                // What a tool gave is an open question only until something was said.
+                Role::Tool => !self.has_answered(),
                 Role::Agent => entry.interrupted && entry.kind != TurnKind::Greeting,
                 Role::System => false,
             })

@@ -145,6 +145,8 @@ pub enum Write {
     NameForgotten(NumberStamped),
     /// Another person uses the number too: from now on it is greeted without a name.
     PersonAdded(NameGiven),
+    /// One of several people on the number is not called so: they and no other are forgotten.
+    PersonForgotten(NameGiven),
     /// Something to remember.
     PreferenceNoted {
         /// Whose.
@@ -197,7 +199,8 @@ impl Write {
             | Self::NameConfirmed(given)
             | Self::NameCorrected(given)
             | Self::NameSettled(given)
-            | Self::PersonAdded(given) => Some(&given.number),
+            | Self::PersonAdded(given)
+            | Self::PersonForgotten(given) => Some(&given.number),
             Self::NameDeclined(stamped) | Self::NameForgotten(stamped) => Some(&stamped.number),
             Self::PreferenceNoted { number, .. } | Self::CallerErased { number, .. } => {
                 Some(number)
@@ -235,6 +238,7 @@ impl Write {
             Self::NameDeclined(_) => "name_declined",
             Self::NameForgotten(_) => "name_forgotten",
             Self::PersonAdded(_) => "person_added",
+            Self::PersonForgotten(_) => "person_forgotten",
             Self::PreferenceNoted { .. } => "preference_noted",
             Self::LanguageChosen { .. } => "language_chosen",
             Self::CallEnded(_) => "call_ended",

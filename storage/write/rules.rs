@@ -23,6 +23,7 @@ pub fn fold(caller: Option<Caller>, write: &Write) -> Option<Caller> {
             Ruling::without_name(&stamped.number, &stamped.stamp, true)
         }
         Write::PersonAdded(given) => return add_person(caller, given),
+        Write::PersonForgotten(given) => return forget_person(caller, given),
         Write::PreferenceNoted {
             number,
             text,
@@ -147,6 +148,29 @@ fn add_person(caller: Option<Caller>, given: &NameGiven) -> Option<Caller> {
         None => {}
     }
     hear_of(&mut caller, &name, given.stamp.at_ms);
+    caller.updated_at = caller.updated_at.max(seconds(given.stamp.at_ms));
+    Some(caller)
+}
+
+/// Forgets one of several. If it was the likeliest, the one heard last takes that place.
+fn forget_person(caller: Option<Caller>, given: &NameGiven) -> Option<Caller> {
+    let mut caller = caller?;
+    let mark = given.stamp.mark();
+    if mark <= caller.people_mark {
+        return Some(caller);
+    }
+    caller.people_mark = mark;
+    let gone = cut(&given.name, Caller::NAME_CHARS_MAX);
+    retain_people(&mut caller, |person| person.name != gone);
+    if caller.name.as_ref() == Some(&gone) && mark > caller.name_mark {
+        let latest = caller.people.iter().max_by_key(|person| person.last_at_ms);
+        caller.name = latest.map(|person| person.name.clone());
+        caller.name_state = match caller.name {
+            Some(_) => NameState::Heard,
+            None => NameState::Declined,
+        };
+        caller.name_mark = mark;
+    }
     caller.updated_at = caller.updated_at.max(seconds(given.stamp.at_ms));
     Some(caller)
 }

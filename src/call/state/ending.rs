@@ -13,14 +13,19 @@ const SPEECH_LEAD_MS: u64 = 1_500;
 /// milliseconds.
 const OBJECTION_MS: u64 = 5_000;
 
+/// A goodbye that is spoken into, or takes long to play, ends the call after this at the latest.
+const ENDING_MS_MAX: u64 = 30_000;
+
 /// The end that was decided.
 pub(super) struct Ending {
     pub(super) outcome: Outcome,
     handoff: Option<String>,
     /// The caller can still ask us to stay.
     can_be_called_off: bool,
-    /// `end` goes out then at the latest.
+    /// `end` goes out then, unless speech or an objection moves it.
     pub(super) due: u64,
+    /// And then whatever happens.
+    latest: u64,
     /// It went out.
     pub(super) sent: bool,
 }
@@ -42,6 +47,7 @@ impl CallState {
             handoff,
             can_be_called_off,
             due: now.ms + wait.max(1),
+            latest: now.ms + wait + ENDING_MS_MAX,
             sent: false,
         });
         self.silence_due = None;
@@ -59,12 +65,12 @@ impl CallState {
         }
     }
 
-    pub(super) fn end_when_said(&mut self, now: Now, actions: &mut Vec<Action>) {
+    pub(super) fn end_when_said(&mut self, actions: &mut Vec<Action>) {
         // A caller who speaks or presses keys into the goodbye is about to call it off.
         let objects = self.caller_speaking || self.keys_due.is_some();
         let stands = |ending: &Ending| !(ending.can_be_called_off && objects);
         if self.ending.as_ref().is_some_and(stands) && !self.playback.is_pending() {
-            self.send_end(now, actions);
+            self.send_end(actions);
         }
     }
 
@@ -73,16 +79,25 @@ impl CallState {
         if let Some(ending) = &mut self.ending
             && ending.can_be_called_off
         {
-            ending.due = ending.due.max(now.ms + OBJECTION_MS);
+            ending.due = ending.due.max(now.ms + OBJECTION_MS).min(ending.latest);
         }
     }
 
-    pub(super) fn send_end(&mut self, _now: Now, actions: &mut Vec<Action>) {
+    /// A clause of the goodbye was played: the next one is waited for too.
+    pub(super) fn goodbye_goes_on(&mut self, now: Now) {
+        if self.playback.is_pending()
+            && let Some(ending) = &mut self.ending
+        {
+            ending.due = ending.due.max(now.ms + OBJECTION_MS).min(ending.latest);
+        }
+    }
+
+    pub(super) fn send_end(&mut self, actions: &mut Vec<Action>) {
         let Some(ending) = self.ending.as_mut().filter(|ending| !ending.sent) else {
             return;
         };
         ending.sent = true;
-        actions.push(Action::End(ending.handoff.take()));
+        actions.push(Action::End(ending.handoff.clone()));
     }
 
     pub(super) fn end_at_limit(&mut self, now: Now, actions: &mut Vec<Action>) {
@@ -91,7 +106,7 @@ impl CallState {
 
     pub(super) fn on_drain(&mut self, now: Now, actions: &mut Vec<Action>) {
         if self.ending.is_none() {
-            self.stop_reply(now, actions);
+            self.stop_reply(actions);
             self.part(Outcome::Drained, now, actions);
         }
     }
@@ -110,18 +125,10 @@ impl CallState {
     }
 
     /// The socket is gone: what was queued at Twilio was not heard.
-    pub(super) fn on_closed(&mut self, now: Now, actions: &mut Vec<Action>) {
+    pub(super) fn on_closed(&mut self, actions: &mut Vec<Action>) {
         let in_play = self.abandon_reply(actions);
-        for cut in self.playback.interrupted("") {
-            if in_play
-                .as_ref()
-                .is_some_and(|reply| reply.seq == Some(cut.turn))
-            {
-                self.finish_turn(cut.turn, &cut.heard, true, now, actions);
-            } else if let Some(turn) = self.transcript.cut(cut.turn, &cut.heard) {
-                self.amend_turn(turn, actions);
-            }
-        }
+        let cuts = self.playback.lost();
+        self.cut_to_heard(cuts, in_play, actions);
         self.agent_speaking = false;
         self.caller_speaking = false;
         self.silence_due = None;
@@ -137,7 +144,7 @@ impl CallState {
         if self.over {
             return;
         }
-        self.on_closed(now, actions);
+        self.on_closed(actions);
         if let (Some(name), Some(number)) =
             (self.naming.settled().cloned(), self.setting.number.clone())
         {

@@ -4,6 +4,7 @@ use super::replying::Reply;
 use super::{Action, CallState, Count, Now};
 use crate::call::naming::{NameReply, NameStep};
 use crate::call::phrases::with_name;
+use crate::call::playback::Cut;
 use calldex_storage::record::TurnKind;
 use compact_str::CompactString;
 
@@ -35,11 +36,13 @@ impl CallState {
             self.on_partial(text, now, actions);
             return;
         }
+        self.caller_speaking = false;
         if now.ms < self.replay_until && self.transcript.heard_lately(text, REPLAY_TURNS) {
             actions.push(Action::Count(Count::Replay));
             return;
         }
-        self.caller_speaking = false;
+        // Something new: what is repeated from here on is meant.
+        self.replay_until = 0;
         self.hear_turn(text, TurnKind::Speech, language, now, actions);
     }
 
@@ -74,10 +77,10 @@ impl CallState {
             return;
         }
         let eager = self.take_eager(text, actions);
-        self.stop_reply(now, actions);
+        self.stop_reply(actions);
+        self.playback.answered();
         let turn = self.transcript.hear(text, kind, language, now.unix_ms);
         self.record_turn(turn, actions);
-        actions.push(Action::Count(Count::Turn("caller")));
         if self.transcript.len() >= self.setting.bounds.turns_max as usize {
             self.end_at_limit(now, actions);
             return;
@@ -112,7 +115,7 @@ impl CallState {
         if let Some(event) = step.event {
             actions.push(Action::Count(Count::Name(event)));
         }
-        if let Some(change) = step.change {
+        for change in step.changes {
             self.keep_name(change, now, actions);
         }
         if step.judge && self.setting.bounds.judge_names {
@@ -175,18 +178,35 @@ impl CallState {
         self.hold_end(now);
         let cuts = self.playback.interrupted(fragment);
         let in_play = self.abandon_reply(actions);
-        for cut in cuts {
-            if in_play
-                .as_ref()
-                .is_some_and(|reply| reply.seq == Some(cut.turn))
-            {
-                self.finish_turn(cut.turn, &cut.heard, true, now, actions);
+        self.cut_to_heard(cuts, in_play, actions);
+        if self.transcript.is_unanswered() {
+            self.reopen_due = Some(now.ms + REOPEN_MS);
+        }
+    }
+
+    /// Turns end where their hearing ended; of the reply in play only now is there a turn to keep.
+    pub(super) fn cut_to_heard(
+        &mut self,
+        cuts: Vec<Cut>,
+        in_play: Option<Reply>,
+        actions: &mut Vec<Action>,
+    ) {
+        if in_play.as_ref().is_some_and(|reply| reply.seq.is_none()) {
+            // Nothing was said since the caller spoke: what was asked of them is still open.
+            self.naming.reconsider();
+        }
+        let speaking = in_play.and_then(|reply| Some((reply.seq?, reply)));
+        for cut in &cuts {
+            if speaking.as_ref().is_some_and(|(seq, _)| *seq == cut.turn) {
+                self.finish_turn(cut.turn, &cut.heard, actions);
             } else if let Some(turn) = self.transcript.cut(cut.turn, &cut.heard) {
                 self.amend_turn(turn, actions);
             }
         }
-        if self.transcript.is_unanswered() {
-            self.reopen_due = Some(now.ms + REOPEN_MS);
+        if let Some((seq, reply)) = speaking
+            && cuts.iter().all(|cut| cut.turn != seq)
+        {
+            self.finish_turn(seq, reply.text.trim(), actions);
         }
     }
 
@@ -203,7 +223,7 @@ impl CallState {
         self.agent_speaking = on;
         if !on {
             self.playback.fell_silent();
-            self.end_when_said(now, actions);
+            self.end_when_said(actions);
         }
         self.wait_for_caller(now);
     }

@@ -18,7 +18,7 @@ use super::playback::Playback;
 use super::transcript::Transcript;
 use crate::agent::{CallerFacts, Channel};
 use crate::config::{CallSection, Line};
-use calldex_storage::record::{Caller, CallerKind, Outcome, PhoneNumber, Turn, TurnKind};
+use calldex_storage::record::{Caller, CallerKind, NameState, Outcome, PhoneNumber, Role, Turn, TurnKind};
 use calldex_storage::write::{NameGiven, NumberStamped, Stamp, Write};
 use compact_str::CompactString;
 use ending::Ending;
@@ -67,6 +67,8 @@ pub struct CallState {
     /// Preferences noted in this call.
     preferences: Vec<CompactString>,
     reply: Option<Reply>,
+    /// Since when the caller waits for the answer in the making.
+    asked_since: Option<u64>,
     /// Keys pressed and not yet answered.
     keys: String,
     /// When they are.
@@ -115,14 +117,17 @@ impl CallState {
     ) -> Self {
         let (name, people) = people;
         let asks_max = setting.bounds.name_asks_max;
+        let known = setting.caller.as_deref();
+        let declined = known.is_some_and(|caller| caller.name_state == NameState::Declined);
         let language = setting.language().into();
         Self {
             transcript,
             playback: Playback::default(),
-            naming: Naming::new(name, people, asks_max),
+            naming: Naming::new(name, people, declined, asks_max),
             language,
             preferences: Vec::new(),
             reply: None,
+            asked_since: None,
             keys: String::new(),
             keys_due: None,
             ending: None,
@@ -157,7 +162,10 @@ impl CallState {
             Event::Interrupted(fragment) => self.on_interrupt(fragment, now, actions),
             Event::AgentSpeaking(on) => self.on_agent_speaking(on, now, actions),
             Event::CallerSpeaking(on) => self.on_caller_speaking(on, now),
-            Event::Played(text) => self.playback.played(text),
+            Event::Played(text) => {
+                self.playback.played(text);
+                self.goodbye_goes_on(now);
+            }
             Event::Token(text) => self.on_token(text, now, actions),
             Event::Tool(call) => self.on_tool(call),
             Event::Replied => self.on_replied(now, actions),
@@ -169,7 +177,7 @@ impl CallState {
             } => self.on_resumed(session_id, greeted, now, actions),
             Event::Tick => self.on_tick(now, actions),
             Event::Drain => self.on_drain(now, actions),
-            Event::Closed => self.on_closed(now, actions),
+            Event::Closed => self.on_closed(actions),
         }
     }
 
@@ -211,6 +219,11 @@ impl CallState {
     }
 
     fn record_turn(&mut self, turn: Turn, actions: &mut Vec<Action>) {
+        actions.push(Action::Count(Count::Turn(match turn.role {
+            Role::Caller => "caller",
+            Role::Agent | Role::System => "agent",
+            Role::Tool => "tool",
+        })));
         let call_sid = self.setting.call_sid.clone();
         actions.push(Action::Record(Write::TurnAppended { call_sid, turn }));
     }
@@ -249,6 +262,7 @@ impl CallState {
             NameChange::Confirmed(name) => Write::NameConfirmed(given(name)),
             NameChange::Corrected(name) => Write::NameCorrected(given(name)),
             NameChange::PersonAdded(name) => Write::PersonAdded(given(name)),
+            NameChange::PersonForgotten(name) => Write::PersonForgotten(given(name)),
             NameChange::Declined => Write::NameDeclined(stamped),
             NameChange::Forgotten => Write::NameForgotten(stamped),
         }));
@@ -273,7 +287,7 @@ impl CallState {
             first_call: before.is_none_or(|caller| caller.calls == 0),
             language: self.language.clone(),
             preferences,
-            asked_for_name: self.naming.has_asked(),
+            asked_for_name: self.naming.is_settled(),
             channel: match self.setting.caller_kind {
                 CallerKind::Number => Channel::Phone,
                 CallerKind::Withheld | CallerKind::Other => Channel::Withheld,

@@ -13,7 +13,7 @@ const REPLY_BYTES_MAX: usize = 8_000;
 pub(super) struct Reply {
     /// Its turn, once it has begun to speak.
     pub(super) seq: Option<TurnSeq>,
-    text: String,
+    pub(super) text: String,
     pub(super) calls: Vec<ToolCall>,
     pub(super) round: u8,
     asked_ms: u64,
@@ -78,6 +78,11 @@ impl CallState {
         brief.round = round;
         let mut reply = Reply::asked(round, now);
         reply.begin_waiting(now, self.setting.bounds.bridge_ms);
+        if let Some(since) = self.asked_since.filter(|_| round > 0) {
+            // The caller waits since the first request.
+            reply.asked_ms = since;
+        }
+        self.asked_since = Some(reply.asked_ms);
         reply.ask_name_after = ask_name_after;
         self.reply = Some(reply);
         actions.push(Action::Ask(Box::new(brief)));
@@ -119,7 +124,6 @@ impl CallState {
         let turn = self.transcript.say(text, kind, now.unix_ms);
         self.playback.say(turn.seq, text);
         self.record_turn(turn, actions);
-        actions.push(Action::Count(Count::Turn("agent")));
         actions.push(Action::Say(Sentence {
             text: text.to_owned(),
             preemptible: kind == TurnKind::Bridge,
@@ -227,7 +231,6 @@ impl CallState {
         self.playback.close();
         if let Some(turn) = self.transcript.finish(seq, reply.text.trim(), false, calls) {
             self.record_turn(turn, actions);
-            actions.push(Action::Count(Count::Turn("agent")));
         }
         self.wait_for_caller(now);
     }
@@ -274,17 +277,20 @@ impl CallState {
 
     /// The caller's next words make the reply in play pointless: it stops where it is. What went
     /// out without being interrupted will be heard, so it is closed and kept.
-    pub(super) fn stop_reply(&mut self, now: Now, actions: &mut Vec<Action>) {
+    pub(super) fn stop_reply(&mut self, actions: &mut Vec<Action>) {
         let Some(reply) = self.abandon_reply(actions) else {
             return;
         };
-        if let Some(seq) = reply.seq {
-            actions.push(Action::CloseReply);
-            self.playback.close();
-            self.finish_turn(seq, reply.text.trim(), true, now, actions);
-            if !self.agent_speaking {
-                self.transcript.overtake(seq);
-            }
+        let Some(seq) = reply.seq else {
+            self.naming.reconsider();
+            return;
+        };
+        actions.push(Action::CloseReply);
+        self.playback.close();
+        self.finish_turn(seq, reply.text.trim(), actions);
+        if !self.agent_speaking {
+            self.transcript.overtake(seq);
+            self.naming.reconsider();
         }
     }
 
@@ -295,17 +301,10 @@ impl CallState {
         Some(reply)
     }
 
-    pub(super) fn finish_turn(
-        &mut self,
-        seq: TurnSeq,
-        heard: &str,
-        cut: bool,
-        _now: Now,
-        actions: &mut Vec<Action>,
-    ) {
-        if let Some(turn) = self.transcript.finish(seq, heard, cut, Vec::new()) {
+    /// The turn begun at `seq` was cut off after `heard`.
+    pub(super) fn finish_turn(&mut self, seq: TurnSeq, heard: &str, actions: &mut Vec<Action>) {
+        if let Some(turn) = self.transcript.finish(seq, heard, true, Vec::new()) {
             self.record_turn(turn, actions);
-            actions.push(Action::Count(Count::Turn("agent")));
         }
     }
 

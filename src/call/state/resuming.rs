@@ -48,7 +48,7 @@ impl CallState {
         now: Now,
         actions: &mut Vec<Action>,
     ) {
-        self.on_closed(now, actions);
+        self.on_closed(actions);
         self.resumes += 1;
         let epoch = self.transcript.epoch() + 1;
         let unanswered = self.transcript.is_unanswered();
@@ -89,7 +89,6 @@ impl CallState {
                 let turn = self.transcript.say(text, TurnKind::Note, now.unix_ms);
                 self.playback.say(turn.seq, text);
                 self.record_turn(turn, actions);
-                actions.push(Action::Count(Count::Turn("agent")));
             }
             _ => {
                 let sentence = self.phrases().resumed.clone();

@@ -31,7 +31,6 @@ impl CallState {
             let stored = stored(&call.tool, result);
             let turn = self.transcript.tool(&call.id, result, stored, now.unix_ms);
             self.record_turn(turn, actions);
-            actions.push(Action::Count(Count::Turn("tool")));
         }
         // A tool that spoke for itself (a goodbye, nobody there) has answered the caller.
         if self.ending.is_some() || spoke || self.transcript.has_answered() {

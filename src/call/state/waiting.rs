@@ -6,6 +6,9 @@ use calldex_storage::record::TurnKind;
 /// With a question open after a barge-in, the agent goes on by itself and says so to the model.
 const GO_ON: &str = "You were interrupted, but the caller said nothing more. Go on briefly.";
 
+/// From one bridge to the next, beyond the wait for the first, in milliseconds.
+const BRIDGE_AGAIN_MS: u64 = 4_000;
+
 impl CallState {
     /// When [`super::Event::Tick`] is due, on the clock of [`Now::ms`].
     pub fn deadline(&self) -> Option<u64> {
@@ -43,17 +46,17 @@ impl CallState {
             .as_ref()
             .is_some_and(|ending| !ending.sent && ending.due <= now.ms)
         {
-            self.send_end(now, actions);
+            self.send_end(actions);
         }
         if self.ending.is_none() && self.length_due() <= now.ms {
-            self.stop_reply(now, actions);
+            self.stop_reply(actions);
             self.end_at_limit(now, actions);
         }
         if due(self.keys_due) {
             self.answer_keys(now, actions);
         }
         if let Some(reply) = self.reply.as_mut().filter(|reply| due(reply.bridge_due)) {
-            reply.bridge_due = None;
+            reply.bridge_due = Some(now.ms + self.setting.bounds.bridge_ms + BRIDGE_AGAIN_MS);
             self.bridge(now, actions);
         }
         if due(self.reopen_due) {

@@ -103,6 +103,20 @@ async fn a_corrected_name_on_a_shared_number_is_not_a_third_person() {
 }
 
 #[tokio::test]
+async fn one_of_several_people_is_forgotten_and_no_other() {
+    let mut house = House::new();
+    house.write(Write::NameConfirmed(given(FROM, "Misty", 1)));
+    house.write(Write::PersonAdded(given(FROM, "Ana", 2)));
+    house.write(Write::PersonForgotten(given(FROM, "Ana", 3)));
+    house.write(Write::PersonAdded(given(FROM, "Anna", 4)));
+    house.write(Write::PersonForgotten(given(FROM, "Misty", 5)));
+    house.reopen();
+    let caller = house.caller(FROM).await;
+    assert_eq!(caller.name.as_deref(), Some("Anna"));
+    assert_eq!(caller.greeting_name(), Some("Anna"));
+}
+
+#[tokio::test]
 async fn preferences_and_language_come_back_and_are_bounded() {
     let mut house = House::new();
     for at in 0..30 {

@@ -80,6 +80,7 @@ fn write((kind, who, which, epoch, seq): Plan, index: usize) -> Write {
         9 => Write::NameSettled(given),
         10 => Write::NameDeclined(stamped),
         11 => Write::NameForgotten(stamped),
+        12 if at_ms % 3 == 0 => Write::PersonForgotten(given),
         12 => Write::PersonAdded(given),
         13 => Write::PreferenceNoted {
             number,
