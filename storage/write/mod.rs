@@ -217,7 +217,8 @@ impl Write {
             | Self::NameConfirmed(given)
             | Self::NameCorrected(given)
             | Self::NameSettled(given)
-            | Self::PersonAdded(given) => Some(&given.stamp),
+            | Self::PersonAdded(given)
+            | Self::PersonForgotten(given) => Some(&given.stamp),
             Self::NameDeclined(stamped) | Self::NameForgotten(stamped) => Some(&stamped.stamp),
             Self::PreferenceNoted { stamp, .. } | Self::LanguageChosen { stamp, .. } => Some(stamp),
             _ => None,
