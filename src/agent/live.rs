@@ -7,7 +7,6 @@ use super::lanes::Place;
 use super::reply::ReplyEvent;
 use calldex_observability::spans::ModelSpan;
 use reqwest::{Response, Version};
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,6 +21,8 @@ const END_OF_BODY_WAIT: Duration = Duration::from_millis(500);
 pub(super) struct Live {
     answer: Answer,
     intake: Intake,
+    /// What ends the answer, once all that came before it is taken.
+    failure: Option<Failure>,
     idle_max: Duration,
     turn_deadline: Instant,
     /// When the answer last moved on; `None` before it does: the first token has its own deadline.
@@ -47,6 +48,7 @@ impl Live {
             version,
             answer: Answer::new(response),
             intake,
+            failure: None,
             idle_max,
             turn_deadline,
             moved_at: None,
@@ -85,12 +87,14 @@ impl Live {
     /// Ready when there is an event to be had, or none will follow.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         while !self.intake.has_next() && !self.intake.is_closed() {
-            match self.answer.poll_data(cx) {
-                Poll::Ready(Some(data)) => {
-                    if self.intake.take(data?.as_str())? {
-                        self.moved_at = Some(Instant::now());
-                    }
-                }
+            if let Some(failure) = self.failure {
+                return Poll::Ready(Err(failure));
+            }
+            match self.answer.poll_piece(&mut self.intake, cx) {
+                Poll::Ready(Some(Ok(true))) => self.moved_at = Some(Instant::now()),
+                Poll::Ready(Some(Ok(false))) => {}
+                // Not before what came in the same piece is taken.
+                Poll::Ready(Some(Err(failure))) => self.failure = Some(failure),
                 Poll::Ready(None) => self.intake.end_of_body()?,
                 Poll::Pending => std::task::ready!(self.poll_alarm(cx))?,
             }
@@ -141,15 +145,10 @@ impl Live {
 
     /// After `Done`: reads the body to its end, which is a few bytes away, so that the connection
     /// can be used again. Bounded, and no caller waits for it.
-    pub(super) fn release(mut self) {
+    pub(super) fn release(self) {
         tokio::spawn(async move {
-            let rest = async {
-                while let Some(data) = poll_fn(|cx| self.answer.poll_data(cx)).await {
-                    data?;
-                }
-                Ok::<(), Failure>(())
-            };
-            if let Ok(Ok(())) = tokio::time::timeout(END_OF_BODY_WAIT, rest).await {
+            let drained = tokio::time::timeout(END_OF_BODY_WAIT, self.answer.drain()).await;
+            if drained == Ok(true) {
                 self.place.returned(self.version, Instant::now().into_std());
             }
         });
