@@ -132,11 +132,12 @@ fn refined(word: String, language: Language) -> String {
     }
 }
 
-/// The capital of a letter; a letter whose capital is two (a ligature) stays.
+/// The capital of a letter; a letter whose capital is two (a ligature), or another
+/// letter's as well, stays.
 fn upper(c: char) -> char {
     let mut capitals = c.to_uppercase();
     match (capitals.next(), capitals.next()) {
-        (Some(capital), None) => capital,
+        (Some(capital), None) if capital.to_lowercase().eq([c]) || c.is_uppercase() => capital,
         _ => c,
     }
 }
