@@ -145,6 +145,7 @@ impl CallState {
             return;
         }
         self.on_closed(actions);
+        self.keep_keys(now, actions);
         if let (Some(name), Some(number)) =
             (self.naming.settled().cloned(), self.setting.number.clone())
         {

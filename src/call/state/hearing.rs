@@ -43,6 +43,7 @@ impl CallState {
         }
         // Something new: what is repeated from here on is meant.
         self.replay_until = 0;
+        self.keep_keys(now, actions);
         self.hear_turn(text, TurnKind::Speech, language, now, actions);
     }
 
@@ -55,11 +56,26 @@ impl CallState {
     }
 
     pub(super) fn answer_keys(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if let Some(text) = self.take_keys() {
+            self.hear_turn(&text, TurnKind::Dtmf, "", now, actions);
+        }
+    }
+
+    /// Words, or the end of the call, came while more keys were waited for: these are kept, and what
+    /// comes after them is answered.
+    pub(super) fn keep_keys(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if let Some(text) = self.take_keys() {
+            let turn = self.transcript.hear(&text, TurnKind::Dtmf, "", now.unix_ms);
+            self.record_turn(turn, actions);
+            actions.push(Action::Count(Count::Turn("caller")));
+        }
+    }
+
+    fn take_keys(&mut self) -> Option<String> {
         self.keys_due = None;
         let keys = std::mem::take(&mut self.keys);
         let spaced: Vec<String> = keys.chars().map(String::from).collect();
-        let text = format!("[pressed {}]", spaced.join(" "));
-        self.hear_turn(&text, TurnKind::Dtmf, "", now, actions);
+        (!spaced.is_empty()).then(|| format!("[pressed {}]", spaced.join(" ")))
     }
 
     fn hear_turn(
