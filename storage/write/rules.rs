@@ -159,10 +159,15 @@ fn forget_person(caller: Option<Caller>, given: &NameGiven) -> Option<Caller> {
     if mark <= caller.people_mark {
         return Some(caller);
     }
-    caller.people_mark = mark;
     let gone = cut(&given.name, Caller::NAME_CHARS_MAX);
+    let is_likeliest = caller.name.as_ref() == Some(&gone) && mark > caller.name_mark;
+    if !is_likeliest && caller.people.iter().all(|person| person.name != gone) {
+        // Nobody of that name: no trace is left either, so that a repetition leaves none.
+        return Some(caller);
+    }
+    caller.people_mark = mark;
     retain_people(&mut caller, |person| person.name != gone);
-    if caller.name.as_ref() == Some(&gone) && mark > caller.name_mark {
+    if is_likeliest {
         let latest = caller.people.iter().max_by_key(|person| person.last_at_ms);
         caller.name = latest.map(|person| person.name.clone());
         caller.name_state = match caller.name {
