@@ -122,10 +122,20 @@ impl App {
         });
         let beyond_loopback = !config.admin.listen.ip().is_loopback();
         let admin_routes = admin::routes(room, config.admin.token.clone(), beyond_loopback);
-        let (admin, admin_handle) =
-            open_door("admin.listen", config.admin.listen, admin_routes).await?;
-        let (listen, handle) =
-            open_door("server.listen", config.server.listen, doors.routes()).await?;
+        let (admin, admin_handle) = open_door(
+            "admin.listen",
+            config.admin.listen,
+            admin_routes,
+            health.part("admin door"),
+        )
+        .await?;
+        let (listen, handle) = open_door(
+            "server.listen",
+            config.server.listen,
+            doors.routes(),
+            health.part("calls door"),
+        )
+        .await?;
         let calls = health.part("calls");
         calls.ok();
         Ok(Running {
@@ -148,7 +158,7 @@ impl Running {
     pub async fn stop(self) {
         self.calls.failed("draining");
         self.switchboard.drain();
-        let had_calls = self.switchboard.live() > 0;
+        let had_calls = self.switchboard.expected() > 0;
         tracing::info!(
             live = self.switchboard.live(),
             "draining: new calls are asked to call again"
@@ -175,10 +185,10 @@ impl Running {
 
     async fn calls_end_within(&self, bound: Duration) -> bool {
         let end = Instant::now() + bound;
-        while self.switchboard.live() > 0 && Instant::now() < end {
+        while self.switchboard.expected() > 0 && Instant::now() < end {
             sleep(STEP).await;
         }
-        self.switchboard.live() == 0
+        self.switchboard.expected() == 0
     }
 }
 
@@ -231,6 +241,7 @@ async fn open_door(
     setting: &'static str,
     address: SocketAddr,
     routes: Router,
+    part: Part,
 ) -> Result<(SocketAddr, ServerHandle), StartError> {
     let refused = |error: String| StartError::Door {
         setting,
@@ -247,9 +258,14 @@ async fn open_door(
         .map_err(|error| refused(error.to_string()))?;
     let server = Server::new(acceptor);
     let handle = server.handle();
+    part.ok();
     tokio::spawn(async move {
-        if let Err(error) = server.try_serve(routes).await {
-            tracing::error!(setting, %error, "a door closed by itself");
+        match server.try_serve(routes).await {
+            Ok(()) => part.failed("closed"),
+            Err(error) => {
+                tracing::error!(setting, %error, "a door closed by itself");
+                part.failed("closed by itself");
+            }
         }
     });
     Ok((bound, handle))

@@ -118,6 +118,18 @@ impl Greeting {
         Self::plain(GreetingKind::Neutral, text, asks_name)
     }
 
+    /// The caller became known after these words were chosen: their name was not said, but is known.
+    pub fn know(&mut self, caller: &Caller) {
+        self.name = caller.greeting_name().map(Into::into);
+        if caller.is_ambiguous() {
+            self.people = caller
+                .people
+                .iter()
+                .map(|person| person.name.clone())
+                .collect();
+        }
+    }
+
     /// The name and people that the name workflow begins with.
     pub fn naming(&self) -> (Option<CompactString>, Vec<CompactString>) {
         (self.name.clone(), self.people.clone())

@@ -28,6 +28,7 @@ pub struct Limits {
     live_max: usize,
     taken: AtomicUsize,
     draining: AtomicBool,
+    parting: AtomicBool,
 }
 
 impl Limits {
@@ -37,6 +38,7 @@ impl Limits {
             live_max,
             taken: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            parting: AtomicBool::new(false),
         })
     }
 
@@ -67,6 +69,16 @@ impl Limits {
     /// From now on no new call is taken.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    /// From now on live calls are said goodbye to, those that still connect included.
+    pub fn part(&self) {
+        self.parting.store(true, Ordering::Release);
+    }
+
+    /// Whether live calls are said goodbye to.
+    pub fn is_parting(&self) -> bool {
+        self.parting.load(Ordering::Acquire)
     }
 
     /// Whether the server is stopping.

@@ -286,7 +286,13 @@ impl Naming {
         self.declined = false;
         self.provisional = !self.is_shared();
         let change = self.named(first, NameChange::Heard);
-        self.step(vec![change], reply, event, heard.rest, "has just said their name")
+        self.step(
+            vec![change],
+            reply,
+            event,
+            heard.rest,
+            "has just said their name",
+        )
     }
 
     fn known_again(&mut self, rest: bool) -> NameStep {
@@ -307,7 +313,13 @@ impl Naming {
         self.provisional = false;
         self.from_before = false;
         let change = self.named(first, NameChange::Heard);
-        self.step(vec![change], NameReply::NiceToMeet, "person_added", rest, "is another person than before")
+        self.step(
+            vec![change],
+            NameReply::NiceToMeet,
+            "person_added",
+            rest,
+            "is another person than before",
+        )
     }
 
     fn put_right(&mut self, heard: &Extraction) -> NameStep {
@@ -317,16 +329,27 @@ impl Naming {
         };
         let first = CompactString::from(name.first.as_str());
         let wrong = self.name.take().filter(|_| self.is_shared());
-        let mut changes: Vec<NameChange> = wrong.map(NameChange::PersonForgotten).into_iter().collect();
+        let mut changes: Vec<NameChange> =
+            wrong.map(NameChange::PersonForgotten).into_iter().collect();
         self.provisional = false;
         self.from_before = false;
         changes.push(self.named(first, NameChange::Corrected));
-        self.step(changes, NameReply::Corrected, "corrected", heard.rest, "has just corrected their name")
+        self.step(
+            changes,
+            NameReply::Corrected,
+            "corrected",
+            heard.rest,
+            "has just corrected their name",
+        )
     }
 
     fn confirm(&mut self, kept: &Name) -> NameStep {
         let first = CompactString::from(kept.first.as_str());
-        if let Some(known) = self.name.clone().filter(|known| self.from_before && !same(known, &first)) {
+        if let Some(known) = self
+            .name
+            .clone()
+            .filter(|known| self.from_before && !same(known, &first))
+        {
             // They said no to the name from before, and yes to this one: somebody else.
             if !alike(&known, &first) {
                 return self.another_person(first, false);
@@ -407,7 +430,11 @@ impl Naming {
         alone: fn(CompactString) -> NameChange,
     ) -> NameChange {
         self.name = Some(first.clone());
-        if self.is_shared() { NameChange::PersonAdded(first) } else { alone(first) }
+        if self.is_shared() {
+            NameChange::PersonAdded(first)
+        } else {
+            alone(first)
+        }
     }
 
     fn step(

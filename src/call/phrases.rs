@@ -81,6 +81,20 @@ impl Default for Phrases {
 }
 
 impl Phrases {
+    /// Whether `said` ends in one of the questions for the caller's name.
+    pub fn asks_for_name(&self, said: &str) -> bool {
+        let questions = [
+            &self.greet_new,
+            &self.greet_unnamed,
+            &self.greet_who,
+            &self.ask_again,
+            &self.ask_name,
+        ];
+        questions
+            .iter()
+            .any(|question| said.trim_end().ends_with(question.as_str()))
+    }
+
     fn all(&self) -> impl Iterator<Item = (&'static str, &String)> {
         let named = [
             ("greet_new", &self.greet_new),

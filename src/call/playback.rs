@@ -288,13 +288,7 @@ mod tests {
         playback.played("Later than that we");
         let cuts = playback.interrupted("Later than that we");
         let heard = "Here is our policy: you can cancel free. Later than that we".to_owned();
-        assert_eq!(
-            cuts,
-            [Cut {
-                turn: 3,
-                heard,
-            }]
-        );
+        assert_eq!(cuts, [Cut { turn: 3, heard }]);
         assert!(!playback.is_pending());
     }
 

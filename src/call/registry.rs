@@ -258,6 +258,13 @@ impl Registry {
         self.expired(u64::MAX)
     }
 
+    /// Calls that ring and are given up only after `until_ms`.
+    pub fn ringing_since(&self, until_ms: u64) -> usize {
+        let rings =
+            |slot: &Slot| matches!(slot, Slot::Ringing(ringing) if ringing.until_ms > until_ms);
+        self.calls.iter().filter(|slot| rings(slot.value())).count()
+    }
+
     /// Live sessions.
     pub fn live(&self) -> usize {
         self.calls

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 /// A frame that Twilio does not take within this time means that the socket is dead.
-const SEND_MAX: Duration = Duration::from_secs(5);
+const SEND_MAX: Duration = Duration::from_secs(2);
 /// After our `end` Twilio closes within a second (protocol 5.2); then we do.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
 /// Tokens taken from the model before other events get their turn.
@@ -233,11 +233,13 @@ impl<'a, W: Wire> Session<'a, W> {
             Heard::Setup(_) | Heard::Info(_) | Heard::Unknown { .. } => return,
         };
         let finished = matches!(event, Event::Prompt { last: true, .. });
-        self.happen(event).await;
+        self.decide(event);
         if finished {
-            // What a finished prompt costs us is the search for a name in it.
+            // What a finished prompt costs, of which the search for a name is the greater part.
             catalog::NAME_EXTRACTION_SECONDS.record(begun.elapsed().as_secs_f64());
         }
+        self.carry_out("").await;
+        self.own.heard = None;
     }
 
     /// Takes what the model has ready, up to a bound, so that a burst of tokens costs one wake-up.
@@ -277,10 +279,7 @@ impl<'a, W: Wire> Session<'a, W> {
 
     async fn token(&mut self, token: &str) {
         let begun = Instant::now();
-        let mut actions = std::mem::take(&mut self.actions);
-        self.state
-            .on(Event::Token(token), clock::now(), &mut actions);
-        self.actions = actions;
+        self.decide(Event::Token(token));
         self.carry_out(token).await;
         if let Some(before) = self.own.before.take() {
             catalog::OWN_LATENCY_SECONDS.record((before + begun.elapsed()).as_secs_f64());
@@ -288,10 +287,12 @@ impl<'a, W: Wire> Session<'a, W> {
     }
 
     async fn happen(&mut self, event: Event<'_>) {
-        let mut actions = std::mem::take(&mut self.actions);
-        self.state.on(event, clock::now(), &mut actions);
-        self.actions = actions;
+        self.decide(event);
         self.carry_out("").await;
+    }
+
+    fn decide(&mut self, event: Event<'_>) {
+        self.state.on(event, clock::now(), &mut self.actions);
     }
 
     /// Carries the actions out in their order; `token` is what [`Action::PassToken`] passes.

@@ -2,6 +2,7 @@
 //! one wrong value does not hide the next.
 
 use super::{Config, Fault};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use toml::{Table, Value};
 
@@ -25,8 +26,16 @@ const NAMED: [(&str, &str); 12] = [
     ("CALLDEX_LOG", "log.level"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "log.otlp_endpoint"),
 ];
-/// Variables of ours that are no settings: where the file is, and the test suite's own.
-const NOT_SETTINGS: [&str; 2] = ["CALLDEX_CONFIG", "CALLDEX_TEST"];
+/// Variables that begin like ours and are no settings: where the file is, the test suite's own, and
+/// what Kubernetes puts into every container beside a Service called `calldex`.
+const NOT_SETTINGS: [&str; 6] = [
+    "CALLDEX_CONFIG",
+    "CALLDEX_TEST",
+    "CALLDEX_CRASH",
+    "CALLDEX_BENCH",
+    "CALLDEX_SERVICE_",
+    "CALLDEX_PORT",
+];
 /// Settings whose value must not be repeated in a fault.
 const SECRET_ENDINGS: [&str; 5] = ["token", "token_old", "api_key", "secret", "key"];
 
@@ -54,7 +63,12 @@ pub struct Sources {
 
 /// The process's variables that are settings; empty values count as not set.
 pub fn environment() -> Vec<(String, String)> {
-    std::env::vars()
+    // Whatever is not UTF-8 is none of ours.
+    let readable = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os()
+        .filter_map(readable)
         .filter(|(name, value)| {
             let ours = name.starts_with(PREFIX) || NAMED.iter().any(|(named, _)| named == name);
             ours && !value.trim().is_empty() && !ignored(name)
@@ -119,15 +133,21 @@ fn judged(base: &Table, setting: &Setting) -> Result<Table, Fault> {
         }
         match Config::deserialize_table(next.clone()) {
             Ok(_) => return Ok(next),
+            // The parser's own words repeat the value.
+            Err(_) if is_secret(setting) => refusal = "must be a text".to_owned(),
             Err(error) => refusal = error.message().to_owned(),
         }
     }
     Err(Fault::new(&setting.said_as, shown(setting), refusal))
 }
 
-fn shown(setting: &Setting) -> String {
+fn is_secret(setting: &Setting) -> bool {
     let last = setting.path.last().map_or("", String::as_str);
-    if SECRET_ENDINGS.iter().any(|ending| last.ends_with(ending)) {
+    SECRET_ENDINGS.iter().any(|ending| last.ends_with(ending))
+}
+
+fn shown(setting: &Setting) -> String {
+    if is_secret(setting) {
         return String::new();
     }
     match &setting.value {
@@ -177,11 +197,12 @@ fn file_settings(sources: &Sources, faults: &mut Vec<Fault>) -> Vec<Setting> {
                 settings
             }
             Err(error) => {
-                faults.push(Fault::new(
-                    "--config",
-                    shown,
-                    format!("is not TOML: {error}"),
-                ));
+                let line = error
+                    .span()
+                    .map_or(1, |at| text[..at.start].lines().count().max(1));
+                // Never the line itself: it may hold a secret.
+                let remedy = format!("is not TOML: line {line}: {}", error.message());
+                faults.push(Fault::new("--config", shown, remedy));
                 Vec::new()
             }
         },

@@ -15,6 +15,7 @@ pub use sections::{
 
 use crate::agent::{AgentConfig, Persona};
 use crate::call::phrases::PhraseBook;
+use calldex_observability::redaction::Secret;
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be set, one struct a room.
@@ -81,16 +82,33 @@ impl Config {
     }
 
     /// A door that the internet can reach must know Twilio from anybody else.
-    fn doors(&self) -> Option<Fault> {
-        let public = !self.server.listen.ip().is_loopback();
-        (public && self.twilio.auth_token.is_none()).then(|| {
-            Fault::new(
-                "server.listen",
-                self.server.listen,
-                "is reachable from outside, so requests must be verified: set TWILIO_AUTH_TOKEN \
-                 (twilio.auth_token), or listen on 127.0.0.1",
-            )
-        })
+    fn doors(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let server = &self.server;
+        if self.twilio.auth_token.is_none() {
+            if !server.listen.ip().is_loopback() {
+                let remedy = "is reachable from outside, so requests must be verified: set \
+                              TWILIO_AUTH_TOKEN (twilio.auth_token), or listen on 127.0.0.1";
+                faults.push(Fault::new("server.listen", server.listen, remedy));
+            }
+            if let Some(url) = server
+                .public_url
+                .as_ref()
+                .filter(|url| !sections::is_loopback(url))
+            {
+                let remedy = "makes the server reachable from outside, so requests must be \
+                              verified: set TWILIO_AUTH_TOKEN (twilio.auth_token)";
+                faults.push(Fault::new("server.public_url", url, remedy));
+            }
+        }
+        if self.admin.token.as_ref().is_some_and(Secret::is_empty) {
+            faults.push(Fault::new(
+                "admin.token",
+                "",
+                "is empty: set it or leave it out",
+            ));
+        }
+        faults
     }
 }
 

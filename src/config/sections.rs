@@ -1,6 +1,7 @@
 //! The settings of the rooms that have no configuration file of their own beside their code.
 
 use super::Fault;
+use crate::twilio::signature::PublicBase;
 use crate::twilio::twiml::Relay;
 use calldex_observability::redaction::Secret;
 use calldex_observability::{logs, spans};
@@ -42,20 +43,28 @@ impl Default for ServerSection {
     }
 }
 
+/// Whether a URL's host is this machine.
+pub(super) fn is_loopback(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
+    ["127.", "localhost", "[::1]"]
+        .iter()
+        .any(|start| host.starts_with(start))
+}
+
 impl ServerSection {
     pub(super) fn validate(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         if let Some(url) = &self.public_url {
-            let host = ["https://", "http://"]
-                .iter()
-                .find_map(|scheme| url.strip_prefix(scheme));
-            let usable = host.is_some_and(|rest| {
-                !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', ' '])
-            });
-            if !usable {
-                let remedy = "must be the address Twilio requests, such as https://calls.example.net, \
-                              without query or fragment";
-                faults.push(Fault::new("server.public_url", url, remedy));
+            let base = PublicBase::parse(url);
+            let remedy = "must be the address Twilio requests, such as https://calls.example.net, \
+                          without query or fragment";
+            match base {
+                Err(_) => faults.push(Fault::new("server.public_url", url, remedy)),
+                Ok(base) if !base.is_secure() && !is_loopback(url) => {
+                    let remedy = "must be https: Twilio opens the relay's socket over TLS only";
+                    faults.push(Fault::new("server.public_url", url, remedy));
+                }
+                Ok(_) => {}
             }
         }
         if self.data.as_os_str().is_empty() {
@@ -128,9 +137,14 @@ impl TwilioSection {
                 "must be at least 1 second",
             ));
         }
+        if self.relay.welcome_greeting.is_some() {
+            let remedy = "is chosen by caller: set the sentences under [phrases], or [[line]]";
+            faults.push(Fault::new("twilio.relay.welcome_greeting", "", remedy));
+        }
         for (name, token) in [
             ("auth_token", &self.auth_token),
             ("auth_token_old", &self.auth_token_old),
+            ("reference_secret", &self.reference_secret),
         ] {
             if token.as_ref().is_some_and(Secret::is_empty) {
                 faults.push(Fault::new(

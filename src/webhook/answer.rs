@@ -3,13 +3,23 @@
 use super::{ACTION_PATH, Doors, RELAY_PATH};
 use crate::call::clock;
 use crate::call::switchboard::{Arrival, Connection, Farewell};
-use crate::twilio::identity::{Channel, Identity};
+use crate::twilio::identity::{Channel, Identity, Party};
 use crate::twilio::reference::{REFERENCE_PARAMETER, Reference};
 use crate::twilio::signature::Door;
-use crate::twilio::twiml::{Connect, Response as Twiml, Say};
+use crate::twilio::twiml::{Connect, Response as Twiml, Say, Word};
+use compact_str::CompactString;
 use salvo::http::header::{CONTENT_TYPE, HeaderValue};
 use salvo::{Request, Response};
 
+/// Attributes of the relay that belong to one language (protocol 3.1, 3.3).
+const LANGUAGE_BOUND: [&str; 6] = [
+    "ttsProvider",
+    "voice",
+    "transcriptionProvider",
+    "speechModel",
+    "ttsLanguage",
+    "transcriptionLanguage",
+];
 /// A WhatsApp call's first second of audio is lost (protocol 2.5).
 const WHATSAPP_PAUSE_S: u32 = 1;
 /// `<Parameter>`: the first words, so that any instance knows them.
@@ -43,6 +53,36 @@ pub(super) fn goodbye(farewell: &Farewell) -> String {
 /// Nothing more to do.
 pub(super) const EMPTY: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#;
 
+/// The number called, as lines are named: `whatsapp:` and the like taken off.
+pub(super) fn called(to: &Party) -> CompactString {
+    match to.identity().number() {
+        Some(number) => number.as_str().into(),
+        None => to.as_str().trim().into(),
+    }
+}
+
+/// The caller's own language instead of the line's: with the voice and the recogniser that the line
+/// has for it. The line's own do not fit (error 64101), so what is not named is left to Twilio.
+fn in_language(connect: Connect, connection: &Connection<'_>) -> Connect {
+    let languages = &connection.line.relay.languages;
+    let is_it = |code: &Word| code.as_text().eq_ignore_ascii_case(connection.language);
+    let own = languages
+        .iter()
+        .find(|language| language.code.as_ref().is_some_and(is_it));
+    let mut connect = connect.set("language", connection.language);
+    for name in LANGUAGE_BOUND {
+        let value = own.and_then(|language| {
+            language
+                .values()
+                .find(|(attribute, _)| attribute.name == name)
+                .and_then(|(_, value)| value)
+        });
+        // A blank value leaves the attribute out.
+        connect = connect.set(name, value.cloned().unwrap_or_else(|| "".into()));
+    }
+    connect
+}
+
 impl Doors {
     /// The document that connects a call to the relay.
     pub(super) fn connect(
@@ -50,8 +90,8 @@ impl Doors {
         req: &Request,
         arrival: &Arrival,
         connection: &Connection<'_>,
-        resumed: bool,
     ) -> String {
+        let resumed = connection.resumed;
         let failed = || goodbye(&self.switchboard.failed(connection.called));
         let url = |door, target| self.guard.url(req, door, target);
         let (Some(relay), Some(action)) = (
@@ -70,7 +110,7 @@ impl Doors {
             )
             .parameter(GREETING_PARAMETER, &*connection.greeting.text);
         if connection.language != connection.line.language {
-            connect = connect.set("language", connection.language);
+            connect = in_language(connect, connection);
         }
         if connection.greeting.asks_name {
             connect = connect.parameter(ASKS_NAME_PARAMETER, "1");

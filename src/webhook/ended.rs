@@ -7,6 +7,7 @@ use crate::twilio::identity::Attestation;
 use crate::twilio::twiml::{Dial, Enqueue, Response as Twiml};
 use crate::twilio::voice::{Ended, SessionStatus};
 use calldex_observability::catalog;
+use calldex_storage::record::Outcome;
 use salvo::{Depot, FlowCtrl, Request, Response, async_trait};
 use std::sync::Arc;
 use std::time::Instant;
@@ -54,29 +55,29 @@ impl salvo::Handler for Handler {
 impl Doors {
     async fn after(&self, req: &Request, ended: &Ended) -> String {
         if !ended.call_goes_on() {
-            self.switchboard.over(&ended.call_sid);
+            self.switchboard.over(&ended.call_sid, Outcome::HungUp);
             return answer::EMPTY.to_owned();
         }
         if ended.session_status == SessionStatus::Ended && !ended.failed() {
-            self.switchboard.over(&ended.call_sid);
+            self.switchboard.over(&ended.call_sid, Outcome::Ended);
             return self.hand_over(ended);
         }
         let arrival = Arrival {
             call_sid: ended.call_sid.as_str().into(),
             identity: ended.from.identity(),
-            called: ended.to.as_str().trim().into(),
+            called: answer::called(&ended.to),
             attestation: Attestation::Unstated,
         };
         if !ended.may_reconnect() {
             tracing::warn!(call = %arrival.call_sid, code = ended.error_code, "a session failed at Twilio");
-            self.switchboard.over(&ended.call_sid);
+            self.switchboard.over(&ended.call_sid, Outcome::Failed);
             return answer::goodbye(&self.switchboard.failed(&arrival.called));
         }
-        let render = |connection: &Connection<'_>| self.connect(req, &arrival, connection, true);
+        let render = |connection: &Connection<'_>| self.connect(req, &arrival, connection);
         match self.switchboard.lost(&arrival, render).await {
             After::Reconnect(document) => document,
             After::Goodbye(text) => {
-                self.switchboard.over(&ended.call_sid);
+                self.switchboard.over(&ended.call_sid, Outcome::Limit);
                 answer::goodbye(&text)
             }
         }

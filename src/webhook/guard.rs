@@ -126,7 +126,12 @@ impl Guard {
         } else {
             query(&target).as_bytes()
         };
-        let form = Form::parse(text).map_err(|_| TurnedAway::BadRequest)?;
+        let unreadable = if signed {
+            TurnedAway::Forbidden
+        } else {
+            TurnedAway::BadRequest
+        };
+        let form = Form::parse(text).map_err(|_| unreadable)?;
         if let Some(verifier) = &self.verifier {
             let presented = presented(req);
             let url = url.ok_or(TurnedAway::Forbidden)?;

@@ -1,13 +1,14 @@
 //! `GET /twilio/relay`: the socket of one call (protocol 4, 7.4).
 
 use super::Doors;
-use super::answer::{ASKS_NAME_PARAMETER, GREETING_PARAMETER, RESUMED_PARAMETER};
+use super::answer::{ASKS_NAME_PARAMETER, GREETING_PARAMETER, RESUMED_PARAMETER, called};
 use crate::call::clock;
 use crate::call::session::{Incoming, Wire};
 use crate::call::switchboard::{Arrival, Setup};
 use crate::twilio::identity::Attestation;
 use crate::twilio::reference::{Reference, ReferenceError};
 use crate::twilio::relay::{self as frames, FRAME_BYTES_MAX, Heard};
+use crate::twilio::voice::CallStatus;
 use calldex_observability::{catalog, spans};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use salvo::http::StatusCode;
@@ -62,7 +63,8 @@ impl salvo::Handler for Handler {
             doors.hold(Socket(socket)).await
         });
         match upgraded.await {
-            Ok(()) => catalog::HANDSHAKES_TOTAL.with("ok").increment(1),
+            // Counted as ok or failed when its first frame is there.
+            Ok(()) => {}
             Err(error) => {
                 catalog::HANDSHAKES_TOTAL.with("bad_request").increment(1);
                 res.render(error);
@@ -80,7 +82,8 @@ impl Doors {
             socket.close(1008, "no setup").await;
             return;
         };
-        if let Err(error) = self.check_reference(&setup) {
+        catalog::HANDSHAKES_TOTAL.with("ok").increment(1);
+        if let Err(error) = self.check_reference(&setup).await {
             catalog::RELAY_REFERENCE_FAILURES_TOTAL
                 .with(error)
                 .increment(1);
@@ -109,24 +112,27 @@ impl Doors {
             arrival: Arrival {
                 call_sid: setup.call_sid.as_str().into(),
                 identity: setup.identity(),
-                called: setup.to.as_str().trim().into(),
+                called: called(&setup.to),
                 attestation: Attestation::Unstated,
             },
             session_id: &setup.session_id,
             greeting,
             reconnected: parameter(RESUMED_PARAMETER).is_some(),
+            in_progress: setup.call_status == CallStatus::InProgress,
         };
         self.switchboard.connect(socket, setup).await;
     }
 
     /// The `<Parameter>` that only our webhook's answer had. One that has expired still opens the
     /// door to a call that is up already: Twilio's own reconnect repeats it hours later.
-    fn check_reference(&self, setup: &frames::Setup) -> Result<(), &'static str> {
+    async fn check_reference(&self, setup: &frames::Setup) -> Result<(), &'static str> {
         let text = setup.reference().ok_or("missing")?;
         let now = clock::unix_seconds();
         match Reference::open_for(&setup.call_sid, text, &self.keys, now) {
             Ok(_) => Ok(()),
-            Err(ReferenceError::Expired { .. }) if self.switchboard.holds(&setup.call_sid) => {
+            Err(ReferenceError::Expired { .. })
+                if self.switchboard.knows(&setup.call_sid).await =>
+            {
                 let genuine = Reference::open_for(&setup.call_sid, text, &self.keys, 0);
                 genuine.map(drop).map_err(|_| "forged")
             }

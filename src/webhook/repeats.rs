@@ -37,7 +37,11 @@ impl Repeats {
         let now = Instant::now();
         let mut kept = self.kept();
         kept.forget_before(now);
-        if kept.answers.insert(key.clone(), answer.to_owned()).is_none() {
+        if kept
+            .answers
+            .insert(key.clone(), answer.to_owned())
+            .is_none()
+        {
             kept.order.push_back((now, key));
         }
     }

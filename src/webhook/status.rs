@@ -3,6 +3,7 @@
 use super::Doors;
 use crate::twilio::voice::StatusCallback;
 use calldex_observability::catalog;
+use calldex_storage::record::Outcome;
 use salvo::http::StatusCode;
 use salvo::{Depot, FlowCtrl, Request, Response, async_trait};
 use std::sync::Arc;
@@ -29,7 +30,7 @@ impl salvo::Handler for Handler {
         let result = match StatusCallback::read(&admitted.form) {
             Ok(callback) => {
                 if callback.status.is_over() {
-                    doors.switchboard.over(&callback.call_sid);
+                    doors.switchboard.over(&callback.call_sid, Outcome::HungUp);
                 }
                 "ok"
             }

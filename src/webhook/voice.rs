@@ -56,10 +56,10 @@ impl Doors {
         let arrival = Arrival {
             call_sid: voice.call_sid.as_str().into(),
             identity: voice.identity.clone(),
-            called: voice.to.as_str().trim().into(),
+            called: answer::called(&voice.to),
             attestation: voice.attestation,
         };
-        let render = |connection: &Connection<'_>| self.connect(req, &arrival, connection, false);
+        let render = |connection: &Connection<'_>| self.connect(req, &arrival, connection);
         let ringing = self.switchboard.ring(&arrival, render);
         match tokio::time::timeout(ANSWER_MAX, ringing).await {
             Ok(Answer::Connect(document)) => (document, "ok"),

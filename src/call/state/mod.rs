@@ -12,13 +12,15 @@ mod waiting;
 
 pub use event::{Action, Count, Event, Now, Sentence};
 
-use super::greeting::{self, Greeting};
+use super::greeting::Greeting;
 use super::naming::{NameChange, Naming};
 use super::playback::Playback;
 use super::transcript::Transcript;
 use crate::agent::{CallerFacts, Channel};
 use crate::config::{CallSection, Line};
-use calldex_storage::record::{Caller, CallerKind, NameState, Outcome, PhoneNumber, Role, Turn, TurnKind};
+use calldex_storage::record::{
+    Caller, CallerKind, NameState, Outcome, PhoneNumber, Role, Turn, TurnKind,
+};
 use calldex_storage::write::{NameGiven, NumberStamped, Stamp, Write};
 use compact_str::CompactString;
 use ending::Ending;
@@ -36,6 +38,8 @@ pub struct Setting {
     pub caller_kind: CallerKind,
     /// What was known of them before this call.
     pub caller: Option<Arc<Caller>>,
+    /// The language the call's TwiML was written in.
+    pub language: CompactString,
     /// The number called, ready-made.
     pub line: Arc<Line>,
     /// Bounds and waits.
@@ -44,17 +48,6 @@ pub struct Setting {
     pub can_hand_over: bool,
     /// This instance.
     pub instance: CompactString,
-}
-
-impl Setting {
-    /// The language the call begins in: the caller's own choice where the line has it.
-    pub fn language(&self) -> &str {
-        let chosen = self
-            .caller
-            .as_ref()
-            .and_then(|caller| caller.language.as_deref());
-        greeting::language_of(&self.line, chosen)
-    }
 }
 
 /// The state of one call.
@@ -119,7 +112,7 @@ impl CallState {
         let asks_max = setting.bounds.name_asks_max;
         let known = setting.caller.as_deref();
         let declined = known.is_some_and(|caller| caller.name_state == NameState::Declined);
-        let language = setting.language().into();
+        let language = setting.language.clone();
         Self {
             transcript,
             playback: Playback::default(),

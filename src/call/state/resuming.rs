@@ -1,9 +1,10 @@
 //! A call that comes back: on this instance after a lost socket, or from storage after a lost
 //! process (protocol 6.3, 6.4).
 
-use super::{Action, CallState, Count, Now, Setting};
+use super::{Action, CallState, Now, Setting};
+use crate::call::greeting::Greeting;
 use crate::call::transcript::Transcript;
-use calldex_storage::record::{LiveCall, TurnKind};
+use calldex_storage::record::{LiveCall, NameState, TurnKind};
 use calldex_storage::write::{CallResumed, Write};
 
 /// Prompts that repeat what was already heard are recognised for this long after a reconnect.
@@ -15,25 +16,39 @@ const LOST: &str = "The connection was lost for a moment while you were answerin
 impl CallState {
     /// A call that another process began: its turns come from storage. [`super::Event::Resumed`]
     /// must follow.
-    pub fn restored(setting: Setting, live: LiveCall, now: Now) -> Self {
-        let name = setting
-            .caller
-            .as_ref()
-            .and_then(|caller| caller.greeting_name().map(Into::into));
-        let epoch = live.conversation.epoch;
+    pub fn restored(mut setting: Setting, live: LiveCall, now: Now) -> Self {
+        let started_ms = live.conversation.started_at.saturating_mul(1_000);
+        let lasted_ms = u64::try_from(now.unix_ms - started_ms).unwrap_or_default();
         let resumes = live.conversation.resumes;
-        let language = live.conversation.language.clone();
-        let transcript = Transcript::restored(live.turns, epoch);
-        let lasted_ms = now.unix_ms - live.conversation.started_at.saturating_mul(1_000);
-        let mut state = Self::bare(setting, transcript, (name, Vec::new()), now);
-        if let Some(language) = language {
-            state.language = language;
+        if let Some(language) = live.conversation.language.clone() {
+            setting.language = language;
         }
+        let known = setting.caller.clone();
+        let transcript = Transcript::restored(live.turns, live.conversation.epoch);
+        let mut greeting = Greeting::said("", false);
+        if let Some(caller) = &known {
+            greeting.know(caller);
+        }
+        let mut state = Self::bare(setting, transcript, greeting.naming(), now);
         state.resumes = resumes;
-        state.started_ms = now
-            .ms
-            .saturating_sub(u64::try_from(lasted_ms).unwrap_or_default());
+        state.started_ms = now.ms.saturating_sub(lasted_ms);
+        if known.is_some_and(|caller| {
+            caller.name_state == NameState::Heard && caller.name_mark.at_ms >= started_ms
+        }) {
+            state.naming.heard_before();
+        }
+        if state.phrases().asks_for_name(state.transcript.last_said()) {
+            state.naming.ask();
+        }
         state
+    }
+
+    /// The same where storage cannot be read: nothing is known of what was said. Its epoch is one
+    /// that no owner before can have had, so that nothing kept is taken for something else.
+    pub fn unread(setting: Setting, now: Now) -> Self {
+        let epoch = u32::try_from(now.unix_ms / 1_000).unwrap_or(u32::MAX - 1);
+        let transcript = Transcript::restored(Vec::new(), epoch);
+        Self::bare(setting, transcript, (None, Vec::new()), now)
     }
 
     /// How often this call has come back.

@@ -35,6 +35,7 @@ fn setting(caller: Option<Caller>) -> Setting {
         number: Some(number()),
         caller_kind: CallerKind::Number,
         caller: caller.map(Arc::new),
+        language: "en-US".into(),
         line: Arc::clone(lines().of("")),
         bounds: Arc::new(CallSection::default()),
         can_hand_over: true,

@@ -68,6 +68,9 @@ impl Switchboard {
                 &mut actions,
             );
         }
+        if self.limits.is_parting() {
+            state.on(Event::Drain, clock::now(), &mut actions);
+        }
         Session::new(wire, &self.room, state, actions)
     }
 
@@ -84,7 +87,7 @@ impl Switchboard {
             && let Some(number) = &setting.number
             && let Some(Recall::Known(caller)) = self.storage.directory.peek(number)
         {
-            greeting.name = caller.greeting_name().map(Into::into);
+            greeting.know(&caller);
             setting.caller = Some(uncounted(caller));
         }
         let state = CallState::new(setting, &greeting, clock::now(), actions);
@@ -100,27 +103,22 @@ impl Switchboard {
     ) -> Result<Taken, Refusal> {
         let place = self.limits.readmit()?;
         let line = Arc::clone(self.lines.of(&setup.arrival.called));
-        let live = timeout(
-            LIVE_MAX,
-            self.storage.conversations.live(&setup.arrival.call_sid),
-        )
-        .await;
-        let live = live
-            .ok()
-            .and_then(Result::ok)
-            .flatten()
-            .filter(LiveCall::is_live);
+        let stored = self.stored(setup).await;
         let (mut setting, chosen) = self.recognise(&setup.arrival, line).await;
-        if live.is_some() {
+        if !matches!(stored, Stored::Unknown) {
             setting.caller = setting.caller.map(uncounted);
         }
-        match live {
-            Some(live) if !live.turns.is_empty() => {
+        match stored {
+            Stored::Known(live) if !live.turns.is_empty() => {
                 let state = CallState::restored(setting, live, clock::now());
                 Ok((Box::new(state), place, Some("restart")))
             }
-            known => {
-                if known.is_none() {
+            Stored::Unreadable => {
+                let state = CallState::unread(setting, clock::now());
+                Ok((Box::new(state), place, Some("restart")))
+            }
+            first => {
+                if matches!(first, Stored::Unknown) {
                     self.begin(&setup.arrival, &setting, &chosen);
                 }
                 let greeting = said_greeting(setup, chosen);
@@ -128,6 +126,25 @@ impl Switchboard {
                 Ok((Box::new(state), place, None))
             }
         }
+    }
+
+    /// What storage has of a call. One that was closed for not coming back in time, and comes back
+    /// after all, goes on.
+    async fn stored(&self, setup: &Setup<'_>) -> Stored {
+        let again = setup.reconnected || setup.in_progress;
+        let reading = self.storage.conversations.read(&setup.arrival.call_sid);
+        match timeout(LIVE_MAX, reading).await {
+            Ok(Ok(Some(call))) if again || call.is_live() => Stored::Known(call),
+            Ok(Ok(_)) => Stored::Unknown,
+            Ok(Err(_)) | Err(_) if again => Stored::Unreadable,
+            Ok(Err(_)) | Err(_) => Stored::Unknown,
+        }
+    }
+
+    /// Whether the call is known, here or to storage: for a reference that has expired meanwhile.
+    pub async fn knows(&self, call_sid: &str) -> bool {
+        let live = self.storage.conversations.live(call_sid);
+        self.holds(call_sid) || matches!(timeout(LIVE_MAX, live).await, Ok(Ok(Some(_))))
     }
 
     async fn turn_away<W: Wire>(
@@ -145,6 +162,16 @@ impl Switchboard {
             .leave(&setup.arrival.call_sid, seat.session);
         wire.close(1013, "no place for this call").await;
     }
+}
+
+/// What storage says about a call that this process does not know.
+enum Stored {
+    /// It has it.
+    Known(LiveCall),
+    /// It has it not.
+    Unknown,
+    /// It cannot say, and the call was up before.
+    Unreadable,
 }
 
 /// A call's state, its place, and why it was resumed if it was.

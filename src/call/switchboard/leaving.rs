@@ -41,7 +41,11 @@ impl Switchboard {
             greeting: &greeting,
             language: &language,
             position,
+            resumed: true,
         });
+        catalog::GREETINGS_TOTAL
+            .with(greeting.kind.label())
+            .increment(1);
         self.room.registry.await_return(&arrival.call_sid, until_ms);
         After::Reconnect(twiml)
     }
@@ -70,14 +74,12 @@ impl Switchboard {
 
     /// The provider says that a call is over, by its action or its status callback. Harmless when
     /// it is known already.
-    pub fn over(&self, call_sid: &str) {
-        match self.room.registry.over(call_sid, Outcome::HungUp) {
-            Removed::Parked(parked) => self.close_parked(*parked, Outcome::HungUp),
-            Removed::Ringing(ringing) => self.close_ringing(&ringing),
+    pub fn over(&self, call_sid: &str, outcome: Outcome) {
+        match self.room.registry.over(call_sid, outcome) {
+            Removed::Parked(parked) => self.close_parked(*parked, outcome),
+            Removed::Ringing(ringing) => self.close_ringing(&ringing, outcome),
             Removed::Told => {}
-            Removed::Unknown => {
-                self.end_stored(call_sid, clock::now().unix_ms, Outcome::HungUp, None)
-            }
+            Removed::Unknown => self.end_stored(call_sid, clock::now().unix_ms, outcome, None),
         }
     }
 
@@ -99,15 +101,10 @@ impl Switchboard {
     }
 
     /// The webhook was answered, and nobody came.
-    fn close_ringing(&self, ringing: &Ringing) {
+    fn close_ringing(&self, ringing: &Ringing, outcome: Outcome) {
         let at_ms = clock::now().unix_ms;
-        self.end_stored(
-            &ringing.setting.call_sid,
-            at_ms,
-            Outcome::Abandoned,
-            Some(0),
-        );
-        crate::call::tally::over(Outcome::Abandoned, 0);
+        self.end_stored(&ringing.setting.call_sid, at_ms, outcome, Some(0));
+        crate::call::tally::over(outcome, 0);
     }
 
     /// Closes calls that rang or waited to come back for too long; runs as long as it is polled.
@@ -117,7 +114,7 @@ impl Switchboard {
             let (ringing, parked) = self.room.registry.expired(clock::now().ms);
             ringing
                 .iter()
-                .for_each(|ringing| self.close_ringing(ringing));
+                .for_each(|ringing| self.close_ringing(ringing, Outcome::Abandoned));
             parked
                 .into_iter()
                 .for_each(|parked| self.close_parked(parked, Outcome::Abandoned));
@@ -161,6 +158,11 @@ impl Switchboard {
             catalog::CONVERSATIONS_RECOVERED_TOTAL
                 .with("closed")
                 .increment(1);
+            let lasted = call.last_at_ms - conversation.started_at.saturating_mul(1_000);
+            crate::call::tally::over(
+                Outcome::Abandoned,
+                u64::try_from(lasted).unwrap_or_default(),
+            );
         }
     }
 
@@ -172,6 +174,7 @@ impl Switchboard {
         sleep(Duration::from_secs(self.bounds.resume_s_max)).await;
         if !self.room.registry.holds(call_sid) {
             self.end_stored(call_sid, lost, Outcome::Failed, None);
+            crate::call::tally::over(Outcome::Failed, 0);
         }
     }
 
@@ -182,6 +185,7 @@ impl Switchboard {
 
     /// Ends what is still live: each caller hears one sentence.
     pub fn part(&self) {
+        self.limits.part();
         self.room.registry.drain();
     }
 
@@ -191,6 +195,6 @@ impl Switchboard {
         let (ringing, _) = self.room.registry.take_waiting();
         ringing
             .iter()
-            .for_each(|ringing| self.close_ringing(ringing));
+            .for_each(|ringing| self.close_ringing(ringing, Outcome::Abandoned));
     }
 }

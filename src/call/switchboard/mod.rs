@@ -5,7 +5,7 @@ mod leaving;
 
 use crate::agent::Agent;
 use crate::call::clock;
-use crate::call::greeting::{Greeting, Recalled, caller_label};
+use crate::call::greeting::{self, Greeting, Recalled, caller_label};
 use crate::call::limits::{Limits, Refusal};
 use crate::call::registry::{Registry, Ringing};
 use crate::call::session::SessionRoom;
@@ -23,8 +23,10 @@ use std::time::Duration;
 /// A call whose webhook was answered connects within seconds (0.4-1.5 s, protocol 9.3); after this
 /// long it is given up.
 const RINGING_MS_MAX: u64 = 60_000;
+/// And the socket of most within this (0.4-1.5 s on the wire); a drain waits so long for it.
+const CONNECT_MS_MAX: u64 = 3_000;
 /// A session that is to give its call up answers within this time, or is taken for dead.
-const SUPERSEDE_MAX: Duration = Duration::from_millis(500);
+const SUPERSEDE_MAX: Duration = Duration::from_millis(2_500);
 /// Reading a call back from storage, at a reconnect.
 const LIVE_MAX: Duration = Duration::from_millis(1_000);
 /// How often calls that wait too long are looked for.
@@ -86,6 +88,8 @@ pub struct Connection<'a> {
     pub language: &'a str,
     /// The last durable position of this instance, for whoever takes the call up.
     pub position: u64,
+    /// The call was up before: the greeting is the one short sentence after a lost socket.
+    pub resumed: bool,
 }
 
 /// What happens after a session ended while its call goes on.
@@ -106,6 +110,8 @@ pub struct Setup<'a> {
     pub greeting: Option<(&'a str, bool)>,
     /// The TwiML of this session was an answer to a lost one.
     pub reconnected: bool,
+    /// The call had been answered before this session (`IN_PROGRESS`).
+    pub in_progress: bool,
 }
 
 /// All calls of this instance, and what they need.
@@ -158,6 +164,12 @@ impl Switchboard {
         if let Some(twiml) = self.room.registry.ringing_twiml(&arrival.call_sid) {
             return Answer::Repeat(twiml);
         }
+        if self.room.registry.holds(&arrival.call_sid) {
+            return match self.lost(arrival, render).await {
+                After::Reconnect(twiml) => Answer::Repeat(twiml),
+                After::Goodbye(farewell) => Answer::Refuse(farewell),
+            };
+        }
         let line = Arc::clone(self.lines.of(&arrival.called));
         let place = match self.limits.admit() {
             Ok(place) => place,
@@ -201,7 +213,11 @@ impl Switchboard {
     }
 
     fn setting(&self, arrival: &Arrival, line: Arc<Line>, caller: Option<Arc<Caller>>) -> Setting {
+        let chosen = caller
+            .as_ref()
+            .and_then(|caller| caller.language.as_deref());
         Setting {
+            language: greeting::language_of(&line, chosen).into(),
             call_sid: arrival.call_sid.clone(),
             number: arrival.identity.number().cloned(),
             caller_kind: kind_of(&arrival.identity),
@@ -223,8 +239,9 @@ impl Switchboard {
             called,
             line: &setting.line,
             greeting,
-            language: setting.language(),
+            language: &setting.language,
             position: self.storage.writer.position(),
+            resumed: false,
         }
     }
 
@@ -243,7 +260,7 @@ impl Switchboard {
             line: arrival.called.clone(),
             caller_kind: setting.caller_kind,
             identity: other_identity(&arrival.identity),
-            language: Some(setting.language().into()),
+            language: Some(setting.language.clone()),
             at_ms: clock::now().unix_ms,
             instance: self.instance.clone(),
         };
@@ -253,6 +270,16 @@ impl Switchboard {
     /// Whether a call is here in any form.
     pub fn holds(&self, call_sid: &str) -> bool {
         self.room.registry.holds(call_sid)
+    }
+
+    /// Calls with a socket, and those about to have one: their webhook was answered seconds ago.
+    pub fn expected(&self) -> usize {
+        let rung_after_ms = clock::now().ms.saturating_sub(CONNECT_MS_MAX);
+        self.live()
+            + self
+                .room
+                .registry
+                .ringing_since(rung_after_ms + RINGING_MS_MAX)
     }
 
     /// Calls with a socket.
