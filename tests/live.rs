@@ -1,0 +1,179 @@
+//! What an operator sees while calls come in: a real Prometheus scrapes a real server under load, and
+//! every panel of every dashboard has something to show.
+
+#[path = "house/door.rs"]
+#[allow(
+    dead_code,
+    reason = "the vocabulary of tests/house, of which this test uses a part"
+)]
+mod door;
+#[path = "observability/files.rs"]
+#[allow(
+    dead_code,
+    reason = "the files of tests/observability, of which this test uses a part"
+)]
+mod files;
+#[path = "house/house.rs"]
+#[allow(
+    dead_code,
+    reason = "the vocabulary of tests/house, of which this test uses a part"
+)]
+mod house;
+#[path = "house/mind.rs"]
+#[allow(
+    dead_code,
+    reason = "the vocabulary of tests/house, of which this test uses a part"
+)]
+mod mind;
+#[path = "house/phone.rs"]
+#[allow(
+    dead_code,
+    reason = "the vocabulary of tests/house, of which this test uses a part"
+)]
+mod phone;
+#[path = "live/prometheus.rs"]
+mod prometheus;
+#[path = "house/rows.rs"]
+#[allow(
+    dead_code,
+    reason = "the vocabulary of tests/house, of which this test uses a part"
+)]
+mod rows;
+
+use calldex_simulator::load::{self, LoadOptions};
+use calldex_simulator::model::{Completion, Request};
+use house::{House, PUBLIC_URL, TOKEN};
+use mind::Mind;
+use prometheus::Prometheus;
+use std::time::{Duration, Instant};
+
+/// Whoever withholds their number calls from here (protocol 2.2).
+const WITHHELD: &str = "+266696687";
+/// Longest wait for the last panel and rule after the load.
+const SETTLE_MAX: Duration = Duration::from_secs(15);
+/// What makes the model fail, however often it is asked.
+const BAD_QUESTION: &str = "What does the missing number evolve into?";
+
+/// A model that fails at one question and is slow at none.
+fn thought(request: &Request) -> Completion {
+    if request.last_user() == BAD_QUESTION {
+        Completion::status(503)
+    } else {
+        Completion::words(12).first_token_ms(30).gap_ms(4)
+    }
+}
+
+fn callers(house: &House, lines: &[&str]) -> LoadOptions {
+    LoadOptions {
+        base_url: format!("http://{}", house.listen),
+        public_url: Some(PUBLIC_URL.into()),
+        auth_token: Some(TOKEN.into()),
+        calls: 12,
+        rate_per_s: 12.0,
+        turns: lines.len(),
+        think: Duration::from_millis(60),
+        lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+        barge_in_share: 0.3,
+        speed: phone::SPEED,
+        errors_max: None,
+        ..LoadOptions::default()
+    }
+}
+
+/// New callers who give their names, the same callers again, failures of the model, a withheld one.
+async fn calls(house: &House) {
+    let first = ["My name is Misty.", "Which type beats fire?"];
+    let report = load::run(callers(house, &first), Vec::new()).await.unwrap();
+    assert_eq!(report.errors_total(), 0, "{:?}", report.errors);
+    let again = [
+        "Which type beats water?",
+        BAD_QUESTION,
+        "And grass, please?",
+    ];
+    let report = load::run(callers(house, &again), Vec::new()).await.unwrap();
+    assert_eq!(report.errors_total(), 0, "{:?}", report.errors);
+    assert!(report.barge_ins > 0, "{report:?}");
+    let withheld = house.call(WITHHELD).await;
+    withheld.says("Which type beats rock?").await;
+    withheld.hangs_up().await;
+}
+
+/// Queries of panels and variables that have no number to show: dashboard, panel, query.
+async fn silent(prometheus: &Prometheus) -> Vec<String> {
+    let mut silent = Vec::new();
+    for dashboard in files::dashboards() {
+        for panel in &dashboard.panels {
+            for query in &panel.queries {
+                let asked = files::runnable(query, "1m");
+                if !prometheus
+                    .values(&asked)
+                    .await
+                    .iter()
+                    .any(|value| !value.is_nan())
+                {
+                    silent.push(format!("{}: {}: {asked}", dashboard.name, panel.title));
+                }
+            }
+        }
+        for variable in &dashboard.variables {
+            let series = files::runnable(variable, "1m");
+            let series = series.trim_start_matches("label_values(").rsplit_once(',');
+            let (series, _label) = series.expect("a variable is label_values(series, label)");
+            if prometheus.values(series).await.is_empty() {
+                silent.push(format!("{}: variable: {series}", dashboard.name));
+            }
+        }
+    }
+    silent
+}
+
+async fn ailing(prometheus: &Prometheus) -> Vec<String> {
+    let rules = prometheus.rules().await;
+    let known = files::rules("recording").len() + files::rules("alerts").len();
+    if rules.len() != known {
+        return vec![format!("{} of {known} rules are loaded", rules.len())];
+    }
+    let ailing = rules.into_iter().filter(|(_, health)| health != "ok");
+    ailing
+        .map(|(name, health)| format!("{name}: {health}"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_panel_has_something_to_show_while_calls_come_in() {
+    if !prometheus::is_installed() {
+        return;
+    }
+    let mind = Mind::awake().await;
+    mind.thinks(thought);
+    let house = House::with_model(&mind).await;
+    let prometheus = Prometheus::start(house.admin, &files::home().join("rules"));
+    // Rates need a look before the first call.
+    let deadline = Instant::now() + SETTLE_MAX;
+    while prometheus.values("calldex_build_info").await.is_empty() {
+        assert!(Instant::now() < deadline, "nothing is scraped");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(
+        prometheus.values("calldex_no_such_metric").await.is_empty(),
+        "what is not there shows nothing"
+    );
+    calls(&house).await;
+    let deadline = Instant::now() + SETTLE_MAX;
+    loop {
+        let missing = [silent(&prometheus).await, ailing(&prometheus).await].concat();
+        if missing.is_empty() {
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "after {SETTLE_MAX:?}:\n{}",
+            missing.join("\n")
+        );
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    // One that failed and one that was answered: the model's panels told of both.
+    assert!(house.metric("calldex_apologies_total", "").await > 0.0);
+    assert!(house.metric("calldex_greetings_total", "by_name").await > 0.0);
+    assert!(house.metric("calldex_greetings_total", "withheld").await > 0.0);
+}
