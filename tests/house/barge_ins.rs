@@ -266,3 +266,34 @@ async fn partial_prompts_are_not_answered() {
     house.closed(phone.call_sid()).await;
     assert_eq!(house.rows().said(phone.call_sid()).len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_pressed_in_the_last_moment_is_kept() {
+    let house = House::start().await;
+    let phone = is_past_the_name(&house).await;
+    phone.silence(crate::house::PATIENCE).await.unwrap();
+    phone.press('7').await.unwrap();
+    phone.hangs_up_at_once().await;
+    house.closed(phone.call_sid()).await;
+    let said = house.rows().said(phone.call_sid());
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[1].contains('7'), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_and_words_right_after_it_are_both_told_to_the_model() {
+    let mind = Mind::awake().await;
+    let house = House::with_model(&mind).await;
+    let phone = is_past_the_name(&house).await;
+    phone.silence(crate::house::PATIENCE).await.unwrap();
+    phone.press('7').await.unwrap();
+    phone
+        .say(Utterance::at_once("I mean seven."))
+        .await
+        .unwrap();
+    phone.hears().await;
+    let told = conversation(&mind.last_question());
+    let words: Vec<&str> = told.iter().map(|(_, words)| words.as_str()).collect();
+    assert_eq!(words[words.len() - 2..], ["[pressed 7]", "I mean seven."]);
+    phone.hangs_up().await;
+}

@@ -1,12 +1,15 @@
 //! kill -9 in the middle of a call: what was acknowledged is there, and the call goes on (design
 //! G2, G6; issue 4).
 
-use crate::house::{House, PATIENCE, Plan};
+use crate::house::{House, LINE, PATIENCE, Plan};
 use crate::mind::{Mind, conversation};
 use crate::phone::Phone;
 use calldex_simulator::model::Completion;
-use calldex_simulator::twilio::{AfterDrop, EndCause};
+use calldex_simulator::twilio::{AfterDrop, Dial, EndCause, Webhook};
+use futures_util::SinkExt;
+use serde_json::json;
 use std::time::Duration;
+use tokio_tungstenite::tungstenite::Message;
 
 const BROCK: &str = "+14155550130";
 const BACK: &str = "Sorry about that, I'm back.";
@@ -182,10 +185,10 @@ async fn a_call_outlives_its_server_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_before_the_socket_leaves_a_call_that_can_connect() {
     let mut house = House::start().await;
-    let mut dial = calldex_simulator::twilio::Dial::new(BROCK, crate::house::LINE);
+    let mut dial = Dial::new(BROCK, LINE);
     let sid = "CA0000000000000000000000000000c001";
     dial.call_sid = Some(sid.into());
-    let webhook = calldex_simulator::twilio::Webhook {
+    let webhook = Webhook {
         path: "/twilio/voice".into(),
         form: house.twilio.voice_form(&dial, sid),
         ..Default::default()
@@ -258,21 +261,37 @@ async fn a_call_that_never_comes_back_is_closed_with_its_true_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_call_that_does_not_come_back_is_closed_without_a_restart_too() {
-    let house = House::plan()
-        .set("call.resume_s_max", 1)
-        .twilio(|twilio| twilio.status_path = None)
-        .start()
-        .await;
-    let mut phone = house.call(BROCK).await;
-    phone.says("My name is Brock").await;
-    phone.silence(PATIENCE).await.unwrap();
-    let sid = phone.call_sid().to_owned();
-    // The caller's handle is gone: a hang-up whose action is the last that is heard of the call.
-    phone.hangs_up_at_once().await;
-    let row = house.closed(&sid).await;
-    assert_eq!(row.outcome.as_deref(), Some("hung_up"));
-    phone = house.call(BROCK).await;
-    assert!(phone.first_greeting().starts_with("Welcome back, Brock!"));
-    phone.hangs_up().await;
+async fn a_lost_call_of_which_nothing_more_is_heard_is_closed_by_itself() {
+    let house = House::plan().set("call.resume_s_max", 1).start().await;
+    let sid = "CA0000000000000000000000000000c002";
+    let dial = Dial::new(BROCK, LINE);
+    let webhook = Webhook {
+        path: "/twilio/voice".into(),
+        form: house.twilio.voice_form(&dial, sid),
+        ..Webhook::default()
+    };
+    let answer = house.twilio.request(webhook).await.unwrap();
+    let twiml = answer.twiml().unwrap();
+    let relay = twiml.relay().unwrap();
+    let mut socket = crate::door::relay(house.listen, relay.url()).await;
+    let parameters: serde_json::Map<_, _> = relay
+        .parameters
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
+    let setup = json!({"type": "setup", "sessionId": "VX1", "callSid": sid, "from": BROCK, "to": LINE,
+                       "direction": "inbound", "callType": "PSTN", "callStatus": "RINGING",
+                       "customParameters": parameters});
+    let name =
+        json!({"type": "prompt", "voicePrompt": "My name is Brock", "lang": "en", "last": true});
+    for frame in [setup, name] {
+        socket.send(Message::text(frame.to_string())).await.unwrap();
+    }
+    house.kept(sid, "Nice to meet you, Brock!").await;
+    assert_eq!(house.rows().conversation(sid).unwrap().ended_at, None);
+    drop(socket);
+    let row = house.closed(sid).await;
+    assert_eq!(row.outcome.as_deref(), Some("abandoned"));
+    assert_eq!(row.messages.len(), 3);
+    assert_eq!(house.caller(BROCK).unwrap().name.as_deref(), Some("Brock"));
 }

@@ -1,10 +1,14 @@
-//! HTTP by hand, for requests that no well-behaved client would send.
+//! HTTP and sockets by hand, for requests that no well-behaved client would send.
 
+use crate::house::TOKEN;
+use calldex_simulator::twilio::sign_url;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// Longest wait for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -27,6 +31,22 @@ pub async fn get(address: SocketAddr, path: &str, headers: &[&str]) -> Answer {
     }
     head.push_str("\r\n");
     send(address, head.as_bytes()).await
+}
+
+/// A relay socket, signed as Twilio signs it over the URL that TwiML spells.
+pub async fn relay(address: SocketAddr, url: &str) -> WebSocketStream<TcpStream> {
+    let mut request = format!("ws://{address}/twilio/relay")
+        .into_client_request()
+        .expect("a local address");
+    let headers = request.headers_mut();
+    let signature = sign_url(TOKEN, url).parse().expect("base64");
+    headers.insert("x-twilio-signature", signature);
+    headers.insert("host", "phone.example.net".parse().expect("a host"));
+    let stream = TcpStream::connect(address).await.expect("a door is open");
+    let opened = timeout(ANSWER_MAX, client_async(request, stream)).await;
+    let (socket, answer) = opened.expect("in time").expect("a socket");
+    assert_eq!(answer.status().as_u16(), 101);
+    socket
 }
 
 /// Sends these bytes and reads whatever comes back until the connection closes.

@@ -115,9 +115,7 @@ impl Script {
                         .trim()
                         .to_owned()
                 }
-                Some("dtmf") => {
-                    format!("[pressed {}]", frame["digit"].as_str().unwrap_or_default())
-                }
+                Some("dtmf") => pressed(frame),
                 _ => continue,
             };
             let repeated = turns
@@ -129,6 +127,15 @@ impl Script {
         }
         turns.into_iter().map(|(_, said)| said).collect()
     }
+}
+
+/// A key as the transcript has it.
+pub fn pressed(frame: &Value) -> String {
+    let digit = &frame["digit"];
+    let key = digit
+        .as_str()
+        .map_or_else(|| digit.to_string(), str::to_owned);
+    format!("[pressed {key}]")
 }
 
 fn is_key(script: &Script, at: usize) -> bool {

@@ -1,20 +1,20 @@
 //! One script on the stage: a house of its own, the model playing the script's application.
 
 use super::judge::Judge;
-use super::script::{Cycle, Script};
-use crate::house::{House, PATIENCE, PUBLIC_URL, TOKEN};
+use super::script::{Cycle, Script, pressed};
+use crate::door;
+use crate::house::{House, PATIENCE, PUBLIC_URL};
 use crate::mind::Mind;
 use calldex_simulator::model::Completion;
-use calldex_simulator::twilio::{Webhook, sign_url, twiml::Twiml};
+use calldex_simulator::twilio::{Webhook, twiml::Twiml};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
-use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// How much faster than recorded the lines follow each other.
 const COMPRESSION: u32 = 20;
@@ -40,6 +40,8 @@ pub struct Stage {
     cut: Vec<String>,
     /// The model's whole replies that were heard to their end.
     whole: Vec<String>,
+    /// Frames both ways, for a failure's report.
+    story: Vec<String>,
 }
 
 impl Stage {
@@ -75,6 +77,7 @@ impl Stage {
             reported: String::new(),
             cut: Vec::new(),
             whole: Vec::new(),
+            story: Vec::new(),
         }
     }
 
@@ -94,15 +97,27 @@ impl Stage {
                 _ => {}
             }
         }
+        if !lines.iter().any(|line| line["name"] == "status") {
+            self.twilio_says_that_it_is_over(&lines[0]).await;
+        }
         self.look_at_the_rows().await;
+    }
+
+    /// Scripts that end before the call's end: Twilio reports that too.
+    async fn twilio_says_that_it_is_over(&mut self, voice: &Value) {
+        let mut form = voice["form"].clone();
+        form["CallStatus"] = json!("completed");
+        let status = json!({"name": "status", "form": form});
+        self.request(&status).await;
     }
 
     fn fail(&self, what: &str) -> ! {
         panic!(
-            "{}: {what}\nthe house: {:?}\nkept: {:#?}",
+            "{}: {what}\nthe house: {:?}\nkept: {:#?}\nsent and heard:\n{}",
             self.script.name,
             self.judge,
-            self.house.rows().words(self.script.call_sid())
+            self.house.rows().turns(self.script.call_sid()),
+            self.story.join("\n")
         )
     }
 
@@ -151,19 +166,7 @@ impl Stage {
         let url = twiml.relay().expect("a relay").url().to_owned();
         let relay = format!("{PUBLIC_URL}/twilio/relay").replace("https", "wss");
         assert_eq!(url, relay);
-        let local = format!("ws://{}/twilio/relay", self.house.listen);
-        let mut request = local.into_client_request().unwrap();
-        let signature = sign_url(TOKEN, &url).parse().unwrap();
-        request
-            .headers_mut()
-            .insert("x-twilio-signature", signature);
-        let host = "phone.example.net".parse().unwrap();
-        request.headers_mut().insert("host", host);
-        let stream = TcpStream::connect(self.house.listen).await.unwrap();
-        let (socket, answer) = client_async(request, stream)
-            .await
-            .unwrap_or_else(|error| self.fail(&format!("handshake: {error}")));
-        assert_eq!(answer.status().as_u16(), 101);
+        let socket = door::relay(self.house.listen, &url).await;
         self.socket = Some(socket);
     }
 
@@ -210,9 +213,8 @@ impl Stage {
     /// Playback is only reported of what was said: waits for the reply, and reports our own words
     /// where the house had some. `false`: this line has nothing to report.
     async fn stage_info(&mut self, frame: &mut Value) -> bool {
-        let about_speech = frame["name"] == "tokensPlayed"
-            || (frame["name"] == "agentSpeaking" && frame["value"] == "on");
-        if about_speech {
+        // A clause right after a key is still of what the key interrupts.
+        if frame["name"] == "agentSpeaking" && frame["value"] == "on" {
             self.wait_for_reply().await;
         }
         if frame["name"] != "tokensPlayed" {
@@ -257,6 +259,8 @@ impl Stage {
         if !heard.is_empty() && heard == bare(&self.judge.text) {
             self.whole.push(self.judge.text.trim().to_owned());
         }
+        // Nothing is in play: what interrupts now cuts nothing.
+        self.reported.clear();
     }
 
     fn interrupt(&mut self, frame: &Value) {
@@ -268,7 +272,9 @@ impl Stage {
         } else {
             self.reported.trim()
         };
-        self.cut.push(heard.to_owned());
+        if !heard.is_empty() {
+            self.cut.push(heard.to_owned());
+        }
         self.reported.clear();
         self.judge.interrupt();
     }
@@ -326,6 +332,7 @@ impl Stage {
     }
 
     async fn send(&mut self, text: String) {
+        self.story.push(format!("-> {text}"));
         let sent = match &mut self.socket {
             Some(socket) => socket.send(Message::text(text.clone())).await.is_ok(),
             None => false,
@@ -343,7 +350,10 @@ impl Stage {
         };
         loop {
             match timeout_at(deadline, socket.next()).await {
-                Ok(Some(Ok(Message::Text(text)))) => self.judge.frame(&text),
+                Ok(Some(Ok(Message::Text(text)))) => {
+                    self.story.push(format!("<- {text}"));
+                    self.judge.frame(&text);
+                }
                 Ok(Some(Ok(_))) => {}
                 Ok(None | Some(Err(_))) => return sleep(Duration::from_millis(5)).await,
                 Err(_) => return,
@@ -395,7 +405,7 @@ fn answers(script: &Script) -> Vec<(String, Cycle)> {
                 .unwrap_or_default()
                 .trim()
                 .to_owned(),
-            Some("dtmf") => format!("[pressed {}]", frame["digit"].as_str().unwrap_or_default()),
+            Some("dtmf") => pressed(frame),
             _ => continue,
         };
         let reply = script.reply_after(at);
