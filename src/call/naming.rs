@@ -6,6 +6,8 @@ use super::name::{
 };
 use compact_str::CompactString;
 
+/// Words right before a name that turn it down.
+const DENIALS: [&str; 8] = ["not", "isn't", "isnt", "nicht", "pas", "não", "nie", "niet"];
 /// Two names this alike are one name, heard differently (Jaro-Winkler, 0 to 1).
 const ALIKE_MIN: f64 = 0.82;
 
@@ -202,9 +204,10 @@ impl Naming {
         }
         let denied = match name::answer(text, context.language) {
             Answer::NoBut(rest) if read_back => Some(rest),
-            _ => None,
+            _ => self.name.as_deref().and_then(|name| denied(name, text)),
         };
-        // "No, it's Anna" after a greeting by name answers a question nobody had to ask.
+        // "No, it's Anna" after a greeting by name, and "not Mark, Marc with a c" at any time, answer
+        // a question nobody had to ask.
         if let Some(rest) = denied {
             let heard = name::extract(
                 rest,
@@ -479,6 +482,20 @@ fn folded(text: &str) -> String {
         .collect()
 }
 
+/// What follows the known name where the caller turns it down: "Marc with a c" of "not Mark, Marc
+/// with a c".
+fn denied<'t>(known: &str, text: &'t str) -> Option<&'t str> {
+    let (mut before, mut rest) = ("", text.trim_start());
+    while !rest.is_empty() {
+        let (word, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        if same(word, known) && DENIALS.contains(&before.to_lowercase().as_str()) {
+            return Some(after.trim());
+        }
+        (before, rest) = (word, after.trim_start());
+    }
+    None
+}
+
 fn same(one: &str, other: &str) -> bool {
     folded(one) == folded(other)
 }
@@ -526,6 +543,26 @@ mod tests {
         assert!(!occurs("Art", "I want to start"));
         assert!(!occurs("Ash", "hello there"));
         assert!(!occurs("", "anything"));
+    }
+
+    #[test]
+    fn a_name_is_turned_down_only_by_a_word_that_denies_it() {
+        assert_eq!(
+            denied("Mark", "Not Mark, Marc with a c."),
+            Some("Marc with a c.")
+        );
+        assert_eq!(
+            denied("Jon", "It's not Jon, it's John."),
+            Some("it's John.")
+        );
+        assert_eq!(denied("Jon", "My name isn't Jon."), Some(""));
+        for kept in [
+            "I'm not sure, Jon said so.",
+            "Not Jonathan, please.",
+            "Jon. Not Misty.",
+        ] {
+            assert_eq!(denied("Jon", kept), None, "{kept}");
+        }
     }
 
     #[test]
