@@ -1,7 +1,7 @@
 //! The caller speaks over the agent, presses keys, goes on with a sentence: the transcript says
 //! what was heard (design G4).
 
-use crate::house::House;
+use crate::house::{House, Plan};
 use crate::mind::{Mind, conversation};
 use crate::phone::Phone;
 use calldex_simulator::model::Completion;
@@ -15,6 +15,11 @@ const BROCK: &str = "+14155550104";
 const LONG: &str = "Onix is a rock and ground type. It digs through the earth at great speed. \
     It eats boulders on its way, and its body grows harder with every year. \
     When it moves, the ground shakes for miles around. It is afraid of water.";
+
+/// A house whose voice takes its time.
+fn unhurried(mind: &Mind) -> Plan {
+    House::plan().with_model(mind).unhurried()
+}
 
 async fn is_past_the_name(house: &House) -> Phone {
     let phone = house.call(BROCK).await;
@@ -46,7 +51,7 @@ fn tokens_after_the_interrupt(phone: &Phone) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_barge_in_stops_the_model_and_cuts_the_transcript_to_what_was_heard() {
     let mind = Mind::awake().await;
-    let house = House::with_model(&mind).await;
+    let house = unhurried(&mind).start().await;
     let phone = is_past_the_name(&house).await;
     // It stops to think in its last sentence, long before which it is interrupted.
     mind.next(Completion::says(LONG).stall_after(40, crate::house::PATIENCE));
@@ -91,7 +96,7 @@ async fn a_barge_in_stops_the_model_and_cuts_the_transcript_to_what_was_heard() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_reply_is_cut_to_what_was_heard_of_it() {
     let mind = Mind::awake().await;
-    let house = House::with_model(&mind).await;
+    let house = unhurried(&mind).start().await;
     let phone = is_past_the_name(&house).await;
     mind.next(Completion::says(LONG));
     phone.says_it("Tell me about Onix.").await;
@@ -116,7 +121,7 @@ async fn a_whole_reply_is_cut_to_what_was_heard_of_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_sentence_in_two_finals_is_answered_once_and_as_a_whole() {
     let mind = Mind::awake().await;
-    let house = House::with_model(&mind).await;
+    let house = unhurried(&mind).start().await;
     let phone = is_past_the_name(&house).await;
     mind.next(Completion::says("I do not know what you mean.").first_token_ms(5_000));
     mind.next(Completion::says("Pikachu is an electric type."));
@@ -172,8 +177,7 @@ async fn a_name_in_two_finals_is_one_name() {
 async fn a_key_during_the_greeting_cuts_it_and_is_answered() {
     let mind = Mind::awake().await;
     // Realistic enough that the key falls into the greeting.
-    let house = House::plan()
-        .with_model(&mind)
+    let house = unhurried(&mind)
         .twilio(|twilio| twilio.speed = 5.0)
         .start()
         .await;
@@ -206,7 +210,7 @@ async fn a_key_during_the_greeting_cuts_it_and_is_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_pressed_one_after_another_are_one_answer() {
     let mind = Mind::awake().await;
-    let house = House::with_model(&mind).await;
+    let house = unhurried(&mind).start().await;
     let phone = is_past_the_name(&house).await;
     phone.silence(crate::house::PATIENCE).await.unwrap();
     for key in ['2', '5', '#'] {
@@ -223,7 +227,7 @@ async fn keys_pressed_one_after_another_are_one_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hanging_up_in_the_middle_of_a_reply_stops_the_model_and_keeps_what_was_heard() {
     let mind = Mind::awake().await;
-    let house = House::with_model(&mind).await;
+    let house = unhurried(&mind).start().await;
     let phone = is_past_the_name(&house).await;
     mind.next(Completion::says(LONG).gap_ms(60));
     phone.says_it("Tell me about Onix.").await;
@@ -249,8 +253,7 @@ async fn hanging_up_in_the_middle_of_a_reply_stops_the_model_and_keeps_what_was_
 #[tokio::test(flavor = "multi_thread")]
 async fn partial_prompts_are_not_answered() {
     let mind = Mind::awake().await;
-    let house = House::plan()
-        .with_model(&mind)
+    let house = unhurried(&mind)
         .set("twilio.relay.partial_prompts", true)
         .start()
         .await;
@@ -283,7 +286,7 @@ async fn a_key_pressed_in_the_last_moment_is_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_and_words_right_after_it_are_both_told_to_the_model() {
     let mind = Mind::awake().await;
-    let house = House::with_model(&mind).await;
+    let house = unhurried(&mind).start().await;
     let phone = is_past_the_name(&house).await;
     phone.silence(crate::house::PATIENCE).await.unwrap();
     phone.press('7').await.unwrap();

@@ -116,6 +116,7 @@ async fn a_caller_who_speaks_into_the_goodbye_is_not_cut_off() {
     let mind = Mind::awake().await;
     let house = House::plan()
         .with_model(&mind)
+        .unhurried()
         .twilio(|twilio| twilio.speed = 8.0)
         .start()
         .await;

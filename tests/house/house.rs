@@ -4,6 +4,7 @@ use crate::door;
 use crate::mind::Mind;
 use crate::phone::{Phone, SPEED};
 use crate::rows::{Books, Caller, Conversation, Turn};
+use calldex_simulator::twilio::playback::Pace;
 use calldex_simulator::twilio::{CallError, Dial, Twilio, TwilioConfig};
 use std::io::Read;
 use std::net::SocketAddr;
@@ -23,6 +24,8 @@ pub const PUBLIC_URL: &str = "https://phone.example.net";
 pub const LINE: &str = "+15550100199";
 /// Longest wait for anything; what takes longer will not come.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How fast the voice is where nobody speaks into it: three times as fast as a real one.
+const HASTY_CHARACTERS_PER_S: f64 = 60.0;
 /// How often is looked whether something has come.
 const STEP: Duration = Duration::from_millis(15);
 
@@ -63,14 +66,16 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Self {
+        let mut twilio = TwilioConfig {
+            speed: SPEED,
+            ..TwilioConfig::default()
+        };
+        twilio.pace.characters_per_s = HASTY_CHARACTERS_PER_S;
         Self {
             settings: Vec::new(),
             config: String::new(),
             signed: true,
-            twilio: TwilioConfig {
-                speed: SPEED,
-                ..TwilioConfig::default()
-            },
+            twilio,
         }
     }
 }
@@ -106,6 +111,11 @@ impl Plan {
         self.variable("OPENAI_BASE_URL", mind.base_url())
             .variable("OPENAI_API_KEY", "sk-house")
             .variable("OPENAI_MODEL", "house-model")
+    }
+
+    /// The voice takes its time, so that it can be interrupted.
+    pub fn unhurried(self) -> Self {
+        self.twilio(|twilio| twilio.pace = Pace::default())
     }
 
     /// Changes how Twilio behaves.
