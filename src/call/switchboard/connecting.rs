@@ -110,7 +110,7 @@ impl Switchboard {
         }
         match stored {
             Stored::Known(live) if !live.turns.is_empty() => {
-                let state = CallState::restored(setting, live, clock::now());
+                let state = CallState::restored(setting, *live, clock::now());
                 Ok((Box::new(state), place, Some("restart")))
             }
             Stored::Unreadable => {
@@ -134,7 +134,7 @@ impl Switchboard {
         let again = setup.reconnected || setup.in_progress;
         let reading = self.storage.conversations.read(&setup.arrival.call_sid);
         match timeout(LIVE_MAX, reading).await {
-            Ok(Ok(Some(call))) if again || call.is_live() => Stored::Known(call),
+            Ok(Ok(Some(call))) if again || call.is_live() => Stored::Known(Box::new(call)),
             Ok(Ok(_)) => Stored::Unknown,
             Ok(Err(_)) | Err(_) if again => Stored::Unreadable,
             Ok(Err(_)) | Err(_) => Stored::Unknown,
@@ -167,7 +167,7 @@ impl Switchboard {
 /// What storage says about a call that this process does not know.
 enum Stored {
     /// It has it.
-    Known(LiveCall),
+    Known(Box<LiveCall>),
     /// It has it not.
     Unknown,
     /// It cannot say, and the call was up before.
