@@ -154,10 +154,8 @@ async fn what_is_too_large_is_refused_before_it_is_read() {
         ..Webhook::default()
     };
     assert_eq!(house.twilio.request(webhook).await.unwrap().status, 413);
-    let lengthy = format!(
-        "POST /twilio/voice HTTP/1.1\r\nHost: phone.example.net\r\nConnection: close\r\n\
-         X-Twilio-Signature: x\r\nContent-Length: 99999999999\r\n\r\n"
-    );
+    let lengthy = "POST /twilio/voice HTTP/1.1\r\nHost: phone.example.net\r\nConnection: close\r\n\
+         X-Twilio-Signature: x\r\nContent-Length: 99999999999\r\n\r\n";
     let status = door::send(house.listen, lengthy.as_bytes()).await.status;
     assert!([400, 403, 413].contains(&status), "{status}");
     let heady = format!(

@@ -119,7 +119,6 @@ async fn a_wrong_name_denied_and_put_right_in_one_breath_is_put_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the extractor takes \"it's X\" for a name only where one was asked for or turned down"]
 async fn a_complaint_about_the_name_and_the_right_one_put_it_right() {
     let lines = [
         "My name is Ana.",
