@@ -101,17 +101,21 @@ class Process:
             found += children.get(pid, [])
         return found
 
-    def cpu_s(self):
+    def cpu_parts_s(self):
         """CPU seconds so far of the tree, user and system, ended children that were waited for included."""
-        ticks = 0
+        user = system = 0
         for pid in self.tree():
             try:
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            # user, system, and both of ended children: fields 14 to 17 of proc_pid_stat(5).
-            ticks += sum(int(ticks) for ticks in fields[11:15])
-        return ticks / TICKS_PER_S
+            # User and system, its own and of ended children: fields 14 to 17 of proc_pid_stat(5).
+            user += int(fields[11]) + int(fields[13])
+            system += int(fields[12]) + int(fields[14])
+        return user / TICKS_PER_S, system / TICKS_PER_S
+
+    def cpu_s(self):
+        return sum(self.cpu_parts_s())
 
     def resident_mb(self):
         kb = 0
