@@ -11,6 +11,31 @@ const DENIALS: [&str; 8] = ["not", "isn't", "isnt", "nicht", "pas", "não", "nie
 /// Two names this alike are one name, heard differently (Jaro-Winkler, 0 to 1).
 const ALIKE_MIN: f64 = 0.82;
 
+/// How callers say that we have their name wrong; what they say next is the right one.
+const COMPLAINTS: [&str; 5] = [
+    "my name wrong",
+    "not my name",
+    "the wrong name",
+    "mispronounced my name",
+    "misspelled my name",
+];
+
+/// How callers take their leave.
+const FAREWELLS: [&str; 12] = [
+    "bye",
+    "goodbye",
+    "bye-bye",
+    "adiós",
+    "adios",
+    "tschüss",
+    "ciao",
+    "arrivederci",
+    "tchau",
+    "doei",
+    "pa",
+    "さようなら",
+];
+
 /// What is to be kept about the caller's name.
 #[derive(Clone, PartialEq, Eq)]
 pub enum NameChange {
@@ -204,7 +229,10 @@ impl Naming {
         }
         let denied = match name::answer(text, context.language) {
             Answer::NoBut(rest) if read_back => Some(rest),
-            _ => self.name.as_deref().and_then(|name| denied(name, text)),
+            _ => {
+                let turned_down = self.name.as_deref().and_then(|name| denied(name, text));
+                turned_down.or_else(|| complaint(text))
+            }
         };
         // "No, it's Anna" after a greeting by name, and "not Mark, Marc with a c" at any time, answer
         // a question nobody had to ask.
@@ -221,7 +249,30 @@ impl Naming {
             }
         }
         let heard = name::extract(text, &context);
-        self.weigh(&heard, asked, denied.is_some())
+        if heard.decision == Decision::Ignore
+            && let Some(respelled) = self.respelled(text, context)
+        {
+            return self.put_right(&respelled);
+        }
+        let mut step = self.weigh(&heard, asked, denied.is_some());
+        if step.reply == Some(NameReply::Declined) && says_goodbye(text) {
+            // "No thanks, bye" is no invitation to go on.
+            step.reply = None;
+        }
+        step
+    }
+
+    /// "Actually, it's Marc with a c": the known name, spelled otherwise, at whatever time.
+    fn respelled(&self, text: &str, context: Context<'_>) -> Option<Extraction> {
+        let known = self.name.as_deref()?;
+        let answered = Context {
+            asked: true,
+            ..context
+        };
+        let heard = name::extract(text, &answered);
+        let first = heard.name.as_ref()?.first.as_str();
+        let other = alike(known, first) && !same(known, first);
+        (other && !heard.rest && heard.decision != Decision::Ignore).then_some(heard)
     }
 
     /// The answer to "Was that Kay?"; nothing if it was none.
@@ -494,6 +545,21 @@ fn denied<'t>(known: &str, text: &'t str) -> Option<&'t str> {
         (before, rest) = (word, after.trim_start());
     }
     None
+}
+
+/// What follows a complaint about the name, at whatever time it comes.
+fn complaint(text: &str) -> Option<&str> {
+    let lower = text.to_ascii_lowercase();
+    COMPLAINTS.iter().find_map(|complaint| {
+        let at = lower.find(complaint)?;
+        Some(&text[at + complaint.len()..])
+    })
+}
+
+fn says_goodbye(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let word = |word: &str| FAREWELLS.contains(&word.trim_matches(|c: char| !c.is_alphanumeric()));
+    lower.split_whitespace().any(word)
 }
 
 fn same(one: &str, other: &str) -> bool {

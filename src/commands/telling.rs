@@ -1,7 +1,8 @@
 //! What a server tells of itself while it runs: lines of a log and, where it is asked for, spans.
 
-use crate::config::{LogFormatSetting, LogSection};
+use crate::config::{LogFormatSetting, LogSection, OTLP_VARIABLE};
 use calldex_observability::logs::{self, LogFormat};
+use calldex_observability::spans;
 
 /// Log and spans, begun.
 pub(super) struct Telling {
@@ -27,6 +28,11 @@ impl Telling {
             });
         }
         logs::init(format, &log.level).map_err(|error| error.to_string())?;
+        if !spans::CAN_EXPORT && std::env::var_os(OTLP_VARIABLE).is_some() {
+            tracing::warn!(
+                "{OTLP_VARIABLE} is set, and this build exports no spans (build with --features otel)"
+            );
+        }
         Ok(Self {
             #[cfg(feature = "otel")]
             exporter: None,

@@ -2,6 +2,7 @@
 //! one wrong value does not hide the next.
 
 use super::{Config, Fault};
+use calldex_observability::spans;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use toml::{Table, Value};
@@ -24,7 +25,7 @@ const NAMED: [(&str, &str); 12] = [
     ("CALLDEX_ADMIN", "admin.listen"),
     ("CALLDEX_ADMIN_TOKEN", "admin.token"),
     ("CALLDEX_LOG", "log.level"),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "log.otlp_endpoint"),
+    (OTLP_VARIABLE, "log.otlp_endpoint"),
 ];
 /// Variables that begin like ours and are no settings: where the file is, the test suite's own, and
 /// what Kubernetes puts into every container beside a Service called `calldex`.
@@ -76,8 +77,13 @@ pub fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
+/// Collectors' address as every OpenTelemetry program reads it. Often set for a whole cluster, so a
+/// build that cannot export passes it over (and says so at start) instead of refusing to run.
+pub const OTLP_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
 fn ignored(name: &str) -> bool {
-    NOT_SETTINGS.iter().any(|other| name.starts_with(other))
+    (name == OTLP_VARIABLE && !spans::CAN_EXPORT)
+        || NOT_SETTINGS.iter().any(|other| name.starts_with(other))
 }
 
 /// One setting of one layer.

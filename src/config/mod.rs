@@ -6,7 +6,7 @@ mod lines;
 mod sections;
 
 pub use fault::{Fault, Faults};
-pub use layers::{Flags, Sources, environment};
+pub use layers::{Flags, OTLP_VARIABLE, Sources, environment};
 pub use lines::{Line, Lines};
 pub use sections::{
     AdminSection, CallSection, HandoffSection, LineSection, LogFormatSetting, LogSection,

@@ -377,7 +377,7 @@ impl LogSection {
             None | Some("") => None,
             Some(_) if !spans::CAN_EXPORT => Some(endpoint(
                 "this build exports no spans: build with `--features otel`, or leave the setting \
-                 (and OTEL_EXPORTER_OTLP_ENDPOINT) out",
+                 out",
             )),
             Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => Some(
                 endpoint("the collector's http or https address, e.g. http://127.0.0.1:4318"),

@@ -116,10 +116,8 @@ fn a_public_door_without_the_token_is_refused_with_the_remedy() {
 
 #[test]
 fn a_build_that_exports_no_spans_says_so_when_it_is_asked_to() {
-    let told = faults(&variables(&[(
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "http://lion:tiger@127.0.0.1:4318",
-    )]));
+    let (_folder, sources) = file("[log]\notlp_endpoint = \"http://lion:tiger@127.0.0.1:4318\"");
+    let told = faults(&sources);
     match calldex_observability::spans::CAN_EXPORT {
         true => assert_eq!(told, []),
         false => {

@@ -129,6 +129,16 @@ async fn a_complaint_about_the_name_and_the_right_one_put_it_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_spelling_of_the_name_puts_it_right_at_any_time() {
+    for way in [
+        "Actually, it's Marc with a c.",
+        "By the way, it's Marc with a c.",
+    ] {
+        is_known_as("Marc", &["My name is Mark.", "What type is Pikachu?", way]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_spelled_name_is_put_together() {
     is_known_as("Maja", &["My name is Maja, M A J A."]).await;
     is_known_as("Siobhan", &["S-I-O-B-H-A-N"]).await;

@@ -650,3 +650,85 @@ fn a_second_person_on_a_known_number_is_no_correction() {
     );
     assert!(desk.last_said().contains("Peter"));
 }
+
+#[test]
+fn a_refusal_that_is_also_a_goodbye_is_answered_as_one() {
+    let mut desk = Desk::new_caller();
+    desk.hears("No thanks, bye.");
+    assert_eq!((desk.asked, desk.wrote("name_declined")), (1, 1));
+    assert!(desk.said.is_empty());
+}
+
+#[test]
+fn a_provider_without_reports_leaves_the_words_as_they_were_said() {
+    let mut desk = Desk::known_as("Ana");
+    desk.hears("What type is Mew?")
+        .reply(&["Psychic."])
+        .on(Event::Closed);
+    let said: Vec<String> = desk
+        .turns()
+        .iter()
+        .map(|turn| turn.content.clone())
+        .collect();
+    assert_eq!(said[2], "Psychic.");
+    assert!(said[0].starts_with("Welcome back"));
+}
+
+#[test]
+fn a_hesitation_does_not_use_the_question_up() {
+    let mut desk = Desk::new_caller();
+    desk.hears("Um,").hears("Misty.");
+    assert_eq!(
+        desk.wrote("name_heard") + desk.state.naming.pending().map_or(0, |_| 1),
+        1
+    );
+}
+
+#[test]
+fn several_people_on_one_number_are_put_right_and_forgotten_one_by_one() {
+    let mut desk = Desk::known_as("Misty");
+    desk.hears("No, this is Ana.").hears("No, it's Anna.");
+    let kinds: Vec<&str> = desk
+        .writes
+        .iter()
+        .map(Write::kind)
+        .filter(|kind| kind.contains("person") || kind.contains("name"))
+        .collect();
+    assert_eq!(kinds, ["person_added", "person_forgotten", "person_added"]);
+    desk.hears("Stop calling me Anna.");
+    assert_eq!(
+        (desk.wrote("person_forgotten"), desk.wrote("name_forgotten")),
+        (2, 0)
+    );
+}
+
+#[test]
+fn a_long_wait_is_bridged_again() {
+    let mut desk = Desk::known_as("Ana");
+    desk.hears("Tell me about Mew.")
+        .later(1_600)
+        .later(6_000)
+        .later(6_000);
+    assert!(desk.said.len() >= 3, "{:?}", desk.said);
+    assert_ne!(desk.said[0], desk.said[1]);
+}
+
+#[test]
+fn a_tool_that_was_spoken_about_leaves_nothing_open() {
+    let call = ToolCall {
+        id: "1".into(),
+        tool: Tool::NotePreference {
+            note: "likes water".into(),
+        },
+    };
+    let mut desk = Desk::known_as("Ana");
+    desk.hears("I like water types.")
+        .on(Event::Token("Noted!"))
+        .on(Event::Tool(&call))
+        .on(Event::Replied);
+    desk.on(Event::Closed).on(Event::Resumed {
+        session_id: "VX2",
+        greeted: Some("I'm back."),
+    });
+    assert_eq!(desk.asked, 1);
+}
