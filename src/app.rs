@@ -3,7 +3,7 @@
 use crate::admin::{self, AdminRoom};
 use crate::agent::Agent;
 use crate::call::switchboard::Switchboard;
-use crate::config::{Config, Lines};
+use crate::config::{Config, Faults, Lines};
 use crate::twilio::reference::ReferenceKey;
 use crate::twilio::signature::{PublicBase, Trust, Verifier};
 use crate::webhook::{Doors, Guard};
@@ -59,8 +59,8 @@ pub enum StartError {
         error: std::io::Error,
     },
     /// The model's settings.
-    #[error("agent: {0}")]
-    Agent(String),
+    #[error(transparent)]
+    Agent(Faults),
 }
 
 /// The house.
@@ -93,7 +93,7 @@ impl App {
         let health = Health::new();
         let storage = open_storage(&config).await?;
         let agent = Arc::new(
-            Agent::new(&config.agent).map_err(|faults| StartError::Agent(format!("{faults:?}")))?,
+            Agent::new(&config.agent).map_err(|faults| StartError::Agent(Faults(faults)))?,
         );
         let offline = agent.is_offline();
         let switchboard = Arc::new(Switchboard::new(

@@ -110,7 +110,7 @@ fn what_decides_is_pure() {
         "src/twilio",
         "src/call/state",
         "src/call/name",
-        "src/call/naming.rs",
+        "src/call/naming",
         "src/call/playback.rs",
         "src/call/transcript.rs",
         "src/call/greeting.rs",

@@ -2,6 +2,7 @@
 //!
 //! Without a key and without a `base_url` there is no model, and the offline agent speaks.
 
+use crate::config::Fault;
 use calldex_observability::redaction::Secret;
 use reqwest::Url;
 use reqwest::header::{HeaderName, HeaderValue};
@@ -40,17 +41,6 @@ pub const OFFLINE_WORD_MS: u64 = 30;
 const HEADERS_MAX: usize = 16;
 /// Upper bound of every duration in this room: nobody waits longer on the telephone.
 const WAIT_MS_MAX: u64 = 120_000;
-
-/// One thing wrong with the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The setting, such as `agent.model`.
-    pub setting: String,
-    /// What it is now; never a secret.
-    pub value: String,
-    /// What to do about it.
-    pub remedy: String,
-}
 
 /// The agent's settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

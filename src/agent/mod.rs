@@ -37,8 +37,9 @@ mod warmth;
 #[cfg(test)]
 mod tests;
 
+use crate::config::Fault;
 pub use brief::{Brief, CallerFacts, Channel, system_prompt};
-pub use config::{AgentConfig, FallbackConfig, Fault, TokenLimit};
+pub use config::{AgentConfig, FallbackConfig, TokenLimit};
 pub use failure::{Failure, Reason};
 pub use judge::{NameKind, NameOpinion};
 pub use message::{Message, Speaker};

@@ -1,6 +1,6 @@
 //! Who answers the telephone. By default the Pokédex Call Center; every sentence can be set.
 
-use super::config::Fault;
+use crate::config::Fault;
 use serde::{Deserialize, Serialize};
 
 /// Longest text of one setting, in bytes: a system prompt is paid for with every turn.

@@ -1,11 +1,12 @@
 //! One provider: where it is, what it is sent, and how it has behaved.
 
 use super::breaker::Breaker;
-use super::config::{self, AgentConfig, FallbackConfig, Fault, TokenLimit};
+use super::config::{self, AgentConfig, FallbackConfig, TokenLimit};
 use super::failure::Failure;
 use super::lanes::{Lanes, Place};
 use super::request::Terms;
 use super::warmth::Approach;
+use crate::config::Fault;
 use bytes::Bytes;
 use calldex_observability::redaction::Secret;
 use calldex_observability::spans::{ModelRequest, ModelSpan};

@@ -29,22 +29,13 @@ impl Fault {
     }
 }
 
-impl From<crate::agent::Fault> for Fault {
-    fn from(fault: crate::agent::Fault) -> Self {
+impl Fault {
+    /// The same, named from the root: its setting lies in `section`.
+    pub fn under(self, section: &str) -> Self {
+        let dot = if section.is_empty() { "" } else { "." };
         Self {
-            setting: fault.setting,
-            value: fault.value,
-            remedy: fault.remedy,
-        }
-    }
-}
-
-impl From<crate::twilio::twiml::Fault> for Fault {
-    fn from(fault: crate::twilio::twiml::Fault) -> Self {
-        Self {
-            setting: fault.setting,
-            value: fault.value,
-            remedy: fault.remedy,
+            setting: format!("{section}{dot}{}", self.setting),
+            ..self
         }
     }
 }

@@ -133,7 +133,7 @@ fn line(config: &Config, section: &LineSection) -> Result<Line, Vec<Fault>> {
     if let Some(voice) = &section.voice {
         relay.voice = Some(voice.as_str().into());
     }
-    faults.extend(relay.validate(&at("relay")).into_iter().map(Fault::from));
+    faults.extend(relay.validate(&at("relay")));
     faults.extend(phrases.validate());
     if !faults.is_empty() {
         return Err(faults);

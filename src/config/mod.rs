@@ -67,13 +67,8 @@ impl Config {
         faults.extend(self.twilio.validate());
         faults.extend(self.call.validate());
         faults.extend(self.storage.validate());
-        faults.extend(self.agent.validate().into_iter().map(Fault::from));
-        faults.extend(
-            self.persona
-                .validate("persona")
-                .into_iter()
-                .map(Fault::from),
-        );
+        faults.extend(self.agent.validate());
+        faults.extend(self.persona.validate("persona"));
         faults.extend(self.phrases.validate());
         faults.extend(lines::validate(self));
         faults.extend(self.log.validate());

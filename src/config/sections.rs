@@ -128,8 +128,7 @@ impl Default for TwilioSection {
 
 impl TwilioSection {
     pub(super) fn validate(&self) -> Vec<Fault> {
-        let relay = self.relay.validate("twilio.relay").into_iter();
-        let mut faults: Vec<Fault> = relay.map(Fault::from).collect();
+        let mut faults = self.relay.validate("twilio.relay");
         if self.reference_s_max == 0 {
             faults.push(Fault::new(
                 "twilio.reference_s_max",

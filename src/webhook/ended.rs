@@ -3,14 +3,13 @@
 
 use super::{Doors, answer};
 use crate::call::switchboard::{After, Arrival, Connection};
+use crate::twilio::Form;
 use crate::twilio::identity::Attestation;
 use crate::twilio::twiml::{Dial, Enqueue, Response as Twiml};
 use crate::twilio::voice::{Ended, SessionStatus};
-use calldex_observability::catalog;
 use calldex_storage::record::Outcome;
 use salvo::{Depot, FlowCtrl, Request, Response, async_trait};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// The action callback.
 #[derive(Clone)]
@@ -25,34 +24,29 @@ impl salvo::Handler for Handler {
         res: &mut Response,
         _ctrl: &mut FlowCtrl,
     ) {
-        let begun = Instant::now();
         let doors = &self.0;
-        let Some(admitted) = doors.guard.admit("action", req, res).await else {
+        let Some(visit) = doors.receive("action", req, res).await else {
             return;
         };
-        let token = admitted.token.as_deref();
-        let (document, result) = match doors.repeats.answer("action", token) {
-            Some(document) => (document, "repeated"),
-            None => match Ended::read(&admitted.form) {
-                Ok(ended) => (doors.after(req, &ended).await, "ok"),
-                Err(error) => {
-                    tracing::warn!(%error, "an action callback without a call");
-                    (answer::EMPTY.to_owned(), "bad_request")
-                }
-            },
+        let answer = match visit.answered(doors) {
+            Some(answer) => answer,
+            None => doors.ended(req, &visit.form).await,
         };
-        doors.repeats.keep("action", token, &document);
-        answer::send(res, &document);
-        catalog::WEBHOOK_REQUESTS_TOTAL
-            .with("action", result)
-            .increment(1);
-        catalog::WEBHOOK_SECONDS
-            .with("action")
-            .record(begun.elapsed().as_secs_f64());
+        visit.answer(doors, res, answer);
     }
 }
 
 impl Doors {
+    async fn ended(&self, req: &Request, form: &Form) -> (String, &'static str) {
+        match Ended::read(form) {
+            Ok(ended) => (self.after(req, &ended).await, "ok"),
+            Err(error) => {
+                tracing::warn!(%error, "an action callback without a call");
+                (answer::EMPTY.to_owned(), "bad_request")
+            }
+        }
+    }
+
     async fn after(&self, req: &Request, ended: &Ended) -> String {
         if !ended.call_goes_on() {
             self.switchboard.over(&ended.call_sid, Outcome::HungUp);

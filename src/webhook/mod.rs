@@ -7,6 +7,7 @@ mod guard;
 mod relay;
 mod repeats;
 mod status;
+mod visit;
 mod voice;
 
 pub use guard::Guard;

@@ -1,13 +1,12 @@
 //! `POST /twilio/status`: how a call stands (protocol 2.6). Only its end matters here.
 
 use super::Doors;
+use crate::twilio::Form;
 use crate::twilio::voice::StatusCallback;
-use calldex_observability::catalog;
 use calldex_storage::record::Outcome;
 use salvo::http::StatusCode;
 use salvo::{Depot, FlowCtrl, Request, Response, async_trait};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// The status callback.
 #[derive(Clone)]
@@ -22,15 +21,23 @@ impl salvo::Handler for Handler {
         res: &mut Response,
         _ctrl: &mut FlowCtrl,
     ) {
-        let begun = Instant::now();
         let doors = &self.0;
-        let Some(admitted) = doors.guard.admit("status", req, res).await else {
+        let Some(visit) = doors.receive("status", req, res).await else {
             return;
         };
-        let result = match StatusCallback::read(&admitted.form) {
+        let result = doors.status(&visit.form);
+        res.status_code(StatusCode::NO_CONTENT);
+        visit.count(result);
+    }
+}
+
+impl Doors {
+    /// The label of what came of it.
+    fn status(&self, form: &Form) -> &'static str {
+        match StatusCallback::read(form) {
             Ok(callback) => {
                 if callback.status.is_over() {
-                    doors.switchboard.over(&callback.call_sid, Outcome::HungUp);
+                    self.switchboard.over(&callback.call_sid, Outcome::HungUp);
                 }
                 "ok"
             }
@@ -38,13 +45,6 @@ impl salvo::Handler for Handler {
                 tracing::warn!(%error, "a status callback without a call");
                 "bad_request"
             }
-        };
-        res.status_code(StatusCode::NO_CONTENT);
-        catalog::WEBHOOK_REQUESTS_TOTAL
-            .with("status", result)
-            .increment(1);
-        catalog::WEBHOOK_SECONDS
-            .with("status")
-            .record(begun.elapsed().as_secs_f64());
+        }
     }
 }

@@ -3,10 +3,9 @@
 use super::{Doors, answer};
 use crate::call::switchboard::{Answer, Arrival, Connection};
 use crate::twilio::voice::Voice;
-use calldex_observability::catalog;
 use salvo::{Depot, FlowCtrl, Request, Response, async_trait};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Twilio gives the whole exchange 15 s (protocol 2.4); past this the worst case is spoken.
 const ANSWER_MAX: Duration = Duration::from_secs(8);
@@ -23,24 +22,15 @@ impl salvo::Handler for Handler {
         res: &mut Response,
         _ctrl: &mut FlowCtrl,
     ) {
-        let begun = Instant::now();
         let doors = &self.0;
-        let Some(admitted) = doors.guard.admit("voice", req, res).await else {
+        let Some(visit) = doors.receive("voice", req, res).await else {
             return;
         };
-        let token = admitted.token.as_deref();
-        let (document, result) = match doors.repeats.answer("voice", token) {
-            Some(document) => (document, "repeated"),
-            None => doors.ring(req, &admitted.form).await,
+        let answer = match visit.answered(doors) {
+            Some(answer) => answer,
+            None => doors.ring(req, &visit.form).await,
         };
-        doors.repeats.keep("voice", token, &document);
-        answer::send(res, &document);
-        catalog::WEBHOOK_REQUESTS_TOTAL
-            .with("voice", result)
-            .increment(1);
-        catalog::WEBHOOK_SECONDS
-            .with("voice")
-            .record(begun.elapsed().as_secs_f64());
+        visit.answer(doors, res, answer);
     }
 }
 

@@ -1,10 +1,10 @@
 //! `<Language>`: how one language is spoken and heard, for a later switch (protocol 3.3).
 
 use super::attribute::{Attribute, Rule, attributes};
-use super::fault::Fault;
 use super::relay::{NORMALIZATIONS, RECOGNISERS, VOICES};
 use super::word::{self, Word};
 use super::xml::Xml;
+use crate::config::Fault;
 use serde::{Deserialize, Serialize};
 
 attributes! {

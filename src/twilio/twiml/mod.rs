@@ -3,7 +3,6 @@
 
 mod attribute;
 mod connect;
-mod fault;
 mod language;
 mod relay;
 mod speakable;
@@ -13,7 +12,6 @@ mod xml;
 
 pub use attribute::{Attribute, Rule};
 pub use connect::Connect;
-pub use fault::Fault;
 pub use language::Language;
 pub use relay::{PARAMETERS_MAX, Relay};
 pub use speakable::{NAME_CHARS_MAX, speakable_name};

@@ -2,10 +2,10 @@
 //! setting per attribute of protocol 3.1 and 3.2.
 
 use super::attribute::{Attribute, Rule, attributes};
-use super::fault::Fault;
 use super::language::Language;
 use super::word::{Word, is, other_than};
 use super::xml::is_name;
+use crate::config::Fault;
 use crate::twilio::reference::REFERENCE_PARAMETER;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -217,11 +217,11 @@ fn all_faults_are_told_at_once_with_what_would_be_right() {
     );
     assert_eq!(found.len(), 9, "{found:#?}");
     assert!(
-        found.contains(&"eot_threshold = \"0.95\": a number from 0.5 to 0.9".to_owned()),
+        found.contains(&"eot_threshold = 0.95: a number from 0.5 to 0.9".to_owned()),
         "{found:#?}"
     );
     assert!(
-        found.contains(&"speech_timeout = \"100\": auto, or 600 to 5000 milliseconds".to_owned()),
+        found.contains(&"speech_timeout = 100: auto, or 600 to 5000 milliseconds".to_owned()),
         "{found:#?}"
     );
 }
