@@ -88,13 +88,24 @@ pub fn check_level(level: &str) -> Result<(), LogError> {
     filter(level).map(drop)
 }
 
+/// Words that stand alone as a level; any other single word would be taken for a target and
+/// silence everything else.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// The span of one call: what is logged inside it carries the call's id as `call_sid`.
 pub fn call_span(call_sid: &str) -> Span {
     tracing::info_span!("call", call_sid)
 }
 
 fn filter(level: &str) -> Result<EnvFilter, LogError> {
-    let directives = directives(level);
+    let word = level.trim().to_ascii_lowercase();
+    let is_word = !word.contains(['=', ',', '[']);
+    let directives = if is_word && !LEVELS.contains(&word.as_str()) {
+        // Not a level: let the parser say so in its own words.
+        format!("calldex={word}")
+    } else {
+        directives(level)
+    };
     EnvFilter::try_new(&directives).map_err(|reason| LogError::Level {
         level: level.to_owned(),
         reason,

@@ -3,6 +3,7 @@
 mod auth;
 
 use crate::call::switchboard::Switchboard;
+use crate::webhook::elsewhere;
 use auth::Auth;
 use calldex_observability::health::{Health, Report};
 use calldex_observability::recorder::Recorder;
@@ -43,6 +44,9 @@ pub fn routes(room: Arc<AdminRoom>, token: Option<Secret>, beyond_loopback: bool
                 })
                 .push(Router::with_path("status").get(page(Page::Status))),
         )
+        .push(elsewhere(
+            "nothing here; there are /metrics /healthz /readyz /api/status\n",
+        ))
 }
 
 #[derive(Clone, Copy)]

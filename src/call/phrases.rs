@@ -128,6 +128,31 @@ impl Phrases {
     }
 }
 
+/// Sentences that the caller's name is put into.
+const NAMED: [&str; 5] = [
+    "greet_known",
+    "nice_to_meet",
+    "hello_again",
+    "corrected",
+    "confirm_name",
+];
+
+/// The first `{…}` in a sentence that nothing is put in place of.
+fn unknown_placeholder<'t>(key: &str, text: &'t str) -> Option<&'t str> {
+    let mut rest = text;
+    while let Some(start) = rest.find('{') {
+        let end = rest[start..]
+            .find('}')
+            .map_or(rest.len(), |end| start + end + 1);
+        let placeholder = &rest[start..end];
+        if placeholder != "{name}" || !NAMED.contains(&key) {
+            return Some(placeholder);
+        }
+        rest = &rest[end..];
+    }
+    None
+}
+
 /// `template` with the caller's name in it, made safe for speech.
 pub fn with_name(template: &str, name: &str) -> String {
     let spoken = crate::twilio::twiml::speakable_name(name).unwrap_or_default();
@@ -193,6 +218,13 @@ impl PhraseBook {
                         "is longer than {PHRASE_CHARS_MAX} characters: nobody listens that long"
                     );
                     faults.push(Fault::new(setting, "", remedy));
+                } else if let Some(unknown) = unknown_placeholder(key, text) {
+                    let remedy = if NAMED.contains(&key) {
+                        "would be spoken as it stands: the caller's name is {name}"
+                    } else {
+                        "would be spoken as it stands: nothing is filled in here"
+                    };
+                    faults.push(Fault::new(setting, unknown, remedy));
                 }
             }
             if phrases.bridges.is_empty() {
@@ -222,6 +254,27 @@ mod tests {
             }
         }
         assert_eq!(PhraseBook::default().validate(), []);
+    }
+
+    #[test]
+    fn a_placeholder_that_nothing_fills_is_a_fault() {
+        for (key, text) in [
+            ("greet_known", "Hi {nmae}!"),
+            ("greet_new", "Hi {name}!"),
+            ("goodbye", "Bye {"),
+        ] {
+            let mut tables: BTreeMap<String, Table> = BTreeMap::new();
+            tables.insert(
+                "en".to_owned(),
+                Table::try_from(Phrases::default()).unwrap(),
+            );
+            tables
+                .get_mut("en")
+                .unwrap()
+                .insert(key.to_owned(), text.into());
+            let faults = PhraseBook::try_from(tables).unwrap().validate();
+            assert_eq!(faults[0].setting, format!("phrases.en.{key}"));
+        }
     }
 
     #[test]

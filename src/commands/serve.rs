@@ -5,14 +5,19 @@ use super::{failed, open_files, runtime};
 use crate::app::{App, Running};
 use crate::config::{Config, Flags, Sources, environment};
 use clap::Args;
+use futures_util::FutureExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A live call holds Twilio's socket, and while it speaks a connection to the model.
 const FILES_PER_CALL: u64 = 2;
 /// Database, logs, webhooks, the admin door.
 const FILES_BESIDES: u64 = 512;
+
+/// Signals within this time of the first are the same stop.
+const ONE_STOP: Duration = Duration::from_millis(500);
 
 /// Options of `calldex serve` and `calldex check`.
 #[derive(Args, Default)]
@@ -88,6 +93,10 @@ async fn serve(config: Config) -> ExitCode {
         _ = interrupt.recv() => {}
     }
     let hurry = async {
+        // One stop may come as two signals: to the process, and to its group.
+        tokio::time::sleep(ONE_STOP).await;
+        while let Some(Some(())) = term.recv().now_or_never() {}
+        while let Some(Some(())) = interrupt.recv().now_or_never() {}
         tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
     };
     tokio::select! {
@@ -122,7 +131,10 @@ impl Banner {
             data: config.server.data.clone(),
             public_url: config.server.public_url.clone(),
             signed: config.twilio.auth_token.is_some(),
-            model: config.agent.model.clone(),
+            model: match &config.agent.base_url {
+                Some(url) => format!("{} at {url}", config.agent.model),
+                None => config.agent.model.clone(),
+            },
         }
     }
 

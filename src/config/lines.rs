@@ -133,8 +133,14 @@ fn line(config: &Config, section: &LineSection) -> Result<Line, Vec<Fault>> {
     if let Some(voice) = &section.voice {
         relay.voice = Some(voice.as_str().into());
     }
-    faults.extend(relay.validate(&at("relay")));
-    faults.extend(phrases.validate());
+    // What is wrong in general is told once, there.
+    if config.twilio.relay.validate("").is_empty() {
+        faults.extend(relay.validate(&at("relay")));
+    }
+    if !section.phrases.is_empty() && config.phrases.validate().is_empty() {
+        let own = phrases.validate().into_iter();
+        faults.extend(own.map(|fault| fault.under(&format!("line[{}]", section.number))));
+    }
     if !faults.is_empty() {
         return Err(faults);
     }

@@ -96,6 +96,10 @@ impl Config {
                 faults.push(Fault::new("server.public_url", url, remedy));
             }
         }
+        if server.listen == self.admin.listen && server.listen.port() != 0 {
+            let remedy = "is Twilio's door too (server.listen): give each a port of its own";
+            faults.push(Fault::new("admin.listen", self.admin.listen, remedy));
+        }
         if self.admin.token.as_ref().is_some_and(Secret::is_empty) {
             faults.push(Fault::new(
                 "admin.token",

@@ -26,7 +26,8 @@ pub struct ServerSection {
     pub data: PathBuf,
     /// The name of this instance in conversations and logs; the host's name when empty.
     pub instance: String,
-    /// On SIGTERM live calls may go on for this long, in milliseconds.
+    /// On SIGTERM live calls may go on for this long, in milliseconds. Then each is said goodbye to,
+    /// and what is written is flushed: allow 30 s more before the process is killed.
     pub drain_ms_max: u64,
 }
 

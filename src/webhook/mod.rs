@@ -4,6 +4,7 @@
 mod answer;
 mod ended;
 mod guard;
+mod nothing;
 mod relay;
 mod repeats;
 mod status;
@@ -11,6 +12,7 @@ mod visit;
 mod voice;
 
 pub use guard::Guard;
+pub use nothing::elsewhere;
 
 use crate::call::switchboard::Switchboard;
 use crate::config::HandoffSection;
@@ -84,5 +86,8 @@ impl Doors {
                     .get(status.clone())
                     .post(status),
             )
+            .push(elsewhere(
+                "nothing here; the voice webhook is POST /twilio/voice\n",
+            ))
     }
 }

@@ -103,6 +103,9 @@ async fn who_asks_twice_is_not_kept_waiting_and_loses_nothing_that_was_kept() {
         house.output().contains("draining").then_some(())
     })
     .await;
+    // Two signals of one stop (to a process and to its group) come closer together than this.
+    house.signal("TERM");
+    tokio::time::sleep(Duration::from_millis(700)).await;
     house.signal("TERM");
     let begun = Instant::now();
     let status = house.exit().await;

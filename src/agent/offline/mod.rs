@@ -114,6 +114,10 @@ fn line(brief: &Brief) -> Line {
                 tool: Some(Tool::HandOver { reason, summary }),
             }
         }
+        Some(Wish::Person) => Line {
+            words: phrases.nobody.into(),
+            tool: None,
+        },
         wish => Line {
             words: noticed(
                 brief,

@@ -20,6 +20,8 @@ pub(super) struct Phrases {
     pub nice_to_meet_you: Option<&'static str>,
     pub farewell: &'static str,
     pub connecting: &'static str,
+    /// Where no call can be handed over.
+    pub nobody: &'static str,
     pub no_model: &'static str,
     /// `{name}`, `{types}`; and the word between two types.
     types: &'static str,
@@ -36,6 +38,7 @@ static ENGLISH: Phrases = Phrases {
     nice_to_meet_you: None,
     farewell: "Goodbye{name}! Thank you for calling.",
     connecting: "One moment, I will connect you with a person.",
+    nobody: "I am sorry, there is nobody I could connect you with. Is there anything else?",
     no_model: "I cannot answer that without a real model. To get one, set OPENAI_API_KEY and start me again. Until \
                then, ask me for the type of a well-known Pokémon.",
     types: "{name} is {types}. That is all I know about it while I am offline.",
@@ -87,6 +90,7 @@ static SPANISH: Phrases = Phrases {
     nice_to_meet_you: Some("¡Mucho gusto, {name}!"),
     farewell: "¡Adiós{name}! Gracias por llamar.",
     connecting: "Un momento, le comunico con una persona.",
+    nobody: "Lo siento, no hay nadie con quien comunicarle. ¿Algo más?",
     no_model: "No puedo responder a eso sin un modelo de verdad. Para tener uno, configure OPENAI_API_KEY y vuelva a \
                iniciarme.",
     types: "{name}: {types}. Sin conexión no sé nada más.",
@@ -116,6 +120,7 @@ static FRENCH: Phrases = Phrases {
     nice_to_meet_you: Some("Enchanté, {name} !"),
     farewell: "Au revoir{name} ! Merci de votre appel.",
     connecting: "Un instant, je vous passe une personne.",
+    nobody: "Je suis désolé, il n'y a personne à qui vous passer. Autre chose ?",
     no_model: "Je ne peux pas répondre à cela sans un vrai modèle. Pour en avoir un, réglez OPENAI_API_KEY et \
                redémarrez-moi.",
     types: "{name} : {types}. Hors ligne, je n'en sais pas plus.",
@@ -144,6 +149,7 @@ static GERMAN: Phrases = Phrases {
     nice_to_meet_you: Some("Freut mich, {name}!"),
     farewell: "Auf Wiederhören{name}! Danke für Ihren Anruf.",
     connecting: "Einen Moment, ich verbinde Sie mit einem Menschen.",
+    nobody: "Es tut mir leid, es ist niemand da, mit dem ich Sie verbinden könnte. Noch etwas?",
     no_model: "Das kann ich ohne ein richtiges Modell nicht beantworten. Dafür muss OPENAI_API_KEY gesetzt und ich neu \
                gestartet werden.",
     types: "{name}: {types}. Mehr weiß ich ohne Verbindung nicht.",

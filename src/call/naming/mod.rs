@@ -219,7 +219,7 @@ impl Naming {
                 },
             );
             if heard.decision != Decision::Ignore && heard.kind != Kind::Other {
-                return self.weigh(&heard, asked, true);
+                return self.weigh(&heard, asked, true, read_back);
             }
         }
         let heard = name::extract(text, &context);
@@ -228,7 +228,7 @@ impl Naming {
         {
             return self.put_right(&respelled);
         }
-        let mut step = self.weigh(&heard, asked, denied.is_some());
+        let mut step = self.weigh(&heard, asked, denied.is_some(), read_back);
         if step.reply == Some(NameReply::Declined) && says_goodbye(text) {
             // "No thanks, bye" is no invitation to go on.
             step.reply = None;
@@ -266,12 +266,18 @@ impl Naming {
     }
 
     /// `denied`: the turn began by turning down the name we had said.
-    fn weigh(&mut self, heard: &Extraction, asked: bool, denied: bool) -> NameStep {
+    fn weigh(
+        &mut self,
+        heard: &Extraction,
+        asked: bool,
+        denied: bool,
+        read_back: bool,
+    ) -> NameStep {
         match (heard.kind, heard.decision, &heard.name) {
             (Kind::Forget, _, _) => self.forget(heard.rest),
             (Kind::Refusal, _, _) if asked => self.decline(heard.rest),
             (Kind::Introduction | Kind::Correction, Decision::Capture, Some(name)) => {
-                self.capture(name, heard, asked, denied)
+                self.capture(name, heard, asked, denied, read_back)
             }
             (Kind::Introduction | Kind::Correction, Decision::Confirm, Some(name)) => {
                 self.doubt(name, heard, asked, denied)
@@ -280,7 +286,14 @@ impl Naming {
         }
     }
 
-    fn capture(&mut self, name: &Name, heard: &Extraction, asked: bool, denied: bool) -> NameStep {
+    fn capture(
+        &mut self,
+        name: &Name,
+        heard: &Extraction,
+        asked: bool,
+        denied: bool,
+        read_back: bool,
+    ) -> NameStep {
         let first = CompactString::from(name.first.as_str());
         let Some(known) = self.name.clone() else {
             return self.first_capture(first, heard, asked);
@@ -291,7 +304,8 @@ impl Naming {
         let alike = alike(&known, &first);
         // A name from earlier calls was right then: whoever turns it down for quite another one is
         // somebody else. One heard in this call was heard wrongly.
-        let introduced = heard.strong && heard.kind == Kind::Introduction;
+        // "This is Ben" says it too, right after we called them Ann.
+        let introduced = (heard.strong || read_back) && heard.kind == Kind::Introduction;
         let settled = self.from_before && !alike && heard.rejected.is_none();
         if heard.another_person || (settled && (denied || introduced)) {
             return self.another_person(first, heard.rest);

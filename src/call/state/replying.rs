@@ -2,7 +2,7 @@
 
 use super::eager::Eager;
 use super::{Action, CallState, Count, Now, Sentence};
-use crate::agent::{Brief, Message, ToolCall, system_prompt};
+use crate::agent::{Brief, Message, ToolCall, ToolKind, ToolSet, system_prompt};
 use crate::call::playback::TurnSeq;
 use calldex_storage::record::TurnKind;
 
@@ -74,6 +74,7 @@ impl CallState {
             caller,
             self.transcript.history(),
         );
+        brief.tools = self.tools();
         brief.nudge = nudge;
         brief.round = round;
         let mut reply = Reply::asked(round, now);
@@ -88,6 +89,15 @@ impl CallState {
         actions.push(Action::Ask(Box::new(brief)));
     }
 
+    /// What the agent may do besides talking: nobody is promised whom nobody would answer.
+    fn tools(&self) -> ToolSet {
+        if self.setting.can_hand_over {
+            ToolSet::ALL
+        } else {
+            ToolSet::ALL.without(ToolKind::HandOver)
+        }
+    }
+
     /// Asks for an answer to what the caller seems to have said; nothing of it is said yet.
     pub(super) fn ask_eagerly(
         &mut self,
@@ -98,7 +108,8 @@ impl CallState {
     ) {
         let mut history = self.transcript.history();
         history.push(Message::caller(text));
-        let brief = Brief::new(&self.setting.line.persona, self.facts(), history);
+        let mut brief = Brief::new(&self.setting.line.persona, self.facts(), history);
+        brief.tools = self.tools();
         self.reply = Some(Reply {
             eager: Some(eager),
             ..Reply::asked(0, now)
@@ -221,7 +232,7 @@ impl CallState {
             return;
         };
         if reply.ask_name_after && self.naming.name().is_none() {
-            let question = format!(" {}", self.phrases().ask_name);
+            let question = after(&reply.text, &self.phrases().ask_name);
             self.playback.sent(&question);
             reply.text.push_str(&question);
             actions.push(Action::Append(question));
@@ -248,7 +259,7 @@ impl CallState {
             return;
         }
         actions.push(Action::Count(Count::Apology));
-        let apology = format!(" {}", self.phrases().apology);
+        let apology = after(&reply.text, &self.phrases().apology);
         self.playback.sent(&apology);
         reply.text.push_str(&apology);
         reply.ask_name_after = false;
@@ -312,4 +323,18 @@ impl CallState {
     pub fn prompt(&self) -> std::sync::Arc<str> {
         system_prompt(&self.setting.line.persona, &self.facts())
     }
+}
+
+/// `sentence` as it follows `text` in one breath: a sentence that broke off is ended first.
+fn after(text: &str, sentence: &str) -> String {
+    let ended = text
+        .trim_end()
+        .ends_with(['.', '?', '!', ':', '…', '。', '？', '！']);
+    let stop = if ended { "" } else { "." };
+    let space = if text.ends_with(char::is_whitespace) && ended {
+        ""
+    } else {
+        " "
+    };
+    format!("{stop}{space}{sentence}")
 }

@@ -110,6 +110,9 @@ impl Switchboard {
         }
         match stored {
             Stored::Known(live) if !live.turns.is_empty() => {
+                catalog::CONVERSATIONS_RECOVERED_TOTAL
+                    .with("resumed")
+                    .increment(1);
                 let state = CallState::restored(setting, *live, clock::now());
                 Ok((Box::new(state), place, Some("restart")))
             }

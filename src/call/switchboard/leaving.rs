@@ -142,9 +142,6 @@ impl Switchboard {
         for call in unfinished {
             let conversation = &call.conversation;
             if self.room.registry.holds(&conversation.call_sid) {
-                catalog::CONVERSATIONS_RECOVERED_TOTAL
-                    .with("resumed")
-                    .increment(1);
                 continue;
             }
             // A call that was taken up again has a higher epoch, and is not ended by this.
