@@ -32,9 +32,6 @@ pub struct TargetArguments {
     /// The called number
     #[arg(long, default_value = "+15550100199")]
     pub to: String,
-    /// How fast Twilio's time runs; 1 is realistic
-    #[arg(long, default_value_t = 1.0)]
-    pub speed: f64,
 }
 
 impl TargetArguments {
@@ -52,8 +49,30 @@ impl TargetArguments {
     }
 }
 
+/// What the help says at its end.
+const AFTER_HELP: &str = "\
+Typed at a terminal, a line is said at once: while the agent still speaks (its voice goes on after
+its words are on the screen) it interrupts the agent. A script or a pipe waits until the agent has
+finished. End of input (Ctrl-D) hangs up. Instead of words, typed or in a script (! for / does too):
+
+  /press KEYS   presses keys (0-9 * #)
+  /barge TEXT   says TEXT over the agent
+  /wait MS      waits, in Twilio's time
+  /drop         breaks the connection to the server
+  /bye          hangs up, also /hangup
+  /help         this list
+
+Lines that begin with # are skipped.
+
+A server that goes away in mid-call may come back within 15 s; the summary says where the real
+Twilio would have given up.
+
+Exit status: 0 the call was held, or the server refused or ended it with words of its own, which are
+shown; 1 no call came about, or the server is gone; 2 wrong arguments.";
+
 /// Options of `calldex call`.
 #[derive(Args)]
+#[command(after_long_help = AFTER_HELP, after_help = "More with --help: what can be typed, exit status.")]
 pub struct CallArguments {
     #[command(flatten)]
     target: TargetArguments,
@@ -63,6 +82,10 @@ pub struct CallArguments {
     /// What the caller says, one line each; without it you type
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
+    /// How fast Twilio's time runs: the agent's unheard voice, your own speech, reconnects.
+    /// 1 is as on the telephone
+    #[arg(long, value_name = "FACTOR", default_value_t = 5.0)]
+    speed: f64,
     /// Seconds to wait for a reply
     #[arg(long, default_value_t = 30.0)]
     reply_timeout: f64,
@@ -80,10 +103,12 @@ pub(super) fn run(arguments: CallArguments) -> ExitCode {
         from: arguments.from.unwrap_or(defaults.from),
         to: target.to.clone(),
         script: arguments.script,
-        speed: target.speed,
+        speed: arguments.speed,
         reply_timeout: Duration::try_from_secs_f64(arguments.reply_timeout)
             .unwrap_or(defaults.reply_timeout),
         decorated,
+        keyboard: std::io::stdin().is_terminal() && std::io::stdout().is_terminal(),
+        server_back_max: defaults.server_back_max,
         status_path: defaults.status_path,
     };
     let runtime = match runtime() {

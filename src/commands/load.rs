@@ -35,6 +35,11 @@ pub struct LoadArguments {
     #[arg(long, value_name = "PATH", default_value = "/twilio/status")]
     status_path: String,
 
+    /// How fast Twilio's waits and the agent's voice run; 1 is realistic. Milliseconds in the report
+    /// are real time whatever this is
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
+    speed: f64,
+
     /// Calls in all; with --duration, calls held at once
     #[arg(
         long,
@@ -242,7 +247,7 @@ fn options(arguments: LoadArguments) -> Result<LoadOptions, String> {
         voice_path: target.voice_path,
         status_path: Some(arguments.status_path).filter(|path| !path.is_empty()),
         to: target.to,
-        speed: target.speed,
+        speed: arguments.speed,
         calls: arguments.calls,
         rate_per_s: rate(arguments.rate)?,
         ramp: seconds("--ramp", arguments.ramp)?,

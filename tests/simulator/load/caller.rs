@@ -477,6 +477,7 @@ fn broken(where_: &str, error: &CallError) -> Broken {
             ..
         } => format!("{where_}: {status}"),
         CallError::Unreachable { reason, .. } => format!("{where_}: unreachable ({reason})"),
+        CallError::Refused { .. } => format!("{where_}: connection refused"),
         CallError::WebhookTimedOut { .. } => format!("{where_}: timed out"),
         CallError::Handshake { reason, .. } => format!("{where_}: {reason}"),
         other => format!("{where_}: {other}"),

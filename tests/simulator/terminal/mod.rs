@@ -1,5 +1,6 @@
 //! `calldex call`: a phone call in the terminal. You type what the caller says and read what the caller hears.
 
+mod live;
 mod screen;
 mod script;
 mod talk;
@@ -36,10 +37,22 @@ pub struct CallOptions {
     /// How fast Twilio's time runs (`--speed`): 1.0 is realistic; the default spares you most of the waiting for the
     /// voice to finish.
     pub speed: f64,
+    /// How long a server that is gone in mid-call may take to come back.
+    pub server_back_max: Duration,
     /// How long to wait for a reply before saying so (`--reply-timeout`, seconds).
     pub reply_timeout: Duration,
-    /// Colours and a prompt: set where output is a terminal and `NO_COLOR` is not set.
+    /// Colours: set where output is a terminal and `NO_COLOR` is not set.
     pub decorated: bool,
+    /// Somebody types and reads (input and output are terminals): there is a prompt, and a line that is typed while
+    /// the agent speaks interrupts it. Otherwise a line is said once the agent has finished.
+    pub keyboard: bool,
+}
+
+impl CallOptions {
+    /// Lines are typed, and no script is followed.
+    fn interactive(&self) -> bool {
+        self.keyboard && self.script.is_none()
+    }
 }
 
 impl Default for CallOptions {
@@ -54,8 +67,10 @@ impl Default for CallOptions {
             to: "+15550100199".into(),
             script: None,
             speed: 5.0,
+            server_back_max: Duration::from_secs(15),
             reply_timeout: Duration::from_secs(30),
             decorated: false,
+            keyboard: false,
         }
     }
 }
@@ -91,6 +106,10 @@ pub enum Error {
     Script { path: PathBuf, reason: String },
     #[error("line {line} of the script: {reason}")]
     Directive { line: usize, reason: String },
+    #[error(
+        "the server is gone: it left in mid-call and did not come back within {} s", waited.as_secs()
+    )]
+    Gone { waited: Duration },
     #[error("the call broke off: {0}")]
     Call(CallError),
     #[error("terminal: {0}")]
@@ -117,6 +136,7 @@ pub async fn run(
         speed: options.speed,
         voice_path: options.voice_path.clone(),
         status_path: options.status_path.clone(),
+        action_patience: options.server_back_max,
         ..TwilioConfig::default()
     })
     .map_err(Error::Call)?;
@@ -124,11 +144,13 @@ pub async fn run(
         .place_call(&options.from, &options.to)
         .await
         .map_err(|error| explain(error, &options))?;
-    let mut talk = Talk::new(call, Screen::new(output, options.decorated), &options);
+    let screen = Screen::new(output, options.decorated, options.interactive());
+    let mut talk = Talk::new(call, screen, &options);
     talk.pick_up().await?;
     match script {
         Some(deeds) => talk.follow(deeds).await?,
-        None => talk.converse(input).await?,
+        None if options.interactive() => talk.converse(input).await?,
+        None => talk.read(input).await?,
     }
     talk.finish().await
 }
@@ -157,7 +179,7 @@ fn read_bounded(path: &std::path::Path) -> std::io::Result<String> {
 
 fn explain(error: CallError, options: &CallOptions) -> Error {
     match error {
-        CallError::Unreachable { .. } => Error::NotReachable {
+        CallError::Refused { .. } | CallError::Unreachable { .. } => Error::NotReachable {
             url: options.base_url.clone(),
         },
         CallError::WebhookStatus { status: 403, .. }

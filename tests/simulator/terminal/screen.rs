@@ -1,4 +1,4 @@
-//! What the terminal shows: who says what, and notes; plain where output is no terminal.
+//! What the terminal shows: who says what, notes, and a prompt where somebody types.
 
 use std::io;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -7,31 +7,46 @@ const AGENT: &str = "\x1b[1;32m";
 const CALLER: &str = "\x1b[1;36m";
 const NOTE: &str = "\x1b[2m";
 const PLAIN: &str = "\x1b[0m";
+/// Back to the line's beginning, and nothing on it.
+const CLEARED: &str = "\r\x1b[K";
+
+/// What is on the line that the cursor is in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Empty,
+    /// The agent's, begun and not ended.
+    Agent,
+    /// The prompt, and perhaps what has been typed after it.
+    Prompt,
+}
 
 pub(super) struct Screen<W> {
     output: W,
+    /// Colours.
     decorated: bool,
-    /// A line has been begun and not ended.
-    open: bool,
+    /// Somebody types: there is a prompt.
+    interactive: bool,
+    line: Line,
 }
 
 impl<W: AsyncWrite + Unpin> Screen<W> {
-    pub(super) fn new(output: W, decorated: bool) -> Self {
+    pub(super) fn new(output: W, decorated: bool, interactive: bool) -> Self {
         Self {
             output,
             decorated,
-            open: false,
+            interactive,
+            line: Line::Empty,
         }
     }
 
     /// A whole line of the caller's, where it was not typed here.
     pub(super) async fn caller(&mut self, text: &str) -> io::Result<()> {
-        self.line("caller", CALLER, text).await
+        self.whole("caller", CALLER, text).await
     }
 
     /// A whole line of the agent's.
     pub(super) async fn agent(&mut self, text: &str) -> io::Result<()> {
-        self.line("agent", AGENT, text).await
+        self.whole("agent", AGENT, text).await
     }
 
     /// More of what the agent is saying.
@@ -39,10 +54,11 @@ impl<W: AsyncWrite + Unpin> Screen<W> {
         if text.is_empty() {
             return Ok(());
         }
-        if !self.open {
+        if self.line != Line::Agent {
+            self.end_line().await?;
             let label = self.label("agent", AGENT);
             self.put(&label).await?;
-            self.open = true;
+            self.line = Line::Agent;
         }
         let text = printable(text);
         self.put(&text).await?;
@@ -51,15 +67,15 @@ impl<W: AsyncWrite + Unpin> Screen<W> {
 
     /// The agent's line ends.
     pub(super) async fn agent_end(&mut self) -> io::Result<()> {
-        if std::mem::take(&mut self.open) {
-            self.put("\n").await?;
+        if self.line == Line::Agent {
+            self.end_line().await?;
         }
         self.output.flush().await
     }
 
     /// Something about the call.
     pub(super) async fn note(&mut self, text: &str) -> io::Result<()> {
-        self.agent_end().await?;
+        self.end_line().await?;
         let text = printable(text);
         let line = if self.decorated {
             format!("{NOTE}· {text}{PLAIN}\n")
@@ -70,25 +86,34 @@ impl<W: AsyncWrite + Unpin> Screen<W> {
         self.output.flush().await
     }
 
-    /// Asks for a line of the caller's.
+    /// Asks for a line of the caller's, unless that has been done or the agent is speaking.
     pub(super) async fn prompt(&mut self) -> io::Result<()> {
-        if self.decorated {
+        if self.interactive && self.line == Line::Empty {
             let label = self.label("you", CALLER);
             self.put(&label).await?;
+            self.line = Line::Prompt;
         }
         self.output.flush().await
     }
 
-    /// Takes the prompt back, because the agent speaks.
-    pub(super) async fn unprompt(&mut self) -> io::Result<()> {
-        if self.decorated && !self.open {
-            self.put("\r\x1b[K").await?;
+    /// A line has been typed, which ends the one that the cursor was in.
+    pub(super) fn typed(&mut self) {
+        if self.interactive {
+            self.line = Line::Empty;
         }
-        Ok(())
     }
 
-    async fn line(&mut self, who: &str, colour: &str, text: &str) -> io::Result<()> {
-        self.agent_end().await?;
+    /// Ends the agent's line, or takes the prompt back.
+    async fn end_line(&mut self) -> io::Result<()> {
+        match std::mem::replace(&mut self.line, Line::Empty) {
+            Line::Empty => Ok(()),
+            Line::Agent => self.put("\n").await,
+            Line::Prompt => self.put(CLEARED).await,
+        }
+    }
+
+    async fn whole(&mut self, who: &str, colour: &str, text: &str) -> io::Result<()> {
+        self.end_line().await?;
         let line = format!("{}{}\n", self.label(who, colour), printable(text));
         self.put(&line).await?;
         self.output.flush().await

@@ -24,7 +24,19 @@ pub enum Deed {
     Drop,
     /// `!hangup`, `/bye`.
     HangUp,
+    /// `/help`: shows the list.
+    Help,
 }
+
+/// What can be typed instead of words, one line each.
+pub(super) const HELP: [&str; 6] = [
+    "/press KEYS   presses keys (0-9 * #)",
+    "/barge TEXT   says TEXT over the agent",
+    "/wait MS      waits, in Twilio's time (see --speed)",
+    "/drop         breaks the connection to the server",
+    "/bye          hangs up, also /hangup",
+    "/help         this list; ! for / does as well",
+];
 
 /// Reads one line; `None`: nothing to do (empty, or a comment).
 pub fn deed(line: &str) -> Result<Option<Deed>, String> {
@@ -35,10 +47,7 @@ pub fn deed(line: &str) -> Result<Option<Deed>, String> {
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
-    if line.eq_ignore_ascii_case("/bye") {
-        return Ok(Some(Deed::HangUp));
-    }
-    match line.strip_prefix('!') {
+    match line.strip_prefix(['!', '/']) {
         Some(directive) => directive_deed(directive).map(Some),
         None => Ok(Some(Deed::Say(line.to_owned()))),
     }
@@ -58,21 +67,22 @@ fn directive_deed(directive: &str) -> Result<Deed, String> {
         .split_once(char::is_whitespace)
         .unwrap_or((directive, ""));
     let rest = rest.trim();
-    match name {
-        "barge" if rest.is_empty() => Err("!barge needs what the caller says".into()),
+    match name.to_ascii_lowercase().as_str() {
+        "barge" if rest.is_empty() => Err("/barge needs what the caller says".into()),
         "barge" => Ok(Deed::Barge(rest.to_owned())),
         "press" => keys(rest).map(Deed::Press),
         "wait" => {
             let time = rest
                 .parse()
                 .map(Duration::from_millis)
-                .map_err(|_| "!wait needs milliseconds".to_owned())?;
+                .map_err(|_| "/wait needs milliseconds".to_owned())?;
             Ok(Deed::Wait(time.min(WAIT_MAX)))
         }
         "drop" => Ok(Deed::Drop),
-        "hangup" => Ok(Deed::HangUp),
+        "hangup" | "bye" => Ok(Deed::HangUp),
+        "help" => Ok(Deed::Help),
         other => Err(format!(
-            "!{other} is unknown; there are !barge TEXT, !press KEYS, !wait MS, !drop, !hangup"
+            "/{other} is unknown; there are /press KEYS, /barge TEXT, /wait MS, /drop, /bye, /help"
         )),
     }
 }
@@ -87,7 +97,7 @@ fn keys(text: &str) -> Result<Vec<char>, String> {
     if fine {
         Ok(keys)
     } else {
-        Err(format!("!press needs 1 to {KEYS_MAX} keys of 0-9 * #"))
+        Err(format!("/press needs 1 to {KEYS_MAX} keys of 0-9 * #"))
     }
 }
 
@@ -109,6 +119,24 @@ mod tests {
                 Deed::HangUp
             ]
         );
+    }
+
+    #[test]
+    fn a_slash_and_an_exclamation_mark_mean_the_same() {
+        for words in [
+            "bye",
+            "hangup",
+            "help",
+            "drop",
+            "press 12#",
+            "wait 5",
+            "barge No",
+        ] {
+            let [slash, mark] = ["/", "!"].map(|first| deed(&format!("{first}{words}")).unwrap());
+            assert_eq!(slash, mark, "{words}");
+            assert!(!matches!(slash, Some(Deed::Say(_)) | None), "{words}");
+        }
+        assert!(deed("/foo bar").unwrap_err().contains("/help"));
     }
 
     #[test]

@@ -5,40 +5,49 @@ use super::{
     screen::Screen,
     script::{self, Deed},
 };
-use crate::twilio::{AfterDrop, Call, CallError, EndCause, Ended};
+use crate::twilio::{Call, CallError, EndCause, Ended, Interrupted, Noticed, ViolationKind};
 use std::time::Duration;
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite},
-    time::sleep,
+    time::Instant,
 };
 
 /// How long the answer to a key may take to begin before the script goes on.
 const KEY_ANSWER_MAX: Duration = Duration::from_millis(1500);
 /// How long the agent must have been speaking when `!barge` cuts in, in Twilio's time.
 const BARGE_AFTER: Duration = Duration::from_millis(1200);
+/// Longest wait for what comes of a lost connection.
+const RECONNECT_MAX: Duration = Duration::from_secs(60);
 /// Waits without an end of their own are looked at again after this time.
-const LONG: Duration = Duration::from_secs(3600);
+pub(super) const LONG: Duration = Duration::from_secs(3600);
 
 pub(super) struct Talk<W> {
-    call: Call,
-    screen: Screen<W>,
-    reply_timeout: Duration,
+    pub(super) call: Call,
+    pub(super) screen: Screen<W>,
+    pub(super) reply_timeout: Duration,
     speed: f64,
-    /// The caller's lines are not on the screen already.
-    echo: bool,
-    /// So many bytes of the reply that is coming in are on the screen.
-    shown_bytes: usize,
-    summary: Summary,
+    server_back_max: Duration,
+    /// Somebody types, and sees what is typed.
+    interactive: bool,
+    /// What is on the screen of what has come of the call.
+    pub(super) noticed: Noticed,
+    /// The connection to the server is lost and not yet back.
+    lost: bool,
+    pub(super) summary: Summary,
 }
 
-/// How much of a reply there is.
+/// What has come of the call.
 #[derive(PartialEq, Eq)]
-enum News {
-    /// It goes on.
+pub(super) enum News {
+    /// More of a reply.
     Part,
-    /// It is whole; another will follow it at once.
+    /// A reply is whole; another will follow it at once.
     Bridge,
     Whole,
+    /// The connection is lost.
+    Lost,
+    /// Another session stands.
+    Back,
     Over,
 }
 
@@ -48,13 +57,19 @@ impl<W: AsyncWrite + Unpin> Talk<W> {
             call_sid: call.call_sid().to_owned(),
             ..Summary::default()
         };
+        let noticed = Noticed {
+            session: call.sessions(),
+            ..Noticed::default()
+        };
         Self {
             call,
             screen,
             reply_timeout: options.reply_timeout,
             speed: options.speed,
-            echo: !options.decorated || options.script.is_some(),
-            shown_bytes: 0,
+            server_back_max: options.server_back_max,
+            interactive: options.interactive(),
+            noticed,
+            lost: false,
             summary,
         }
     }
@@ -84,20 +99,16 @@ impl<W: AsyncWrite + Unpin> Talk<W> {
         Ok(())
     }
 
-    /// Does what is typed, until the input ends. What the agent says meanwhile is shown as it comes.
-    pub(super) async fn converse(&mut self, input: impl AsyncBufRead + Unpin) -> Result<(), Error> {
+    /// Does what is written in a pipe, until it ends. What the agent says meanwhile is shown as it comes.
+    pub(super) async fn read(&mut self, input: impl AsyncBufRead + Unpin) -> Result<(), Error> {
         let mut lines = input.lines();
-        self.screen.prompt().await?;
         loop {
             let call = self.call.clone();
             let line = tokio::select! {
                 line = lines.next_line() => line?,
-                _ = call.more_than(self.shown_bytes, LONG) => {
-                    self.screen.unprompt().await?;
-                    match self.show_news().await? {
-                        News::Over => return Ok(()),
-                        News::Part => {}
-                        News::Bridge | News::Whole => self.screen.prompt().await?,
+                _ = call.news(self.noticed, LONG) => {
+                    if self.show_news().await? == News::Over {
+                        return Ok(());
                     }
                     continue;
                 }
@@ -112,7 +123,6 @@ impl<W: AsyncWrite + Unpin> Talk<W> {
                 Ok(None) => {}
                 Err(reason) => self.screen.note(&reason).await?,
             }
-            self.screen.prompt().await?;
         }
     }
 
@@ -122,11 +132,9 @@ impl<W: AsyncWrite + Unpin> Talk<W> {
             Deed::Say(text) => self.say(&text).await,
             Deed::Barge(text) => self.barge(&text).await,
             Deed::Press(keys) => self.press(&keys).await,
-            Deed::Wait(time) => {
-                sleep(time.div_f64(self.speed)).await;
-                Ok(())
-            }
+            Deed::Wait(time) => self.wait(time).await,
             Deed::Drop => self.drop_line().await,
+            Deed::Help => self.help().await,
             Deed::HangUp => return Ok(false),
         };
         match done {
@@ -145,9 +153,7 @@ impl<W: AsyncWrite + Unpin> Talk<W> {
         // If the agent speaks on for longer than anyone waits, the caller does as callers do and interrupts.
         let _ = self.call.silence(self.reply_timeout).await;
         self.show_all().await?;
-        if self.echo {
-            self.screen.caller(text).await?;
-        }
+        self.screen.caller(text).await?;
         self.summary.turns += 1;
         self.call.say(text).await.map_err(Error::Call)?;
         self.listen(self.reply_timeout, true).await
@@ -160,63 +166,86 @@ impl<W: AsyncWrite + Unpin> Talk<W> {
             .barge_in(text, BARGE_AFTER)
             .await
             .map_err(Error::Call)?;
-        self.shown_bytes = 0;
-        self.screen
-            .note(&format!("interrupted after {:?}", cut.fragment))
-            .await?;
-        if self.echo {
-            self.screen.caller(text).await?;
-        }
+        self.interrupted(&cut).await?;
+        self.screen.caller(text).await?;
         self.listen(self.reply_timeout, true).await
     }
 
     async fn press(&mut self, keys: &[char]) -> Result<(), Error> {
         for key in keys {
-            if self.echo {
-                self.screen.caller(&format!("[{key}]")).await?;
-            }
+            self.screen.caller(&format!("[{key}]")).await?;
             self.summary.turns += 1;
             if let Some(cut) = self.call.press(*key).await.map_err(Error::Call)? {
-                self.shown_bytes = 0;
-                self.screen
-                    .note(&format!("interrupted after {:?}", cut.fragment))
-                    .await?;
+                self.interrupted(&cut).await?;
             }
         }
         self.listen(KEY_ANSWER_MAX, false).await
     }
 
-    async fn drop_line(&mut self) -> Result<(), Error> {
-        self.screen
-            .note("the connection to the server is dropped")
-            .await?;
-        self.shown_bytes = 0;
-        match self.call.drop_socket().await.map_err(Error::Call)? {
-            AfterDrop::Ended(_) => Ok(()),
-            AfterDrop::Reconnected { .. } => {
-                self.screen.note("reconnected").await?;
-                self.greeted().await?;
-                self.listen(KEY_ANSWER_MAX, false).await
+    /// What was on its way to the caller is gone.
+    pub(super) async fn interrupted(&mut self, cut: &Interrupted) -> Result<(), Error> {
+        self.noticed.text_bytes = 0;
+        let note = if cut.fragment.is_empty() {
+            "interrupted before a word was heard".to_owned()
+        } else {
+            format!("interrupted after {:?}", cut.fragment)
+        };
+        self.screen.note(&note).await?;
+        Ok(())
+    }
+
+    /// Lets Twilio's time pass and shows what comes meanwhile.
+    pub(super) async fn wait(&mut self, time: Duration) -> Result<(), Error> {
+        let until = Instant::now() + time.div_f64(self.speed);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if !self.call.news(self.noticed, left).await || self.show_news().await? == News::Over {
+                return Ok(());
             }
         }
+    }
+
+    /// Breaks the connection and waits for what comes of it.
+    async fn drop_line(&mut self) -> Result<(), Error> {
+        self.call.break_socket().await.map_err(Error::Call)?;
+        while self.call.news(self.noticed, RECONNECT_MAX).await {
+            match self.show_news().await? {
+                News::Back => return self.listen(KEY_ANSWER_MAX, false).await,
+                News::Over => return Ok(()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn help(&mut self) -> Result<(), Error> {
+        for line in script::HELP {
+            self.screen.note(line).await?;
+        }
+        Ok(())
     }
 
     /// Shows a reply as it comes, and those that follow a bridge.
     async fn listen(&mut self, limit: Duration, expected: bool) -> Result<(), Error> {
         loop {
-            if !self.call.more_than(self.shown_bytes, limit).await {
+            let limit = if self.lost { RECONNECT_MAX } else { limit };
+            if !self.call.news(self.noticed, limit).await {
                 if expected {
-                    self.screen
-                        .note(&format!("no reply within {} s", limit.as_secs()))
-                        .await?;
+                    self.no_reply().await?;
                 }
                 return Ok(());
             }
             match self.show_news().await? {
-                News::Part | News::Bridge => {}
-                News::Whole | News::Over => return Ok(()),
+                News::Part | News::Bridge | News::Lost => {}
+                News::Whole | News::Back | News::Over => return Ok(()),
             }
         }
+    }
+
+    pub(super) async fn no_reply(&mut self) -> Result<(), Error> {
+        let note = format!("no reply within {} s", self.reply_timeout.as_secs());
+        self.screen.note(&note).await?;
+        Ok(())
     }
 
     /// Shows the whole replies that have come meanwhile.
@@ -225,12 +254,15 @@ impl<W: AsyncWrite + Unpin> Talk<W> {
         Ok(())
     }
 
-    /// Shows what has come of the next reply since it was shown last.
-    async fn show_news(&mut self) -> Result<News, Error> {
+    /// Shows what has come of the call since it was looked at last.
+    pub(super) async fn show_news(&mut self) -> Result<News, Error> {
+        if let Some(news) = self.show_connection().await? {
+            return Ok(news);
+        }
         match self.call.hear(Duration::ZERO).await {
             Ok(reply) => {
                 self.show_more(&reply.text).await?;
-                self.shown_bytes = 0;
+                self.noticed.text_bytes = 0;
                 self.summary.replies += 1;
                 self.screen.agent_end().await?;
                 Ok(if reply.preemptible {
@@ -241,15 +273,38 @@ impl<W: AsyncWrite + Unpin> Talk<W> {
             }
             Err(CallError::NoReply { partial, .. }) => {
                 self.show_more(&partial.text).await?;
-                self.shown_bytes = partial.text.len();
+                self.noticed.text_bytes = partial.text.len();
                 Ok(News::Part)
             }
             Err(_) => Ok(News::Over),
         }
     }
 
+    /// Says so where the connection was lost or another session stands.
+    async fn show_connection(&mut self) -> Result<Option<News>, Error> {
+        let losses = self.call.losses();
+        if losses != self.noticed.losses {
+            self.noticed.losses = losses;
+            self.noticed.text_bytes = 0;
+            self.lost = true;
+            self.screen.note("connection lost").await?;
+            return Ok(Some(News::Lost));
+        }
+        let session = self.call.sessions();
+        if session == self.noticed.session {
+            return Ok(None);
+        }
+        self.noticed.session = session;
+        self.noticed.text_bytes = 0;
+        if std::mem::take(&mut self.lost) {
+            self.screen.note("reconnected").await?;
+        }
+        self.greeted().await?;
+        Ok(Some(News::Back))
+    }
+
     async fn show_more(&mut self, text: &str) -> Result<(), Error> {
-        match text.get(self.shown_bytes..) {
+        match text.get(self.noticed.text_bytes..) {
             Some(more) => self.screen.agent_more(more).await?,
             // The reply that was on the screen is gone; this is another.
             None => {
@@ -262,25 +317,81 @@ impl<W: AsyncWrite + Unpin> Talk<W> {
 
     /// Hangs up where that has not happened, and says how the call went.
     pub(super) async fn finish(mut self) -> Result<Summary, Error> {
-        // What the agent is saying is heard before the caller hangs up.
-        let _ = self.call.silence(self.reply_timeout).await;
-        self.show_all().await?;
-        self.screen.agent_end().await?;
-        let ended = match self.call.hang_up().await {
-            Ok(ended) => ended,
-            Err(error) => {
-                self.screen.note(&error.to_string()).await?;
-                return Err(Error::Call(error));
-            }
-        };
-        for said in &ended.said {
-            self.screen.agent(said).await?;
+        if !self.interactive {
+            // What the agent is saying is heard before the caller hangs up.
+            let _ = self.call.silence(self.reply_timeout).await;
+            self.show_all().await?;
         }
-        self.summary.ending = in_words(&ended);
+        self.screen.agent_end().await?;
+        if self.interactive && self.lost && !self.call.is_over() {
+            // Nobody is there to hear of the end.
+            self.summary.ending = "you hung up while the connection was lost".into();
+        } else {
+            let ended = self.hang_up().await?;
+            for said in &ended.said {
+                self.screen.agent(said).await?;
+            }
+            self.summary.ending = in_words(&ended);
+            self.owns_up(&ended).await?;
+        }
+        self.sum_up().await?;
+        if self.call.server_is_gone() {
+            return Err(Error::Gone {
+                waited: self.server_back_max,
+            });
+        }
+        Ok(self.summary)
+    }
+
+    /// Hangs up, and shows what comes until the end is reached.
+    async fn hang_up(&mut self) -> Result<Ended, Error> {
+        let call = self.call.clone();
+        let mut hanging = std::pin::pin!(call.hang_up());
+        loop {
+            let watched = self.call.clone();
+            let ended = tokio::select! {
+                ended = &mut hanging => ended,
+                _ = watched.news(self.noticed, LONG), if !watched.is_over() => {
+                    self.show_news().await?;
+                    continue;
+                }
+            };
+            if let Err(error) = &ended {
+                self.screen.note(&error.to_string()).await?;
+            }
+            // The last that came and was not yet shown.
+            while !matches!(self.show_news().await?, News::Over | News::Part) {}
+            return ended.map_err(Error::Call);
+        }
+    }
+
+    /// Says where this Twilio was more patient than the real one.
+    async fn owns_up(&mut self, ended: &Ended) -> Result<(), Error> {
+        let patient = ended
+            .actions
+            .iter()
+            .find(|action| !action.refused_for.is_zero());
+        if let Some(action) = patient {
+            let note = format!(
+                "the server was away for {:.1} s; Twilio itself asks once, then the number's fallback URL, or ends the call (11200)",
+                action.refused_for.as_secs_f64()
+            );
+            self.screen.note(&note).await?;
+        }
+        Ok(())
+    }
+
+    async fn sum_up(&mut self) -> Result<(), Error> {
+        let gone = self.call.server_is_gone();
+        if gone {
+            self.summary.ending = "the server is gone".into();
+        }
         self.summary.violations = self
             .call
             .violations()
             .iter()
+            // A process that is not there breaks no protocol.
+            .filter(|found| !(gone && found.kind == ViolationKind::Webhook))
             .map(|found| format!("{:?}: {}", found.kind, found.detail))
             .collect();
         let Summary {
@@ -297,7 +408,7 @@ impl<W: AsyncWrite + Unpin> Talk<W> {
                 .note(&format!("against the protocol: {violation}"))
                 .await?;
         }
-        Ok(self.summary)
+        Ok(())
     }
 }
 

@@ -24,6 +24,17 @@ const COMMANDS_MAX: usize = 16;
 /// Longest wait, in real time, for anything that the caller does: saying a sentence, hanging up, reconnecting.
 const DEED_MAX: Duration = Duration::from_secs(60);
 
+/// What a listener has noticed of a call so far; see [`Call::news`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noticed {
+    /// So much of the next reply.
+    pub text_bytes: usize,
+    /// [`Call::sessions`].
+    pub session: u32,
+    /// [`Call::losses`].
+    pub losses: u32,
+}
+
 /// A call in progress. Clones hold the same call; when the last is dropped the caller hangs up.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -113,10 +124,17 @@ impl Call {
 
     /// Says something and returns once the final prompt is out. Speaking over the agent interrupts it.
     pub async fn say(&self, said: impl Into<Utterance>) -> Result<(), CallError> {
+        self.say_over(said).await.map(|_| ())
+    }
+
+    /// As [`Call::say`], and what it interrupted, if anything (protocol 4.4).
+    pub async fn say_over(
+        &self,
+        said: impl Into<Utterance>,
+    ) -> Result<Option<Interrupted>, CallError> {
         let (done, wait) = oneshot::channel();
         self.command(Command::Say(said.into(), done)).await?;
-        self.done("the end of an utterance", wait).await?;
-        Ok(())
+        self.done("the end of an utterance", wait).await
     }
 
     /// The next whole reply (up to `last:true`), in order. Replies that were interrupted are not among them.
@@ -164,6 +182,30 @@ impl Call {
         more.await.is_some()
     }
 
+    /// Waits until there is something that a listener has not noticed yet: more of the next reply, a lost connection,
+    /// another session, or the end of the call. `false`: nothing within `limit`.
+    pub async fn news(&self, noticed: Noticed, limit: Duration) -> bool {
+        let news = self.shared.wait(limit, |record| {
+            let news = record.partial_reply().text.len() > noticed.text_bytes
+                || record.next_is_whole()
+                || record.session != noticed.session
+                || record.losses != noticed.losses
+                || record.ended.is_some();
+            news.then_some(())
+        });
+        news.await.is_some()
+    }
+
+    /// Sockets that vanished or broke so far.
+    pub fn losses(&self) -> u32 {
+        self.shared.look().losses
+    }
+
+    /// Nobody answered the action request after a lost connection: the server is gone.
+    pub fn server_is_gone(&self) -> bool {
+        self.shared.look().server_gone
+    }
+
     /// `say` and `hear`.
     pub async fn ask(
         &self,
@@ -205,6 +247,11 @@ impl Call {
             self.command(Command::HangUp).await?;
         }
         self.ended(DEED_MAX).await
+    }
+
+    /// The socket vanishes without a close frame; does not wait for what comes of it.
+    pub async fn break_socket(&self) -> Result<(), CallError> {
+        self.command(Command::Drop).await
     }
 
     /// The socket vanishes without a close frame; returns when the call goes on or is over.

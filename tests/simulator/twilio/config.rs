@@ -1,7 +1,7 @@
 //! How the simulated Twilio is set up.
 
 use super::playback::Pace;
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// Frames and requests that one call records at most; later ones are counted as lost and not kept.
 pub const LOG_ENTRIES_MAX: usize = 100_000;
@@ -31,6 +31,10 @@ pub struct TwilioConfig {
     pub pace: Pace,
     /// Whether replies are played (clauses, `tokensPlayed`, `agentSpeaking`, interrupts). Off: text is only counted.
     pub playback: bool,
+    /// How long the action request after a lost connection is tried again while connections are refused, in real
+    /// time. Zero, as Twilio does it: the first failure ends the call (11200). Above zero it stands for a fallback URL,
+    /// so that a server may be started anew in mid-call.
+    pub action_patience: Duration,
     /// What happens after a drop where the TwiML says `applicationReconnect="true"`.
     pub redial: Redial,
     /// Log entries that a call keeps, at most [`LOG_ENTRIES_MAX`]; 0 records nothing.
@@ -50,6 +54,7 @@ impl Default for TwilioConfig {
             routes: Vec::new(),
             pace: Pace::default(),
             playback: true,
+            action_patience: Duration::ZERO,
             redial: Redial::default(),
             log_entries_max: LOG_ENTRIES_MAX,
         }

@@ -12,6 +12,9 @@ pub enum CallError {
     /// Nothing answers at the server's address; a caller hears busy (11205).
     #[error("nothing answers at {url}: {reason}")]
     Unreachable { url: String, reason: String },
+    /// The server's machine refuses the connection: no process listens there (11205).
+    #[error("nothing listens at {url}")]
+    Refused { url: String },
     /// No answer within the 15 seconds that Twilio allows (11205).
     #[error("no answer from {url} within {waited:?}")]
     WebhookTimedOut { url: String, waited: Duration },

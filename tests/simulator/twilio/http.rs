@@ -234,6 +234,12 @@ fn unreachable(url: &str, error: &reqwest::Error) -> CallError {
     let mut reason = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
+        let io = cause.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return CallError::Refused {
+                url: url.to_owned(),
+            };
+        }
         reason = cause.to_string();
         source = cause.source();
     }

@@ -43,7 +43,7 @@ mod session;
 pub mod signature;
 pub mod twiml;
 
-pub use call::Call;
+pub use call::{Call, Noticed};
 pub use caller::{Partials, Utterance};
 pub use config::{AuthToken, Redial, Route, TwilioConfig};
 pub use dial::{Dial, Signing};

@@ -42,6 +42,10 @@ pub(crate) struct Record {
     pub(crate) session: u32,
     pub(crate) session_id: Option<String>,
     pub(crate) greeting: Option<String>,
+    /// Sessions whose socket vanished or broke.
+    pub(crate) losses: u32,
+    /// Nobody answered after the last of them.
+    pub(crate) server_gone: bool,
     /// A session stands.
     pub(crate) live: bool,
     pub(crate) silent: bool,
@@ -65,6 +69,8 @@ impl Record {
             session: 0,
             session_id: None,
             greeting: None,
+            losses: 0,
+            server_gone: false,
             live: false,
             silent: false,
             interrupted: None,

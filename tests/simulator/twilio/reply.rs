@@ -76,6 +76,9 @@ pub struct ActionAnswer {
     /// The form that was sent.
     pub form: Vec<(String, String)>,
     pub answer: Answer,
+    /// Real time for which the server refused connections before it answered ([`super::TwilioConfig::action_patience`]).
+    /// Above zero, the real Twilio would have given up (11200) unless the number has a fallback URL.
+    pub refused_for: Duration,
     /// The TwiML, where the answer was valid.
     pub twiml: Option<Twiml>,
 }

@@ -41,6 +41,8 @@ const ACTION_AFTER_LOSS: Duration = Duration::from_millis(1190);
 const HANDSHAKE_AFTER_TWIML: Duration = Duration::from_millis(400);
 /// Action to status callback (protocol 2.6: 0.4-1 s).
 const STATUS_AFTER_ACTION: Duration = Duration::from_millis(700);
+/// From a refused action to the next try, in real time, where it is tried again.
+const REFUSED_AGAIN: Duration = Duration::from_millis(250);
 /// How fast `<Say>` speaks.
 const SAY_CHARACTER: Duration = Duration::from_millis(50);
 
@@ -266,11 +268,12 @@ impl Runner {
     /// Holds one session to its end and does what follows from it.
     async fn session(&mut self, mut standing: Standing) -> Course {
         let end = self.hold(&mut standing.line).await;
+        let lost = matches!(end, SocketEnd::Lost(_) | SocketEnd::Vanished);
         self.shared.change(|record| {
             record.live = false;
+            record.losses += u32::from(lost);
             record.note(Direction::Socket, &format!("{end:?}"));
         });
-        let lost = matches!(end, SocketEnd::Lost(_) | SocketEnd::Vanished);
         let reconnects = lost && standing.line.session.reconnects();
         let Standing {
             line,
@@ -417,10 +420,16 @@ impl Runner {
             &self.dial,
             over,
         );
-        let answer = match self.webhook(url, &form, by_get).await {
+        let patience = match end {
+            SocketEnd::Lost(_) | SocketEnd::Vanished => self.twilio.config.action_patience,
+            SocketEnd::Closed(_) => Duration::ZERO,
+        };
+        let (answer, refused_for) = self.patiently(url, &form, by_get, patience).await;
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 self.shared.change(|record| {
+                    record.server_gone = !matches!(end, SocketEnd::Closed(_));
                     record.violation(ViolationKind::Webhook, format!("action: {error}"))
                 });
                 return Course::Over(end.cause());
@@ -436,6 +445,7 @@ impl Runner {
                 session_status,
                 form,
                 answer,
+                refused_for,
                 twiml: twiml.as_ref().ok().cloned(),
             });
         });
@@ -448,6 +458,26 @@ impl Runner {
                 }
             }
             _ => Course::Over(end.cause()),
+        }
+    }
+
+    /// Requests a webhook, again and again for `patience` while nobody listens; and for how long nobody did.
+    async fn patiently(
+        &mut self,
+        url: &str,
+        form: &form::Form,
+        by_get: bool,
+        patience: Duration,
+    ) -> (Result<Answer, CallError>, Duration) {
+        let began = Instant::now();
+        let mut refused_for = Duration::ZERO;
+        loop {
+            let answer = self.webhook(url, form, by_get).await;
+            if !matches!(answer, Err(CallError::Refused { .. })) || began.elapsed() >= patience {
+                return (answer, refused_for);
+            }
+            sleep(REFUSED_AGAIN).await;
+            refused_for = began.elapsed();
         }
     }
 

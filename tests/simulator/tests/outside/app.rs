@@ -11,6 +11,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::mpsc,
+    task::{JoinHandle, JoinSet},
     time::timeout,
 };
 use tokio_tungstenite::{
@@ -52,6 +53,7 @@ pub struct App {
     pub base: String,
     inner: Arc<Inner>,
     sockets: mpsc::UnboundedReceiver<Socket>,
+    listening: JoinHandle<()>,
 }
 
 /// A relay socket in the application's hand.
@@ -122,19 +124,29 @@ impl App {
             heads: Mutex::default(),
             refuse: Mutex::new(false),
         });
+        let listening = tokio::spawn(listen(listener, Arc::clone(&inner)));
         let app = Self {
             base,
             inner,
             sockets,
+            listening,
         };
         app.voice(&app.relay(attributes));
-        let inner = Arc::clone(&app.inner);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&inner)));
-            }
-        });
         app
+    }
+
+    /// As a process that is killed: nobody listens, and connections are gone (sockets in a test's hand are the test's
+    /// to drop).
+    pub async fn kill(&mut self) {
+        self.listening.abort();
+        let _ = (&mut self.listening).await;
+    }
+
+    /// Listens again, at the same address.
+    pub async fn start_again(&mut self) {
+        let address = self.base.trim_start_matches("http://");
+        let listener = TcpListener::bind(address).await.expect("its own port");
+        self.listening = tokio::spawn(listen(listener, Arc::clone(&self.inner)));
     }
 
     /// TwiML for a relay with these attributes.
@@ -248,6 +260,14 @@ async fn repeat(mut socket: Socket) {
                 }
             }
         }
+    }
+}
+
+/// Serves until it is dropped, and every connection with it.
+async fn listen(listener: TcpListener, inner: Arc<Inner>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.spawn(serve(stream, Arc::clone(&inner)));
     }
 }
 

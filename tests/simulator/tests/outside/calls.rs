@@ -351,7 +351,7 @@ async fn what_a_caller_hears_as_busy_is_told_apart() {
     };
     let nobody = Twilio::new(config).unwrap().place_call(FROM, TO).await;
     assert!(
-        matches!(nobody, Err(CallError::Unreachable { .. })),
+        matches!(nobody, Err(CallError::Refused { .. })),
         "{nobody:?}"
     );
     app.voice("<Response><Connect><ConversationRelay url='wss://h' events='everything'/></Connect></Response>");

@@ -3,6 +3,7 @@
 mod app;
 mod calls;
 mod endings;
+mod keyboard;
 mod load;
 mod model;
 mod terminal;
