@@ -1,16 +1,47 @@
 //! `calldex names`: scores the extractor.
 
 use super::failed;
-use crate::call::name::score::{self, Options};
+use crate::call::name::score::{self, BadLine, Options, Printed};
 use clap::Args;
-use std::path::PathBuf;
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
+/// Most that is read of an input; a larger one is refused.
+const INPUT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Bad lines told one by one at the end; further ones are counted.
+const BAD_LINES_TOLD_MAX: usize = 20;
+
+/// What the help says at its end.
+const AFTER_HELP: &str = "\
+A line is one JSON object:
+
+  {\"id\": 1, \"lang\": \"en\", \"asked\": true, \"text\": \"It's Misty\", \"name\": \"Misty\", \"kind\": \"answer\"}
+
+  text    what the caller said; the only field that is needed
+  name    the right name, or null where the caller gave none [default: null]
+  asked   the agent had just asked for the name [default: false]
+  lang    language, such as en, de or ja; others are read as English [default: empty]
+  full    the whole name, where it is known
+  accept  a list of other right answers
+  kind    groups lines in the table: answer, intro, callme, neg, ...
+  source  groups lines in the table: where they come from
+  id      anything; repeated in --predictions
+
+Unknown fields are ignored. A line that cannot be read is reported with its number, skipped, and
+counted at the end on standard error; the exit status stays 0.
+
+Columns: right and wrong were captured, missed were not; confirm are those of the missed that the
+agent would ask about, and rightly; false were captured where nobody gave a name. right% is right of
+n, and in groups without names (neg...) false of n: there it should be low. A group's row with source
+* has all its sources together.";
+
 /// Options of `calldex names`.
 #[derive(Args)]
+#[command(after_long_help = AFTER_HELP, after_help = "More with --help: the fields of a line, the columns.")]
 pub struct NamesArguments {
-    /// Labelled turns, one JSON object a line
+    /// Labelled turns, one JSON object a line; - reads standard input
     file: PathBuf,
     /// One JSON object per class instead of a table
     #[arg(long)]
@@ -27,7 +58,7 @@ pub struct NamesArguments {
 }
 
 pub(super) fn run(arguments: &NamesArguments) -> ExitCode {
-    let input = match std::fs::read_to_string(&arguments.file) {
+    let input = match read(&arguments.file) {
         Ok(input) => input,
         Err(error) => return failed(format!("{}: {error}", arguments.file.display())),
     };
@@ -39,6 +70,97 @@ pub(super) fn run(arguments: &NamesArguments) -> ExitCode {
         predictions: arguments.predictions,
         ..Options::default()
     };
-    print!("{}", score::run(&input, &options, || begun.elapsed()));
+    let Printed {
+        text,
+        turns_read,
+        bad_lines,
+    } = score::run(&input, &options, || begun.elapsed());
+    if let Err(error) = put(&text, &mut io::stdout().lock()) {
+        return failed(format!("standard output: {error}"));
+    }
+    if !bad_lines.is_empty() {
+        // Who has closed standard error does not want to know.
+        let _ = io::stderr().write_all(summary(turns_read, &bad_lines).as_bytes());
+    }
     ExitCode::SUCCESS
+}
+
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let source: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(std::fs::File::open(file)?)
+    };
+    let mut input = Vec::new();
+    source.take(INPUT_BYTES_MAX + 1).read_to_end(&mut input)?;
+    if input.len() as u64 > INPUT_BYTES_MAX {
+        return Err(io::Error::other(format!(
+            "longer than {INPUT_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(input)
+}
+
+/// Writes all of it; a reader who has read enough, such as `head`, is no fault.
+fn put(text: &str, out: &mut impl Write) -> io::Result<()> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+fn summary(turns_read: usize, bad_lines: &[BadLine]) -> String {
+    let mut text = format!(
+        "calldex: {} of {} lines could not be read and were skipped\n",
+        bad_lines.len(),
+        turns_read + bad_lines.len()
+    );
+    for bad in bad_lines.iter().take(BAD_LINES_TOLD_MAX) {
+        text.push_str(&format!("  line {}: {}\n", bad.line, bad.reason));
+    }
+    let untold = bad_lines.len().saturating_sub(BAD_LINES_TOLD_MAX);
+    if untold > 0 {
+        text.push_str(&format!("  and {untold} more\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Closed(ErrorKind);
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_who_has_read_enough_is_no_fault_and_a_full_disk_is() {
+        assert!(put("table", &mut Closed(ErrorKind::BrokenPipe)).is_ok());
+        assert!(put("table", &mut Closed(ErrorKind::StorageFull)).is_err());
+    }
+
+    #[test]
+    fn bad_lines_are_summed_up_and_only_the_first_are_told() {
+        let bad: Vec<BadLine> = (1..=25)
+            .map(|line| BadLine {
+                line,
+                reason: "not JSON",
+            })
+            .collect();
+        let text = summary(75, &bad);
+        assert!(text.starts_with("calldex: 25 of 100 lines"), "{text}");
+        assert!(
+            text.contains("line 20: not JSON") && !text.contains("line 21"),
+            "{text}"
+        );
+        assert!(text.ends_with("and 5 more\n"), "{text}");
+    }
 }

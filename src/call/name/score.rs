@@ -18,6 +18,10 @@ const WARM_UP_TURNS: usize = 200;
 /// Kinds left out with `as_asked`: a name is said there, though not the caller's.
 const NOT_REPLAYED: [&str; 3] = ["neg-othername", "neg-thirdparty", "neg-vocative"];
 
+/// What the table's last column but two says.
+const RIGHT_PERCENT: &str = "right%: right of n where the caller gave a name; where nobody did (groups neg...), false of n, \
+     so lower is better there";
+
 /// How to score.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -83,53 +87,79 @@ pub struct Tally {
 /// Scores `input` and returns the printable report. `now` is a monotonic clock, given by the
 /// caller since this room has none.
 #[must_use]
-pub fn run(input: &str, options: &Options, now: impl Fn() -> Duration) -> String {
-    let (turns, mut report) = parse(input);
+pub fn run(input: &[u8], options: &Options, now: impl Fn() -> Duration) -> Printed {
+    let (turns, bad_lines) = parse(input);
+    let turns_read = turns.len();
+    let mut text = String::new();
+    for bad in &bad_lines {
+        let _ = writeln!(text, "{}", json!({"line": bad.line, "error": bad.reason}));
+    }
     let scored = score(turns, options, now);
     if options.predictions {
         for one in &scored {
-            let _ = writeln!(report, "{}", prediction(one));
+            let _ = writeln!(text, "{}", prediction(one));
         }
-        return report;
-    }
-    let tallies = tally(&scored);
-    if options.json {
-        lines(&tallies, &mut report)
+    } else if options.json {
+        lines(&tally(&scored), &mut text);
     } else {
-        table(&tallies, &mut report)
+        table(&tally(&scored), &mut text);
     }
-    report
+    Printed {
+        text,
+        turns_read,
+        bad_lines,
+    }
 }
 
-/// The turns of JSON lines, and one complaint a line for those that cannot be read.
+/// What [`run`] has made of an input.
+#[derive(Clone, Debug)]
+pub struct Printed {
+    /// The report, bad lines first.
+    pub text: String,
+    /// Turns that could be read.
+    pub turns_read: usize,
+    /// Lines that could not be read.
+    pub bad_lines: Vec<BadLine>,
+}
+
+/// A line that could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadLine {
+    /// From 1.
+    pub line: usize,
+    /// Why, without its content.
+    pub reason: &'static str,
+}
+
+/// The turns of JSON lines, and those lines that cannot be read.
 #[must_use]
-pub fn parse(input: &str) -> (Vec<Labelled>, String) {
-    let mut complaints = String::new();
+pub fn parse(input: &[u8]) -> (Vec<Labelled>, Vec<BadLine>) {
+    let mut bad_lines = Vec::new();
     let mut turns = Vec::new();
-    for (index, line) in input
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-    {
-        match serde_json::from_str(line) {
-            Ok(turn) => turns.push(turn),
-            Err(error) => {
-                let _ = writeln!(
-                    complaints,
-                    "{}",
-                    json!({"line": index + 1, "error": reason(&error)})
-                );
-            }
+    for (index, line) in input.split(|byte| *byte == b'\n').enumerate() {
+        match labelled(line) {
+            Ok(turn) => turns.extend(turn),
+            Err(reason) => bad_lines.push(BadLine {
+                line: index + 1,
+                reason,
+            }),
         }
     }
-    (turns, complaints)
+    (turns, bad_lines)
 }
 
-/// Why a line cannot be read, without its content.
-fn reason(error: &serde_json::Error) -> &'static str {
-    match error.classify() {
-        serde_json::error::Category::Data => "not a labelled turn (a string `text` is needed)",
-        _ => "not JSON",
+/// The turn of one line; none in an empty one.
+fn labelled(line: &[u8]) -> Result<Option<Labelled>, &'static str> {
+    let line = std::str::from_utf8(line).map_err(|_| "not UTF-8")?.trim();
+    if line.is_empty() {
+        return Ok(None);
+    }
+    match serde_json::from_str(line) {
+        Ok(turn) => Ok(Some(turn)),
+        Err(error) => Err(match error.classify() {
+            serde_json::error::Category::Data => "not a labelled turn (a string `text` is needed)",
+            _ => "not JSON",
+        }),
     }
 }
 
@@ -339,6 +369,9 @@ fn table(tallies: &BTreeMap<Class, Tally>, report: &mut String) {
             tally.micros(500),
             tally.micros(990),
         );
+    }
+    if !tallies.is_empty() {
+        let _ = writeln!(report, "\n{RIGHT_PERCENT}");
     }
 }
 

@@ -296,12 +296,18 @@ fn tags_are_read_by_their_primary_subtag() {
 
 #[test]
 fn the_scorer_counts_and_reports_bad_lines() {
-    let input = concat!(
+    let mut input = concat!(
         "{\"id\":1,\"lang\":\"en\",\"asked\":false,\"text\":\"my name is Misty\",\"name\":\"misty\",\"source\":\"own\",\"kind\":\"intro\",\"later\":1}\n",
         "not json\n",
         "{\"id\":\"b\",\"lang\":\"en\",\"asked\":true,\"text\":\"skip\",\"name\":null,\"source\":\"own\",\"kind\":\"neg\"}\n",
-    );
-    let report = score::run(input, &Options::default(), || Duration::ZERO);
+    )
+    .as_bytes()
+    .to_vec();
+    input.extend(b"\xff is no text\n\n");
+    let printed = score::run(&input, &Options::default(), || Duration::ZERO);
+    let lines: Vec<usize> = printed.bad_lines.iter().map(|bad| bad.line).collect();
+    assert_eq!((lines.as_slice(), printed.turns_read), (&[2, 4][..], 2));
+    let report = printed.text;
     assert!(report.contains("\"line\":2"), "{report}");
     assert!(
         report
@@ -313,10 +319,10 @@ fn the_scorer_counts_and_reports_bad_lines() {
         predictions: true,
         ..Options::default()
     };
-    let report = score::run(input, &options, || Duration::ZERO);
+    let report = score::run(&input, &options, || Duration::ZERO).text;
     let predictions: Vec<serde_json::Value> = report
         .lines()
-        .skip(1)
+        .skip(2)
         .map(|line| serde_json::from_str(line).expect("a JSON line"))
         .collect();
     assert_eq!(predictions.len(), 2);

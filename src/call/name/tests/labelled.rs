@@ -22,8 +22,8 @@ fn turns() -> Option<String> {
 }
 
 fn tallies(input: &str, options: &Options) -> BTreeMap<Class, Tally> {
-    let (turns, complaints) = score::parse(input);
-    assert_eq!(complaints, "");
+    let (turns, complaints) = score::parse(input.as_bytes());
+    assert_eq!(complaints, []);
     let sampled = turns.into_iter().step_by(SAMPLE_EVERY).collect();
     score::tally(&score::score(sampled, options, || Duration::ZERO))
 }
