@@ -33,6 +33,15 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// The columns; a figure with one value has it in the first.
+    pub(super) fn headings(&mut self) -> io::Result<()> {
+        writeln!(
+            self.out,
+            "{:<52} {:>12} {:>10} {:>10} unit",
+            "", "p50 or value", "p99", "p99.9"
+        )
+    }
+
     /// All figures.
     pub(super) fn into_figures(self) -> Vec<Figure> {
         self.figures

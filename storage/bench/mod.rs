@@ -47,10 +47,40 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Nothing can be measured of nothing.
+    fn check(&self) -> io::Result<()> {
+        let sizes = [
+            ("callers", self.callers as u64),
+            ("look-ups", self.lookups as u64),
+            ("seconds", self.seconds),
+            ("turns a second", self.turns_per_second),
+            ("turns flat out", self.turns_flat_out as u64),
+        ];
+        match sizes.iter().find(|(_, size)| *size == 0) {
+            None => Ok(()),
+            Some((what, _)) => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{what}: must be 1 or more"),
+            )),
+        }
+    }
+}
+
+/// Where [`run`] measures in this process: the folder is removed at the end, and is left where the process is killed.
+pub fn folder(options: &Options) -> PathBuf {
+    scene::folder(&options.dir)
+}
+
 /// Measures everything and writes each figure to `out` as it is known.
+///
+/// # Errors
+/// A size of zero, a folder that does not exist, a disk that fails, an `out` that does.
 pub fn run(options: &Options, out: &mut dyn io::Write) -> io::Result<Vec<Figure>> {
+    options.check()?;
     let mut report = Report::new(out);
     let scene = Scene::new(&options.dir)?;
+    report.headings()?;
     durable::measure(&scene, options, &mut report)?;
     lookups::measure(&scene, options, &mut report)?;
     Ok(report.into_figures())
@@ -75,6 +105,7 @@ mod tests {
         let mut out = Vec::new();
         let figures = run(&options, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
+        assert!(text.lines().next().unwrap().contains("p99.9"), "{text}");
         for what in [
             "hot", "warm", "cold", "durable", "flat out", "start", "plain",
         ] {
@@ -88,5 +119,28 @@ mod tests {
             0,
             "it cleans up"
         );
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_refused_and_not_made() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let missing = dir.path().join("elsewhere");
+        let options = Options {
+            dir: missing.clone(),
+            ..Options::default()
+        };
+        let error = run(&options, &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("elsewhere"), "{error}");
+        assert!(!missing.exists());
+    }
+
+    #[test]
+    fn a_size_of_zero_is_refused() {
+        let options = Options {
+            turns_per_second: 0,
+            ..Options::default()
+        };
+        let error = run(&options, &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().contains("turns a second"), "{error}");
     }
 }

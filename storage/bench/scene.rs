@@ -14,6 +14,11 @@ const WORDS_BYTES: usize = 200;
 /// How long closing may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The folder that this process measures in.
+pub(super) fn folder(below: &Path) -> PathBuf {
+    below.join(format!("calldex-bench-{}", std::process::id()))
+}
+
 /// A folder that is gone when the measurement is.
 pub(super) struct Scene {
     dir: PathBuf,
@@ -21,8 +26,13 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new(below: &Path) -> io::Result<Self> {
-        let dir = below.join(format!("calldex-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&dir)?;
+        if !below.is_dir() {
+            let reason = format!("{}: no such folder", below.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, reason));
+        }
+        let dir = folder(below);
+        std::fs::create_dir(&dir)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", dir.display())))?;
         Ok(Self { dir })
     }
 
