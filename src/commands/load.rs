@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// Nothing could be measured: a setting is wrong, or nobody listens. The same as for wrong arguments.
 const NOT_RUN: u8 = 2;
+/// Digits of a telephone number (E.164), country code included.
+const FIRST_CALLER_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 /// Files besides a socket a call: connections of webhooks that are kept open, and the process's own.
 const FILES_BESIDES: u64 = 320;
 
@@ -22,8 +24,14 @@ const LIMITS: &str = "Limits (exit status 1 above them)";
 /// Options of `calldex load`.
 #[derive(Args)]
 #[command(
-    after_help = "Exit status: 0 every limit was kept, 1 one was passed, 2 no load could be run.\n\
-        Ctrl-C breaks the load off and prints what was measured so far.\n\n\
+    after_help = "Exit status: 0 every limit was kept, 1 one was passed or Ctrl-C broke the load off (what was\n\
+        measured so far is printed), 2 no load could be run. Milliseconds are real time whatever --speed.\n\n\
+        Said by default, each a question for the model:\n  \
+        What can you tell me about water types?\n  \
+        Which of them is the strongest, please? This is question {turn}.\n  \
+        And which one should I train first?\n\
+        With --say \"My name is Misty.\" the first turn is answered without the model, so that \"over the model's\n\
+        own\" would count 0 for it.\n\n\
         A gate before going live, with the model's own first token at 200 ms:\n  \
         calldex load --calls 1000 --rate 100 --duration 60 --warm-up 20 --turns 20 --think 9200 \\\n    \
         --model-ttft-ms 200 --p99-overhead-ms 5 --p99-webhook-ms 2"
@@ -92,7 +100,7 @@ pub struct LoadArguments {
         help_heading = CALLERS
     )]
     think: u64,
-    /// What callers say, once for each turn, in turn; {turn} is its number
+    /// What callers say, once for each turn, in turn; {turn} is its number [default: see below]
     #[arg(long = "say", value_name = "TEXT", help_heading = CALLERS)]
     lines: Vec<String>,
     /// Share of turns in which the caller interrupts
@@ -239,6 +247,8 @@ fn tell(report: &Report, json: bool) {
 
 fn options(arguments: LoadArguments) -> Result<LoadOptions, String> {
     let defaults = LoadOptions::default();
+    check_calls(arguments.calls)?;
+    check_first_caller(&arguments.from)?;
     let target = arguments.target;
     Ok(LoadOptions {
         base_url: target.url.clone(),
@@ -279,6 +289,28 @@ fn options(arguments: LoadArguments) -> Result<LoadOptions, String> {
     })
 }
 
+fn check_calls(calls: usize) -> Result<(), String> {
+    if calls == 0 {
+        return Err("--calls 0: must be 1 or more".into());
+    }
+    Ok(())
+}
+
+/// Callers are counted up from the first, which only a number allows.
+fn check_first_caller(from: &str) -> Result<(), String> {
+    let digits = from.strip_prefix('+').unwrap_or_default();
+    let whole = FIRST_CALLER_DIGITS.contains(&digits.len())
+        && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if whole {
+        return Ok(());
+    }
+    Err(format!(
+        "--from {from}: each caller has a number of its own, counted up from this one, so it must be + and {} to {} digits; withheld numbers and addresses are for calldex call",
+        FIRST_CALLER_DIGITS.start(),
+        FIRST_CALLER_DIGITS.end()
+    ))
+}
+
 fn rate(value: f64) -> Result<f64, String> {
     if value > 0.0 && value.is_finite() {
         Ok(value)
@@ -304,5 +336,36 @@ fn share(flag: &str, value: f64) -> Result<f64, String> {
         Ok(value)
     } else {
         Err(format!("{flag} {value}: must be between 0 and 1"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Args, Command};
+
+    #[test]
+    fn callers_need_numbers_that_can_be_counted_up() {
+        assert!(check_first_caller("+15552000000").is_ok());
+        for from in ["anonymous", "sip:a@b", "15552000000", "+1555x", "+1", ""] {
+            assert!(
+                check_first_caller(from).unwrap_err().contains("its own"),
+                "{from}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_load_of_no_calls_is_refused() {
+        assert!(check_calls(0).is_err() && check_calls(1).is_ok());
+    }
+
+    #[test]
+    fn the_help_tells_what_callers_say_by_default() {
+        let mut command = LoadArguments::augment_args(Command::new("load"));
+        let help = command.render_long_help().to_string();
+        for line in LoadOptions::default().lines {
+            assert!(help.contains(&line), "{line}");
+        }
     }
 }

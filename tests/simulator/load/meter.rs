@@ -167,6 +167,7 @@ impl Meter {
         let counts = self.counts();
         let mut report = counts.report.clone();
         report.seconds = (elapsed.as_secs_f64() * 100.0).round() / 100.0;
+        report.calls_wanted = options.calls as u64;
         report.webhook = counts.webhook.percentiles();
         report.handshake = counts.handshake.percentiles();
         report.first_token = counts.first_token.percentiles();
@@ -182,6 +183,11 @@ impl Meter {
 fn bar(done: f64) -> String {
     let full = (done.clamp(0.0, 1.0) * BAR_WIDTH as f64) as usize;
     format!("{}{}", "#".repeat(full), "-".repeat(BAR_WIDTH - full))
+}
+
+/// Rounded to a microsecond, without zeros at the end.
+fn in_ms(value: f64) -> String {
+    format!("{} ms", (value * 1000.0).round() / 1000.0)
 }
 
 fn verdict(report: &Report, options: &LoadOptions) -> Verdict {
@@ -203,16 +209,14 @@ fn verdict(report: &Report, options: &LoadOptions) -> Verdict {
     ]);
     for (what, (limit, found)) in limits {
         let Some(limit) = limit else { continue };
-        let limit_ms = limit.as_secs_f64() * 1000.0;
+        let (limit_ms, p99_ms) = (limit.as_secs_f64() * 1000.0, found.p99_ms);
+        let allowed = in_ms(limit_ms);
         if found.count == 0 {
             failures.push(format!(
-                "{what}: nothing was measured, {limit_ms} ms allowed at p99"
+                "{what}: nothing was measured, {allowed} allowed at p99"
             ));
-        } else if found.p99_ms > limit_ms {
-            failures.push(format!(
-                "{what}: p99 {} ms, {limit_ms} ms allowed",
-                found.p99_ms
-            ));
+        } else if p99_ms > limit_ms {
+            failures.push(format!("{what}: p99 {}, {allowed} allowed", in_ms(p99_ms)));
         }
     }
     Verdict { failures }
@@ -249,6 +253,21 @@ mod tests {
             assert_eq!(report.webhook.count, counted, "{from:?} to {to:?}");
         }
         assert_eq!(report.tokens, 30);
+    }
+
+    #[test]
+    fn limits_are_told_in_round_numbers() {
+        let meter = Meter::default();
+        meter.time(Timing::Webhook, Duration::from_millis(8));
+        let options = LoadOptions {
+            webhook_p99_max: Duration::try_from_secs_f64(5.1 / 1000.0).ok(),
+            ..LoadOptions::default()
+        };
+        let report = meter.report(Duration::from_secs(1), &options);
+        assert_eq!(
+            report.verdict.failures,
+            ["webhook: p99 8 ms, 5.1 ms allowed"]
+        );
     }
 
     #[test]

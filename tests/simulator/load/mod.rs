@@ -37,7 +37,8 @@ pub async fn run(options: LoadOptions, progress: impl Write + Send) -> Result<Re
     run_until(options, progress, std::future::pending()).await
 }
 
-/// As [`run`], but broken off when `stop` is done: live calls vanish, and what was measured is reported.
+/// As [`run`], but broken off when `stop` is done: live calls vanish, and what was measured is reported with a verdict
+/// that is not passed.
 pub async fn run_until(
     options: LoadOptions,
     mut progress: impl Write + Send,
@@ -49,19 +50,27 @@ pub async fn run_until(
     let mut stop = std::pin::pin!(stop);
     let mut tick = interval(PROGRESS_EVERY);
     let mut all = std::pin::pin!(Arc::clone(&load).all(began));
-    loop {
+    let broken_off = loop {
         tokio::select! {
-            () = &mut all => break,
-            () = &mut stop => break,
+            () = &mut all => break false,
+            () = &mut stop => break true,
             _ = tick.tick() => load.show(&mut progress, began, "\r\x1b[K"),
         }
-    }
+    };
     load.show(&mut progress, began, "\r\x1b[K");
     if load.options.progress {
         // Where nobody can read there is nothing to tell.
         let _ = writeln!(progress);
     }
-    Ok(load.meter.report(began.elapsed(), &load.options))
+    let mut report = load.meter.report(began.elapsed(), &load.options);
+    if broken_off {
+        let told = format!(
+            "broken off after {} s: {} calls asked for, {} begun, {} completed",
+            report.seconds, report.calls_wanted, report.calls_started, report.calls_completed
+        );
+        report.verdict.failures.push(told);
+    }
+    Ok(report)
 }
 
 /// What all calls share.

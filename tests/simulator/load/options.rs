@@ -31,7 +31,8 @@ pub struct LoadOptions {
     pub turns: usize,
     /// From the end of a reply to the next prompt (`--think`, ms), varied by a quarter either way.
     pub think: Duration,
-    /// What callers say in turn (`--say`, several); `{turn}` is its number.
+    /// What callers say in turn (`--say`, several); `{turn}` is its number. By default each of them is a question for
+    /// the model.
     pub lines: Vec<String>,
     /// Share of turns in which the caller interrupts the reply (`--barge-in`).
     pub barge_in_share: f64,
@@ -81,8 +82,9 @@ impl Default for LoadOptions {
             turns: 3,
             think: Duration::from_millis(500),
             lines: vec![
-                "My name is Misty.".into(),
-                "Tell me about water types, please. This is question {turn}.".into(),
+                // No bare name: a server may answer that one without its model, which would make its own time look good.
+                "What can you tell me about water types?".into(),
+                "Which of them is the strongest, please? This is question {turn}.".into(),
                 "And which one should I train first?".into(),
             ],
             barge_in_share: 0.0,

@@ -30,6 +30,8 @@ impl Verdict {
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Report {
     pub seconds: f64,
+    /// Calls asked for; with a duration, calls at once asked for.
+    pub calls_wanted: u64,
     pub calls_started: u64,
     pub calls_completed: u64,
     pub calls_at_once_max: u64,
@@ -65,9 +67,10 @@ impl Report {
     /// A table for people.
     pub fn to_table(&self) -> String {
         let mut table = format!(
-            "{} of {} calls completed in {} s, {} at once; {} turns, {} tokens, {} barge-ins, {} hang-ups, {} drops, {} reconnects\n\n",
+            "{} of {} calls completed, {} asked for, in {} s, {} at once; {} turns, {} tokens, {} barge-ins, {} hang-ups, {} drops, {} reconnects\n\n",
             self.calls_completed,
             self.calls_started,
+            self.calls_wanted,
             self.seconds,
             self.calls_at_once_max,
             self.turns,

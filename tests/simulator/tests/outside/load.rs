@@ -187,6 +187,12 @@ async fn a_load_that_is_broken_off_reports_what_it_has() {
     let report = run_until(endless, Vec::new(), stop).await.unwrap();
     assert_eq!((report.calls_started, report.calls_completed), (3, 0));
     assert!(report.first_token.count > 0);
+    let failures = &report.verdict.failures;
+    assert!(
+        failures.len() == 1 && failures[0].contains("3 calls asked for, 3 begun, 0 completed"),
+        "{failures:?}"
+    );
+    assert!(report.to_table().contains("3 asked for"));
 }
 
 /// Scripts read these: a field may be added, none renamed.
@@ -195,6 +201,7 @@ fn the_json_has_the_fields_that_scripts_read() {
     let json = serde_json::to_value(Report::default()).unwrap();
     for field in [
         "seconds",
+        "calls_wanted",
         "calls_started",
         "calls_completed",
         "calls_at_once_max",
