@@ -109,7 +109,8 @@ impl Switchboard {
             setting.caller = setting.caller.map(uncounted);
         }
         match stored {
-            Stored::Known(live) if !live.turns.is_empty() => {
+            // A call that was connected again goes on in an epoch of its own, even where no turn is seen.
+            Stored::Known(live) if setup.reconnected || !live.turns.is_empty() => {
                 catalog::CONVERSATIONS_RECOVERED_TOTAL
                     .with("resumed")
                     .increment(1);
@@ -134,7 +135,7 @@ impl Switchboard {
     /// What storage has of a call. One that was closed for not coming back in time, and comes back
     /// after all, goes on.
     async fn stored(&self, setup: &Setup<'_>) -> Stored {
-        let again = setup.reconnected || setup.in_progress;
+        let again = setup.came_before();
         let reading = self.storage.conversations.read(&setup.arrival.call_sid);
         match timeout(LIVE_MAX, reading).await {
             Ok(Ok(Some(call))) if again || call.is_live() => Stored::Known(Box::new(call)),

@@ -114,6 +114,13 @@ pub struct Setup<'a> {
     pub in_progress: bool,
 }
 
+impl Setup<'_> {
+    /// Whether the call had a session before this one.
+    fn came_before(&self) -> bool {
+        self.reconnected || self.in_progress
+    }
+}
+
 /// All calls of this instance, and what they need.
 pub struct Switchboard {
     storage: Arc<Storage>,
