@@ -37,8 +37,8 @@ impl<W: AsyncWrite + Unpin> Talk<W> {
                 biased;
                 Some(done) = saying.next() => awaited = self.said(done).await?.or(awaited),
                 line = lines.next_line() => {
-                    self.screen.typed();
                     let Some(line) = line? else { return Ok(()) };
+                    self.screen.typed();
                     if !self.typed(&line, &mut saying).await? {
                         return Ok(());
                     }

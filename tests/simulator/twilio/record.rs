@@ -17,6 +17,8 @@ use tokio::{
 
 /// Replies kept for a handle that does not listen; the oldest goes first.
 const REPLIES_MAX: usize = 1000;
+/// Cycle of what an earlier session has left behind: each session counts its own from the start.
+const EARLIER_SESSION: u64 = u64::MAX;
 /// Violations kept.
 const VIOLATIONS_MAX: usize = 1000;
 
@@ -122,7 +124,10 @@ impl Record {
         self.live = true;
         self.silent = false;
         self.asked = Instant::now();
-        self.replies.retain(|kept| kept.closed);
+        self.replies.retain(|kept| kept.closed && !kept.taken);
+        for kept in &mut self.replies {
+            kept.cycle = EARLIER_SESSION;
+        }
     }
 
     pub(crate) fn saw(&mut self, seen: Seen, at: Instant) {

@@ -171,7 +171,10 @@ async fn a_server_that_comes_back_is_reconnected_to() {
     app.on_action(&app.relay(&USUAL.replace("Hello, who is calling?", "Sorry, I am back.")));
     let mut typist = Typist::call(&app, 20.0, true);
     let mut socket = app.socket().await;
-    socket.until("agentSpeaking").await;
+    typist.types("Hi\n").await;
+    while prompts(&socket.until("prompt").await).is_empty() {}
+    socket.reply(&["Yes?"]).await;
+    socket.until("tokensPlayed").await;
     app.kill().await;
     drop(socket);
     // Long enough that the first try is refused.
@@ -188,6 +191,7 @@ async fn a_server_that_comes_back_is_reconnected_to() {
     let (summary, shown) = typist.over().await;
     assert_eq!(summary.unwrap().ending, "you hung up", "{shown}");
     let order = [
+        "agent: Yes?",
         "· connection lost",
         "· reconnected",
         "agent: Sorry, I am back.",
