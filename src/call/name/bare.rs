@@ -66,7 +66,7 @@ impl Reader<'_> {
         if stop - start <= BARE_WORDS_MAX
             && let Some(confidence) = self.whole_confidence(start, stop)
         {
-            let confidence = if self.asks(stop) {
+            let confidence = if self.asks(stop) || self.is_of_brand(start) {
                 confidence.min(0.6)
             } else {
                 confidence
@@ -87,6 +87,12 @@ impl Reader<'_> {
             words: start..self.extend(start).min(end),
             confidence,
         })
+    }
+
+    /// "Pokémon Ruby": as likely a thing of that world as somebody in it.
+    fn is_of_brand(&self, at: usize) -> bool {
+        at.checked_sub(1)
+            .is_some_and(|before| self.turn.folded(before).starts_with("poke"))
     }
 
     /// "Misty?"
@@ -227,6 +233,7 @@ impl Reader<'_> {
         self.turn.tokens[start].is_capital()
             && self.turn.tokens[start + 1].is_capital()
             && (word.is_given() || word.surname() > 1)
+            && !word.is_stop()
     }
 
     /// Outside English: common words are known less well, so a name must be known, or stand alone.

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use super::evidence::Evidence;
-use super::extraction::{CAPTURE_CONFIDENCE_MIN, Context, Decision, Extraction, Kind, Name};
+use super::extraction::{
+    CAPTURE_CONFIDENCE_MIN, CONFIRM_CONFIDENCE_MIN, Context, Decision, Extraction, Kind, Name,
+};
 use super::grammar::{Act, Grammar, Role};
 use super::reader::{Reader, Reading, Trust};
 use super::spelling::{self, Spelled};
@@ -11,13 +13,17 @@ use super::text;
 use super::token::{Break, Turn};
 use super::written;
 
-/// Edit distance up to which two names are one name heard twice ("Ana", "Anna").
+/// Edit distance up to which two names with one initial are one name heard twice ("Ana", "Anna").
 const SAME_NAME_EDITS_MAX: usize = 2;
-/// Confidence of a name that a cue and "speaking", "here" or "calling" hold between them.
+/// The same for names that begin otherwise ("Bob", "Rob").
+const RHYME_EDITS_MAX: usize = 1;
+/// "Sorry, Pauline": a bare name that replaces another, nobody having asked, is asked back.
+const UNASKED_CONFIDENCE_MAX: f32 = 0.7;
 /// "It's X, ..." at the start of a turn, nobody having asked.
 const OPENING_CONFIDENCE: f32 = 0.6;
 /// "no, it's X" corrects without being asked when the cue comes this soon.
 const CORRECTION_WORDS_MAX: usize = 3;
+/// Confidence of a name that a cue and "speaking", "here" or "calling" hold between them.
 const ENDED_CONFIDENCE: f32 = 0.93;
 
 /// A phrase of the grammar found in the turn.
@@ -45,7 +51,8 @@ pub fn read(turn: &Turn<'_>, grammar: &Grammar, context: &Context<'_>) -> Extrac
         asked: context.asked,
     };
     let found = find(turn, grammar);
-    let candidates = candidates(&reader, &found);
+    let denied = rejected(&reader, &found);
+    let candidates = candidates(&reader, &found, denied.as_ref());
     let introduced = candidates
         .iter()
         .any(|one| one.reading.confidence >= CAPTURE_CONFIDENCE_MIN);
@@ -53,14 +60,14 @@ pub fn read(turn: &Turn<'_>, grammar: &Grammar, context: &Context<'_>) -> Extrac
     let rejected = match forgotten {
         Some(forgotten) if !introduced => return forgotten,
         Some(forgotten) => forgotten.name,
-        None => rejected(&reader, &found),
+        None => denied.map(|denied| written::name_of(turn, denied.words)),
     };
     let mut best = choose(&reader, candidates, rejected.is_some());
     let refusal = found
         .iter()
         .find(|one| one.act == Act::Refuse)
         .map(|one| one.words.start);
-    if best.is_none() && context.asked {
+    if best.is_none() && (context.asked || opens_with(&reader, Role::RETRACT)) {
         best = bare(&reader).filter(|bare| refusal.is_none_or(|at| at >= bare.reading.words.end));
     }
     if let Some(spelled) = spelling::read(
@@ -105,36 +112,56 @@ fn forget(reader: &Reader<'_>, found: &[Found]) -> Option<Extraction> {
     })
 }
 
-/// The name turned down: "not Mark".
-fn rejected(reader: &Reader<'_>, found: &[Found]) -> Option<Name> {
-    let mut rejects = found.iter().filter(|one| one.act == Act::Reject);
-    rejects.find_map(|one| {
-        let reading = reader.read_after(one.words.end, Trust::Medium)?;
-        (reading.confidence >= 0.5).then(|| written::name_of(reader.turn, reading.words))
-    })
+/// The name turned down: "not Mark", "ich bin Mark nicht".
+fn rejected(reader: &Reader<'_>, found: &[Found]) -> Option<Reading> {
+    let sure = |reading: &Reading| reading.confidence >= CONFIRM_CONFIDENCE_MIN;
+    let rejects = |one: &Found| match one.act {
+        Act::Reject => reader.read_after(one.words.end, Trust::Medium),
+        Act::Strong | Act::Medium | Act::Present | Act::Asked => reader
+            .read_after(one.words.end, Trust::Strict)
+            .filter(|reading| is_negated(reader, reading)),
+        _ => None,
+    };
+    found.iter().filter_map(rejects).find(sure)
 }
 
-fn candidates(reader: &Reader<'_>, found: &[Found]) -> Vec<Candidate> {
-    let mut candidates = Vec::new();
-    for one in found {
-        candidates.extend(candidate(reader, one));
-    }
-    candidates
+/// "ik ben Pieter niet": what denies stands behind the name.
+fn is_negated(reader: &Reader<'_>, reading: &Reading) -> bool {
+    reader.turn.pause_before(reading.words.end) == Break::None
+        && matches!(reader.turn.folded(reading.words.end), "nicht" | "niet")
 }
 
-fn candidate(reader: &Reader<'_>, one: &Found) -> Option<Candidate> {
+fn candidates(reader: &Reader<'_>, found: &[Found], denied: Option<&Reading>) -> Vec<Candidate> {
+    let read = found
+        .iter()
+        .filter_map(|one| candidate(reader, one, denied));
+    read.filter(|one| !is_negated(reader, &one.reading))
+        .collect()
+}
+
+fn candidate(reader: &Reader<'_>, one: &Found, denied: Option<&Reading>) -> Option<Candidate> {
     let cue = one.words.clone();
     let after = |trust| reader.read_after(cue.end, trust);
     let (reading, strong) = match one.act {
-        Act::Strong | Act::CallMe => (after(Trust::Strong)?, true),
+        Act::Strong | Act::CallMe => {
+            let reading = after(Trust::Strong)?;
+            if goes_by(reader, &cue, &reading) {
+                return None;
+            }
+            (reading, true)
+        }
         Act::Strict => (strict(reader, &cue)?, true),
         Act::Speaking if !reader.opens_speech(cue.start) => return None,
+        Act::Medium | Act::Present | Act::Asked if replaces(&cue, denied) => {
+            (replacement(reader, &cue)?, false)
+        }
         Act::Medium | Act::Present | Act::Speaking => medium(reader, &cue)?,
         Act::Asked => asked(reader, &cue)?,
         Act::Booking => (capped(after(Trust::Strong)?, 0.85), false),
+        Act::BookingWeak if is_denied(reader, cue.start) => return None,
         Act::BookingWeak => (booking(reader, &cue)?, false),
         Act::AnotherPerson => (capped(after(Trust::Strict)?, 0.88), true),
-        Act::Ending => (reader.read_before(cue.start)?, true),
+        Act::Ending => ending(reader, &cue)?,
         _ => return None,
     };
     Some(Candidate {
@@ -143,6 +170,37 @@ fn candidate(reader: &Reader<'_>, one: &Found) -> Option<Candidate> {
         act: one.act,
         strong,
     })
+}
+
+/// "not under X".
+fn is_denied(reader: &Reader<'_>, at: usize) -> bool {
+    at > 0 && reader.turn.folded(at - 1) == "not"
+}
+
+/// "X speaking"; "Santa is here", "Harvey is calling" and "rain here again" are told of another
+/// as often as of oneself.
+fn ending(reader: &Reader<'_>, cue: &Range<usize>) -> Option<(Reading, bool)> {
+    let reading = reader.read_before(cue.start)?;
+    let turn = reader.turn;
+    let words = (turn.folded(cue.start), turn.folded(cue.start + 1));
+    let third = words.0 == "is" && matches!(words.1, "here" | "calling" | "speaking");
+    let at = reading.words.start;
+    let vague = reading.words.len() == 1
+        && turn.tokens[at].evidence != Evidence::Name
+        && !reader.capital(at);
+    let of_another = third || words.0 == "here" && vague;
+    if of_another && !reader.asked && turn.language.is_english() {
+        Some((capped(reading, UNASKED_CONFIDENCE_MAX), false))
+    } else {
+        Some((reading, true))
+    }
+}
+
+/// "I go by bus": no name, where nothing speaks for one.
+fn goes_by(reader: &Reader<'_>, cue: &Range<usize>, reading: &Reading) -> bool {
+    reader.turn.folded(cue.end - 1) == "by"
+        && reading.confidence < UNASKED_CONFIDENCE_MAX
+        && !reader.asked
 }
 
 fn capped(reading: Reading, confidence_max: f32) -> Reading {
@@ -195,9 +253,32 @@ fn medium(reader: &Reader<'_>, cue: &Range<usize>) -> Option<(Reading, bool)> {
     if let Some(reading) = ended(reader, cue) {
         return Some((reading, true));
     }
-    reader
-        .read_after(cue.end, Trust::Medium)
-        .map(|reading| (reading, false))
+    let reading = reader.read_after(cue.end, Trust::Medium)?;
+    let confidence_max = if points_at_thing(reader, cue, &reading) {
+        UNASKED_CONFIDENCE_MAX
+    } else {
+        1.0
+    };
+    Some((capped(reading, confidence_max), false))
+}
+
+/// "This is Minecraft": an unlisted word, not greeted, not asked for, may be a thing.
+fn points_at_thing(reader: &Reader<'_>, cue: &Range<usize>, reading: &Reading) -> bool {
+    let at = reading.words.start;
+    let unlisted = reader.turn.tokens[at].evidence == Evidence::Unknown && reading.words.len() == 1;
+    let points = matches!(reader.turn.folded(cue.start), "this" | "this's" | "thisis");
+    !reader.asked && unlisted && points && !reader.is_greeted(at)
+}
+
+/// "not Bob, it's X": the cue stands right behind the name turned down.
+fn replaces(cue: &Range<usize>, denied: Option<&Reading>) -> bool {
+    denied.is_some_and(|denied| denied.words.end == cue.start)
+}
+
+/// The name in the place of the one turned down, where it ends its clause.
+fn replacement(reader: &Reader<'_>, cue: &Range<usize>) -> Option<Reading> {
+    let reading = reader.read_after(cue.end, Trust::Strict)?;
+    reader.ends_name(reading.words.end).then_some(reading)
 }
 
 /// "it's X" counts when the name was asked, "it's X calling" always.
@@ -206,13 +287,20 @@ fn asked(reader: &Reader<'_>, cue: &Range<usize>) -> Option<(Reading, bool)> {
         return Some((reading, true));
     }
     let reading = reader.read_after(cue.end, Trust::Medium)?;
-    let expected = reader.asked || opens_with_no(reader) && cue.start <= CORRECTION_WORDS_MAX;
+    let reading = if is_guess(reader, cue, &reading) {
+        capped(reading, UNASKED_CONFIDENCE_MAX)
+    } else {
+        reading
+    };
+    let soon = cue.start <= CORRECTION_WORDS_MAX;
+    let expected = reader.asked || opens_with(reader, Role::NO) && soon;
     let known = reader.turn.tokens[reading.words.start].evidence == Evidence::Name;
     let closes = known && reader.turn.pause_before(reading.words.end) >= Break::Stop;
     let greeted = known && reader.is_greeted(reading.words.start);
     let opens_turn =
         known && cue.start == 0 && reader.turn.pause_before(reading.words.end) > Break::None;
-    if (expected || greeted) && reader.opens_clause(cue.start) {
+    let corrects = closes && soon && opens_with(reader, Role::RETRACT);
+    if (expected || greeted || corrects) && reader.opens_clause(cue.start) {
         Some((reading, false))
     } else if opens_turn && !reader.asked {
         Some((capped(reading, OPENING_CONFIDENCE), false))
@@ -221,9 +309,24 @@ fn asked(reader: &Reader<'_>, cue: &Range<usize>) -> Option<(Reading, bool)> {
     }
 }
 
+/// "I think it's X", "it's X who knows": about somebody, perhaps not the speaker.
+fn is_guess(reader: &Reader<'_>, cue: &Range<usize>, reading: &Reading) -> bool {
+    let turn = reader.turn;
+    let hedge = |at| {
+        matches!(
+            turn.folded(at),
+            "think" | "guess" | "bet" | "believe" | "maybe" | "perhaps"
+        )
+    };
+    let hedged = cue.start > 0 && hedge(cue.start - 1);
+    let relative = matches!(turn.folded(reading.words.end), "who" | "that" | "which");
+    hedged || relative && turn.pause_before(reading.words.end) == Break::None
+}
+
 fn ended(reader: &Reader<'_>, cue: &Range<usize>) -> Option<Reading> {
     let reading = reader.read_after(cue.end, Trust::Strict)?;
-    reader.ending_follows(reading.words.end).then_some(Reading {
+    let ends = reader.ending_follows(reading.words.end) && !reader.is_tagged(reading.words.end);
+    ends.then_some(Reading {
         confidence: ENDED_CONFIDENCE,
         ..reading
     })
@@ -245,6 +348,12 @@ fn booking(reader: &Reader<'_>, cue: &Range<usize>) -> Option<Reading> {
 
 fn bare(reader: &Reader<'_>) -> Option<Candidate> {
     let reading = reader.read_bare()?;
+    let whole = reading.words.end == reader.turn.tokens.len();
+    let reading = match (reader.asked, whole) {
+        (true, _) => reading,
+        (false, true) => capped(reading, UNASKED_CONFIDENCE_MAX),
+        (false, false) => return None,
+    };
     let cue = reading.words.start..reading.words.start;
     Some(Candidate {
         reading,
@@ -293,7 +402,7 @@ fn introduce(
 ) -> Extraction {
     let turn = reader.turn;
     let name = written::name_of(turn, elaborated(reader, &best.reading.words));
-    let denied = opens_with_no(reader);
+    let denied = opens_with(reader, Role::NO);
     let another_person = best.act == Act::AnotherPerson
         || (denied || rejected.is_some())
             && presents(&best)
@@ -362,12 +471,9 @@ fn elaborated(reader: &Reader<'_>, words: &Range<usize>) -> Range<usize> {
     if in_full { at..at + 2 } else { words.clone() }
 }
 
-fn opens_with_no(reader: &Reader<'_>) -> bool {
-    reader
-        .turn
-        .tokens
-        .first()
-        .is_some_and(|token| token.is(Role::NO))
+fn opens_with(reader: &Reader<'_>, role: Role) -> bool {
+    let first = reader.turn.tokens.first();
+    first.is_some_and(|token| token.is(role))
 }
 
 /// "this is X", "I'm X", "you're speaking with X": somebody presents themselves.
@@ -376,12 +482,17 @@ fn presents(best: &Candidate) -> bool {
 }
 
 fn corrects(reader: &Reader<'_>, best: &Candidate) -> bool {
-    (0..best.cue.start).any(|at| reader.turn.tokens[at].is(Role::RETRACT))
+    (0..best.cue.end).any(|at| reader.turn.tokens[at].is(Role::RETRACT))
 }
 
 fn similar(one: &Name, other: &Name) -> bool {
     let (one, other) = (text::fold(&one.first), text::fold(&other.first));
-    one.chars().next() == other.chars().next() && text::edits(&one, &other) <= SAME_NAME_EDITS_MAX
+    let edits_max = if one.chars().next() == other.chars().next() {
+        SAME_NAME_EDITS_MAX
+    } else {
+        RHYME_EDITS_MAX
+    };
+    text::edits(&one, &other) <= edits_max
 }
 
 /// Whether the turn says more than the introduction and courtesies.
@@ -409,7 +520,7 @@ fn nothing(
     refused: bool,
 ) -> Extraction {
     let denied = rejected.is_some();
-    let only_no = reader.asked && reader.turn.tokens.len() == 1 && opens_with_no(reader);
+    let only_no = reader.asked && reader.turn.tokens.len() == 1 && opens_with(reader, Role::NO);
     let other = found
         .iter()
         .filter(|one| one.act == Act::Other)

@@ -18,6 +18,17 @@ pub struct Part {
     pub phrases: &'static [(Act, &'static str)],
 }
 
+/// What the default persona's world calls people and things: said before a name ("Gym Leader
+/// Brock"), never one. Each form is matched folded ("Pokémon" is "pokemon").
+pub const BRAND: &str = "pokemon pokemons pokedex pokeball pokeballs pokestop pokemart poke trainer trainers professor prof gym \
+     gyms leader leaders champion elite arenaleiter entrenador entrenadora dresseur dresseuse allenatore allenatrice \
+     treinador treinadora trener trenerka capopalestra lider professore profesor profesora professeur";
+
+/// Whether a folded word is one of [`BRAND`].
+pub fn is_brand(folded: &str) -> bool {
+    BRAND.split_ascii_whitespace().any(|word| word == folded)
+}
+
 /// Hesitations and titles that recognisers write alike in every language.
 const UNIVERSAL: Part = Part {
     roles: &[
@@ -26,6 +37,7 @@ const UNIVERSAL: Part = Part {
             "uh uhm umm uhh uhhh ehm hmm hm mm mmm mhm mh ah euh ahm hmmm ummm yyy eee eem",
         ),
         (Role::TITLE, "dr mr mrs ms doctor prof professor"),
+        (Role::TITLE, BRAND),
         (
             Role::PARTICLE,
             "van von der den de la le da di del della dos das du bin ibn al el ter ten zu mac mc o st san d l",

@@ -7,7 +7,8 @@ use super::evidence::{self, Evidence};
 use super::extraction::Excluded;
 use super::grammar::{Act, Grammar, Role};
 use super::language::Language;
-use super::token::{Break, Turn};
+use super::lexicon;
+use super::token::{Break, Shape, Turn};
 
 /// A US name is one in any language, without a capital, from this count (half-logs) on.
 const FREQUENT_HALF_LOGS_MIN: i32 = 26;
@@ -22,6 +23,10 @@ const DOMAIN_HALF_LOGS_MIN: i32 = 30;
 /// An adjective after "I'm" is a name only with this margin (half-logs).
 const ADJECTIVE_MARGIN_MIN: i32 = 25;
 const LETTERS_MIN: usize = 2;
+/// With one letter behind it a word is a name for sure from this count (half-logs) on.
+const LABEL_HALF_LOGS_MAX: i32 = 20;
+/// Words behind a name within which "isn't it" makes a question of it.
+const TAG_WORDS_MAX: usize = 3;
 /// A month is a first name from this count (half-logs) on.
 const CALENDAR_HALF_LOGS_MIN: i32 = 28;
 /// After a sure cue a word that ends its clause is a name from this count (half-logs) on.
@@ -153,7 +158,8 @@ impl Reader<'_> {
         let folded = self.turn.folded(at);
         let dated = token.is(Role::CALENDAR) && !self.is_calendar_name(at);
         let elided = self.turn.language.elides() && is_elided(folded);
-        let barred = token.digits || dated || elided || token.is(Role::NEVER);
+        let brand = token.is(Role::TITLE) && lexicon::is_brand(folded);
+        let barred = token.digits || dated || elided || brand || token.is(Role::NEVER);
         !barred
             && folded.chars().count() >= LETTERS_MIN
             && !folded.ends_with("'s")
@@ -198,6 +204,7 @@ impl Reader<'_> {
         let known = token.word.is_given() || token.word.surname() > 0;
         match token.evidence {
             Evidence::Name => Some(0.95),
+            Evidence::Unknown | Evidence::Ambiguous if self.is_low_abroad(at) => Some(0.6),
             Evidence::Ambiguous if self.is_low_adjective(at) => Some(0.7),
             Evidence::Ambiguous => Some(0.9),
             Evidence::Unknown => Some(0.88),
@@ -208,6 +215,14 @@ impl Reader<'_> {
             Evidence::Common if known && !token.word.is_adjective() => Some(0.62),
             Evidence::Common => None,
         }
+    }
+
+    /// "Mein Name ist falsch": written low where names have capitals; outside English, where few
+    /// common words are known.
+    fn is_low_abroad(&self, at: usize) -> bool {
+        !self.turn.language.is_english()
+            && self.turn.cased
+            && self.turn.tokens[at].shape == Shape::Lower
     }
 
     /// "my name is true": a quality, unless its capital says otherwise.
@@ -242,7 +257,7 @@ impl Reader<'_> {
         }
         match token.evidence {
             Evidence::Name => Some(0.92),
-            Evidence::Ambiguous if self.is_low_adjective(at) => None,
+            Evidence::Ambiguous if self.is_low_adjective(at) || self.is_peoples(at) => None,
             Evidence::Ambiguous => Some(0.82),
             Evidence::Unknown => Some(0.82),
             Evidence::Common => {
@@ -262,12 +277,14 @@ impl Reader<'_> {
         match token.evidence {
             Evidence::Name if !adjective => Some(0.9),
             Evidence::Name | Evidence::Ambiguous => {
-                (!adjective || self.capital(at)).then_some(if self.asked || self.capital(at) {
+                let capital = self.capital(at) && !self.is_peoples(at);
+                (!adjective || self.capital(at)).then_some(if self.asked || capital {
                     0.8
                 } else {
                     0.55
                 })
             }
+            Evidence::Unknown if self.is_doing(at) => None,
             Evidence::Unknown if self.asked || self.capital(at) => Some(0.82),
             Evidence::Unknown if !self.is_spoken_name(at) => Some(0.45),
             Evidence::Unknown if self.has_surname(at) || self.is_greeted(at) => Some(0.82),
@@ -279,6 +296,13 @@ impl Reader<'_> {
                 named.then_some(0.6)
             }
         }
+    }
+
+    /// "I'm Facetiming my mother": an unlisted verb that goes on.
+    fn is_doing(&self, at: usize) -> bool {
+        self.turn.folded(at).ends_with("ing")
+            && at + 1 < self.turn.tokens.len()
+            && self.turn.pause_before(at + 1) == Break::None
     }
 
     /// Written in lower case and in no list: worth a question if it can be said and ends its clause.
@@ -349,12 +373,15 @@ impl Reader<'_> {
             .get(end)
             .map_or(self.turn.end, |next| next.pause)
             == Break::Question;
-        if question && !self.asked || self.has_complement(at, end) {
+        if question && !self.asked || self.has_complement(at, end) || self.is_tagged(end) {
             return None;
         }
         let told = token.evidence != Evidence::Name && tells_of_another(self.turn.folded(end));
         if told && self.turn.pause_before(end) == Break::None {
             return None;
+        }
+        if self.is_label(at, end) {
+            return Some(confidence.min(0.6));
         }
         if self.ends_name(end) || end - at > 1 && token.evidence == Evidence::Name {
             return Some(confidence);
@@ -380,8 +407,39 @@ impl Reader<'_> {
             && self.turn.pause_before(end) == Break::None
             && matches!(
                 self.turn.folded(end),
-                "about" | "of" | "to" | "that" | "at" | "as" | "enough" | "for"
+                "about" | "of" | "to" | "that" | "at" | "as" | "enough" | "for" | "but"
             )
+            || self.turn.language.is_english()
+                && self.turn.tokens[at].word.is_adjective()
+                && !self.capital(at)
+                && end == at + 1
+                && self.turn.pause_before(end) == Break::None
+                && self.turn.folded(end) == "with"
+    }
+
+    /// "it's X again, isn't it": asked about another.
+    pub fn is_tagged(&self, end: usize) -> bool {
+        let clause =
+            (end..end + TAG_WORDS_MAX).take_while(|at| self.turn.pause_before(*at) <= Break::Comma);
+        { clause }.any(|at| {
+            matches!(
+                self.turn.folded(at),
+                "isn't" | "isnt" | "aren't" | "arent" | "innit" | "wasn't" | "wasnt"
+            )
+        })
+    }
+
+    /// "english", "german": a people's word has its capital in any use.
+    fn is_peoples(&self, at: usize) -> bool {
+        let word = self.turn.tokens[at].word;
+        self.turn.language.is_english() && word.is_noun() && word.is_adjective()
+    }
+
+    /// "Gen Z", "Vitamin C": a rare name and one letter are as likely a label.
+    fn is_label(&self, at: usize, end: usize) -> bool {
+        let word = self.turn.tokens[at].word;
+        let rare = word.half_logs() < LABEL_HALF_LOGS_MAX && !word.is_first_anywhere();
+        rare && end == at + 2 && self.turn.tokens[at + 1].letter
     }
 
     /// Whether a name may end before a word.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::evidence::{self, Evidence};
 use super::extraction::Name;
 use super::grammar::{Act, Role};
+use super::lexicon;
 use super::reader::{Reader, Reading};
 use super::text;
 use super::token::Break;
@@ -103,6 +104,9 @@ fn run_at(reader: &Reader<'_>, start: usize) -> Run {
     };
     let (mut singles, mut certain, mut pieces) = (0_usize, 0_usize, 0_usize);
     let mut at = start;
+    if is_word(reader, at) && !reader.turn.tokens[at].letter {
+        return run;
+    }
     while at < reader.turn.tokens.len() && reader.turn.pause_before(at) <= Break::Stop {
         let Some((letters, end)) = item(reader, at, &mut run.explained) else {
             break;
@@ -114,12 +118,28 @@ fn run_at(reader: &Reader<'_>, start: usize) -> Run {
         run.letters.extend(letters);
         at = end;
     }
+    if goes_on_as_sentence(reader, start, at) {
+        run.letters.pop();
+        singles -= 1;
+        at -= 1;
+    }
     run.words.end = at;
     let only_letters = pieces == 0 && singles >= LETTERS_MIN && certain >= 1;
     if singles < pieces || !(certain >= 2 || only_letters) {
         run.letters.clear();
     }
     run
+}
+
+/// "A N N E I have a question": the last letter is the next clause's word.
+fn goes_on_as_sentence(reader: &Reader<'_>, start: usize, end: usize) -> bool {
+    let turn = reader.turn;
+    let last = end.saturating_sub(1);
+    let word = turn.language.is_english() && last > start && turn.folded(last) == "i";
+    word && turn
+        .tokens
+        .get(end)
+        .is_some_and(|next| next.pause == Break::None && !next.digits && !next.is(Role::TAIL))
 }
 
 /// A letter that is a word as well: "I", "a", "y".
@@ -191,7 +211,14 @@ fn piece(reader: &Reader<'_>, at: usize) -> Option<Vec<char>> {
     };
     let short =
         written.chars().count() <= PIECE_CHARS_MAX && written.chars().all(char::is_alphabetic);
-    let framed = beside(at.checked_sub(1)) || beside(Some(at + 1));
+    let (behind, before) = (beside(at.checked_sub(1)), beside(Some(at + 1)));
+    let framed = if is_word(reader, at) {
+        let certain = |at: usize| !matches!(reader.turn.folded(at), "i" | "a");
+        let ends = at + 1 == reader.turn.tokens.len() || !is_word(reader, at + 1);
+        behind && certain(at - 1) && (ends || before) || before && certain(at + 1)
+    } else {
+        behind || before
+    };
     let word = token.evidence == Evidence::Name || token.word.surname() > 1;
     let initials = word
         && !beside(Some(at + 1))
@@ -330,7 +357,14 @@ fn behind_name(reader: &Reader<'_>, run: &Run) -> Option<Spelled> {
 
 /// A spelling without a heard name: one first name, or the best cut into first name and surname.
 fn alone(reader: &Reader<'_>, run: &Run) -> Option<Spelled> {
-    if run.letters.len() < LETTERS_MIN && !run.explained {
+    let pair = run.letters.len() < LETTERS_MIN && !run.explained;
+    if pair
+        && !(cued(reader, run.words.start) && known(reader, &run.letters) >= KNOWN_HALF_LOGS_MIN)
+    {
+        return None;
+    }
+    let whole = text::fold(&run.letters.iter().collect::<String>());
+    if Word::of(&whole).is_species() || lexicon::is_brand(&whole) {
         return None;
     }
     let (cut, confidence) = best_cut(reader, &run.letters);
@@ -345,7 +379,11 @@ fn alone(reader: &Reader<'_>, run: &Run) -> Option<Spelled> {
     let full = (cut < run.letters.len()).then(|| format!("{first} {}", word(&run.letters[cut..])));
     Some(Spelled {
         name: Name { first, full },
-        confidence,
+        confidence: if pair {
+            confidence.min(0.7)
+        } else {
+            confidence
+        },
         words: run.words.clone(),
     })
 }

@@ -144,7 +144,13 @@ impl<'t> Turn<'t> {
         let (at, folded) = without_number(self.text, at, folded, self.language);
         let word = evidence::word_of(folded);
         let digits = folded.bytes().any(|byte| byte.is_ascii_digit());
-        let letter = !digits && folded.chars().count() == 1;
+        let symbols = is_symbolic(self.text, &at);
+        let roles = if symbols {
+            roles.or(Role::NEVER)
+        } else {
+            roles
+        };
+        let letter = !digits && !symbols && folded.chars().count() == 1;
         let evidence = evidence::of(word, folded, self.language);
         let folded = start..start + folded.len();
         let shape = shape_of(&self.text[at.clone()]);
@@ -262,6 +268,37 @@ fn is_clipped(text: &str, at: &Range<usize>) -> bool {
         .is_some_and(is_apostrophe);
     let after = text[at.end..].chars().next().is_some_and(is_apostrophe);
     before && !after
+}
+
+/// "/foo", "@max", "<b>", "foo_bar", "foo()": written on to a sign that nobody says, no name.
+fn is_symbolic(text: &str, at: &Range<usize>) -> bool {
+    let mut before = text[..at.start].chars().rev();
+    let mut after = text[at.end..].chars();
+    let (last, last_but_one) = (before.next(), before.next());
+    let commanded = last == Some('/') && last_but_one.is_none_or(|c| !c.is_alphanumeric());
+    commanded || last.is_some_and(is_sign) || after.next().is_some_and(|c| is_sign(c) || c == '(')
+}
+
+fn is_sign(c: char) -> bool {
+    matches!(
+        c,
+        '#' | '@'
+            | '\\'
+            | '_'
+            | '$'
+            | '<'
+            | '>'
+            | '{'
+            | '}'
+            | '['
+            | ']'
+            | '='
+            | '~'
+            | '^'
+            | '|'
+            | '%'
+            | '*'
+    )
 }
 
 /// Letters of a name that a number may be written on to ("anna1987").

@@ -46,7 +46,7 @@ pub const WORDS: Part = Part {
              thank hello hi hey maybe perhaps probably actually basically unfortunately new old same different \
              more most less much many few lot bit kind sort type name names called calls like after before \
              until while during since without within whatever wherever whenever yeah yep nope got get give \
-             spelled spelt im'a mr's himself herself myself yourself whats cuz cause coz ya alright correct right wrong wanna gunna gotta dunno lemme gimme heck damn dang omg huh huge wow",
+             spelled spelt im'a mr's himself herself myself yourself whats cuz cause coz ya alright correct right wrong today tomorrow tonight yesterday wanna gunna gotta dunno lemme gimme heck damn dang omg huh huge wow",
         ),
         (
             Role::RELATION,
@@ -143,6 +143,10 @@ pub const CUES: Part = Part {
              name is
              name it's|its
              first|full|last name is?
+             my @kind? name is|was|gets spelled|spelt as|like?
+             my @kind? name's|names spelled|spelt as|like?
+             i spell my @kind? name
+             i spell it|that as|like?
              name on the? account|reservation|booking|order|card",
         ),
         (
@@ -161,8 +165,7 @@ pub const CUES: Part = Part {
              i'm|im still
              it's|its me
              it is me
-             i'm|im mr|mrs|ms|dr
-             here is|it's|its",
+             i'm|im mr|mrs|ms|dr",
         ),
         (Act::Speaking, "myself"),
         (
@@ -180,7 +183,11 @@ pub const CUES: Part = Part {
              would be
              mine is|would be?
              mine's
+             here is|it's|its
              still
+             it|that|this|which is spelled|spelt as|like?
+             it's|its|that's|thats spelled|spelt as|like?
+             spelled|spelt as|like?
              make|put it|that to? under?|be?
              the reservation|booking|order is under|for|in
              i said|say|meant
@@ -245,7 +252,8 @@ pub const OTHERS: Part = Part {
         ),
         (
             Act::Other,
-            "his|her|their|its|your|our|whose @any? name is|was
+            "he|she|it|who goes|go|went|going by the? name? of?
+             his|her|their|its|your|our|whose @any? name is|was
              his|her|their|its|your|our name's
              his|her name
              @owner's @any? name is
@@ -272,9 +280,12 @@ pub const OTHERS: Part = Part {
         ),
         (
             Act::Reject,
-            "not|isn't|ain't|wasn't
-             i'm|im|am not
-             my name is|isn't|wasn't not?
+            "not|isn't|isnt|ain't|aint|wasn't|wasnt called|named?
+             i'm|im|am not called|named?
+             i ain't|aint called|named?
+             my @kind? name is|was not
+             my @kind? name's|names not
+             my @kind? name isn't|isnt|ain't|aint|wasn't|wasnt
              that's|thats|it's|its not",
         ),
         (
@@ -326,6 +337,7 @@ pub const OTHERS: Part = Part {
              here is|are|to|in|for|on|at|with|it|from|goes|comes|too
              speaking of|to|with|english|french|spanish|about|for
              call me is
+             he|she always? calls|called me
              under the|a|my|your|his|her|control|way|pressure
              is here|speaking|calling to|for|about|from|in",
         ),

@@ -23,7 +23,7 @@ pub const GERMAN: Part = Part {
         (
             Role::NEVER,
             "nicht kein keine ein eine einer der die das den dem des in mit fur von aus auf an zu bei nach wie sehr mehr mein \
-             dein sein ihr ihre ist bin sind war ich du er es wir und oder aber wenn schon hier da heute gestern gut schlecht nur alles \
+             dein sein ihr ihre ist bin sind war ich du er es wir und oder aber wenn schon hier da heute gestern spater gleich bald falsch richtig geschrieben gut schlecht nur alles \
              nichts etwas jemand niemand dieser diese dieses wer was wann wo auch immer nie heisse name so nicht mude glucklich traurig \
              verheiratet froh krank sicher fertig allein zufrieden noch gerade jetzt bereit im am zum zur vom",
         ),
@@ -37,6 +37,10 @@ pub const GERMAN: Part = Part {
             "freut mich sie kennenzulernen mein name ist ich bin heisse sehr erfreut wie geht es ihnen dir",
         ),
         (Role::NO, "nein ne nee"),
+        (
+            Role::CALENDAR,
+            "montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag januar februar marz april mai juni juli august september oktober november dezember",
+        ),
         (
             Role::RETRACT,
             "entschuldigung eigentlich sorry meinte meine vielmehr sondern",
@@ -86,11 +90,11 @@ pub const GERMAN: Part = Part {
         ),
         (
             Act::AnotherPerson,
-            "ich bin seine|ihre|ihr|sein|der|die @relation von?\nhier ist|spricht seine|ihre|ihr|sein @relation\ndas ist seine|ihre|ihr|sein @relation",
+            "ich bin seine|ihre|ihr|sein|der|die @relation\nhier ist|spricht seine|ihre|ihr|sein @relation\ndas ist seine|ihre|ihr|sein @relation",
         ),
         (
             Act::Other,
-            "sein|ihr|dein|euer name ist\ner|sie|es heisst\nmein|meine|sein|seine|ihr|ihre|dein|deine|unser|unsere @relation heisst|ist?\nmein|meine @any heisst\nwie heisst|heissen\nsind|bist sie|du\nwer ist|sind",
+            "ich bin der|die|ein|eine @relation von\nsein|ihr|dein|euer name ist\ner|sie|es heisst\nmein|meine|sein|seine|ihr|ihre|dein|deine|unser|unsere @relation heisst|ist?\nmein|meine @any heisst\nwie heisst|heissen\nsind|bist sie|du\nwer ist|sind",
         ),
         (
             Act::Reject,
@@ -138,7 +142,7 @@ pub const DUTCH: Part = Part {
         (
             Role::NEVER,
             "niet geen een het dat die dit deze in met voor uit op aan bij naar als heel meer mijn jouw zijn haar is ben was ik jij je u hij zij ze wij we \
-             en of maar al hier daar vandaag gisteren goed slecht alleen alles niets iets iemand niemand wie wat wanneer waar ook altijd nooit \
+             en of maar al hier daar vandaag gisteren straks later verkeerd fout goed slecht alleen alles niets iets iemand niemand wie wat wanneer waar ook altijd nooit \
              heet naam zo moe blij verdrietig getrouwd zeker klaar bezig benieuwd nog net nu erg zelf wel te om over",
         ),
         (
@@ -150,6 +154,10 @@ pub const DUTCH: Part = Part {
             "aangenaam mijn naam is ik ben heet leuk je u te ontmoeten kennis maken hoe gaat het",
         ),
         (Role::NO, "nee neen"),
+        (
+            Role::CALENDAR,
+            "maandag dinsdag woensdag donderdag vrijdag zaterdag zondag januari februari maart april mei juni juli augustus september oktober november december",
+        ),
         (Role::RETRACT, "sorry eigenlijk bedoel bedoelde pardon"),
         (Role::NAME_KIND, "volledige hele echte eigen voor"),
         (
@@ -187,11 +195,11 @@ pub const DUTCH: Part = Part {
         ),
         (
             Act::AnotherPerson,
-            "ik ben zijn|haar|de|hun @relation van?\ndit|hier is zijn|haar @relation",
+            "ik ben zijn|haar|de|hun @relation\ndit|hier is zijn|haar @relation",
         ),
         (
             Act::Other,
-            "zijn|haar|jouw|uw|je naam is\nhij|zij|ze heet\nmijn|zijn|haar|jouw|uw|onze @relation heet|is?\nmijn @any heet\nhoe heet|heten\nbent|ben u|je|jij",
+            "ik ben de|een @relation van\nzijn|haar|jouw|uw|je naam is\nhij|zij|ze heet\nmijn|zijn|haar|jouw|uw|onze @relation heet|is?\nmijn @any heet\nhoe heet|heten\nbent|ben u|je|jij",
         ),
         (
             Act::Reject,

@@ -23,7 +23,7 @@ pub const POLISH: Part = Part {
         (
             Role::NEVER,
             "nie tak z w na do od dla po przy za ze sie to jest jestem byl byla ja ty on ona my wy oni i lub albo ale juz tu tam dzis dzisiaj \
-             wczoraj dobrze zle tylko wszystko nic cos ktos nikt ten ta te kto co kiedy gdzie jak tez zawsze nigdy imie nazwisko bardzo \
+             wczoraj jutro pozniej blednie dobrze zle tylko wszystko nic cos ktos nikt ten ta te kto co kiedy gdzie jak tez zawsze nigdy imie nazwisko bardzo \
              zmeczony zmeczona szczesliwy szczesliwa smutny zonaty zamezna pewien pewna gotowy gotowa moj moja moje twoj twoja jego jej \
              czy bo bym by jeszcze wlasnie teraz chory chora ciebie mnie mi ci go ich nas was",
         ),

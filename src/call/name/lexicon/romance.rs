@@ -27,7 +27,7 @@ pub const SPANISH: Part = Part {
             Role::NEVER,
             "no un una el los las en con por para que como muy mas mi tu su es soy estoy yo me te se lo le nos y o pero si \
              ya aqui alli hoy ayer muy bien mal solo todo nada algo alguien nadie este esta esto ese eso quien cual cuando \
-             donde tambien siempre nunca llamo nombre tan feliz triste cansado cansada casado casada seguro segura",
+             donde tambien siempre nunca luego despues manana ahora mal correcto incorrecto equivocado llamo nombre tan feliz triste cansado cansada casado casada seguro segura",
         ),
         (
             Role::RELATION,
@@ -39,6 +39,10 @@ pub const SPANISH: Part = Part {
             "mucho gusto me llamo mi nombre es soy encantado encantada placer conocerle conocerte usted estas esta",
         ),
         (Role::NO, "no"),
+        (
+            Role::CALENDAR,
+            "lunes martes miercoles jueves viernes sabado enero febrero marzo mayo junio agosto septiembre octubre noviembre diciembre",
+        ),
         (Role::RETRACT, "perdon digo mejor realidad corrijo"),
         (Role::NAME_KIND, "nombre primer completo propio verdadero"),
         (
@@ -79,11 +83,11 @@ pub const SPANISH: Part = Part {
         ),
         (
             Act::AnotherPerson,
-            "soy su|el|la @relation de?\nesta|este es su @relation\nhabla su @relation",
+            "soy su|el|la @relation\nesta|este es su @relation\nhabla su @relation",
         ),
         (
             Act::Other,
-            "su|tu nombre es\nse llama\nmi|tu|su @relation se? llama|es?\nmi @any se llama\nes usted|este|esta\ncomo te|se llama|llamas\nel nombre de mi @any es",
+            "soy su|el|la|un|una @relation de|del\nsu|tu nombre es\nse llama\nmi|tu|su @relation se? llama|es?\nmi @any se llama\nes usted|este|esta\ncomo te|se llama|llamas\nel nombre de mi @any es",
         ),
         (
             Act::Reject,
@@ -131,7 +135,7 @@ pub const PORTUGUESE: Part = Part {
         (
             Role::NEVER,
             "nao um uma o os as em com por para que como muito mais meu seu sua e eu me te se lhe nos ou mas sim ja aqui ali hoje \
-             ontem bem mal so tudo nada algo alguem ninguem este esta isto isso quem qual quando onde tambem sempre nunca \
+             ontem amanha depois agora logo errado correto bem mal so tudo nada algo alguem ninguem este esta isto isso quem qual quando onde tambem sempre nunca \
              chamo nome tao feliz triste cansado cansada casado casada certo",
         ),
         (
@@ -144,6 +148,10 @@ pub const PORTUGUESE: Part = Part {
             "prazer me chamo meu nome sou eu muito em conhecer voce tudo",
         ),
         (Role::NO, "nao"),
+        (
+            Role::CALENDAR,
+            "segunda terca quarta quinta sexta segunda-feira terca-feira quarta-feira quinta-feira sexta-feira sabado janeiro fevereiro maio junho julho agosto setembro outubro novembro dezembro",
+        ),
         (Role::RETRACT, "desculpe desculpa digo alias melhor verdade"),
         (Role::NAME_KIND, "primeiro completo proprio verdadeiro"),
         (
@@ -184,11 +192,11 @@ pub const PORTUGUESE: Part = Part {
         (Act::Ending, "e o? meu nome\nfalando\naqui\nao telefone"),
         (
             Act::AnotherPerson,
-            "sou o|a @relation dele|dela|do|da?\naqui e|fala o|a @relation dele|dela",
+            "sou o|a @relation dele|dela?\naqui e|fala o|a @relation dele|dela",
         ),
         (
             Act::Other,
-            "o? nome dele|dela e\nse chama\nmeu|minha|seu|sua @relation se? chama|e?\no nome da|do minha|meu @any e\nqual e",
+            "sou o|a|um|uma @relation do|da|de\no? nome dele|dela e\nse chama\nmeu|minha|seu|sua @relation se? chama|e?\no nome da|do minha|meu @any e\nqual e",
         ),
         (
             Act::Reject,
@@ -233,7 +241,7 @@ pub const ITALIAN: Part = Part {
         (
             Role::NEVER,
             "non un una il lo gli i le in con per che come molto piu mio mia tuo suo e ed io mi ti si ci vi o ma gia qui li \
-             oggi ieri bene male solo tutto niente qualcosa qualcuno nessuno questo questa quello quella chi quale quando dove \
+             oggi ieri domani dopo adesso subito sbagliato corretto bene male solo tutto niente qualcosa qualcuno nessuno questo questa quello quella chi quale quando dove \
              anche sempre mai chiamo nome sono sto cosi felice triste stanco stanca sposato sposata sicuro sicura stato stata \
              davvero molto contento contenta contenti ancora appena da di nato nata al allo nel nella dal dalla ciao si no",
         ),
@@ -247,6 +255,10 @@ pub const ITALIAN: Part = Part {
             "piacere mi chiamo mio nome io sono di conoscerti conoscerla come stai va",
         ),
         (Role::NO, "no"),
+        (
+            Role::CALENDAR,
+            "lunedi martedi mercoledi giovedi venerdi sabato gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
+        ),
         (Role::RETRACT, "scusi scusa anzi volevo meglio realta cioe"),
         (Role::NAME_KIND, "primo completo proprio vero"),
         (
@@ -294,7 +306,7 @@ pub const ITALIAN: Part = Part {
         ),
         (
             Act::Other,
-            "il? suo|tuo nome e\nsi chiama\nmio|mia|suo|sua|tuo|tua @relation si? chiama|e?\nil nome del|della @any e\ndi nome\ncome ti|si chiama|chiami",
+            "sono il|la|un|una @relation di|del|della\nil? suo|tuo nome e\nsi chiama\nmio|mia|suo|sua|tuo|tua @relation si? chiama|e?\nil nome del|della @any e\ndi nome\ncome ti|si chiama|chiami",
         ),
         (
             Act::Reject,
@@ -342,7 +354,7 @@ pub const FRENCH: Part = Part {
         (
             Role::NEVER,
             "pas ne non un une le les en avec pour que comme tres plus mon ma mes ton son sa ses est suis je me te se il elle \
-             on nous vous ils et ou mais si deja ici la hier bien mal seul seule tout rien quelque personne ce cette cela ca qui \
+             on nous vous ils et ou mais si deja ici la hier demain maintenant tard plus bientot faux bien mal seul seule tout rien quelque personne ce cette cela ca qui \
              quoi quel quelle quand aussi toujours jamais appelle nom desole desolee content contente ravi ravie fatigue heureux \
              heureuse triste marie mariee sur sure d'accord tellement vraiment au aux du des de dans chez sous super oui merci",
         ),
@@ -356,6 +368,10 @@ pub const FRENCH: Part = Part {
             "enchante enchantee ravi ravie de vous te rencontrer je m'appelle mon nom est suis comment allez vas ca va",
         ),
         (Role::NO, "non"),
+        (
+            Role::CALENDAR,
+            "lundi mardi mercredi jeudi vendredi samedi dimanche janvier fevrier mars avril juin juillet aout septembre octobre novembre decembre",
+        ),
         (Role::RETRACT, "pardon desole plutot enfin voulais fait"),
         (Role::NAME_KIND, "pre complet vrai propre premier"),
         (
@@ -402,11 +418,11 @@ pub const FRENCH: Part = Part {
         ),
         (
             Act::AnotherPerson,
-            "je suis sa|son|la|le|l' @relation de?\nc'est sa|son @relation\nici sa|son @relation",
+            "je suis sa|son|la|le|l' @relation\nc'est sa|son @relation\nici sa|son @relation",
         ),
         (
             Act::Other,
-            "son|votre|ton nom|prenom est|c'est\ns'appelle\nil|elle s'appelle\nmon|ma|son|sa|votre|ton|ta @relation s'appelle|est|c'est?\nmon|ma @any s'appelle\nle nom|prenom de @any? @any est\nc'est un|une|le|la|bon|bien|pas|tres|super|vrai|cool|genial\nce n'est\ncomment vous|t'appelez|appelles",
+            "je suis le|la|un|une @relation de|du\nson|votre|ton nom|prenom est|c'est\ns'appelle\nil|elle s'appelle\nmon|ma|son|sa|votre|ton|ta @relation s'appelle|est|c'est?\nmon|ma @any s'appelle\nle nom|prenom de @any? @any est\nc'est un|une|le|la|bon|bien|pas|tres|super|vrai|cool|genial\nce n'est\ncomment vous|t'appelez|appelles",
         ),
         (
             Act::Reject,

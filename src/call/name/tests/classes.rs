@@ -107,6 +107,73 @@ fn a_correction_turns_the_old_name_down() {
 }
 
 #[test]
+fn a_negated_introduction_turns_a_name_down_and_gives_none() {
+    for (said, language, name) in [
+        ("I'm not Bob", Language::English, "Bob"),
+        ("My name is not Bob", Language::English, "Bob"),
+        ("My name isn't Bob", Language::English, "Bob"),
+        ("I am not Carl", Language::English, "Carl"),
+        ("no soy Pablo", Language::Spanish, "Pablo"),
+        ("je ne suis pas Pierre", Language::French, "Pierre"),
+        ("ich bin nicht Klaus", Language::German, "Klaus"),
+        ("non mi chiamo Marco", Language::Italian, "Marco"),
+        ("não sou o Pedro", Language::Portuguese, "Pedro"),
+        ("nie jestem Piotr", Language::Polish, "Piotr"),
+        ("ik ben Pieter niet", Language::Dutch, "Pieter"),
+    ] {
+        for asked in [false, true] {
+            let heard = hear_in(said, asked, language);
+            let rejected = heard.rejected.map(|name| name.first);
+            assert_eq!(
+                (heard.name, heard.kind, rejected.as_deref()),
+                (None, Kind::Correction, Some(name)),
+                "{said}"
+            );
+        }
+    }
+    let heard = hear("I'm not Bob, I'm Rob", false);
+    assert_eq!(
+        (first(&heard), heard.kind, heard.another_person),
+        ("Rob", Kind::Correction, false)
+    );
+}
+
+#[test]
+fn an_announced_spelling_leaves_nothing_to_answer() {
+    for (said, name) in [
+        ("my name is spelled K A R L", "Karl"),
+        ("It is spelled B-R-O-C-K", "Brock"),
+        ("My name is S I O B H A N", "Siobhan"),
+    ] {
+        let heard = hear(said, true);
+        assert_eq!(
+            (first(&heard), heard.letters, heard.rest),
+            (name, true, false),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn what_is_taken_back_corrects() {
+    for (said, asked, name) in [
+        ("Actually it's Paul", true, "Paul"),
+        ("Actually it's Paul", false, "Paul"),
+        ("Sorry, Pauline", true, "Pauline"),
+        ("Sorry, Pauline", false, "Pauline"),
+        ("I meant Pauline", true, "Pauline"),
+    ] {
+        let heard = hear(said, asked);
+        assert_eq!(
+            (first(&heard), heard.kind),
+            (name, Kind::Correction),
+            "{said}"
+        );
+        assert_ne!(heard.decision, Decision::Ignore, "{said}");
+    }
+}
+
+#[test]
 fn a_second_person_is_told_from_a_misheard_name() {
     for said in [
         "no, this is his wife Ana",

@@ -5,3 +5,4 @@ mod classes;
 mod labelled;
 mod languages;
 mod properties;
+mod speech;
