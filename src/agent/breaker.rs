@@ -70,6 +70,10 @@ impl Breaker {
     /// An attempt failed. Returns whether the breaker opened by it.
     pub(super) fn failed(&mut self, failure: Failure, now: Instant) -> bool {
         if !tells_of_the_provider(&failure) {
+            if self.is_probing() && refuses_the_question(&failure) {
+                // It was reached and it judged: a refusal is what the probe was sent out for.
+                self.succeeded();
+            }
             return false;
         }
         let failures = match self.state {
@@ -94,14 +98,20 @@ impl Breaker {
         };
         opens
     }
+
+    fn is_probing(&self) -> bool {
+        matches!(self.state, State::Probing { .. })
+    }
 }
 
 /// A question that is refused for its own sake says nothing about the next one.
 fn tells_of_the_provider(failure: &Failure) -> bool {
-    !matches!(
-        failure,
-        Failure::Refused(400 | 413 | 422) | Failure::TooLong
-    )
+    !refuses_the_question(failure) && !matches!(failure, Failure::TooLong)
+}
+
+/// Whether the provider lives and only this question was wrong.
+fn refuses_the_question(failure: &Failure) -> bool {
+    matches!(failure, Failure::Refused(400 | 413 | 422))
 }
 
 #[cfg(test)]
@@ -188,5 +198,29 @@ mod tests {
         let mut breaker = Breaker::new(1, OPEN_FOR);
         assert!(!breaker.failed(Failure::Refused(400), Instant::now()));
         assert!(breaker.failed(Failure::Refused(401), Instant::now()));
+    }
+
+    #[test]
+    fn a_probe_refused_for_its_own_sake_closes_it() {
+        for status in [400, 413, 422] {
+            let now = Instant::now();
+            let mut breaker = opened(now);
+            let later = now + OPEN_FOR;
+            assert_eq!(breaker.admit(later), Ok(()));
+            assert!(!breaker.failed(Failure::Refused(status), later));
+            let admitted = (breaker.admit(later), breaker.admit(later));
+            assert_eq!(admitted, (Ok(()), Ok(())), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_comes_late_does_not_close_it() {
+        let now = Instant::now();
+        let mut breaker = opened(now);
+        assert!(!breaker.failed(Failure::Refused(400), now));
+        assert_eq!(breaker.admit(now), Err(Failure::Connect));
+        assert_eq!(breaker.admit(now + OPEN_FOR), Ok(()));
+        assert!(!breaker.failed(Failure::TooLong, now + OPEN_FOR));
+        assert!(breaker.admit(now + OPEN_FOR).is_err(), "it proves nothing");
     }
 }

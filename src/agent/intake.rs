@@ -46,8 +46,8 @@ impl Intake {
         }
     }
 
-    /// Takes the data of one event. `Ok(true)` if it moved the answer on: words or tools, not
-    /// thoughts and not keep-alives.
+    /// Takes the data of one event. `Ok(true)` if it moved the answer on: words, tools or its end,
+    /// not thoughts and not keep-alives.
     pub(super) fn take(&mut self, data: &str) -> Result<bool, Failure> {
         if data.trim() == DONE {
             return self.end().map(|()| true);
@@ -67,10 +67,13 @@ impl Intake {
     fn take_choice(&mut self, choice: &Choice<'_>) -> bool {
         let delta = choice.delta.as_ref().or(choice.message.as_ref());
         let moved = delta.is_some_and(|delta| self.take_delta(delta));
-        if let Some(reason) = &choice.finish_reason {
-            self.ending = Some(ending(&reason.0));
-        }
-        moved
+        let ending = choice
+            .finish_reason
+            .as_ref()
+            .and_then(|reason| ending(&reason.0));
+        // Only the first end moves the answer on: repeated, it must not prolong the formalities.
+        let ended = ending.is_some_and(|ending| self.ending.replace(ending).is_none());
+        moved || ended
     }
 
     fn take_delta(&mut self, delta: &Delta<'_>) -> bool {
@@ -179,13 +182,15 @@ impl Intake {
     }
 }
 
-fn ending(reason: &str) -> Ending {
-    match reason {
+/// `None` while the answer goes on: some gateways then say `""` or `"null"` in every chunk.
+fn ending(reason: &str) -> Option<Ending> {
+    Some(match reason.trim() {
+        "" | "null" => return None,
         "tool_calls" | "function_call" => Ending::Tools,
         "length" | "max_tokens" => Ending::Length,
         "content_filter" => Ending::Filtered,
         _ => Ending::Said,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -267,6 +272,27 @@ mod tests {
         assert_eq!(intake.end_of_body(), Err(Failure::Cut));
         let (mut intake, _) = taken(&[]);
         assert_eq!(intake.end_of_body(), Err(Failure::Protocol(Reason::Empty)));
+    }
+
+    #[test]
+    fn a_reason_without_a_word_in_it_does_not_end_the_answer() {
+        for nothing in ["", " ", "null"] {
+            let (mut intake, _) = taken(&[&chunk("Hi"), &finished(nothing)]);
+            assert!(!intake.is_ending(), "{nothing:?}");
+            assert_eq!(intake.take(&finished(nothing)), Ok(false), "{nothing:?}");
+            assert_eq!(intake.end_of_body(), Err(Failure::Cut), "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_end_moves_the_answer_on_and_a_repeated_one_does_not() {
+        let (mut intake, _) = taken(&[&chunk("Hi")]);
+        assert_eq!(intake.take(&finished("length")), Ok(true));
+        assert_eq!(intake.take(&finished("length")), Ok(false));
+        // Neither takes a later nothing the end back.
+        assert_eq!(intake.take(&finished("")), Ok(false));
+        assert_eq!(intake.end_of_body(), Ok(()));
+        assert_eq!(drained(&mut intake).2.unwrap().ending, Ending::Length);
     }
 
     #[test]

@@ -46,14 +46,15 @@ impl Speech {
         }
     }
 
-    /// The rest of an address is skipped up to white space or what closes it.
+    /// The rest of an address is skipped up to white space, what closes it, or the text of a
+    /// language that does not put spaces around it.
     pub(super) fn path(&mut self, c: char, out: &mut CompactString) {
         match c {
             ')' | ']' | '>' | '<' | '"' | '*' | '`' | '|' => {
                 self.held.clear();
                 self.text(c, out);
             }
-            c if c.is_whitespace() => {
+            c if c.is_whitespace() || !may_be_in_a_path(c) => {
                 self.end_address(true, out);
                 self.text(c, out);
             }
@@ -82,4 +83,17 @@ impl Speech {
         self.mode = Mode::Text;
         self.line_start = false;
     }
+}
+
+/// Whether an address cannot begin right after `c`: it is in the middle of a word.
+pub(super) fn joins_an_address(c: char) -> bool {
+    c.is_alphanumeric() && may_be_in_a_path(c)
+}
+
+/// ASCII (RFC 3986), and the letters that people leave unescaped in an address and that are
+/// written with spaces between words (Latin, Greek, Cyrillic): `/wiki/Pokémon`. Any other
+/// character, like `を` or `。`, is the sentence going on.
+fn may_be_in_a_path(c: char) -> bool {
+    let spaced_script = matches!(c, '\u{00C0}'..='\u{052F}' | '\u{1E00}'..='\u{1FFF}');
+    c.is_ascii() || spaced_script
 }

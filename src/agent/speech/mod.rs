@@ -19,8 +19,8 @@ mod tests;
 use compact_str::CompactString;
 use symbols::{ARROW_PAUSE, Words};
 
-/// Most characters of a link's target that are skipped; a longer one was none.
-const TARGET_CHARS_MAX: u16 = 2_000;
+/// Most characters of a link's target; a longer one was none, and is said like any other text.
+const TARGET_CHARS_MAX: u16 = 500;
 
 /// The filter for one reply.
 pub struct Speech {
@@ -165,7 +165,7 @@ impl Speech {
             }
             '0'..='9' if at_start && self.last_visible.is_some() => self.hold(Mode::Number, c),
             '|' => self.bar(at_start),
-            'h' | 'H' | 'w' | 'W' if !self.last.is_some_and(char::is_alphanumeric) => {
+            'h' | 'H' | 'w' | 'W' if !self.last.is_some_and(address::joins_an_address) => {
                 self.hold(Mode::Scheme, c)
             }
             '<' => self.mode = Mode::Tag,
@@ -187,15 +187,10 @@ impl Speech {
         }
     }
 
-    /// Whatever waits is resolved as if the line ended here.
+    /// Whatever waits is resolved: nothing more will come.
     fn settle(&mut self, out: &mut CompactString) {
         match self.mode {
-            Mode::Text
-            | Mode::Closing
-            | Mode::Target { .. }
-            | Mode::Thought
-            | Mode::Fence
-            | Mode::RowSpace => {}
+            Mode::Text | Mode::Closing | Mode::Thought | Mode::RowSpace => {}
             Mode::Run {
                 mark,
                 count,
@@ -203,9 +198,18 @@ impl Speech {
             } => {
                 self.resolve_run(mark, count, at_start, None, out);
             }
-            Mode::Number | Mode::Scheme => self.release(out),
+            // Nothing follows that the name of a language could be for: it was the content.
+            Mode::Number | Mode::Scheme | Mode::Fence => self.release(out),
             Mode::Host | Mode::Path => self.end_address(true, out),
-            Mode::Tag => self.release_tag(out),
+            // What is let go may end with the beginning of something else, which is shorter.
+            Mode::Tag => {
+                self.release_tag(out);
+                self.settle(out);
+            }
+            Mode::Target { .. } => {
+                self.release_target(out);
+                self.settle(out);
+            }
             Mode::Cell => self.end_row(out),
         }
         self.held.clear();
@@ -213,24 +217,40 @@ impl Speech {
 
     fn closing(&mut self, c: char, out: &mut CompactString) {
         match c {
-            '(' => self.mode = Mode::Target { chars: 0, open: 0 },
+            '(' => self.hold(Mode::Target { chars: 0, open: 0 }, c),
             _ => self.text(c, out),
         }
     }
 
     fn target(&mut self, chars: u16, open: u16, c: char, out: &mut CompactString) {
         let open = match c {
-            ')' if open == 0 => return self.mode = Mode::Text,
-            '\n' => return self.text(c, out),
-            _ if chars >= TARGET_CHARS_MAX => return self.text(c, out),
+            ')' if open == 0 => {
+                self.held.clear();
+                return self.mode = Mode::Text;
+            }
+            _ if c == '\n' || chars >= TARGET_CHARS_MAX => {
+                self.release_target(out);
+                return self.step(c, out);
+            }
             ')' => open - 1,
             '(' => open + 1,
             _ => open,
         };
+        self.held.push(c);
         self.mode = Mode::Target {
             chars: chars + 1,
             open,
         };
+    }
+
+    /// It was no target: what was held is text, bracket and all. Each time at least `](` is used
+    /// up, so what is held again by it is shorter.
+    fn release_target(&mut self, out: &mut CompactString) {
+        let held = std::mem::take(&mut self.held);
+        self.mode = Mode::Text;
+        for c in held.chars() {
+            self.step(c, out);
+        }
     }
 
     fn newline(&mut self, out: &mut CompactString) {

@@ -75,6 +75,41 @@ fn markup_is_not_said() {
 }
 
 #[test]
+fn what_turns_out_to_be_no_markup_is_said() {
+    let cases = [
+        ("```Pikachu", "Pikachu"),
+        ("Look:\n```Pikachu", "Look:\nPikachu"),
+        ("```text\nRun", "\nRun"),
+        ("Look:\n```\nRun\n```", "Look:\n\nRun\n"),
+        ("[Onix](it is **big**\nNext.", "Onix(it is big\nNext."),
+        ("[Onix](it is _big_", "Onix(it is big"),
+        (
+            "[Onix](https://www.pokemon.com/us is big",
+            "Onix(pokemon.com is big",
+        ),
+        ("[a](b [c](d [e](f)", "a(b c(d e"),
+        ("[a](b [c](d [e](f\ng", "a(b c(d e(f\ng"),
+        ("- [a](b\n- c](<i>d</i> <", "\u{20}a(b.\n c(d ."),
+        ("a <b http", "a b http"),
+        ("a <b www.c.d", "a b c.d"),
+    ];
+    for (written, expected) in cases {
+        assert_eq!(said(written), expected, "{written:?}");
+    }
+}
+
+#[test]
+fn a_target_without_an_end_is_said_whole_and_not_held_for_ever() {
+    let words = "word ".repeat(1_000);
+    assert_eq!(said(&format!("[a]({words}")), format!("a({words}"));
+    let mut speech = Speech::new("en-US");
+    assert!(!speech.push(&format!("[a]({words}")).is_empty());
+    assert!(!speech.is_holding());
+    let nested = "](".repeat(5_000);
+    assert_eq!(said(&nested), "(".repeat(5_000));
+}
+
+#[test]
 fn tables_are_read_as_lists() {
     let table = "| Name | Type |\n|:---|---:|\n| Onix | Rock |\n| Abra | -5 |\nEnd";
     assert_eq!(said(table), "Name, Type.\n\nOnix, Rock.\nAbra, -5.\nEnd");
@@ -95,6 +130,22 @@ fn addresses_are_kept_short() {
         ),
         ("(https://pokemon.com/us)", "(pokemon.com)"),
         ("HTTPS://POKEMON.COM", "POKEMON.COM"),
+        (
+            "詳しくは https://example.com/zukan/025をご覧ください。次に進みます。",
+            "詳しくは example.comをご覧ください。次に進みます。",
+        ),
+        (
+            "詳しくはhttps://example.com/zukan/025をご覧ください。",
+            "詳しくはexample.comをご覧ください。",
+        ),
+        (
+            "https://example.com/zukan。次に。www.example.com/a.次に",
+            "example.com。次に。example.com.次に",
+        ),
+        (
+            "See https://example.com/wiki/Pokémon_Żółć now—https://example.com/a—so",
+            "See example.com now—example.com—so",
+        ),
         (
             "Hello HTTP world, Http and Www work",
             "Hello HTTP world, Http and Www work",

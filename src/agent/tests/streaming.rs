@@ -160,6 +160,34 @@ async fn done_may_be_missing() {
 }
 
 #[tokio::test]
+async fn an_empty_finish_reason_in_every_chunk_does_not_end_the_reply() {
+    let piece = |content: &str, reason: &str| {
+        event(&format!(
+            r#"{{"choices":[{{"delta":{{"content":"{content}"}},"finish_reason":"{reason}"}}]}}"#
+        ))
+    };
+    for nothing in ["", "null"] {
+        let script = vec![
+            head(),
+            piece("It is", nothing),
+            Step::Gate,
+            piece(" rock.", nothing),
+            finish("stop"),
+            done(),
+        ];
+        let server = Server::start([script]).await;
+        let mut reply = agent(&config(&server)).reply(brief("Onix?"));
+        assert_eq!(next_token(&mut reply).await, "It is");
+        // Longer than the formalities after an end may take.
+        let waited = timeout(std::time::Duration::from_millis(400), reply.next()).await;
+        assert!(waited.is_err(), "{nothing:?} was taken for an end");
+        server.open_gate();
+        let rest = hear(reply).await;
+        assert_eq!((rest.words.as_str(), rest.end.is_ok()), (" rock.", true));
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_stream_is_heard_too() {
     let whole = r#"{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"It is **rock**."},"finish_reason":"stop"}]}"#;
     let server = Server::start([json(whole)]).await;
