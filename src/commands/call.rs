@@ -53,14 +53,14 @@ impl TargetArguments {
 const AFTER_HELP: &str = "\
 Typed at a terminal, a line is said at once: while the agent still speaks (its voice goes on after
 its words are on the screen) it interrupts the agent. A script or a pipe waits until the agent has
-finished. End of input (Ctrl-D) hangs up. Instead of words, typed or in a script (! for / does too):
+finished. End of input (Ctrl-D) hangs up. Instead of words, typed or in a script:
 
   /press KEYS   presses keys (0-9 * #)
   /barge TEXT   says TEXT over the agent
-  /wait MS      waits, in Twilio's time
+  /wait MS      waits, in Twilio's time (see --speed)
   /drop         breaks the connection to the server
   /bye          hangs up, also /hangup
-  /help         this list
+  /help         this list; ! for / does as well
 
 Lines that begin with # are skipped.
 
@@ -122,5 +122,17 @@ pub(super) fn run(arguments: CallArguments) -> ExitCode {
     match called {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => failed(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_has_the_list_that_is_shown_in_a_call() {
+        for line in terminal::HELP {
+            assert!(AFTER_HELP.contains(line), "{line}");
+        }
     }
 }

@@ -6,6 +6,8 @@ mod script;
 mod talk;
 
 use crate::twilio::{AuthToken, CallError, Twilio, TwilioConfig};
+pub use script::HELP;
+
 use screen::Screen;
 use script::Deed;
 use std::{path::PathBuf, time::Duration};

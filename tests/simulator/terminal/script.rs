@@ -29,7 +29,7 @@ pub enum Deed {
 }
 
 /// What can be typed instead of words, one line each.
-pub(super) const HELP: [&str; 6] = [
+pub const HELP: [&str; 6] = [
     "/press KEYS   presses keys (0-9 * #)",
     "/barge TEXT   says TEXT over the agent",
     "/wait MS      waits, in Twilio's time (see --speed)",
