@@ -345,6 +345,7 @@ impl Reader<'_> {
             _ if !self.turn.language.is_english() => None,
             Evidence::Unknown | Evidence::Ambiguous if end - at > 1 => Some(0.82),
             Evidence::Unknown if gives => Some(0.82),
+            Evidence::Unknown if self.courtesy_follows(end) && self.pronounceable(at) => Some(0.82),
             Evidence::Ambiguous if gives => Some(0.8),
             Evidence::Common if gives && token.word.is_given() && !token.word.is_stop() => {
                 Some(0.65)

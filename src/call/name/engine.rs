@@ -267,7 +267,8 @@ fn points_at_thing(reader: &Reader<'_>, cue: &Range<usize>, reading: &Reading) -
     let at = reading.words.start;
     let unlisted = reader.turn.tokens[at].evidence == Evidence::Unknown && reading.words.len() == 1;
     let points = matches!(reader.turn.folded(cue.start), "this" | "this's" | "thisis");
-    !reader.asked && unlisted && points && !reader.is_greeted(at)
+    let placed = reader.turn.folded(reading.words.end) == "from";
+    !reader.asked && unlisted && points && !placed && !reader.is_greeted(at)
 }
 
 /// "not Bob, it's X": the cue stands right behind the name turned down.

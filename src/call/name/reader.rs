@@ -25,6 +25,10 @@ const ADJECTIVE_MARGIN_MIN: i32 = 25;
 const LETTERS_MIN: usize = 2;
 /// With one letter behind it a word is a name for sure from this count (half-logs) on.
 const LABEL_HALF_LOGS_MAX: i32 = 20;
+/// A noun up to this band is a thing's name rather than a surname, behind no sure first name.
+const THING_BAND_MAX: usize = 2;
+/// Words of "and what about you?" behind a name at most.
+const ASKED_BACK_WORDS_MAX: usize = 3;
 /// Words behind a name within which "isn't it" makes a question of it.
 const TAG_WORDS_MAX: usize = 3;
 /// A month is a first name from this count (half-logs) on.
@@ -288,6 +292,7 @@ impl Reader<'_> {
             Evidence::Unknown if self.asked || self.capital(at) => Some(0.82),
             Evidence::Unknown if !self.is_spoken_name(at) => Some(0.45),
             Evidence::Unknown if self.has_surname(at) || self.is_greeted(at) => Some(0.82),
+            Evidence::Unknown if self.courtesy_follows(at + 1) => Some(0.82),
             Evidence::Unknown => Some(0.55),
             Evidence::Common if self.is_capital_pair(at) => Some(0.8),
             Evidence::Common => {
@@ -380,23 +385,40 @@ impl Reader<'_> {
         if told && self.turn.pause_before(end) == Break::None {
             return None;
         }
-        if self.is_label(at, end) {
+        if self.is_label(at, end) || self.is_titled_thing(at, end) {
             return Some(confidence.min(0.6));
         }
         if self.ends_name(end) || end - at > 1 && token.evidence == Evidence::Name {
             return Some(confidence);
         }
         match token.evidence {
-            Evidence::Name if self.asked || self.is_action(end) => Some(confidence.min(0.85)),
+            Evidence::Name if self.asked || self.is_action(at, end) => Some(confidence.min(0.85)),
             Evidence::Name => Some(0.6),
             _ if end - at > 1 && self.asked => Some(confidence),
             _ => None,
         }
     }
 
-    /// "Mark checking on ...", "Tom needs ...".
-    fn is_action(&self, at: usize) -> bool {
-        self.turn.tokens[at].word.is_verb() || self.turn.folded(at).ends_with("ing")
+    /// "Mark checking on ...", "Tom needs ...", "Angela check ..."; not "Max level", where both
+    /// are words.
+    fn is_action(&self, at: usize, end: usize) -> bool {
+        let (word, folded) = (self.turn.tokens[end].word, self.turn.folded(end));
+        let inflected = folded.ends_with('s') || folded.ends_with("ing");
+        let only_name = self.turn.tokens[at].word.band() == 0;
+        inflected && (only_name || word.is_verb() || folded.ends_with("ing"))
+            || word.is_verb() && (only_name || !word.is_noun())
+    }
+
+    /// "Jupiter Street", "Lavender Town": no sure name, and a noun that few are called.
+    fn is_titled_thing(&self, at: usize, end: usize) -> bool {
+        let (first, last) = (&self.turn.tokens[at], &self.turn.tokens[end - 1]);
+        self.turn.language.is_english()
+            && !self.asked
+            && end > at + 1
+            && first.evidence != Evidence::Name
+            && last.evidence == Evidence::Common
+            && last.word.is_noun()
+            && (1..=THING_BAND_MAX).contains(&last.word.band())
     }
 
     /// "frank about it", "rich with ideas": what only a quality is followed by.
@@ -409,12 +431,19 @@ impl Reader<'_> {
                 self.turn.folded(end),
                 "about" | "of" | "to" | "that" | "at" | "as" | "enough" | "for" | "but"
             )
-            || self.turn.language.is_english()
-                && self.turn.tokens[at].word.is_adjective()
-                && !self.capital(at)
-                && end == at + 1
-                && self.turn.pause_before(end) == Break::None
-                && self.turn.folded(end) == "with"
+            || self.is_qualified(at, end)
+    }
+
+    /// "frank with people", "jack of all trades".
+    fn is_qualified(&self, at: usize, end: usize) -> bool {
+        let quality = self.turn.tokens[at].word.is_adjective() && !self.capital(at);
+        self.turn.language.is_english()
+            && self.turn.pause_before(end) == Break::None
+            && match self.turn.folded(end) {
+                "of" => true,
+                "with" => quality && end == at + 1,
+                _ => false,
+            }
     }
 
     /// "it's X again, isn't it": asked about another.
@@ -525,6 +554,21 @@ impl Reader<'_> {
         end < self.turn.tokens.len()
             && self.turn.pause_before(end) <= Break::Comma
             && (self.turn.folded(end) == "again" || self.is_ending(end))
+    }
+
+    /// "..., nice to meet you", "... and you?": what is said behind one's own name.
+    pub fn courtesy_follows(&self, end: usize) -> bool {
+        let last = end + ASKED_BACK_WORDS_MAX >= self.turn.tokens.len();
+        let asked_back = last
+            && matches!(
+                (self.turn.folded(end), self.turn.folded(end + 1)),
+                ("and", "you" | "yours") | ("what" | "how", "about")
+            );
+        let courteous = matches!(
+            self.grammar.match_at(self.turn, end),
+            Some((Act::Courtesy, _))
+        );
+        asked_back || courteous
     }
 
     fn is_ending(&self, end: usize) -> bool {

@@ -46,7 +46,7 @@ pub const WORDS: Part = Part {
              thank hello hi hey maybe perhaps probably actually basically unfortunately new old same different \
              more most less much many few lot bit kind sort type name names called calls like after before \
              until while during since without within whatever wherever whenever yeah yep nope got get give \
-             spelled spelt im'a mr's himself herself myself yourself whats cuz cause coz ya alright correct right wrong today tomorrow tonight yesterday wanna gunna gotta dunno lemme gimme heck damn dang omg huh huge wow",
+             spelled spelt im'a mr's himself herself myself yourself whats cuz cause coz ya alright correct right wrong today tomorrow tonight yesterday asap via wanna gunna gotta dunno lemme gimme heck damn dang omg huh huge wow",
         ),
         (
             Role::RELATION,
@@ -338,6 +338,10 @@ pub const OTHERS: Part = Part {
              speaking of|to|with|english|french|spanish|about|for
              call me is
              he|she always? calls|called me
+             did|do|does you|they|he|she call|called me
+             you|you've|they've just called me
+             under|in|on the name field|tag|box|badge|column|section|list
+             first|full|last|middle|nick|the|my|a @kind? name field|tag|box|badge|column|section|plate
              under the|a|my|your|his|her|control|way|pressure
              is here|speaking|calling to|for|about|from|in",
         ),
