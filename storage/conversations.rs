@@ -2,8 +2,9 @@
 
 use crate::readers::{ReadError, Readers};
 use crate::record::{CallSid, Conversation, LiveCall, PhoneNumber, Turn, UnfinishedCall};
+use crate::sqlite::ledger::Places;
 use crate::sqlite::messages::Messages;
-use crate::sqlite::{Ledger, conversations, turns};
+use crate::sqlite::{conversations, turns};
 use crate::write::Write;
 use crate::writer::Pending;
 use rusqlite::Connection;
@@ -18,7 +19,7 @@ pub const READ_MS_MAX: u64 = 2_000;
 #[derive(Clone)]
 pub struct Conversations {
     readers: Arc<Readers>,
-    ledger: Ledger,
+    places: Places,
     pending: Arc<Pending>,
     deadline: Duration,
 }
@@ -26,13 +27,13 @@ pub struct Conversations {
 impl Conversations {
     pub(crate) fn new(
         readers: Arc<Readers>,
-        ledger: Ledger,
+        places: Places,
         pending: Arc<Pending>,
         deadline: Duration,
     ) -> Self {
         Self {
             readers,
-            ledger,
+            places,
             pending,
             deadline,
         }
@@ -48,9 +49,9 @@ impl Conversations {
         let call_sid = CallSid::new(call_sid);
         // Before the disk is asked: what is committed in between is then seen twice, never not at all.
         let waiting = self.pending.of_call(&call_sid);
-        let ledger = self.ledger.clone();
+        let places = self.places.clone();
         let sid = call_sid.clone();
-        let question = move |connection: &Connection| read_call(connection, &ledger, &sid);
+        let question = move |connection: &Connection| read_call(connection, &places, &sid);
         let stored = self
             .readers
             .ask(self.deadline, |reader| reader.ask(question))
@@ -84,11 +85,11 @@ impl Conversations {
 
 fn read_call(
     connection: &Connection,
-    ledger: &Ledger,
+    places: &Places,
     call_sid: &CallSid,
 ) -> rusqlite::Result<Option<LiveCall>> {
     // Before the snapshot begins, for the same reason as above.
-    let ids = ledger.ids(call_sid);
+    let ids = places.ids(call_sid);
     let snapshot = connection.unchecked_transaction()?;
     let Some(kept) = conversations::get(&snapshot, call_sid)? else {
         return Ok(None);

@@ -173,7 +173,7 @@ impl Storage {
         let pending = Arc::new(Pending::default());
         let readers = Arc::new(Readers::start(path)?);
         let warm = start_warm(&config, path)?;
-        let reads = (Arc::clone(&readers), scribe.ledger(), Arc::clone(&pending));
+        let reads = (Arc::clone(&readers), scribe.places(), Arc::clone(&pending));
         let conversations = Conversations::new(reads.0, reads.1, reads.2, config.read_deadline);
         let directory = Directory::new(
             config.hot_callers_max,
@@ -226,8 +226,11 @@ impl Storage {
         let Some(scribe) = self.threads.scribe.take() else {
             return 0;
         };
+        let ending = Duration::from_millis(ENDING_MS_MAX);
+        let latest = Instant::now() + deadline + ending;
         let given_up = self.writer.close(deadline, || scribe.is_finished());
-        self.threads.end(scribe);
+        self.threads
+            .end(scribe, latest.min(Instant::now() + ending));
         given_up
     }
 }
@@ -261,9 +264,9 @@ struct Threads {
 }
 
 impl Threads {
-    /// Ends them all, the writer having been told already. Whatever hangs in the disk is left.
-    fn end(&mut self, scribe: JoinHandle<()>) {
-        let end = Instant::now() + Duration::from_millis(ENDING_MS_MAX);
+    /// Ends them all until `end`, the writer having been told already. Whatever hangs in the disk is
+    /// left.
+    fn end(&mut self, scribe: JoinHandle<()>, end: Instant) {
         self.checkpointer.stop(end);
         if let Some(warm) = &self.warm {
             warm.close(end);

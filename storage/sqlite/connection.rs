@@ -14,11 +14,20 @@ const WRITER_CACHE_KIB: i64 = 8 * 1024;
 /// SQLite's page cache for each reader, KiB. The kernel's page cache stands behind it.
 const READER_CACHE_KIB: i64 = 2 * 1024;
 
-/// The writer's connection: WAL, one fsync a commit, checkpoints only when asked for.
+/// The writer's connection: WAL, one fsync a commit, checkpoints only when asked for. Makes the file
+/// if it is not there: only for the start.
+pub(crate) fn create_writer(path: &Path) -> rusqlite::Result<Connection> {
+    open_writer_with(path, OpenFlags::SQLITE_OPEN_CREATE)
+}
+
+/// As [`create_writer`], of a file that was there before: one that is gone (a volume that vanished)
+/// is not made anew in its place.
 pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open_writer_with(path, OpenFlags::empty())
+}
+
+fn open_writer_with(path: &Path, added: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | added;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);

@@ -18,14 +18,45 @@ pub(crate) enum CommitError {
     /// The database opened again is not the one that was acknowledged.
     #[error("{0}")]
     Distrusted(String),
+    /// What a write asks for is against the tables' rules, or what it meets there cannot be read.
+    #[error("{0}")]
+    OfTheWrites(rusqlite::Error),
     /// Applying panicked: a defect.
     #[error("applying the batch panicked")]
+    ApplyPanicked,
+    /// Something else panicked: a defect that says nothing of the writes.
+    #[error("committing the batch panicked")]
     Panicked,
 }
 
 impl From<crate::write::ApplyError> for CommitError {
-    fn from(error: crate::write::ApplyError) -> Self {
-        Self::Sqlite(error.0)
+    fn from(crate::write::ApplyError(error): crate::write::ApplyError) -> Self {
+        if blames_the_writes(&error) {
+            Self::OfTheWrites(error)
+        } else {
+            Self::Sqlite(error)
+        }
+    }
+}
+
+/// Whether an error out of applying on a verified database can have no other cause than the writes:
+/// a rule of the tables, or a value of the wrong type. All else may be the disk, the memory, or the
+/// file being another one by now, and passes.
+fn blames_the_writes(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => matches!(
+            failure.code,
+            ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch
+                | ErrorCode::TooBig
+                | ErrorCode::ParameterOutOfRange
+        ),
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::ToSqlConversionFailure(_)
+        | rusqlite::Error::Utf8Error(..) => true,
+        _ => false,
     }
 }
 
@@ -47,19 +78,19 @@ impl CommitError {
                 _ => "io",
             },
             Self::Distrusted(_) => "corrupt",
-            Self::Panicked => "other",
+            Self::OfTheWrites(_) | Self::ApplyPanicked | Self::Panicked => "other",
         }
     }
 
     /// Whether the writes themselves are at fault, so that trying again changes nothing.
     pub(crate) fn is_of_the_writes(&self) -> bool {
-        self.kind() == "other"
+        matches!(self, Self::OfTheWrites(_) | Self::ApplyPanicked)
     }
 
-    /// Whether the connection and what it holds may be trusted after it: only a lock that could not
-    /// be had leaves everything as it was.
+    /// Whether what the disk holds may be trusted after it: a lock that could not be had, and a batch
+    /// rolled back for its own fault, leave everything as it was.
     pub(crate) fn leaves_trust(&self) -> bool {
-        self.kind() == "locked"
+        self.kind() == "locked" || self.is_of_the_writes()
     }
 }
 

@@ -21,9 +21,9 @@ pub(crate) use thread::run;
 
 use crate::write::Write;
 use calldex_observability::catalog;
-use queue::Queue;
+use queue::{Queue, writes_in};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Writes in one transaction, see DESIGN.md for the measurement. At the bound the rest waits for
@@ -38,6 +38,9 @@ pub const QUEUE_WRITES_MAX: usize = 65_536;
 /// write is refused with [`NotDurable::QueueFull`], counted and logged.
 pub const QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// What the thread may take at the deadline to say what became of the batch it holds, milliseconds.
+const GRACE_MS_MAX: u64 = 100;
+
 /// The way in for every change. Cheap to clone.
 #[derive(Clone)]
 pub struct Writer {
@@ -51,6 +54,8 @@ pub(crate) struct Shared {
     degraded: Degraded,
     /// The last durable position.
     durable: AtomicU64,
+    /// Writes that the thread gave up when it was closed on a failing disk.
+    given_up: AtomicUsize,
 }
 
 /// The writer's state, for health and for people.
@@ -69,6 +74,7 @@ impl Writer {
             pending,
             degraded: Degraded::default(),
             durable: AtomicU64::new(0),
+            given_up: AtomicUsize::new(0),
         });
         (
             Self {
@@ -138,7 +144,8 @@ impl Writer {
     }
 
     /// Lets the thread write what waits, then ends it. What is left at `deadline` is given up with
-    /// [`NotDurable::Closed`]; how many that were.
+    /// [`NotDurable::Closed`]; how many writes that were, with those of a batch that still hangs in
+    /// the disk [`GRACE_MS_MAX`] later.
     pub(crate) fn close(&self, deadline: Duration, is_finished: impl Fn() -> bool) -> usize {
         const STEP: Duration = Duration::from_millis(2);
         let end = Instant::now() + deadline;
@@ -147,10 +154,15 @@ impl Writer {
             std::thread::sleep(STEP);
         }
         let left = self.shared.queue.shut();
-        let writes = left.iter().filter(|part| part.write.is_some()).count();
+        let writes = writes_in(&left);
         left.into_iter()
             .for_each(|part| part.acknowledge(Err(NotDurable::Closed)));
-        writes
+        let end = Instant::now() + Duration::from_millis(GRACE_MS_MAX);
+        while !is_finished() && Instant::now() < end {
+            std::thread::sleep(STEP);
+        }
+        let hanging = self.shared.queue.in_flight();
+        writes + hanging + self.shared.given_up.load(Ordering::SeqCst)
     }
 }
 

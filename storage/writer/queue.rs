@@ -10,6 +10,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Longest pause between two attempts once closing has begun: the deadline may be near.
+const CLOSING_PAUSE_MS_MAX: u64 = 20;
+
 /// A submitted write, or the mark of a flush, with who waits for it.
 pub(super) struct Part {
     pub id: WriteId,
@@ -35,6 +38,11 @@ impl Part {
             _ => None,
         }
     }
+}
+
+/// How many of `parts` are writes and not marks.
+pub(super) fn writes_in(parts: &[Part]) -> usize {
+    parts.iter().filter(|part| part.write.is_some()).count()
 }
 
 /// One place in the queue: one part, or at the bound several turns of one call.
@@ -207,7 +215,7 @@ impl Queue {
             state.coalesce_at = self.bounds.queue_writes_max;
         }
         state.in_flight_since = batch.first().map(|part| part.at);
-        state.in_flight = batch.len();
+        state.in_flight = writes_in(&batch);
         batch
     }
 
@@ -246,12 +254,23 @@ impl Queue {
         state.places.drain(..).flatten().collect()
     }
 
-    /// Sleeps up to `pause`, less if closing begins. Whether closing has begun.
+    /// Writes of the batch that the writer holds.
+    pub(super) fn in_flight(&self) -> usize {
+        self.lock().in_flight
+    }
+
+    /// Sleeps up to `pause`, while closing no longer than [`CLOSING_PAUSE_MS_MAX`]. Whether the
+    /// queue is shut, so that trying again is over.
     pub(super) fn pause(&self, pause: Duration) -> bool {
-        let end = Instant::now() + pause;
+        let begun = Instant::now();
         let mut state = self.lock();
-        while !state.closing {
-            let Some(rest) = end.checked_duration_since(Instant::now()) else {
+        while !state.closed {
+            let pause = if state.closing {
+                pause.min(Duration::from_millis(CLOSING_PAUSE_MS_MAX))
+            } else {
+                pause
+            };
+            let Some(rest) = pause.checked_sub(begun.elapsed()) else {
                 break;
             };
             state = self
@@ -260,7 +279,7 @@ impl Queue {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
-        state.closing
+        state.closed
     }
 }
 

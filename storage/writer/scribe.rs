@@ -4,8 +4,9 @@
 use super::failure::CommitError;
 use super::log_pages::{LogPages, PAGE_BYTES};
 use crate::faults::{Faults, Operation};
+use crate::sqlite::ledger::{Ledger, Places};
 use crate::sqlite::migrations::{MigrationError, migrate};
-use crate::sqlite::{Ledger, connection, meta};
+use crate::sqlite::{connection, meta};
 use crate::write::{Applied, Write, apply};
 use rusqlite::{Connection, TransactionBehavior};
 use std::io;
@@ -34,6 +35,8 @@ pub(crate) struct Scribe {
     connection: Option<Connection>,
     ledger: Ledger,
     log_pages: LogPages,
+    /// Which database it is.
+    lineage: String,
     /// The last position that was acknowledged.
     position: u64,
     /// Whether the next connection has to be verified before it is used.
@@ -44,13 +47,13 @@ impl Scribe {
     /// Opens the database, brings it to this version and reads its ledger.
     pub(crate) fn open(path: PathBuf, faults: Faults) -> Result<(Self, meta::Meta), StartError> {
         faults.at(Operation::OpenWriter)?;
-        let mut connection = connection::open_writer(&path)?;
+        let mut connection = connection::create_writer(&path)?;
         let log_pages = LogPages::default();
         log_pages.watch(&mut connection)?;
         migrate(&mut connection)?;
         let meta = meta::read(&connection)?;
         let ledger = Ledger::read(&connection)?;
-        let position = meta.position;
+        let (lineage, position) = (meta.lineage.clone(), meta.position);
         let connection = Some(connection);
         Ok((
             Self {
@@ -59,6 +62,7 @@ impl Scribe {
                 connection,
                 ledger,
                 log_pages,
+                lineage,
                 position,
                 doubted: false,
             },
@@ -66,9 +70,9 @@ impl Scribe {
         ))
     }
 
-    /// The ledger, shared with the readers.
-    pub(crate) fn ledger(&self) -> Ledger {
-        self.ledger.clone()
+    /// The ledger as the readers see it.
+    pub(crate) fn places(&self) -> Places {
+        self.ledger.places()
     }
 
     /// The length of the log, shared with the checkpointer.
@@ -106,9 +110,12 @@ impl Scribe {
         {
             self.faults.at(Operation::CloseConversation)?;
         }
-        let applied = apply(&transaction, &self.ledger, writes)?;
+        let ledger = &self.ledger;
+        let applied = catch_unwind(AssertUnwindSafe(|| apply(&transaction, ledger, writes)))
+            .map_err(|_| CommitError::ApplyPanicked)??;
         self.faults.at(Operation::Commit)?;
         transaction.commit()?;
+        self.ledger.committed();
         Ok(applied)
     }
 
@@ -119,6 +126,7 @@ impl Scribe {
         self.faults.at(Operation::OpenWriter)?;
         let mut connection = connection::open_writer(&self.path)?;
         self.log_pages.watch(&mut connection)?;
+        self.recognise(&connection)?;
         if self.doubted {
             self.verify(&connection)?;
         }
@@ -129,8 +137,7 @@ impl Scribe {
     }
 
     /// What a failed fsync left in the kernel's cache may look written and not be. Copying the log
-    /// into the database writes and syncs every page of it again; then the database is read through,
-    /// and must be at the acknowledged position or beyond it.
+    /// into the database writes and syncs every page of it again; then the database is read through.
     fn verify(&self, connection: &Connection) -> Result<(), CommitError> {
         self.faults.at(Operation::Verify)?;
         connection::checkpoint_and_truncate(connection)?;
@@ -138,9 +145,18 @@ impl Scribe {
         if report != "ok" {
             return Err(CommitError::Distrusted(format!("quick_check: {report}")));
         }
-        let position = meta::read(connection)?.position;
-        if position < self.position {
-            let acknowledged = self.position;
+        self.recognise(connection)
+    }
+
+    /// The file must hold the database that was acknowledged, at that position or beyond it: another
+    /// one may lie at its path by now.
+    fn recognise(&self, connection: &Connection) -> Result<(), CommitError> {
+        let found = meta::read(connection)?;
+        if found.lineage != self.lineage {
+            return Err(CommitError::Distrusted("another database".to_owned()));
+        }
+        if found.position < self.position {
+            let (position, acknowledged) = (found.position, self.position);
             return Err(CommitError::Distrusted(format!(
                 "at {position}, {acknowledged} was acknowledged"
             )));

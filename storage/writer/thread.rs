@@ -1,8 +1,8 @@
 //! The writer's loop: take a batch, commit it for as long as that takes, show it, acknowledge it.
 
 use super::failure::CommitError;
-use super::queue::Part;
-use super::receipt::NotDurable;
+use super::queue::{Part, writes_in};
+use super::receipt::{NotDurable, Position};
 use super::{Scribe, Shared};
 use crate::faults::{Faults, Operation};
 use crate::write::{Applied, Write};
@@ -19,7 +19,7 @@ const RETRY_MS_MAX: u64 = 2_000;
 /// Who is told of each batch before it is acknowledged.
 pub(crate) type OnApplied = Box<dyn FnMut(&Applied) + Send>;
 
-/// Runs until the queue is closed and empty, or closed while the disk fails.
+/// Runs until the queue is closed and empty, or shut while the disk fails.
 pub(crate) fn run(
     mut scribe: Scribe,
     shared: Arc<Shared>,
@@ -27,35 +27,74 @@ pub(crate) fn run(
     mut on_applied: OnApplied,
 ) {
     while let Some(batch) = shared.queue.take() {
-        let outcome = persist(&mut scribe, &shared, &batch);
-        shared.queue.done(&batch);
-        match outcome {
-            Some(done) => {
-                shared.durable.store(done.position, Ordering::Release);
-                conclude(&shared, &faults, batch, &done, &mut on_applied);
-            }
-            None => {
-                give_up(&shared, batch);
-                break;
-            }
+        let done = persist(&mut scribe, &shared, &batch);
+        if let Some(applied) = done.applied.last() {
+            shared.durable.store(applied.position, Ordering::Release);
+        }
+        let given_up = conclude(&shared, &faults, batch, &done, &mut on_applied);
+        if given_up {
+            give_up_the_rest(&shared);
+            break;
         }
         scribe.cut_log_if_long();
     }
     scribe.cut_log();
 }
 
+/// What became of a part.
+type Fate = Result<Position, NotDurable>;
+
 /// What became of a batch.
+#[derive(Default)]
 struct Done {
     applied: Vec<Applied>,
-    position: u64,
-    /// Indexes of parts that the database refuses for themselves.
-    refused: Vec<usize>,
+    /// Of each part, in their order.
+    fates: Vec<Fate>,
 }
 
-/// Commits `batch`, again and again until the disk takes it. `None` if closing began while it did
-/// not.
-fn persist(scribe: &mut Scribe, shared: &Shared, batch: &[Part]) -> Option<Done> {
-    let writes: Vec<&Write> = batch
+impl Done {
+    fn note(&mut self, outcome: Result<Applied, NotDurable>, parts: usize) {
+        let fate = outcome.as_ref().map(|applied| applied.position);
+        let fate = fate.map_err(|reason| *reason);
+        self.fates.extend(std::iter::repeat_n(fate, parts));
+        self.applied.extend(outcome.ok());
+    }
+}
+
+/// Commits `batch`, again and again until the disk takes it or the queue is shut.
+fn persist(scribe: &mut Scribe, shared: &Shared, batch: &[Part]) -> Done {
+    let mut done = Done::default();
+    match persist_together(scribe, shared, batch) {
+        Err(NotDurable::Refused) if batch.len() > 1 => {
+            // A write of the batch is itself at fault: each gets a transaction of its own, and those
+            // that still fail by themselves are set aside.
+            for (index, part) in batch.iter().enumerate() {
+                if done.fates.last() == Some(&Err(NotDurable::Closed)) {
+                    done.note(Err(NotDurable::Closed), batch.len() - index);
+                    break;
+                }
+                let outcome = persist_together(scribe, shared, std::slice::from_ref(part));
+                done.note(outcome.inspect_err(|reason| report(part, *reason)), 1);
+            }
+        }
+        outcome => {
+            if let (Err(reason), Some(part)) = (&outcome, batch.first()) {
+                report(part, *reason);
+            }
+            done.note(outcome, batch.len());
+        }
+    }
+    done
+}
+
+/// One transaction for all of `parts`. Refused if a write is at fault, closed if the queue was shut
+/// while the disk failed.
+fn persist_together(
+    scribe: &mut Scribe,
+    shared: &Shared,
+    parts: &[Part],
+) -> Result<Applied, NotDurable> {
+    let writes: Vec<&Write> = parts
         .iter()
         .filter_map(|part| part.write.as_deref())
         .collect();
@@ -67,84 +106,38 @@ fn persist(scribe: &mut Scribe, shared: &Shared, batch: &[Part]) -> Option<Done>
                 catalog::WRITE_COMMIT_SECONDS.record(begun.elapsed().as_secs_f64());
                 catalog::WRITE_BATCH_SIZE.record(writes.len() as f64);
                 recover(shared);
-                let position = applied.position;
-                return Some(Done {
-                    applied: vec![applied],
-                    position,
-                    refused: Vec::new(),
-                });
+                return Ok(applied);
             }
             Err(error) => error,
         };
-        degrade(shared, &error);
         if error.is_of_the_writes() {
-            return persist_singly(scribe, shared, batch);
+            count(&error);
+            tracing::error!(%error, writes = writes.len(), "the database refused writes");
+            return Err(NotDurable::Refused);
         }
+        degrade(shared, &error);
         if shared.queue.pause(Duration::from_millis(pause_ms)) {
-            return last_attempt(scribe, shared, &writes);
+            return Err(NotDurable::Closed);
         }
         pause_ms = (pause_ms * 2).min(RETRY_MS_MAX);
     }
 }
 
-fn last_attempt(scribe: &mut Scribe, shared: &Shared, writes: &[&Write]) -> Option<Done> {
-    let applied = scribe
-        .commit(writes)
-        .inspect_err(|error| degrade(shared, error))
-        .ok()?;
-    recover(shared);
-    let position = applied.position;
-    Some(Done {
-        applied: vec![applied],
-        position,
-        refused: Vec::new(),
-    })
-}
-
-/// A write of the batch is itself at fault: each gets a transaction of its own, and those that
-/// still fail by themselves are set aside.
-fn persist_singly(scribe: &mut Scribe, shared: &Shared, batch: &[Part]) -> Option<Done> {
-    let mut done = Done {
-        applied: Vec::new(),
-        position: 0,
-        refused: Vec::new(),
-    };
-    for (index, part) in batch.iter().enumerate() {
-        let writes: Vec<&Write> = part.write.as_deref().into_iter().collect();
-        match persist_one(scribe, shared, &writes)? {
-            Some(applied) => {
-                done.position = applied.position;
-                done.applied.push(applied);
-            }
-            None => done.refused.push(index),
-        }
-    }
-    recover(shared);
-    Some(done)
-}
-
-/// `None` if closing began while the disk failed, `Some(None)` if the write is refused.
-fn persist_one(scribe: &mut Scribe, shared: &Shared, writes: &[&Write]) -> Option<Option<Applied>> {
-    loop {
-        match scribe.commit(writes) {
-            Ok(applied) => return Some(Some(applied)),
-            Err(error) if error.is_of_the_writes() => {
-                let kind = writes.first().map(|write| write.kind());
-                tracing::error!(kind, %error, "the database refused a write; it is set aside");
-                return Some(None);
-            }
-            Err(error) => degrade(shared, &error),
-        }
-        if shared.queue.pause(Duration::from_millis(RETRY_MS_MAX)) {
-            return None;
-        }
+fn report(part: &Part, reason: NotDurable) {
+    if reason == NotDurable::Refused {
+        let kind = part.write.as_ref().map(|write| write.kind());
+        tracing::error!(kind, "a write is set aside: it is itself at fault");
     }
 }
 
-fn degrade(shared: &Shared, error: &CommitError) {
+fn count(error: &CommitError) {
     catalog::WRITE_FAILURES_TOTAL
         .with(error.kind())
         .increment(1);
+}
+
+fn degrade(shared: &Shared, error: &CommitError) {
+    count(error);
     if shared.degraded.set(Some(error.kind())) {
         tracing::error!(%error, kind = error.kind(), "writes cannot be made durable; they wait in memory");
     }
@@ -156,47 +149,53 @@ fn recover(shared: &Shared) {
     }
 }
 
-/// Refreshes the caches, then acknowledges: who learns that a write is durable also sees it.
+/// Refreshes the caches, then acknowledges: who learns that a write is durable also sees it. Whether
+/// parts had to be given up.
 fn conclude(
     shared: &Shared,
     faults: &Faults,
     batch: Vec<Part>,
     done: &Done,
     on_applied: &mut OnApplied,
-) {
+) -> bool {
     // These moments are for tests that end the process; there is nothing to fail.
     let _ = faults.at(Operation::Refresh);
     done.applied.iter().for_each(on_applied);
-    for part in &batch {
-        if let Some(write) = &part.write {
-            shared.pending.remove(part.id, write);
-            catalog::WRITES_DURABLE_TOTAL.increment(1);
-            catalog::WRITE_DURABLE_SECONDS.record(part.at.elapsed().as_secs_f64());
+    let mut given_up = 0;
+    for (part, fate) in batch.iter().zip(&done.fates) {
+        match (&part.write, fate) {
+            (Some(write), Ok(_)) => {
+                shared.pending.remove(part.id, write);
+                catalog::WRITES_DURABLE_TOTAL.increment(1);
+                catalog::WRITE_DURABLE_SECONDS.record(part.at.elapsed().as_secs_f64());
+            }
+            (Some(write), Err(NotDurable::Refused)) => shared.pending.remove(part.id, write),
+            // It stays among the pending: this process still knows of it.
+            (Some(_), Err(_)) => given_up += 1,
+            (None, _) => {}
         }
     }
+    shared.given_up.fetch_add(given_up, Ordering::SeqCst);
+    shared.queue.done(&batch);
     let _ = faults.at(Operation::Acknowledge);
-    for (index, part) in batch.into_iter().enumerate() {
-        let refused = done.refused.contains(&index);
-        part.acknowledge(if refused {
-            Err(NotDurable::Refused)
-        } else {
-            Ok(done.position)
-        });
+    for (part, fate) in batch.into_iter().zip(&done.fates) {
+        part.acknowledge(*fate);
     }
+    done.fates.contains(&Err(NotDurable::Closed))
 }
 
-fn give_up(shared: &Shared, batch: Vec<Part>) {
+/// What is in the queue when the batch before it was given up.
+fn give_up_the_rest(shared: &Shared) {
     let rest = shared.queue.shut();
-    let writes = batch
-        .iter()
-        .chain(&rest)
-        .filter(|part| part.write.is_some())
-        .count();
+    let writes = shared
+        .given_up
+        .fetch_add(writes_in(&rest), Ordering::SeqCst)
+        + writes_in(&rest);
     tracing::error!(
         writes,
         "closed while the disk failed: writes are not durable"
     );
-    for part in batch.into_iter().chain(rest) {
+    for part in rest {
         part.acknowledge(Err(NotDurable::Closed));
     }
 }

@@ -3,6 +3,7 @@
 use crate::fixtures::*;
 use calldex_storage::{Faults, NotDurable, Operation};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -79,7 +80,7 @@ fn closing_with_a_failing_disk_ends_in_time_and_says_what_was_given_up() {
     let storage = calldex_storage::Storage::open(config).unwrap();
     fails.store(true, Ordering::SeqCst);
     let receipt = storage.writer.submit(said("CA1", 0, 0, "hello"));
-    storage.close(Duration::from_millis(200));
+    assert_eq!(storage.close(Duration::from_millis(200)), 1);
     assert_eq!(receipt.wait(), Err(NotDurable::Closed));
 }
 
@@ -101,4 +102,149 @@ fn a_defect_in_one_write_does_not_hold_up_the_others() {
     assert!(good.wait().is_ok());
     assert_eq!(bad.wait(), Err(NotDurable::Refused));
     assert!(after.wait().is_ok());
+}
+
+/// Moves the database's files from `from` to `to`: a volume that vanishes, and comes back.
+fn move_database(from: &Path, to: &Path) {
+    for file in ["calls.db", "calls.db-wal", "calls.db-shm"] {
+        if from.join(file).exists() {
+            std::fs::rename(from.join(file), to.join(file)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn writes_wait_while_the_database_is_gone_or_another_lies_in_its_place() {
+    let (fails, faults) = failing(Operation::Commit, io::ErrorKind::Other);
+    let house = House::with(|config| {
+        config.faults = faults;
+        config.warm = false;
+    });
+    house.write(said("CA1", 0, 0, "before"));
+    let (here, elsewhere) = (house.dir.path(), tempfile::TempDir::new().unwrap());
+    let writer = &house.storage().writer;
+    fails.store(true, Ordering::SeqCst);
+    let mut receipt = writer.submit(said("CA1", 0, 1, "during"));
+    wait_until("failing", || writer.status().degraded == Some("io"));
+    // The volume vanishes while the writer holds no connection.
+    move_database(here, elsewhere.path());
+    fails.store(false, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(receipt.peek(), None, "taken while there was no database");
+    assert!(!here.join("calls.db").exists(), "made anew in its place");
+    // An empty file, then another database that is further on.
+    std::fs::write(here.join("calls.db"), "").unwrap();
+    wait_until("empty", || writer.status().degraded == Some("other"));
+    assert_eq!(receipt.peek(), None, "refused for an empty file");
+    let other = House::new();
+    (0..9).for_each(|seq| other.write(said("CA9", 0, seq, "other")));
+    std::fs::remove_file(here.join("calls.db")).unwrap();
+    let other_dir = other.dir.path().to_owned();
+    let copy = other.connection();
+    copy.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+        .unwrap();
+    std::fs::copy(other_dir.join("calls.db"), here.join("calls.db")).unwrap();
+    wait_until("foreign", || writer.status().degraded == Some("corrupt"));
+    assert_eq!(receipt.peek(), None, "written into another database");
+    for file in ["calls.db", "calls.db-wal", "calls.db-shm"] {
+        let _ = std::fs::remove_file(here.join(file));
+    }
+    move_database(elsewhere.path(), here);
+    assert!(settle(receipt).is_ok());
+    assert_eq!(house.sql::<i64>("SELECT COUNT(*) FROM turns"), 2);
+}
+
+#[test]
+fn a_disk_that_is_back_before_the_deadline_still_gets_what_waited() {
+    let (fails, faults) = failing(Operation::Begin, io::ErrorKind::StorageFull);
+    let dir = tempfile::TempDir::new().unwrap();
+    let mut config = calldex_storage::StorageConfig::new(dir.path());
+    config.faults = faults;
+    let storage = calldex_storage::Storage::open(config).unwrap();
+    fails.store(true, Ordering::SeqCst);
+    let receipt = storage.writer.submit(said("CA1", 0, 0, "hello"));
+    wait_until("degraded", || storage.writer.status().degraded.is_some());
+    let closing = std::thread::spawn(move || storage.close(PATIENCE));
+    std::thread::sleep(Duration::from_millis(200));
+    fails.store(false, Ordering::SeqCst);
+    assert!(receipt.wait().is_ok());
+    assert_eq!(closing.join().unwrap(), 0);
+}
+
+#[test]
+fn a_refused_write_takes_nothing_of_the_position_back() {
+    let house = House::new();
+    house
+        .connection()
+        .execute_batch(
+            "CREATE TRIGGER defect BEFORE INSERT ON turns WHEN NEW.call_sid = 'CA-bad'
+             BEGIN SELECT RAISE(ABORT, 'defect'); END",
+        )
+        .unwrap();
+    house.write(said("CA1", 0, 0, "good"));
+    let writer = &house.storage().writer;
+    let position = writer.position();
+    assert!(position > 0);
+    assert_eq!(
+        settle(writer.submit(said("CA-bad", 0, 0, "bad"))),
+        Err(NotDurable::Refused)
+    );
+    assert_eq!(writer.position(), position);
+    assert_eq!(writer.status().degraded, None);
+}
+
+#[test]
+fn a_part_that_was_committed_is_not_called_closed() {
+    // The batch is at fault, so its writes go one by one; the disk fails after the first of them.
+    let commits = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let armed = Arc::new(AtomicBool::new(false));
+    let (count, arm) = (Arc::clone(&commits), Arc::clone(&armed));
+    let faults = Faults::new(move |operation| {
+        let counts = operation == Operation::Commit && arm.load(Ordering::SeqCst);
+        if counts && count.fetch_add(1, Ordering::SeqCst) > 0 {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        Ok(())
+    });
+    let dir = tempfile::TempDir::new().unwrap();
+    let mut config = calldex_storage::StorageConfig::new(dir.path());
+    config.faults = faults;
+    config.bounds.batch_delay = Duration::from_millis(100);
+    let storage = calldex_storage::Storage::open(config).unwrap();
+    rusqlite::Connection::open(dir.path().join("calls.db"))
+        .unwrap()
+        .execute_batch(
+            "CREATE TRIGGER defect BEFORE INSERT ON turns WHEN NEW.call_sid = 'CA-bad'
+             BEGIN SELECT RAISE(ABORT, 'defect'); END",
+        )
+        .unwrap();
+    armed.store(true, Ordering::SeqCst);
+    let first = storage.writer.submit(said("CA1", 0, 0, "committed"));
+    let bad = storage.writer.submit(said("CA-bad", 0, 0, "bad"));
+    let last = storage.writer.submit(said("CA1", 0, 1, "not committed"));
+    wait_until("degraded", || storage.writer.status().degraded.is_some());
+    assert_eq!(storage.close(Duration::from_millis(100)), 1);
+    assert!(first.wait().is_ok());
+    assert_eq!(bad.wait(), Err(NotDurable::Refused));
+    assert_eq!(last.wait(), Err(NotDurable::Closed));
+}
+
+#[tokio::test]
+async fn a_call_whose_end_cannot_be_written_keeps_its_turns_for_readers() {
+    let (fails, faults) = failing(Operation::Commit, io::ErrorKind::StorageFull);
+    let house = House::with(|config| config.faults = faults);
+    house.write(said("CA1", 0, 0, "hello"));
+    house.write(said("CA1", 0, 1, "again"));
+    fails.store(true, Ordering::SeqCst);
+    let storage = house.storage();
+    let ended = storage.writer.submit(ended("CA1", Some(0), 10));
+    wait_until("degraded", || storage.writer.status().degraded.is_some());
+    drop(storage.writer.submit(resumed("CA1", 1)));
+    for _ in 0..20 {
+        let call = storage.conversations.live("CA1").await.unwrap().unwrap();
+        assert_eq!(call.turns.len(), 2);
+        assert_eq!((call.next_epoch(), call.next_seq(0)), (2, 2));
+    }
+    fails.store(false, Ordering::SeqCst);
+    assert!(settle(ended).is_ok());
 }
