@@ -2,6 +2,7 @@
 
 use crate::readers::{ReadError, Readers};
 use crate::record::{CallSid, Conversation, LiveCall, PhoneNumber, Turn, UnfinishedCall};
+use crate::sqlite::conversations::Kept;
 use crate::sqlite::ledger::Places;
 use crate::sqlite::messages::Messages;
 use crate::sqlite::{conversations, turns};
@@ -113,19 +114,29 @@ fn read_unfinished(connection: &Connection) -> rusqlite::Result<Vec<UnfinishedCa
     let last: HashMap<CallSid, (i64, usize)> = turns::last_by_call(&snapshot)?;
     let unfinished = conversations::unfinished(&snapshot)?
         .into_iter()
-        .map(|conversation| {
-            let started = conversation.started_at.saturating_mul(1000);
-            let (at, turns) = last
-                .get(&conversation.call_sid)
-                .copied()
-                .unwrap_or((started, 0));
-            UnfinishedCall {
-                last_at_ms: at.max(started),
-                turns,
-                conversation,
-            }
+        .map(|kept| {
+            let written = last.get(&kept.conversation.call_sid).copied();
+            read_last_sign(kept, written)
         });
     Ok(unfinished.collect())
+}
+
+/// `written`: last time and number of the rows in `turns`; a call that came back has turns in its
+/// messages too, and an end before, beyond which it lives: an end that is not later is that one.
+fn read_last_sign(kept: Kept, written: Option<(i64, usize)>) -> UnfinishedCall {
+    let started = kept.conversation.started_at.saturating_mul(1000);
+    let earlier = Messages::parse(kept.messages.as_deref()).turns();
+    let (at, turns) = written.unwrap_or((started, 0));
+    let came_back = match kept.end_at_ms {
+        0 => started,
+        end_at_ms => end_at_ms.saturating_add(1),
+    };
+    let last = earlier.iter().map(|turn| turn.at).max();
+    UnfinishedCall {
+        last_at_ms: at.max(started).max(came_back).max(last.unwrap_or(started)),
+        turns: turns + earlier.len(),
+        conversation: kept.conversation,
+    }
 }
 
 /// The call as it will be once `write`, accepted and not yet durable, is applied.

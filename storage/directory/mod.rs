@@ -5,6 +5,7 @@
 
 pub(crate) mod cold;
 mod hot;
+mod overlay;
 mod warm;
 
 pub use hot::HOT_CALLERS_MAX;
@@ -13,10 +14,11 @@ pub(crate) use warm::{Warm, WarmConfig, boot_of_machine};
 use crate::faults::Faults;
 use crate::readers::{ReadError, Reader, Readers};
 use crate::record::{Caller, PhoneNumber};
-use crate::write::{Applied, Write, fold};
+use crate::write::Applied;
 use crate::writer::Pending;
 use calldex_observability::catalog;
 use hot::{Hot, Known};
+use overlay::overlay;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -254,15 +256,4 @@ impl Shelf {
         let waiting = self.pending.of_number(number);
         overlay(self.hot.get(number.digits()).unwrap_or(answer), &waiting)
     }
-}
-
-fn overlay(known: Known, waiting: &[Arc<Write>]) -> Known {
-    if waiting.is_empty() {
-        return known;
-    }
-    let caller = known.map(|caller| (*caller).clone());
-    waiting
-        .iter()
-        .fold(caller, |caller, write| fold(caller, write))
-        .map(Arc::new)
 }

@@ -1,7 +1,7 @@
 //! The table `callers` and, beside it, `people`.
 
+use super::loose;
 use crate::record::{Caller, NameMark, NameState, Person, PhoneNumber};
-use compact_str::CompactString;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// The columns of `callers` in the order that reading and writing agree on.
@@ -75,8 +75,8 @@ pub(crate) fn changed_since(
     while let Some(row) = rows.next()? {
         count += 1;
         changes.read_to = row.get::<_, i64>(14)?.cast_unsigned();
-        let text: String = row.get(0)?;
-        if let Some(number) = PhoneNumber::parse(&text) {
+        let text = loose::word(row, 0)?;
+        if let Some(number) = text.as_deref().and_then(PhoneNumber::parse) {
             let caller = with_people(connection, Some(read(row, number)?))?;
             changes.callers.extend(caller);
         }
@@ -86,16 +86,13 @@ pub(crate) fn changed_since(
 }
 
 fn read(row: &Row<'_>, number: PhoneNumber) -> rusqlite::Result<(Caller, usize)> {
-    let text = |index: usize| -> rusqlite::Result<Option<CompactString>> {
-        let value = row.get_ref(index)?.as_str_or_null()?;
-        Ok(value.map(CompactString::new))
-    };
-    let created_at = row.get::<_, Option<i64>>(2)?.unwrap_or(0);
+    let text = |index| loose::word(row, index);
+    let created_at = loose::whole(row, 2)?.unwrap_or(0);
     let caller = Caller {
         number,
         name: text(1)?,
         created_at,
-        updated_at: row.get::<_, Option<i64>>(3)?.unwrap_or(created_at),
+        updated_at: loose::whole(row, 3)?.unwrap_or(created_at),
         name_state: NameState::parse(text(4)?.as_deref()),
         name_mark: NameMark {
             at_ms: row.get(5)?,

@@ -1,8 +1,9 @@
 //! The table `conversations`: a call's row from its start to its end.
 
+use super::loose;
 use crate::record::{CallSid, CallerKind, Conversation, Outcome, PhoneNumber};
 use crate::write::{CallResumed, CallStarted};
-use compact_str::CompactString;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 const COLUMNS: &str = "call_sid, phone_number, line, caller_kind, identity, language, instance, \
@@ -12,30 +13,28 @@ const COLUMNS: &str = "call_sid, phone_number, line, caller_kind, identity, lang
 pub(crate) struct Kept {
     pub conversation: Conversation,
     pub messages: Option<String>,
+    /// The latest end that was seen, Unix milliseconds; 0 if none.
+    pub end_at_ms: i64,
 }
 
 /// The row of `call_sid`.
 pub(crate) fn get(connection: &Connection, call_sid: &CallSid) -> rusqlite::Result<Option<Kept>> {
-    let sql = format!("SELECT {COLUMNS}, messages FROM conversations WHERE call_sid = ?1");
+    let sql =
+        format!("SELECT {COLUMNS}, messages, end_at_ms FROM conversations WHERE call_sid = ?1");
     let mut statement = connection.prepare_cached(&sql)?;
-    let read_all = |row: &Row<'_>| {
-        Ok(Kept {
-            conversation: read(row)?,
-            messages: row.get(13)?,
-        })
-    };
     statement
-        .query_row([call_sid.as_str()], read_all)
+        .query_row([call_sid.as_str()], read_kept)
         .optional()
 }
 
 /// The rows without an end.
-pub(crate) fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<Conversation>> {
+pub(crate) fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM conversations WHERE ended_at IS NULL ORDER BY started_at, call_sid"
+        "SELECT {COLUMNS}, messages, end_at_ms FROM conversations
+         WHERE ended_at IS NULL AND call_sid IS NOT NULL ORDER BY started_at, call_sid"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_map([], read)?.collect()
+    statement.query_map([], read_kept)?.collect()
 }
 
 /// The latest `rows_max` conversations of `number`, newest first.
@@ -53,13 +52,22 @@ pub(crate) fn of_number(
         .collect()
 }
 
+fn read_kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
+    Ok(Kept {
+        conversation: read(row)?,
+        messages: loose::text(row, 13)?,
+        end_at_ms: row.get(14)?,
+    })
+}
+
+/// A conversation that has an end has ended, whenever that was.
+fn ended_at(row: &Row<'_>) -> rusqlite::Result<Option<i64>> {
+    let is_live = matches!(row.get_ref(11)?, ValueRef::Null);
+    Ok((!is_live).then_some(loose::whole(row, 11)?.unwrap_or(0)))
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Conversation> {
-    let text = |index: usize| -> rusqlite::Result<Option<CompactString>> {
-        Ok(row
-            .get_ref(index)?
-            .as_str_or_null()?
-            .map(CompactString::new))
-    };
+    let text = |index| loose::word(row, index);
     Ok(Conversation {
         call_sid: text(0)?.unwrap_or_default(),
         number: text(1)?.as_deref().and_then(PhoneNumber::parse),
@@ -71,8 +79,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Conversation> {
         session_id: text(7)?,
         epoch: row.get(8)?,
         resumes: row.get(9)?,
-        started_at: row.get::<_, Option<i64>>(10)?.unwrap_or(0),
-        ended_at: row.get(11)?,
+        started_at: loose::whole(row, 10)?.unwrap_or(0),
+        ended_at: ended_at(row)?,
         outcome: text(12)?.as_deref().and_then(Outcome::parse),
     })
 }
@@ -135,21 +143,17 @@ pub(crate) fn resume(connection: &Connection, resume: &CallResumed) -> rusqlite:
     Ok(())
 }
 
-/// Notes that an end of `at_ms` was seen; the latest one seen before, 0 if none.
+/// Notes that an end of `at_ms` was seen.
 pub(crate) fn note_end(
     connection: &Connection,
     call_sid: &CallSid,
     at_ms: i64,
-) -> rusqlite::Result<i64> {
-    let mut seen =
-        connection.prepare_cached("SELECT end_at_ms FROM conversations WHERE call_sid = ?1")?;
-    let before = seen.query_row([call_sid.as_str()], |row| row.get(0))?;
-    if at_ms > before {
-        let mut note = connection
-            .prepare_cached("UPDATE conversations SET end_at_ms = ?2 WHERE call_sid = ?1")?;
-        note.execute(params![call_sid.as_str(), at_ms])?;
-    }
-    Ok(before)
+) -> rusqlite::Result<()> {
+    let mut note = connection.prepare_cached(
+        "UPDATE conversations SET end_at_ms = MAX(end_at_ms, ?2) WHERE call_sid = ?1",
+    )?;
+    note.execute(params![call_sid.as_str(), at_ms])?;
+    Ok(())
 }
 
 /// Writes the end: messages, time (Unix seconds) and outcome.
@@ -202,8 +206,8 @@ pub(crate) fn call_sids_of(
 ) -> rusqlite::Result<Vec<CallSid>> {
     let mut statement =
         connection.prepare_cached("SELECT call_sid FROM conversations WHERE phone_number = ?1")?;
-    let rows = statement.query_map([number.as_str()], |row| row.get::<_, String>(0))?;
-    rows.map(|row| row.map(CallSid::from)).collect()
+    let rows = statement.query_map([number.as_str()], |row| loose::word(row, 0))?;
+    rows.filter_map(Result::transpose).collect()
 }
 
 /// Removes the row.

@@ -111,22 +111,20 @@ impl Book {
             }
         })?;
         // A call that was closed and lives again has its earlier turns in its messages.
-        for conversation in conversations::unfinished(connection)? {
-            book.read_messages(connection, &conversation.call_sid)?;
+        for kept in conversations::unfinished(connection)? {
+            book.note_messages(&kept);
         }
         Ok(book)
     }
 
-    fn read_messages(&self, connection: &Connection, call_sid: &CallSid) -> rusqlite::Result<()> {
-        let kept = conversations::get(connection, call_sid)?;
-        let messages = Messages::parse(kept.and_then(|kept| kept.messages).as_deref());
-        let mut lines = self.calls.entry(call_sid.clone()).or_default();
-        for key in messages.keys() {
+    fn note_messages(&self, kept: &conversations::Kept) {
+        let call_sid = kept.conversation.call_sid.clone();
+        let mut lines = self.calls.entry(call_sid).or_default();
+        for key in Messages::parse(kept.messages.as_deref()).keys() {
             if lines.find(key).is_none() {
                 lines.note(key, IN_MESSAGES);
             }
         }
-        Ok(())
     }
 }
 
@@ -178,8 +176,8 @@ impl Ledger {
             Some(kept) if kept.conversation.ended_at.is_some() => {
                 Ok(Page::Closed(Messages::parse(kept.messages.as_deref())))
             }
-            Some(_) => {
-                self.book.read_messages(connection, call_sid)?;
+            Some(kept) => {
+                self.book.note_messages(&kept);
                 Ok(Page::Live(
                     self.book.calls.entry(call_sid.clone()).or_default(),
                 ))

@@ -1,6 +1,6 @@
 //! From whatever the file holds to this version's tables: forward only, in one transaction.
 
-use super::schema::{CALLERS_ADDED, CONVERSATIONS_ADDED, PRD_TABLES, VERSION_1};
+use super::schema::{CALLERS_ADDED, COERCED, CONVERSATIONS_ADDED, PRD_TABLES, VERSION_1};
 use rusqlite::{Connection, Transaction};
 
 /// The version of the tables that this program reads and writes (`PRAGMA user_version`).
@@ -60,6 +60,7 @@ fn adopt(transaction: &Transaction<'_>) -> Result<(), MigrationError> {
     )?;
     add_columns(transaction, "callers", CALLERS_ADDED)?;
     add_columns(transaction, "conversations", CONVERSATIONS_ADDED)?;
+    transaction.execute_batch(COERCED)?;
     transaction.execute_batch(VERSION_1)?;
     // A name that the old program stored was never contradicted before its call ended.
     transaction.execute(

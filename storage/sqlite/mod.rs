@@ -4,6 +4,7 @@ pub(crate) mod callers;
 pub(crate) mod connection;
 pub(crate) mod conversations;
 pub(crate) mod ledger;
+pub(crate) mod loose;
 pub(crate) mod messages;
 pub(crate) mod meta;
 pub(crate) mod migrations;

@@ -52,6 +52,34 @@ pub(crate) const CONVERSATIONS_ADDED: &[(&str, &str)] = &[
     ("end_at_ms", "INTEGER NOT NULL DEFAULT 0"),
 ];
 
+/// Values of an original `calls.db` brought to the types of their columns: SQLite took whatever the
+/// program gave (JavaScript's `Date.now() / 1000` is REAL). A time that cannot be read becomes NULL,
+/// but a conversation that had an end keeps one. A call without a name gets one, so that it can be
+/// closed and erased.
+pub(crate) const COERCED: &str = "
+UPDATE callers SET created_at = CASE typeof(created_at) WHEN 'real' THEN CAST(created_at AS INTEGER)
+    WHEN 'text' THEN unixepoch(created_at) END
+  WHERE typeof(created_at) NOT IN ('integer', 'null');
+UPDATE callers SET updated_at = CASE typeof(updated_at) WHEN 'real' THEN CAST(updated_at AS INTEGER)
+    WHEN 'text' THEN unixepoch(updated_at) END
+  WHERE typeof(updated_at) NOT IN ('integer', 'null');
+UPDATE callers SET name = CAST(name AS TEXT) WHERE typeof(name) = 'blob';
+UPDATE conversations SET started_at = CASE typeof(started_at) WHEN 'real' THEN CAST(started_at AS INTEGER)
+    WHEN 'text' THEN unixepoch(started_at) END
+  WHERE typeof(started_at) NOT IN ('integer', 'null');
+UPDATE conversations SET ended_at = COALESCE(CASE typeof(ended_at) WHEN 'real' THEN CAST(ended_at AS INTEGER)
+    WHEN 'text' THEN unixepoch(ended_at) END, started_at, 0)
+  WHERE typeof(ended_at) NOT IN ('integer', 'null');
+UPDATE conversations SET messages = CAST(messages AS TEXT) WHERE typeof(messages) = 'blob';
+UPDATE conversations SET phone_number = CAST(phone_number AS TEXT)
+  WHERE typeof(phone_number) = 'blob';
+UPDATE OR IGNORE conversations SET call_sid = CAST(call_sid AS TEXT)
+  WHERE typeof(call_sid) = 'blob';
+UPDATE OR IGNORE conversations SET call_sid = 'unnamed-' || rowid WHERE call_sid IS NULL;
+UPDATE OR IGNORE callers SET phone_number = CAST(phone_number AS TEXT)
+  WHERE typeof(phone_number) = 'blob';
+";
+
 /// What version 1 adds beside them.
 ///
 /// `turns` is append-only and has no index but its rowid: a key by call and sequence costs 11 to 45

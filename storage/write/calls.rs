@@ -108,15 +108,26 @@ pub(super) fn end(
     let Some(kept) = conversations::get(connection, &end.call_sid)? else {
         return Ok(());
     };
-    // An end that is not later than one already seen is that one again: it must not end the call a
-    // second time after it has come back.
-    let seen_before = end.at_ms <= conversations::note_end(connection, &end.call_sid, end.at_ms)?;
-    let taken_over = end
-        .epoch
-        .is_some_and(|epoch| epoch < kept.conversation.epoch);
-    if seen_before || taken_over || kept.conversation.ended_at.is_some() {
+    let row = &kept.conversation;
+    if end.epoch.is_some_and(|epoch| epoch < row.epoch) {
         return Ok(());
     }
+    // An end that is not later than one already seen is that one again: it must not end the call a
+    // second time after it has come back.
+    let seen_before = end.at_ms <= kept.end_at_ms;
+    if row.ended_at.is_some() {
+        // It changes nothing now. One that a take-over does not make void would end the call if it
+        // came again after the call has come back.
+        let outlives_a_return = end.epoch.is_none_or(|epoch| epoch > row.epoch);
+        return match outlives_a_return {
+            true => conversations::note_end(connection, &end.call_sid, end.at_ms),
+            false => Ok(()),
+        };
+    }
+    if seen_before {
+        return Ok(());
+    }
+    conversations::note_end(connection, &end.call_sid, end.at_ms)?;
     let mut messages = Messages::parse(kept.messages.as_deref());
     for id in ledger.tear_out(&end.call_sid).ids() {
         if let Some(turn) = turns::get(connection, &end.call_sid, id)? {

@@ -279,3 +279,65 @@ async fn what_is_erased_cannot_come_back_by_replay() {
         "a name of an erased call"
     );
 }
+
+#[test]
+fn an_end_by_a_replaced_owner_does_not_hold_up_the_true_one() {
+    let house = House::new();
+    house.write(started("CA1", None));
+    house.write(resumed("CA1", 1));
+    // The first owner's clock is ahead.
+    house.write(ended("CA1", Some(0), 900));
+    house.write(ended("CA1", Some(1), 20));
+    assert_eq!(
+        house.sql::<Option<i64>>("SELECT ended_at FROM conversations"),
+        Some(AT_MS / 1000 + 20)
+    );
+}
+
+#[test]
+fn an_owners_second_end_does_not_hold_up_the_next_ones() {
+    let house = House::new();
+    house.write(started("CA1", None));
+    house.write(ended("CA1", Some(0), 10));
+    house.write(ended("CA1", Some(0), 900));
+    house.write(resumed("CA1", 1));
+    house.write(ended("CA1", Some(1), 20));
+    assert_eq!(
+        house.sql::<Option<i64>>("SELECT ended_at FROM conversations"),
+        Some(AT_MS / 1000 + 20)
+    );
+}
+
+#[tokio::test]
+async fn whatever_came_before_an_unfinished_call_can_be_closed() {
+    let mut house = House::new();
+    house.write(started("CA1", None));
+    house.write(said("CA1", 0, 7, "hello"));
+    house.write(ended("CA1", Some(0), 10));
+    house.write(ended("CA1", None, 900));
+    house.write(resumed("CA1", 1));
+    house.write(said("CA2", 0, 9, "hello"));
+    house.write(Write::CallResumed(calldex_storage::write::CallResumed {
+        call_sid: "CA2".into(),
+        session_id: "VX".into(),
+        epoch: 1,
+        at_ms: AT_MS,
+        instance: "two".into(),
+    }));
+    house.reopen();
+    let reads = &house.storage().conversations;
+    let unfinished = reads.unfinished().await.unwrap();
+    assert_eq!(unfinished.len(), 2);
+    for call in unfinished {
+        let is_first = call.conversation.call_sid == "CA1";
+        let last = AT_MS + if is_first { 900_001 } else { 9 };
+        assert_eq!((call.last_at_ms, call.turns), (last, 1));
+        house.write(Write::CallEnded(calldex_storage::write::CallEnded {
+            call_sid: call.conversation.call_sid.clone(),
+            epoch: Some(call.conversation.epoch),
+            at_ms: call.last_at_ms,
+            outcome: calldex_storage::record::Outcome::Abandoned,
+        }));
+    }
+    assert!(reads.unfinished().await.unwrap().is_empty());
+}

@@ -91,3 +91,49 @@ async fn a_caller_is_found_after_a_restart() {
     let caller = house.caller(FROM).await;
     assert_eq!((caller.name.as_deref(), caller.calls), (Some("Misty"), 1));
 }
+
+#[tokio::test]
+async fn an_erasure_that_waits_is_not_undone_by_the_call_that_asked_for_it() {
+    let from = FROM;
+    let fails = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&fails);
+    let faults = Faults::new(move |operation| {
+        let hit = operation == Operation::Begin && switch.load(Ordering::SeqCst);
+        if hit {
+            Err(std::io::Error::from(std::io::ErrorKind::StorageFull))
+        } else {
+            Ok(())
+        }
+    });
+    let house = House::with(|config| config.faults = faults);
+    house.write(started("CA1", Some(from)));
+    house.write(Write::NameHeard(given(from, "Misty", 1)));
+    fails.store(true, Ordering::SeqCst);
+    let storage = house.storage();
+    let submit = |write| drop(storage.writer.submit(write));
+    submit(Write::CallerErased {
+        number: number(from),
+        at_ms: AT_MS + 10_000,
+    });
+    // The call goes on: what it says is dropped when it is applied, by its call and by its time.
+    submit(Write::NameHeard(given(from, "Misty", 20_000)));
+    submit(Write::NameSettled(given(from, "Misty", 30_000)));
+    submit(started("CA0", Some(from)));
+    let recall = storage.directory.recall(&number(from), PATIENCE).await;
+    assert_eq!(recall, Recall::Unknown);
+    // A later call begins anew.
+    let Write::CallStarted(mut start) = started("CA2", Some(from)) else {
+        unreachable!()
+    };
+    start.at_ms += 40_000;
+    submit(Write::CallStarted(start));
+    let mut later = given(from, "Brock", 50_000);
+    later.stamp.call_sid = "CA2".into();
+    submit(Write::NameHeard(later));
+    let waiting = house.caller(from).await;
+    assert_eq!((waiting.name.as_deref(), waiting.calls), (Some("Brock"), 1));
+    fails.store(false, Ordering::SeqCst);
+    storage.writer.flush(PATIENCE).await.unwrap();
+    let written = house.caller(from).await;
+    assert_eq!((written.name.as_deref(), written.calls), (Some("Brock"), 1));
+}

@@ -88,3 +88,70 @@ fn a_second_process_is_refused_with_the_id_of_the_first() {
         Ok(_) => panic!("opened twice"),
     }
 }
+
+#[tokio::test]
+async fn values_of_the_wrong_type_in_an_adopted_database_stop_neither_the_start_nor_a_caller() {
+    let dir = TempDir::new().unwrap();
+    let old = Connection::open(dir.path().join("calls.db")).unwrap();
+    old.execute_batch(
+        r#"CREATE TABLE callers (phone_number TEXT PRIMARY KEY, name TEXT,
+             created_at INTEGER DEFAULT (unixepoch()), updated_at INTEGER DEFAULT (unixepoch()));
+           CREATE TABLE conversations (call_sid TEXT PRIMARY KEY, phone_number TEXT, messages TEXT,
+             started_at INTEGER DEFAULT (unixepoch()), ended_at INTEGER);
+           INSERT INTO callers VALUES ('+14155550100', 'Ash', 1700000000.75, '2023-11-14T22:13:20Z'),
+             ('+14155550101', CAST('Misty' AS BLOB), 'long ago', NULL), (NULL, 'Nobody', 1.5, 2.5);
+           INSERT INTO conversations VALUES
+             ('CA0', '+14155550100', CAST('[{"role":"user","content":"hi"}]' AS BLOB), 1700000000.25, 1700000060.5),
+             ('CA1', '+14155550100', '[]', '2023-11-14 22:13:20', 'whenever'),
+             ('CA2', '+14155550101', '[]', 1700000000.25, NULL),
+             (NULL, '+14155550101', '[]', 1700000000.25, NULL);"#,
+    )
+    .unwrap();
+    drop(old);
+    let storage = Storage::open(StorageConfig::new(dir.path())).unwrap();
+    for (digits, name) in [("+14155550100", "Ash"), ("+14155550101", "Misty")] {
+        let recall = storage.directory.recall(&number(digits), PATIENCE).await;
+        let calldex_storage::Recall::Known(caller) = recall else {
+            panic!("{recall:?}")
+        };
+        assert_eq!(caller.greeting_name(), Some(name));
+        settle(storage.writer.submit(started(name, Some(digits)))).unwrap();
+    }
+    wait_until("warm", || storage.directory.is_warm());
+    let reads = &storage.conversations;
+    let call = reads.read("CA0").await.unwrap().unwrap();
+    assert_eq!(call.turns[0].content, "hi");
+    assert_eq!(call.conversation.started_at, 1_700_000_000);
+    assert_eq!(call.conversation.ended_at, Some(1_700_000_060));
+    let call = reads.read("CA1").await.unwrap().unwrap().conversation;
+    assert_eq!(
+        (call.started_at, call.ended_at),
+        (1_700_000_000, Some(1_700_000_000))
+    );
+    for call in reads.unfinished().await.unwrap() {
+        let sid = &call.conversation.call_sid;
+        assert!(!sid.is_empty());
+        settle(storage.writer.submit(ended(sid, None, 60))).unwrap();
+    }
+    assert!(reads.unfinished().await.unwrap().is_empty());
+    storage.close(PATIENCE);
+}
+
+#[tokio::test]
+async fn values_of_the_wrong_type_are_read_whoever_wrote_them() {
+    let house = House::with(|config| config.warm = false);
+    house.write(said("CA1", 0, 0, "hello"));
+    house
+        .connection()
+        .execute_batch(
+            "INSERT INTO callers (phone_number, name, created_at, updated_at)
+               VALUES ('+14155550100', 'Ash', 1.5, 'today');
+             UPDATE conversations SET started_at = 1700000000.5, messages = CAST('[]' AS BLOB),
+               ended_at = '1700000060.5x';",
+        )
+        .unwrap();
+    assert_eq!(house.caller("+14155550100").await.created_at, 1);
+    let call = house.storage().conversations.read("CA1").await;
+    let call = call.unwrap().unwrap().conversation;
+    assert_eq!((call.started_at, call.ended_at), (1_700_000_000, Some(0)));
+}
