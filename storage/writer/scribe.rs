@@ -12,10 +12,15 @@ use rusqlite::{Connection, TransactionBehavior};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// Pages of the write-ahead log from which the writer itself stops for a checkpoint that cuts it:
 /// the checkpointer beside it could not keep up.
 const LOG_PAGES_MAX: u64 = 64 * 1024 * 1024 / PAGE_BYTES;
+
+/// How long the writer leaves a log alone that a reader has kept from being cut: each attempt waits
+/// for the reader, and the batches wait with it.
+const HINDERED_PAUSE: Duration = Duration::from_secs(10);
 
 /// Why the database could not be opened at start.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +46,8 @@ pub(crate) struct Scribe {
     position: u64,
     /// Whether the next connection has to be verified before it is used.
     doubted: bool,
+    /// When a reader last kept the log from being cut, if it was not cut since.
+    hindered_at: Option<Instant>,
 }
 
 impl Scribe {
@@ -65,6 +72,7 @@ impl Scribe {
                 lineage,
                 position,
                 doubted: false,
+                hindered_at: None,
             },
             meta,
         ))
@@ -164,10 +172,21 @@ impl Scribe {
         Ok(())
     }
 
-    /// Cuts the log if it has grown beyond its bound.
+    /// Cuts the log if it has grown beyond its bound, unless a reader has just hindered that.
     pub(super) fn cut_log_if_long(&mut self) {
-        if self.log_pages.now() > LOG_PAGES_MAX {
+        let is_hindered = self
+            .hindered_at
+            .is_some_and(|at| at.elapsed() < HINDERED_PAUSE);
+        if self.log_pages.now() > LOG_PAGES_MAX && !is_hindered {
             self.cut_log();
+        }
+    }
+
+    fn note_cut(&mut self, is_cut: bool) {
+        let was_hindered = self.hindered_at.is_some();
+        self.hindered_at = (!is_cut).then(Instant::now);
+        if !is_cut && !was_hindered {
+            tracing::warn!("a reader of long standing keeps the write-ahead log from being cut");
         }
     }
 
@@ -182,12 +201,15 @@ impl Scribe {
             .at(Operation::Checkpoint)
             .map_err(CommitError::from)
             .and_then(|()| Ok(connection::checkpoint_and_truncate(connection)?));
-        if let Err(error) = checkpoint {
-            calldex_observability::catalog::WRITE_FAILURES_TOTAL
-                .with(error.kind())
-                .increment(1);
-            tracing::error!(%error, "the write-ahead log could not be copied into the database");
-            self.distrust(&error);
+        match checkpoint {
+            Ok(is_cut) => self.note_cut(is_cut),
+            Err(error) => {
+                calldex_observability::catalog::WRITE_FAILURES_TOTAL
+                    .with(error.kind())
+                    .increment(1);
+                tracing::error!(%error, "the write-ahead log could not be copied into the database");
+                self.distrust(&error);
+            }
         }
     }
 }
@@ -197,4 +219,53 @@ pub(super) fn log_path(path: &std::path::Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Role, Turn};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn long_turns(seqs: std::ops::Range<u32>) -> Vec<Write> {
+        let words = "x".repeat(1024 * 1024);
+        seqs.map(|seq| Write::TurnAppended {
+            call_sid: "CA1".into(),
+            turn: Turn::new(Role::Caller, words.as_str(), 1, 0, seq),
+        })
+        .collect()
+    }
+
+    #[test]
+    fn a_reader_of_long_standing_does_not_hold_up_every_batch() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("calls.db");
+        let cuts = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&cuts);
+        let faults = Faults::new(move |operation| {
+            if operation == Operation::Checkpoint {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(())
+        });
+        let (mut scribe, _) = Scribe::open(path.clone(), faults).unwrap();
+        let reader = Connection::open(&path).unwrap();
+        reader
+            .execute_batch("BEGIN; SELECT COUNT(*) FROM turns")
+            .unwrap();
+        let writes = long_turns(0..68);
+        scribe.commit(&writes.iter().collect::<Vec<_>>()).unwrap();
+        assert!(scribe.log_pages.now() > LOG_PAGES_MAX);
+        for seq in 68..71 {
+            scribe.cut_log_if_long();
+            let writes = long_turns(seq..seq + 1);
+            scribe.commit(&writes.iter().collect::<Vec<_>>()).unwrap();
+        }
+        assert_eq!(cuts.load(Ordering::SeqCst), 1);
+        reader.execute_batch("COMMIT").unwrap();
+        scribe.cut_log();
+        assert!(scribe.hindered_at.is_none());
+        assert_eq!(std::fs::metadata(log_path(&path)).unwrap().len(), 0);
+    }
 }
