@@ -28,7 +28,7 @@ const LIMITS: &str = "Limits (exit status 1 above them)";
         measured so far is printed), 2 no load could be run. Milliseconds are real time whatever --speed.\n\n\
         Said by default, each a question for the model:\n  \
         What can you tell me about water types?\n  \
-        Which of them is the strongest, please? This is question {turn}.\n  \
+        Question {turn}: which of them is the strongest, please?\n  \
         And which one should I train first?\n\
         With --say \"My name is Misty.\" the first turn is answered without the model, so that \"over the model's\n\
         own\" would count 0 for it.\n\n\

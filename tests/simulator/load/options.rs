@@ -84,7 +84,7 @@ impl Default for LoadOptions {
             lines: vec![
                 // No bare name: a server may answer that one without its model, which would make its own time look good.
                 "What can you tell me about water types?".into(),
-                "Which of them is the strongest, please? This is question {turn}.".into(),
+                "Question {turn}: which of them is the strongest, please?".into(),
                 "And which one should I train first?".into(),
             ],
             barge_in_share: 0.0,
