@@ -1,7 +1,7 @@
 //! Conversations as they can be read: what is on disk with what is still waiting to be.
 
 use crate::readers::{ReadError, Readers};
-use crate::record::{CallSid, Conversation, LiveCall, PhoneNumber, Turn, UnfinishedCall};
+use crate::record::{CallSid, Conversation, LiveCall, Turn, UnfinishedCall};
 use crate::sqlite::conversations::Kept;
 use crate::sqlite::ledger::Places;
 use crate::sqlite::messages::Messages;
@@ -66,20 +66,6 @@ impl Conversations {
     pub async fn unfinished(&self) -> Result<Vec<UnfinishedCall>, ReadError> {
         self.readers
             .ask(self.deadline, |reader| reader.ask(read_unfinished))
-            .await
-    }
-
-    /// The latest conversations of `number`, newest first, at most `rows_max`.
-    pub async fn of_caller(
-        &self,
-        number: &PhoneNumber,
-        rows_max: usize,
-    ) -> Result<Vec<Conversation>, ReadError> {
-        let number = number.clone();
-        let question =
-            move |connection: &Connection| conversations::of_number(connection, &number, rows_max);
-        self.readers
-            .ask(self.deadline, |reader| reader.ask(question))
             .await
     }
 }

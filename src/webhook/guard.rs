@@ -5,14 +5,13 @@ use crate::twilio::signature::{
     BODY_DIGEST_PARAMETER, Door, ForwardedHeaders, Presented, PublicBase, SETTINGS_HEADER,
     SIGNATURE_HEADER, Trust, Verdict, Verifier, requested_url,
 };
+use crate::twilio::voice::IDEMPOTENCY_HEADER;
 use calldex_observability::catalog;
 use salvo::http::{Method, StatusCode};
 use salvo::{Request, Response};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Header that is the same on every retry of one request (protocol 2.2).
-const IDEMPOTENCY_HEADER: &str = "i-twilio-idempotency-token";
 /// A body is a few KB in one piece; who takes longer holds a connection, not a call.
 const BODY_MAX: Duration = Duration::from_secs(5);
 /// A longer token than this is no token.

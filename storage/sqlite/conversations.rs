@@ -37,21 +37,6 @@ pub(crate) fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<Kept>>
     statement.query_map([], read_kept)?.collect()
 }
 
-/// The latest `rows_max` conversations of `number`, newest first.
-pub(crate) fn of_number(
-    connection: &Connection,
-    number: &PhoneNumber,
-    rows_max: usize,
-) -> rusqlite::Result<Vec<Conversation>> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM conversations WHERE phone_number = ?1 ORDER BY started_at DESC LIMIT ?2"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    statement
-        .query_map(params![number.as_str(), rows_max as i64], read)?
-        .collect()
-}
-
 fn read_kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
     Ok(Kept {
         conversation: read(row)?,

@@ -194,11 +194,6 @@ impl CallState {
         self.transcript.epoch()
     }
 
-    /// Turns so far.
-    pub fn turns(&self) -> usize {
-        self.transcript.len()
-    }
-
     /// Whether we said goodbye and ended it ourselves, and how.
     pub fn outcome_so_far(&self) -> Option<Outcome> {
         self.ending

@@ -2,7 +2,7 @@
 
 use super::eager::Eager;
 use super::{Action, CallState, Count, Now, Sentence};
-use crate::agent::{Brief, Message, ToolCall, ToolKind, ToolSet, system_prompt};
+use crate::agent::{Brief, Message, ToolCall, ToolKind, ToolSet};
 use crate::call::playback::TurnSeq;
 use calldex_storage::record::TurnKind;
 
@@ -317,11 +317,6 @@ impl CallState {
         if let Some(turn) = self.transcript.finish(seq, heard, true, Vec::new()) {
             self.record_turn(turn, actions);
         }
-    }
-
-    /// The system prompt as it stands, for tests and the console.
-    pub fn prompt(&self) -> std::sync::Arc<str> {
-        system_prompt(&self.setting.line.persona, &self.facts())
     }
 }
 

@@ -57,12 +57,10 @@ impl Switchboard {
         }
         let live = timeout(LIVE_MAX, self.storage.conversations.live(call_sid)).await;
         match live {
-            Ok(Ok(Some(live))) if live.is_live() => {
-                Some((live.conversation.resumes, live.conversation.language))
-            }
+            Ok(Ok(Some(live))) => Some((live.conversation.resumes, live.conversation.language)),
             // Storage cannot say: rather one reconnect too many than a lost call.
             Ok(Err(_)) | Err(_) => Some((0, None)),
-            Ok(Ok(_)) => None,
+            Ok(Ok(None)) => None,
         }
     }
 
