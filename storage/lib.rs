@@ -12,6 +12,7 @@ mod lock;
 mod open;
 mod readers;
 pub mod record;
+pub mod replication;
 mod sqlite;
 pub mod write;
 mod writer;

@@ -7,6 +7,7 @@
 
 mod buckets;
 mod calls;
+mod cluster;
 mod described;
 mod doors;
 mod handle;
@@ -16,6 +17,7 @@ mod process;
 mod storage;
 
 pub use calls::*;
+pub use cluster::*;
 pub use described::{Described, Kind, Label, Metric, Unit};
 pub use doors::*;
 pub use handle::{
@@ -35,6 +37,7 @@ pub fn all() -> impl Iterator<Item = &'static dyn Metric> {
         names::ALL,
         model::ALL,
         storage::ALL,
+        cluster::ALL,
         process::ALL,
     ]
     .into_iter()

@@ -1,0 +1,98 @@
+//! What openraft is told about us.
+
+use crate::writer::Position;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A node's random identity, made with its data directory and never given to another.
+pub type NodeId = u64;
+
+openraft::declare_raft_types!(
+    /// openraft's types as calldex uses them.
+    pub TypeConfig:
+        D = Batches,
+        R = Outcome,
+        NodeId = NodeId,
+        Node = Member,
+        Entry = openraft::Entry<TypeConfig>,
+        SnapshotData = SnapshotFile,
+        AsyncRuntime = openraft::TokioRuntime,
+);
+
+/// The payload of one entry: batches of writes of one or several instances, each as
+/// [`crate::write::encode`] made it where it was proposed, applied in this order in one transaction.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batches(pub Vec<Bytes>);
+
+impl Batches {
+    /// Bytes of all batches.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+}
+
+/// Never what was said.
+impl fmt::Debug for Batches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} batches of {} bytes", self.0.len(), self.bytes())
+    }
+}
+
+impl fmt::Display for Batches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// What applying an entry gives back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The database's position after it (TXID): the entry's index in the log.
+    pub position: Position,
+}
+
+/// A member of the cluster as the others know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Where its cluster door is reached: `host:port`.
+    pub address: String,
+    /// The name of the instance, as in `conversations.instance`.
+    pub instance: String,
+    /// Whether it takes calls; a voter need not.
+    pub takes_calls: bool,
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.instance, self.address)
+    }
+}
+
+/// A whole database in a file of its own; the file is removed with the last handle to it.
+#[derive(Clone, Debug)]
+pub struct SnapshotFile(Arc<Owned>);
+
+#[derive(Debug)]
+struct Owned(PathBuf);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // A file that stays behind is removed at the next start.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl SnapshotFile {
+    /// Takes over the file at `path`.
+    pub fn own(path: impl Into<PathBuf>) -> Self {
+        Self(Arc::new(Owned(path.into())))
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.0.0
+    }
+}
