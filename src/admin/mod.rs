@@ -11,7 +11,7 @@ use calldex_observability::redaction::Secret;
 use salvo::http::StatusCode;
 use salvo::http::header::{CONTENT_TYPE, HeaderValue};
 use salvo::{Depot, FlowCtrl, Request, Response, Router, async_trait};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What the door shows.
 pub struct AdminRoom {
@@ -19,10 +19,28 @@ pub struct AdminRoom {
     pub recorder: &'static Recorder,
     /// The parts' states.
     pub health: Health,
-    /// The calls.
-    pub switchboard: Arc<Switchboard>,
     /// This instance's name.
     pub instance: String,
+    /// The calls, once there can be any.
+    switchboard: OnceLock<Arc<Switchboard>>,
+}
+
+impl AdminRoom {
+    /// What can be shown from the first moment.
+    pub fn new(recorder: &'static Recorder, health: Health, instance: String) -> Self {
+        Self {
+            recorder,
+            health,
+            instance,
+            switchboard: OnceLock::new(),
+        }
+    }
+
+    /// From now on the calls are shown too.
+    pub fn show(&self, switchboard: &Arc<Switchboard>) {
+        // Shown once, at the start.
+        let _ = self.switchboard.set(Arc::clone(switchboard));
+    }
 }
 
 /// The door's routes. `token` opens what is not open anyway; without one, only a door on loopback
@@ -101,7 +119,7 @@ fn status(room: &AdminRoom, res: &mut Response) {
     let status = serde_json::json!({
         "instance": room.instance,
         "version": env!("CARGO_PKG_VERSION"),
-        "live_calls": room.switchboard.live(),
+        "live_calls": room.switchboard.get().map_or(0, |calls| calls.live()),
     });
     body(res, "application/json", status.to_string());
 }

@@ -83,7 +83,13 @@ async fn serve(config: Config) -> ExitCode {
     };
     make_room(config.call.live_max);
     let banner = Banner::of(&config);
-    let running = match App::start(config).await {
+    let started = tokio::select! {
+        started = App::start(config) => started,
+        // Nothing has been taken in yet.
+        _ = term.recv() => return ExitCode::SUCCESS,
+        _ = interrupt.recv() => return ExitCode::SUCCESS,
+    };
+    let running = match started {
         Ok(running) => running,
         Err(error) => return failed(error),
     };

@@ -1,21 +1,21 @@
 //! The only wiring: starts the house in one order, and stops it in the reverse.
 
+mod door;
+mod secrets;
+
 use crate::admin::{self, AdminRoom};
 use crate::agent::Agent;
 use crate::call::switchboard::Switchboard;
 use crate::config::{Config, Faults, Lines};
-use crate::twilio::reference::ReferenceKey;
 use crate::twilio::signature::{PublicBase, Trust, Verifier};
 use crate::webhook::{Doors, Guard};
 use calldex_observability::health::{Health, Part};
 use calldex_observability::recorder::{self, Recorder, UPKEEP_INTERVAL};
 use calldex_observability::redaction::Secret;
 use calldex_storage::{Bounds, OpenError, Storage, StorageConfig};
-use salvo::conn::TcpListener;
+use door::Door;
 use salvo::server::ServerHandle;
-use salvo::{Listener, Router, Server};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -31,8 +31,6 @@ const LINGER: Duration = Duration::from_millis(1_500);
 const STEP: Duration = Duration::from_millis(250);
 /// Requests that are being answered when the doors close.
 const DOOR_CLOSE_MAX: Duration = Duration::from_secs(2);
-/// The key of call references where neither it nor an auth token is set.
-const REFERENCE_FILE: &str = "reference.key";
 
 /// Why the house does not start.
 #[derive(Debug, thiserror::Error)]
@@ -91,22 +89,23 @@ impl App {
         let recorder = recorder::install();
         recorder.watch_disk(config.server.data.clone());
         let health = Health::new();
+        // Not ready until all of it stands: the admin door tells what is still missing.
+        let calls = health.part("calls");
+        let room = Arc::new(AdminRoom::new(
+            recorder,
+            health.clone(),
+            config.server.instance_name(),
+        ));
+        let admin = open_admin_door(&config, &room, &health).await?;
         let storage = open_storage(&config).await?;
         let agent = Arc::new(
             Agent::new(&config.agent).map_err(|faults| StartError::Agent(Faults(faults)))?,
         );
         let offline = agent.is_offline();
-        let switchboard = Arc::new(Switchboard::new(
-            Arc::clone(&storage),
-            agent,
-            Lines::new(&config),
-            config.call.clone(),
-            config.twilio.reconnects_max,
-            config.twilio.handoff.is_possible(),
-            &config.server.instance_name(),
-        ));
+        let switchboard = switchboard(&config, &storage, agent);
+        room.show(&switchboard);
         let workers = workers(recorder, &health, &storage, &switchboard);
-        let keys = reference_keys(&config)?;
+        let keys = secrets::reference_keys(&config)?;
         let doors = Doors::new(
             Arc::clone(&switchboard),
             guard(&config),
@@ -114,38 +113,18 @@ impl App {
             config.twilio.reference_s_max,
             config.twilio.handoff.clone(),
         );
-        let room = Arc::new(AdminRoom {
-            recorder,
-            health: health.clone(),
-            switchboard: Arc::clone(&switchboard),
-            instance: config.server.instance_name(),
-        });
-        let beyond_loopback = !config.admin.listen.ip().is_loopback();
-        let admin_routes = admin::routes(room, config.admin.token.clone(), beyond_loopback);
-        let (admin, admin_handle) = open_door(
-            "admin.listen",
-            config.admin.listen,
-            admin_routes,
-            health.part("admin door"),
-        )
-        .await?;
-        let (listen, handle) = open_door(
-            "server.listen",
-            config.server.listen,
-            doors.routes(),
-            health.part("calls door"),
-        )
-        .await?;
-        let calls = health.part("calls");
+        let part = health.part("calls door");
+        let twilio =
+            door::open("server.listen", config.server.listen, doors.routes(), part).await?;
         calls.ok();
         Ok(Running {
-            listen,
-            admin,
+            listen: twilio.address,
+            admin: admin.address,
             offline,
             switchboard,
             storage,
             calls,
-            doors: vec![handle, admin_handle],
+            doors: vec![twilio.handle, admin.handle],
             workers,
             drain: Duration::from_millis(config.server.drain_ms_max),
         })
@@ -190,6 +169,33 @@ impl Running {
         }
         self.switchboard.expected() == 0
     }
+}
+
+async fn open_admin_door(
+    config: &Config,
+    room: &Arc<AdminRoom>,
+    health: &Health,
+) -> Result<Door, StartError> {
+    let address = config.admin.listen;
+    let beyond_loopback = !address.ip().is_loopback();
+    let routes = admin::routes(
+        Arc::clone(room),
+        config.admin.token.clone(),
+        beyond_loopback,
+    );
+    door::open("admin.listen", address, routes, health.part("admin door")).await
+}
+
+fn switchboard(config: &Config, storage: &Arc<Storage>, agent: Arc<Agent>) -> Arc<Switchboard> {
+    Arc::new(Switchboard::new(
+        Arc::clone(storage),
+        agent,
+        Lines::new(config),
+        config.call.clone(),
+        config.twilio.reconnects_max,
+        config.twilio.handoff.is_possible(),
+        &config.server.instance_name(),
+    ))
 }
 
 async fn open_storage(config: &Config) -> Result<Arc<Storage>, StartError> {
@@ -237,40 +243,6 @@ async fn watch_storage(storage: Arc<Storage>, part: Part) {
     }
 }
 
-async fn open_door(
-    setting: &'static str,
-    address: SocketAddr,
-    routes: Router,
-    part: Part,
-) -> Result<(SocketAddr, ServerHandle), StartError> {
-    let refused = |error: String| StartError::Door {
-        setting,
-        address,
-        error: std::io::Error::other(error),
-    };
-    let acceptor = TcpListener::new(address)
-        .try_bind()
-        .await
-        .map_err(|error| refused(error.to_string()))?;
-    let bound = acceptor
-        .inner()
-        .local_addr()
-        .map_err(|error| refused(error.to_string()))?;
-    let server = Server::new(acceptor);
-    let handle = server.handle();
-    part.ok();
-    tokio::spawn(async move {
-        match server.try_serve(routes).await {
-            Ok(()) => part.failed("closed"),
-            Err(error) => {
-                tracing::error!(setting, %error, "a door closed by itself");
-                part.failed("closed by itself");
-            }
-        }
-    });
-    Ok((bound, handle))
-}
-
 fn guard(config: &Config) -> Guard {
     let twilio = &config.twilio;
     let tokens: Vec<Secret> = [&twilio.auth_token, &twilio.auth_token_old]
@@ -291,61 +263,4 @@ fn guard(config: &Config) -> Guard {
         Trust::Direct
     };
     Guard::new(verifier, base, trust)
-}
-
-/// The key that seals call references, then those still accepted: the configured secret, or the
-/// auth token's, or one kept in the data directory.
-fn reference_keys(config: &Config) -> Result<Vec<ReferenceKey>, StartError> {
-    let twilio = &config.twilio;
-    let secrets: Vec<Secret> = match (&twilio.reference_secret, &twilio.auth_token) {
-        (Some(secret), _) => vec![secret.clone()],
-        (None, Some(token)) => [Some(token.clone()), twilio.auth_token_old.clone()]
-            .into_iter()
-            .flatten()
-            .collect(),
-        (None, None) => vec![own_secret(&config.server.data)?],
-    };
-    Ok(secrets.iter().map(ReferenceKey::derive).collect())
-}
-
-/// A random secret that outlives the process, so that a call can come back after a restart.
-fn own_secret(data: &Path) -> Result<Secret, StartError> {
-    let path = data.join(REFERENCE_FILE);
-    let refused = |error| StartError::File {
-        path: path.display().to_string(),
-        error,
-    };
-    match std::fs::read_to_string(&path) {
-        Ok(text) if !text.trim().is_empty() => return Ok(Secret::new(text.trim())),
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(refused(error)),
-    }
-    let secret = random_secret().map_err(refused)?;
-    write_private(&path, &secret).map_err(refused)?;
-    Ok(Secret::new(secret))
-}
-
-fn random_secret() -> std::io::Result<String> {
-    let mut bytes = [0_u8; 32];
-    let random = fill_random(&mut bytes);
-    random.map(|()| bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn fill_random(bytes: &mut [u8]) -> std::io::Result<()> {
-    use std::io::Read;
-    std::fs::File::open("/dev/urandom")?.read_exact(bytes)
-}
-
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }

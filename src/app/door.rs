@@ -1,0 +1,54 @@
+//! A door opens: a listener, its routes, and what health says of it.
+
+use super::StartError;
+use calldex_observability::health::Part;
+use salvo::conn::TcpListener;
+use salvo::server::ServerHandle;
+use salvo::{Listener, Router, Server};
+use std::net::SocketAddr;
+
+/// An open door.
+pub(super) struct Door {
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+    /// Closes it.
+    pub(super) handle: ServerHandle,
+}
+
+/// Opens the door that `setting` names.
+pub(super) async fn open(
+    setting: &'static str,
+    address: SocketAddr,
+    routes: Router,
+    part: Part,
+) -> Result<Door, StartError> {
+    let refused = |error: String| StartError::Door {
+        setting,
+        address,
+        error: std::io::Error::other(error),
+    };
+    let acceptor = TcpListener::new(address)
+        .try_bind()
+        .await
+        .map_err(|error| refused(error.to_string()))?;
+    let bound = acceptor
+        .inner()
+        .local_addr()
+        .map_err(|error| refused(error.to_string()))?;
+    let server = Server::new(acceptor);
+    let handle = server.handle();
+    part.ok();
+    tokio::spawn(async move {
+        match server.try_serve(routes).await {
+            Ok(()) => part.failed("closed"),
+            Err(error) => {
+                tracing::error!(setting, %error, "a door closed by itself");
+                part.failed("closed by itself");
+            }
+        }
+    });
+    Ok(Door {
+        address: bound,
+        handle,
+    })
+}
