@@ -53,6 +53,9 @@ const WITHHELD: &str = "+266696687";
 const SETTLE_MAX: Duration = Duration::from_secs(15);
 /// What makes the model fail, however often it is asked.
 const BAD_QUESTION: &str = "What does the missing number evolve into?";
+/// Distributions of which a house that runs alone has nothing to show: a quantile of them is no
+/// number.
+const OF_SEVERAL: [&str; 2] = ["calldex_cluster_commit_seconds", "calldex_cluster_entry_writes"];
 
 /// A model that fails at one question and is slow at none.
 fn thought(request: &Request) -> Completion {
@@ -105,12 +108,9 @@ async fn silent(prometheus: &Prometheus) -> Vec<String> {
         for panel in &dashboard.panels {
             for query in &panel.queries {
                 let asked = files::runnable(query, "1m");
-                if !prometheus
-                    .values(&asked)
-                    .await
-                    .iter()
-                    .any(|value| !value.is_nan())
-                {
+                let values = prometheus.values(&asked).await;
+                let of_several = OF_SEVERAL.iter().any(|name| query.contains(name));
+                if !of_several && values.iter().all(|value| value.is_nan()) {
                     silent.push(format!("{}: {}: {asked}", dashboard.name, panel.title));
                 }
             }
