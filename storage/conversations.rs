@@ -142,9 +142,9 @@ fn overlay(call: Option<LiveCall>, call_sid: &CallSid, write: &Write) -> Option<
             row.instance = row.instance.take().or_else(|| Some(start.instance.clone()));
             row.started_at = row.started_at.min(start.at_ms.div_euclid(1000));
         }
-        Write::CallResumed(resume) if resume.epoch > row.epoch => {
+        Write::CallResumed(resume) if resume.wins(row.epoch) => {
             row.epoch = resume.epoch;
-            row.resumes += 1;
+            row.resumes += u32::from(resume.returned);
             row.session_id = Some(resume.session_id.clone());
             row.instance = Some(resume.instance.clone());
             (row.ended_at, row.outcome) = (None, None);

@@ -24,7 +24,8 @@ pub use open::{DATABASE_FILE, OpenError, Storage, StorageConfig};
 pub use readers::{READERS, READS_QUEUED_MAX, ReadError};
 pub use record::Caller;
 pub use sqlite::Ledger;
+pub use write::Takeover;
 pub use writer::{
     BATCH_DELAY_MS, BATCH_WRITES_MAX, Bounds, Depth, FlushError, NotDurable, Position,
-    QUEUE_BYTES_MAX, QUEUE_WRITES_MAX, Receipt, Writer, WriterStatus,
+    QUEUE_BYTES_MAX, QUEUE_WRITES_MAX, Receipt, TAKEOVERS_BEHIND_MAX, Writer, WriterStatus,
 };

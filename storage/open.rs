@@ -6,13 +6,16 @@ use crate::faults::Faults;
 use crate::lock::{DirectoryLock, LockError};
 use crate::readers::Readers;
 use crate::sqlite::migrations::MigrationError;
-use crate::write::Applied;
-use crate::writer::{self, Bounds, Checkpointer, Pending, Position, Scribe, StartError, Writer};
+use crate::write::{Applied, Takeover};
+use crate::writer::{
+    self, Bounds, Checkpointer, Pending, Position, Progress, Scribe, StartError, Writer,
+};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tokio::sync::broadcast;
 
 /// The database's file in the data directory.
 pub const DATABASE_FILE: &str = "calls.db";
@@ -140,6 +143,7 @@ pub struct Storage {
     /// Conversations, to be read.
     pub conversations: Conversations,
     threads: Threads,
+    progress: Arc<Progress>,
     opened_at: Position,
 }
 
@@ -187,8 +191,12 @@ impl Storage {
         let faults = config.faults.clone();
         let checkpointer =
             Checkpointer::start(path.to_owned(), Arc::clone(&shared), log_pages, faults)?;
-        let shown = directory.clone();
-        let on_applied = Box::new(move |applied: &Applied| shown.refresh(applied));
+        let progress = Arc::new(Progress::at(opened_at));
+        let (shown, told) = (directory.clone(), Arc::clone(&progress));
+        let on_applied = Box::new(move |applied: &Applied| {
+            shown.refresh(applied);
+            told.tell(applied);
+        });
         let write = move || writer::run(scribe, shared, config.faults, on_applied);
         let scribe = Some(
             std::thread::Builder::new()
@@ -207,6 +215,7 @@ impl Storage {
             directory,
             conversations,
             threads,
+            progress,
             opened_at,
         })
     }
@@ -214,6 +223,24 @@ impl Storage {
     /// The database's position when it was opened.
     pub fn opened_at(&self) -> Position {
         self.opened_at
+    }
+
+    /// The position that this instance's database has come to: what is read here is of then or later.
+    pub fn applied(&self) -> Position {
+        self.progress.applied()
+    }
+
+    /// Waits until `position`, of a write made anywhere, can be read here; `deadline` at most.
+    /// Whether it can.
+    pub async fn wait_applied(&self, position: Position, deadline: Duration) -> bool {
+        self.progress.wait(position, deadline).await
+    }
+
+    /// What comes of every claim of a call from now on, whoever makes it. A reader that is more than
+    /// [`writer::TAKEOVERS_BEHIND_MAX`] behind is told that it lags: it reads its live calls' rows
+    /// again.
+    pub fn takeovers(&self) -> broadcast::Receiver<Takeover> {
+        self.progress.takeovers()
     }
 
     /// Writes what waits and ends the threads, within `deadline` and half a second. How many writes

@@ -102,6 +102,28 @@ impl Outcome {
     }
 }
 
+/// Bits of an epoch that say who took it.
+const SLOT_BITS: u32 = 16;
+
+/// The epoch in which `slot` takes over a call that is at `current`. Two slots never share one, so
+/// that two instances that cannot hear of each other do not either. Slot 0 is an instance that runs
+/// alone: it counts one by one. At the top (65,535 take-overs) it is `current` again, which wins
+/// nothing.
+pub fn next_epoch(current: u32, slot: u16) -> u32 {
+    let generation = (current >> SLOT_BITS) + 1;
+    match slot {
+        // What has been among several: a generation of its own, since others have taken from this.
+        0 if current >> SLOT_BITS > 0 => at_generation(generation, 0).unwrap_or(current),
+        0 => current + 1,
+        slot => at_generation(generation, slot).unwrap_or(current),
+    }
+}
+
+fn at_generation(generation: u32, slot: u16) -> Option<u32> {
+    let generation = u16::try_from(generation).ok()?;
+    Some(u32::from(generation) << SLOT_BITS | u32::from(slot))
+}
+
 /// A conversation's row, without its words.
 #[derive(Clone, PartialEq)]
 pub struct Conversation {
@@ -121,7 +143,7 @@ pub struct Conversation {
     pub instance: Option<CompactString>,
     /// ConversationRelay's session of the last take-over.
     pub session_id: Option<CompactString>,
-    /// Ownership: 0 from the start, one more at each take-over.
+    /// Ownership: 0 from the start, higher at each take-over; see [`next_epoch`].
     pub epoch: u32,
     /// Take-overs so far.
     pub resumes: u32,
@@ -165,9 +187,9 @@ impl LiveCall {
         self.conversation.ended_at.is_none()
     }
 
-    /// The epoch that the next owner takes.
+    /// The epoch that an instance which runs alone takes next.
     pub fn next_epoch(&self) -> u32 {
-        self.conversation.epoch.saturating_add(1)
+        next_epoch(self.conversation.epoch, 0)
     }
 
     /// The number for the next turn in `epoch`.

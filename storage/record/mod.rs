@@ -5,7 +5,7 @@ mod caller;
 mod number;
 mod turn;
 
-pub use call::{CallSid, CallerKind, Conversation, LiveCall, Outcome, UnfinishedCall};
+pub use call::{CallSid, CallerKind, Conversation, LiveCall, Outcome, UnfinishedCall, next_epoch};
 pub use caller::{Caller, NameMark, NameState, Person, Preference};
 pub use number::{NotANumber, PSEUDO_NUMBERS, PhoneNumber};
 pub use turn::{Role, Turn, TurnKey, TurnKind};

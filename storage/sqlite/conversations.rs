@@ -2,7 +2,7 @@
 
 use super::loose;
 use crate::record::{CallSid, CallerKind, Conversation, Outcome, PhoneNumber};
-use crate::write::{CallResumed, CallStarted};
+use crate::write::{CallResumed, CallStarted, Owner};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -112,18 +112,37 @@ pub(crate) fn begin(
     Ok(changed > 0)
 }
 
-/// Writes a take-over if its epoch is higher than the row's; a call that had ended lives again.
-pub(crate) fn resume(connection: &Connection, resume: &CallResumed) -> rusqlite::Result<()> {
+/// Who owns the call; `None` if there is no row of it.
+pub(crate) fn owner(
+    connection: &Connection,
+    call_sid: &CallSid,
+) -> rusqlite::Result<Option<Owner>> {
     let mut statement = connection.prepare_cached(
-        "UPDATE conversations SET epoch = ?2, resumes = resumes + 1, session_id = ?3, instance = ?4,
+        "SELECT epoch, instance, session_id FROM conversations WHERE call_sid = ?1",
+    )?;
+    let read = |row: &Row<'_>| {
+        Ok(Owner {
+            epoch: row.get(0)?,
+            instance: loose::word(row, 1)?.unwrap_or_default(),
+            session_id: loose::word(row, 2)?.unwrap_or_default(),
+        })
+    };
+    statement.query_row([call_sid.as_str()], read).optional()
+}
+
+/// Writes a claim that has won; a call that had ended lives again.
+pub(crate) fn resume(connection: &Connection, claim: &CallResumed) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "UPDATE conversations SET epoch = ?2, resumes = resumes + ?5, session_id = ?3, instance = ?4,
                 ended_at = NULL, outcome = NULL
          WHERE call_sid = ?1 AND epoch < ?2",
     )?;
     statement.execute(params![
-        resume.call_sid.as_str(),
-        resume.epoch,
-        resume.session_id.as_str(),
-        resume.instance.as_str()
+        claim.call_sid.as_str(),
+        claim.epoch,
+        claim.session_id.as_str(),
+        claim.instance.as_str(),
+        u32::from(claim.returned),
     ])?;
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! From writes to the database: one deterministic function, one transaction.
 
 use super::rules::{fold, seconds};
-use super::{Write, calls};
+use super::{Takeover, Write, calls};
 use crate::record::{Caller, PhoneNumber};
 use crate::sqlite::ledger::Ledger;
+use crate::sqlite::meta::Meta;
 use crate::sqlite::{callers, conversations, meta, tombstones};
 use rusqlite::Transaction;
 use std::collections::HashMap;
@@ -18,6 +19,8 @@ pub struct Applied {
     pub rev: u64,
     /// The callers it changed, as they are now; `None` is one that is gone.
     pub callers: Vec<(PhoneNumber, Option<Arc<Caller>>)>,
+    /// What came of its claims of calls, in their order.
+    pub takeovers: Vec<Takeover>,
 }
 
 /// The batch could not be applied; the transaction must be rolled back and the ledger read anew.
@@ -34,23 +37,46 @@ pub fn apply(
     writes: &[&Write],
 ) -> Result<Applied, ApplyError> {
     let before = meta::read(transaction)?;
+    let position = before.position + 1;
+    apply_after(before, transaction, ledger, writes, position)
+}
+
+/// As [`apply`], at a position that somebody else counts: the index of an entry in a log.
+pub fn apply_at(
+    transaction: &Transaction<'_>,
+    ledger: &Ledger,
+    writes: &[&Write],
+    position: u64,
+) -> Result<Applied, ApplyError> {
+    let before = meta::read(transaction)?;
+    apply_after(before, transaction, ledger, writes, position)
+}
+
+fn apply_after(
+    before: Meta,
+    transaction: &Transaction<'_>,
+    ledger: &Ledger,
+    writes: &[&Write],
+    position: u64,
+) -> Result<Applied, ApplyError> {
     let mut batch = Batch {
         transaction,
         ledger,
         lineage: before.lineage,
         rev: before.rev,
         changed: HashMap::new(),
+        takeovers: Vec::new(),
     };
     for write in writes {
         batch.apply(write)?;
     }
-    let (rev, position) = (batch.rev, before.position + 1);
-    let callers = batch.changed.into_iter().collect();
+    let rev = batch.rev;
     meta::advance(transaction, position, rev)?;
     Ok(Applied {
         position,
         rev,
-        callers,
+        callers: batch.changed.into_iter().collect(),
+        takeovers: batch.takeovers,
     })
 }
 
@@ -60,6 +86,7 @@ struct Batch<'a> {
     lineage: String,
     rev: u64,
     changed: HashMap<PhoneNumber, Option<Arc<Caller>>>,
+    takeovers: Vec<Takeover>,
 }
 
 impl Batch<'_> {
@@ -67,7 +94,10 @@ impl Batch<'_> {
         let (transaction, ledger) = (self.transaction, self.ledger);
         match write {
             Write::CallStarted(start) => return self.start(write, start),
-            Write::CallResumed(resume) => return calls::resume(transaction, ledger, resume),
+            Write::CallResumed(resume) => {
+                let takeover = calls::resume(transaction, ledger, resume)?;
+                self.takeovers.push(takeover);
+            }
             Write::CallEnded(end) => return calls::end(transaction, ledger, end),
             Write::TurnAppended { call_sid, turn } => {
                 return calls::append(transaction, ledger, call_sid, turn);

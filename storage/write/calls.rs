@@ -1,7 +1,7 @@
 //! Writes about calls: start, turns, take-over, end.
 
 use super::rules::seconds;
-use super::{CallEnded, CallResumed, Stamp};
+use super::{CallEnded, CallResumed, Stamp, Takeover};
 use crate::record::{CallSid, Turn};
 use crate::sqlite::ledger::{Ledger, Page};
 use crate::sqlite::messages::Messages;
@@ -66,18 +66,26 @@ fn merge_late(
     Ok(())
 }
 
-/// Writes a take-over.
+/// Writes a claim of a call, if it wins. One that loses leaves no trace.
 pub(super) fn resume(
     connection: &Connection,
     ledger: &Ledger,
-    resume: &CallResumed,
-) -> rusqlite::Result<()> {
-    if tombstones::is_call_buried(connection, &resume.call_sid)? {
-        return Ok(());
+    claim: &CallResumed,
+) -> rusqlite::Result<Takeover> {
+    let call_sid = &claim.call_sid;
+    if tombstones::is_call_buried(connection, call_sid)? {
+        return Ok(Takeover::of(claim, None));
     }
-    let page = ledger.page(connection, &resume.call_sid, seconds(resume.at_ms))?;
-    drop(page);
-    conversations::resume(connection, resume)
+    let owner = conversations::owner(connection, call_sid)?;
+    if !claim.wins(owner.as_ref().map_or(0, |owner| owner.epoch)) {
+        return Ok(Takeover::of(claim, owner));
+    }
+    drop(ledger.page(connection, call_sid, seconds(claim.at_ms))?);
+    conversations::resume(connection, claim)?;
+    Ok(Takeover::of(
+        claim,
+        conversations::owner(connection, call_sid)?,
+    ))
 }
 
 /// Writes the language that was chosen in a call.

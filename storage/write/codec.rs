@@ -3,14 +3,22 @@
 
 use super::Write;
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 
-/// Version of the form that [`encode`] writes.
-pub const FORM: u32 = 1;
+/// The latest form that this version reads. [`encode`] writes the earliest that says all of the
+/// batch, so that instances of an older version, which refuse what they would misread, stop only
+/// where they must.
+///
+/// 1: as first released. 2: claims of calls may carry a condition (`expected`), and need not count as
+/// a return (`returned`).
+pub const FORM: u32 = 2;
+/// The form of batches without anything that came later.
+const FIRST_FORM: u32 = 1;
 
 #[derive(Serialize)]
-struct Sealed<'a> {
+struct Sealed<'a, W> {
     form: u32,
-    writes: &'a [Write],
+    writes: &'a [W],
 }
 
 #[derive(Deserialize)]
@@ -35,9 +43,10 @@ pub enum DecodeError {
 }
 
 /// `writes` as bytes.
-pub fn encode(writes: &[Write]) -> Vec<u8> {
-    serde_json::to_vec(&Sealed { form: FORM, writes })
-        .expect("writes hold nothing that JSON cannot say")
+pub fn encode<W: Borrow<Write> + Serialize>(writes: &[W]) -> Vec<u8> {
+    let is_later = writes.iter().any(|write| write.borrow().is_beyond_form_1());
+    let form = if is_later { FORM } else { FIRST_FORM };
+    serde_json::to_vec(&Sealed { form, writes }).expect("writes hold nothing that JSON cannot say")
 }
 
 /// The writes that [`encode`] made `bytes` from. The error carries none of the content.
@@ -70,13 +79,40 @@ mod tests {
 
     #[test]
     fn a_newer_form_is_refused_by_its_number() {
-        let newer = br#"{"form":2,"writes":[{"write":"something_new"}]}"#;
-        assert!(matches!(decode(newer), Err(DecodeError::Newer(2))));
+        let newer = br#"{"form":3,"writes":[{"write":"something_new"}]}"#;
+        assert!(matches!(decode(newer), Err(DecodeError::Newer(3))));
     }
 
     #[test]
     fn the_form_of_version_one_is_still_read() {
         let stored = br#"{"form":1,"writes":[{"write":"turn_appended","call_sid":"CA1","turn":{"role":"user","content":"hello","at":5,"kind":"speech","epoch":0,"seq":1}}]}"#;
         assert_eq!(decode(stored).unwrap(), batch());
+    }
+    fn claim(expected: Option<u32>, returned: bool) -> Write {
+        Write::CallResumed(crate::write::CallResumed {
+            call_sid: "CA1".into(),
+            session_id: "VX1".into(),
+            epoch: 1,
+            at_ms: 5,
+            instance: "one".into(),
+            expected,
+            returned,
+        })
+    }
+
+    #[test]
+    fn a_claim_with_a_condition_is_kept_from_those_who_would_ignore_it() {
+        for (expected, returned, form) in [(None, true, 1), (Some(0), true, 2), (None, false, 2)] {
+            let writes = [claim(expected, returned)];
+            let bytes = encode(&writes);
+            assert!(bytes.starts_with(format!("{{\"form\":{form},").as_bytes()));
+            assert_eq!(decode(&bytes).unwrap(), writes);
+        }
+    }
+
+    #[test]
+    fn a_claim_of_the_first_form_has_no_condition_and_counts() {
+        let stored = br#"{"form":1,"writes":[{"write":"call_resumed","call_sid":"CA1","session_id":"VX1","epoch":1,"at_ms":5,"instance":"one"}]}"#;
+        assert_eq!(decode(stored).unwrap(), [claim(None, true)]);
     }
 }

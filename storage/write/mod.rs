@@ -5,10 +5,13 @@
 mod apply;
 mod calls;
 mod codec;
+mod ownership;
 mod rules;
 
-pub use apply::{Applied, ApplyError, apply};
+pub use apply::{Applied, ApplyError, apply, apply_at};
 pub use codec::{DecodeError, FORM, decode, encode};
+pub(crate) use ownership::Owner;
+pub use ownership::Takeover;
 pub use rules::fold;
 
 use crate::record::{CallSid, CallerKind, NameMark, Outcome, PhoneNumber, Turn};
@@ -59,19 +62,37 @@ pub struct CallStarted {
     pub instance: CompactString,
 }
 
-/// A call was taken up again, or taken over. Key: call and epoch; only a higher epoch is applied.
+/// A call was taken up again, or taken over. Key: call and epoch; only a higher epoch is applied,
+/// and with [`CallResumed::expected`] only on what its maker had seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallResumed {
     /// The call.
     pub call_sid: CallSid,
     /// The new session's id.
     pub session_id: CompactString,
-    /// The new ownership: the call's epoch + 1.
+    /// The new ownership, as [`crate::record::next_epoch`] gives it.
     pub epoch: u32,
     /// Unix milliseconds.
     pub at_ms: i64,
     /// The new owner.
     pub instance: CompactString,
+    /// The epoch that the call must have for the claim to win: compare-and-swap. A call that is not
+    /// known has epoch 0. Nothing where any lower epoch will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<u32>,
+    /// Whether the call came back to its caller by it, which counts in `resumes`; a mere change of
+    /// owner does not.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub returned: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+// By reference, as serde calls it.
+fn is_yes(answer: &bool) -> bool {
+    *answer
 }
 
 /// A call is over. Key: the call; the first to arrive ends it.

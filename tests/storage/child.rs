@@ -242,6 +242,8 @@ impl Teller {
             epoch,
             at_ms: AT_MS + 30_000,
             instance: "child".into(),
+            expected: None,
+            returned: true,
         };
         self.submit(
             Write::CallResumed(resumed),

@@ -79,6 +79,8 @@ impl CallState {
             epoch,
             at_ms: now.unix_ms,
             instance: self.setting.instance.clone(),
+            expected: None,
+            returned: true,
         })));
         self.say_resumed(greeted, now, actions);
         if self.ending.is_some() {

@@ -323,6 +323,8 @@ async fn whatever_came_before_an_unfinished_call_can_be_closed() {
         epoch: 1,
         at_ms: AT_MS,
         instance: "two".into(),
+        expected: None,
+        returned: true,
     }));
     house.reopen();
     let reads = &house.storage().conversations;

@@ -166,6 +166,8 @@ pub fn resumed(call_sid: &str, epoch: u32) -> Write {
         epoch,
         at_ms: AT_MS + 5_000,
         instance: "two".into(),
+        expected: None,
+        returned: true,
     })
 }
 

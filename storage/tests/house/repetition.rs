@@ -64,6 +64,8 @@ fn write((kind, who, which, epoch, seq): Plan, index: usize) -> Write {
             epoch,
             at_ms,
             instance: "two".into(),
+            expected: None,
+            returned: true,
         }),
         5 => {
             let epoch = (which > 0).then_some(epoch);

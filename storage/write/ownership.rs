@@ -1,0 +1,73 @@
+//! Who owns a call: claims by compare-and-swap, and what came of them.
+
+use super::{CallResumed, Write};
+use crate::record::CallSid;
+use compact_str::CompactString;
+
+/// What came of a claim ([`Write::CallResumed`]): told once for each that is applied, whoever made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Takeover {
+    /// The call.
+    pub call_sid: CallSid,
+    /// The owner's epoch after it; 0 where the call is not known, or erased.
+    pub epoch: u32,
+    /// The owner after it; empty where there is none.
+    pub instance: CompactString,
+    /// Whether the claim holds: now, or since an earlier time when it came already.
+    pub applied: bool,
+    /// The epoch that was claimed.
+    pub claimed_epoch: u32,
+    /// Who claimed it.
+    pub claimed_by: CompactString,
+}
+
+impl Takeover {
+    /// What came of `claim`, the row being of `owner` now.
+    pub(super) fn of(claim: &CallResumed, owner: Option<Owner>) -> Self {
+        let owner = owner.unwrap_or_default();
+        Self {
+            call_sid: claim.call_sid.clone(),
+            applied: owner.holds(claim),
+            epoch: owner.epoch,
+            instance: owner.instance,
+            claimed_epoch: claim.epoch,
+            claimed_by: claim.instance.clone(),
+        }
+    }
+}
+
+/// Who has a call: what a claim is compared with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub epoch: u32,
+    pub instance: CompactString,
+    pub session_id: CompactString,
+}
+
+impl Owner {
+    fn holds(&self, claim: &CallResumed) -> bool {
+        let is_it = self.instance == claim.instance && self.session_id == claim.session_id;
+        self.epoch == claim.epoch && is_it
+    }
+}
+
+impl CallResumed {
+    /// Whether the claim wins a call that is at `epoch`; one that is not known is at 0. The whole
+    /// rule, for the disk's row and for the one in memory.
+    pub(crate) fn wins(&self, epoch: u32) -> bool {
+        self.epoch > epoch && self.expected.is_none_or(|expected| expected == epoch)
+    }
+
+    /// Whether it says what the first form of a batch cannot.
+    pub(super) fn is_conditional(&self) -> bool {
+        self.expected.is_some() || !self.returned
+    }
+}
+
+impl Write {
+    /// Whether it says what the first form of a batch cannot: an instance that does not know of
+    /// conditions would let a claim win that has lost.
+    pub(super) fn is_beyond_form_1(&self) -> bool {
+        matches!(self, Self::CallResumed(claim) if claim.is_conditional())
+    }
+}
