@@ -21,7 +21,7 @@ pub enum Status {
     Failed,
 }
 
-/// One part's state, with its reason unless it is well.
+/// One part's state, with its reason; one that is well has a reason only where that is worth a word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct State {
     /// How it is.
@@ -39,7 +39,7 @@ impl State {
         }
     }
 
-    fn ill(status: Status, reason: &str) -> Self {
+    fn because(status: Status, reason: &str) -> Self {
         Self {
             status,
             reason: Some(mask_numbers_in(reason).into_owned()),
@@ -135,14 +135,19 @@ impl Part {
         self.set(State::well());
     }
 
+    /// It does its work, which is not all that one would expect: `reason` (a replica without calls).
+    pub fn ok_because(&self, reason: &str) {
+        self.set(State::because(Status::Ok, reason));
+    }
+
     /// It does its work for callers, but `reason`.
     pub fn degraded(&self, reason: &str) {
-        self.set(State::ill(Status::Degraded, reason));
+        self.set(State::because(Status::Degraded, reason));
     }
 
     /// It does not do its work because of `reason`, or must get no new calls (drain).
     pub fn failed(&self, reason: &str) {
-        self.set(State::ill(Status::Failed, reason));
+        self.set(State::because(Status::Failed, reason));
     }
 
     fn set(&self, state: State) {
@@ -180,6 +185,17 @@ mod tests {
         assert_eq!(
             report.to_json(),
             r#"{"status":"degraded","parts":{"doors":{"status":"ok"},"storage":{"status":"degraded","reason":"disk full"}}}"#
+        );
+    }
+
+    #[test]
+    fn a_part_that_is_well_may_say_what_it_is_not_there_for() {
+        let health = Health::new();
+        health.part("calls").ok_because("takes no calls");
+        assert!(health.ready().passed());
+        assert_eq!(
+            health.ready().to_json(),
+            r#"{"status":"ok","parts":{"calls":{"status":"ok","reason":"takes no calls"}}}"#
         );
     }
 
