@@ -9,8 +9,13 @@ use toml::{Table, Value};
 
 /// Prefix of the variables that set anything: `CALLDEX_CALL__LIVE_MAX` is `call.live_max`.
 const PREFIX: &str = "CALLDEX_";
+/// Behind a secret's variable: its value is the path of a file that holds the secret, as Docker and
+/// Kubernetes hand secrets over.
+const FILE_ENDING: &str = "_FILE";
 /// A configuration file larger than this is refused.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// A secret's file larger than this is refused.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// Variables with a name of their own, and the setting each stands for.
 const NAMED: [(&str, &str); 12] = [
@@ -71,8 +76,11 @@ pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .filter_map(readable)
         .filter(|(name, value)| {
-            let ours = name.starts_with(PREFIX) || NAMED.iter().any(|(named, _)| named == name);
-            ours && !value.trim().is_empty() && !ignored(name)
+            let plain = name.strip_suffix(FILE_ENDING).unwrap_or(name);
+            let named = NAMED
+                .iter()
+                .any(|(named, _)| named == name || *named == plain);
+            (named || name.starts_with(PREFIX)) && !value.trim().is_empty() && !ignored(name)
         })
         .collect()
 }
@@ -148,7 +156,11 @@ fn judged(base: &Table, setting: &Setting) -> Result<Table, Fault> {
 }
 
 fn is_secret(setting: &Setting) -> bool {
-    let last = setting.path.last().map_or("", String::as_str);
+    is_secret_path(&setting.path)
+}
+
+fn is_secret_path(path: &[String]) -> bool {
+    let last = path.last().map_or("", String::as_str);
     SECRET_ENDINGS.iter().any(|ending| last.ends_with(ending))
 }
 
@@ -239,9 +251,20 @@ fn flatten(table: &Table, path: &mut Vec<String>, settings: &mut Vec<Setting>) {
 fn environment_settings(variables: &[(String, String)], faults: &mut Vec<Fault>) -> Vec<Setting> {
     let mut settings = Vec::new();
     for (name, value) in variables {
-        let path = match NAMED.iter().find(|(named, _)| named == name) {
-            Some((_, setting)) => setting.split('.').map(str::to_owned).collect(),
-            None => variable_path(name),
+        let (path, value) = match secret_file(name) {
+            Some(plain) if variables.iter().any(|(other, _)| other == plain) => {
+                let remedy = format!("is set beside {plain}: leave one of the two out");
+                faults.push(Fault::new(name, "", remedy));
+                continue;
+            }
+            Some(plain) => match read_secret(value) {
+                Ok(secret) => (path_of(plain), secret),
+                Err(remedy) => {
+                    faults.push(Fault::new(name, value, remedy));
+                    continue;
+                }
+            },
+            None => (path_of(name), value.clone()),
         };
         if path.len() < 2 {
             let remedy = "is no setting: write CALLDEX_SECTION__KEY, such as CALLDEX_CALL__LIVE_MAX \
@@ -251,11 +274,39 @@ fn environment_settings(variables: &[(String, String)], faults: &mut Vec<Fault>)
         }
         settings.push(Setting {
             path,
-            value: Value::String(value.clone()),
+            value: Value::String(value),
             said_as: name.clone(),
         });
     }
     settings
+}
+
+/// The variable that `name` gives the file for, if it is one of a secret's.
+fn secret_file(name: &str) -> Option<&str> {
+    let plain = name.strip_suffix(FILE_ENDING)?;
+    is_secret_path(&path_of(plain)).then_some(plain)
+}
+
+/// The secret in the file at `path`, without the line's end that editors leave.
+fn read_secret(path: &str) -> Result<String, String> {
+    let unreadable =
+        |error: std::io::Error| format!("cannot be read ({error}): name a readable file");
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > SECRET_BYTES_MAX {
+        return Err("is larger than 64 KiB: not a secret".to_owned());
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    match text.trim() {
+        "" => Err("is empty: put the secret into it".to_owned()),
+        secret => Ok(secret.to_owned()),
+    }
+}
+
+fn path_of(name: &str) -> Vec<String> {
+    match NAMED.iter().find(|(named, _)| *named == name) {
+        Some((_, setting)) => setting.split('.').map(str::to_owned).collect(),
+        None => variable_path(name),
+    }
 }
 
 fn variable_path(name: &str) -> Vec<String> {

@@ -1,10 +1,12 @@
 //! The configuration: defaults < TOML file < environment < flags, and every fault at once.
 
+mod cluster;
 mod fault;
 mod layers;
 mod lines;
 mod sections;
 
+pub use cluster::{ClusterSection, is_address, split_addresses};
 pub use fault::{Fault, Faults};
 pub use layers::{Flags, OTLP_VARIABLE, Sources, environment};
 pub use lines::{Line, Lines};
@@ -40,6 +42,8 @@ pub struct Config {
     pub line: Vec<LineSection>,
     /// The writer's and the directory's bounds.
     pub storage: StorageSection,
+    /// This instance among several.
+    pub cluster: ClusterSection,
     /// The admin door.
     pub admin: AdminSection,
     /// What goes to standard error.
@@ -67,6 +71,7 @@ impl Config {
         faults.extend(self.twilio.validate());
         faults.extend(self.call.validate());
         faults.extend(self.storage.validate());
+        faults.extend(self.cluster.validate());
         faults.extend(self.agent.validate());
         faults.extend(self.persona.validate("persona"));
         faults.extend(self.phrases.validate());
@@ -99,6 +104,17 @@ impl Config {
         if server.listen == self.admin.listen && server.listen.port() != 0 {
             let remedy = "is Twilio's door too (server.listen): give each a port of its own";
             faults.push(Fault::new("admin.listen", self.admin.listen, remedy));
+        }
+        let cluster = self.cluster.listen.filter(|listen| listen.port() != 0);
+        if let Some(listen) = cluster.filter(|at| [server.listen, self.admin.listen].contains(at)) {
+            let remedy = "is the port of another door too (server.listen or admin.listen): give \
+                          each one of its own";
+            faults.push(Fault::new("cluster.listen", listen, remedy));
+        }
+        if !server.calls && !self.cluster.is_set() {
+            let remedy = "is for one of several instances: an instance alone has nothing else to \
+                          do; set cluster.listen, or leave it out";
+            faults.push(Fault::new("server.calls", false, remedy));
         }
         if self.admin.token.as_ref().is_some_and(Secret::is_empty) {
             faults.push(Fault::new(

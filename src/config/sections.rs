@@ -26,6 +26,9 @@ pub struct ServerSection {
     pub data: PathBuf,
     /// The name of this instance in conversations and logs; the host's name when empty.
     pub instance: String,
+    /// Whether it takes calls. One of several may not: a full copy and a vote, no more. Twilio's
+    /// doors stay shut then.
+    pub calls: bool,
     /// On SIGTERM live calls may go on for this long, in milliseconds. Then each is said goodbye to,
     /// and what is written is flushed: allow 30 s more before the process is killed.
     pub drain_ms_max: u64,
@@ -39,6 +42,7 @@ impl Default for ServerSection {
             trust_forwarded: false,
             data: PathBuf::from("data"),
             instance: String::new(),
+            calls: true,
             drain_ms_max: 30_000,
         }
     }

@@ -160,6 +160,83 @@ fn a_missing_file_and_a_file_that_is_no_toml_say_so() {
 }
 
 #[test]
+fn a_secret_comes_from_a_file_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, "tiger\n").unwrap();
+    let path = path.to_str().unwrap();
+    let sources = variables(&[
+        ("TWILIO_AUTH_TOKEN_FILE", path),
+        ("CALLDEX_ADMIN__TOKEN_FILE", path),
+    ]);
+    let config = Config::load(&sources).unwrap();
+    assert_eq!(config.twilio.auth_token.unwrap().reveal(), "tiger");
+    assert_eq!(config.admin.token.unwrap().reveal(), "tiger");
+    let told = faults(&variables(&[("OPENAI_API_KEY_FILE", "/nowhere/key")]));
+    assert!(told[0].remedy.contains("cannot be read"), "{told:?}");
+    let both = [("OPENAI_API_KEY", "lion"), ("OPENAI_API_KEY_FILE", path)];
+    let told = format!("{:?}", faults(&variables(&both)));
+    assert!(told.contains("beside OPENAI_API_KEY") && !told.contains("lion"));
+}
+
+#[test]
+fn one_of_several_needs_a_secret_and_an_address() {
+    let (_folder, sources) = file(
+        "[server]\nlisten = \"127.0.0.1:7946\"\n\
+         [cluster]\nlisten = \"0.0.0.0:7946\"\njoin = \"nowhere\"\nheartbeat_ms = 200\nlog_bytes_max = 3",
+    );
+    let told = faults(&sources);
+    for setting in [
+        "cluster.secret",
+        "cluster.listen",
+        "cluster.join",
+        "cluster.election_ms_min",
+        "cluster.log_bytes_max",
+    ] {
+        assert!(
+            told.iter().any(|f| f.setting == setting),
+            "{setting}: {told:?}"
+        );
+    }
+    let short = variables(&[
+        ("CALLDEX_CLUSTER__LISTEN", "127.0.0.1:7946"),
+        ("CALLDEX_CLUSTER__SECRET", "tiger"),
+        ("CALLDEX_CLUSTER__JOIN", "127.0.0.1:7946"),
+    ]);
+    let told = format!("{:?}", faults(&short));
+    assert!(told.contains("too short") && told.contains("only this instance"));
+    assert!(!told.contains("tiger"));
+}
+
+#[test]
+fn one_of_several_takes_its_addresses_from_a_variable() {
+    let config = Config::load(&variables(&[
+        ("CALLDEX_CLUSTER__LISTEN", "127.0.0.1:7946"),
+        (
+            "CALLDEX_CLUSTER__SECRET",
+            "0123456789abcdef0123456789abcdef",
+        ),
+        (
+            "CALLDEX_CLUSTER__JOIN",
+            "127.0.0.1:7946, calldex-1.calldex:7946,",
+        ),
+        ("CALLDEX_SERVER__CALLS", "false"),
+    ]))
+    .unwrap();
+    assert!(config.cluster.is_set() && !config.server.calls);
+    assert_eq!(config.cluster.advertised(), "127.0.0.1:7946");
+    assert_eq!(config.cluster.others(), ["calldex-1.calldex:7946"]);
+}
+
+#[test]
+fn an_instance_alone_takes_calls() {
+    let told = faults(&variables(&[("CALLDEX_SERVER__CALLS", "false")]));
+    assert_eq!(told[0].setting, "server.calls");
+    let (_folder, sources) = file("[cluster]\nadvertise = \"calldex-0:7946\"");
+    assert_eq!(faults(&sources)[0].setting, "cluster.listen");
+}
+
+#[test]
 fn a_line_has_a_persona_greeting_and_voice_of_its_own() {
     let (_folder, sources) = file(
         "[[line]]\nnumber = \"+14155550111\"\nlanguage = \"es-MX\"\nvoice = \"es-US-Neural2-A\"\n\
@@ -224,6 +301,9 @@ fn the_example_file_names_every_setting() {
         "token",
         "otlp_endpoint",
         "fallback",
+        "advertise",
+        "join",
+        "secret",
     ] {
         assert!(
             text.contains(&format!("# {setting} = ")),

@@ -1,0 +1,222 @@
+//! `[cluster]`: this instance among several.
+
+use super::Fault;
+use calldex_observability::redaction::Secret;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::net::SocketAddr;
+
+/// Characters of the shared secret, at least: what `openssl rand -hex 32` gives twice over.
+const SECRET_CHARS_MIN: usize = 32;
+/// Heartbeats that fit into the shortest election timeout, at least: one may be lost, one late.
+const HEARTBEATS_MIN: u64 = 3;
+/// Shortest heartbeat, milliseconds.
+const HEARTBEAT_MS_MIN: u64 = 10;
+/// Longest election timeout, milliseconds.
+const ELECTION_MS_MAX: u64 = 60_000;
+/// Smallest bound of the log: a few of the largest entries.
+const LOG_BYTES_MIN: u64 = 16 * 1024 * 1024;
+/// Addresses in `join`, at most.
+const JOIN_MAX: usize = 32;
+
+/// `[cluster]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClusterSection {
+    /// The door for the other instances. Setting it makes this instance one of several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// How the others reach that door, `host:port`; `listen` where not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<String>,
+    /// Doors of other instances, `host:port`: an empty data directory joins through whichever
+    /// answers. In a variable: separated by commas.
+    #[serde(deserialize_with = "addresses")]
+    pub join: Vec<String>,
+    /// The same on every instance: who has it is one of them.
+    #[serde(skip_serializing)]
+    pub secret: Option<Secret>,
+    /// Whether this instance votes; else it keeps a copy and stays a learner.
+    pub voter: bool,
+    /// The primary's sign of life, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// Without a sign of life another is elected after between this long ...
+    pub election_ms_min: u64,
+    /// ... and this long, in milliseconds.
+    pub election_ms_max: u64,
+    /// Bytes of log kept for replicas that fall behind; one that is further behind is sent the whole
+    /// database.
+    pub log_bytes_max: u64,
+}
+
+impl Default for ClusterSection {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            advertise: None,
+            join: Vec::new(),
+            secret: None,
+            voter: true,
+            heartbeat_ms: 50,
+            election_ms_min: 300,
+            election_ms_max: 600,
+            log_bytes_max: 256 * 1024 * 1024,
+        }
+    }
+}
+
+impl ClusterSection {
+    /// Whether this instance is one of several.
+    pub fn is_set(&self) -> bool {
+        self.listen.is_some()
+    }
+
+    /// How the others reach this instance, `host:port`.
+    pub fn advertised(&self) -> String {
+        match (&self.advertise, self.listen) {
+            (Some(address), _) => address.clone(),
+            (None, Some(listen)) => listen.to_string(),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// Addresses in `join` that are not this instance's own.
+    pub fn others(&self) -> Vec<String> {
+        let own = self.advertised();
+        let listen = self.listen.map(|listen| listen.to_string());
+        let is_own = |address: &&String| **address == own || Some(*address) == listen.as_ref();
+        let others = self.join.iter().filter(|address| !is_own(address));
+        others.cloned().collect()
+    }
+
+    pub(super) fn validate(&self) -> Vec<Fault> {
+        let mut faults = self.timing();
+        faults.extend(self.addresses_at_fault());
+        if self.log_bytes_max < LOG_BYTES_MIN {
+            let remedy = "must be at least 16777216 (16 MiB)";
+            faults.push(fault("log_bytes_max", self.log_bytes_max, remedy));
+        }
+        let Some(listen) = self.listen else {
+            return faults;
+        };
+        faults.extend(self.secret_at_fault());
+        if listen.ip().is_unspecified() && self.advertise.is_none() {
+            let remedy = "is no address that others can reach: set cluster.advertise to this \
+                          instance's host name or address and port";
+            faults.push(fault("listen", listen, remedy));
+        }
+        if !self.join.is_empty() && self.others().is_empty() {
+            let remedy = "names only this instance: name the others, or leave it out and found a \
+                          cluster with `calldex cluster init`";
+            faults.push(fault("join", self.join.join(","), remedy));
+        }
+        faults
+    }
+
+    fn timing(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let (heartbeat, min, max) = (
+            self.heartbeat_ms,
+            self.election_ms_min,
+            self.election_ms_max,
+        );
+        if heartbeat < HEARTBEAT_MS_MIN {
+            faults.push(fault("heartbeat_ms", heartbeat, "must be at least 10"));
+        }
+        if min < heartbeat.saturating_mul(HEARTBEATS_MIN) {
+            let remedy = "must be at least three times cluster.heartbeat_ms, or one late heartbeat \
+                          costs the primary its office";
+            faults.push(fault("election_ms_min", min, remedy));
+        }
+        if max <= min {
+            let remedy = "must be more than cluster.election_ms_min: two that wait equally long \
+                          stand against each other";
+            faults.push(fault("election_ms_max", max, remedy));
+        }
+        if max > ELECTION_MS_MAX {
+            faults.push(fault("election_ms_max", max, "must be at most 60000"));
+        }
+        faults
+    }
+
+    fn addresses_at_fault(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let advertise = self.advertise.iter().map(|address| ("advertise", address));
+        let join = self.join.iter().map(|address| ("join", address));
+        for (key, address) in advertise.chain(join) {
+            if !is_address(address) {
+                let remedy = "must be host:port, such as calldex-0.calldex:7946";
+                faults.push(fault(key, format!("{address:?}"), remedy));
+            }
+        }
+        if self.join.len() > JOIN_MAX {
+            let remedy = "must be at most 32 addresses: a few that answer are enough";
+            faults.push(fault("join", self.join.len(), remedy));
+        }
+        if self.listen.is_none() && (self.advertise.is_some() || !self.join.is_empty()) {
+            let remedy = "is missing: set it to the address and port for the other instances, or \
+                          leave cluster.advertise and cluster.join out";
+            faults.push(fault("listen", "", remedy));
+        }
+        faults
+    }
+
+    fn secret_at_fault(&self) -> Option<Fault> {
+        let chars = self
+            .secret
+            .as_ref()
+            .map_or(0, |secret| secret.reveal().trim().chars().count());
+        let remedy = match chars {
+            0 => {
+                "is missing: the same on every instance, at least 32 characters; make one with \
+                  `openssl rand -hex 32` and set CALLDEX_CLUSTER__SECRET (or \
+                  CALLDEX_CLUSTER__SECRET_FILE)"
+            }
+            chars if chars < SECRET_CHARS_MIN => {
+                "is too short: at least 32 characters, such as `openssl rand -hex 32` makes"
+            }
+            _ => return None,
+        };
+        Some(fault("secret", "", remedy))
+    }
+}
+
+fn fault(key: &str, value: impl std::fmt::Display, remedy: &str) -> Fault {
+    Fault::new(format!("cluster.{key}"), value, remedy)
+}
+
+/// `host:port`, `1.2.3.4:port` or `[::1]:port`.
+pub fn is_address(text: &str) -> bool {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return address.port() != 0 && !address.ip().is_unspecified();
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.' || c == '_';
+    let named = !host.is_empty() && host.len() <= 253 && host.chars().all(is_name);
+    named && port.parse::<u16>().is_ok_and(|port| port != 0)
+}
+
+/// A list, or one text with commas in it: a variable knows no lists.
+fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "addresses, as a list or separated by commas")]
+    enum Written {
+        List(Vec<String>),
+        Text(String),
+    }
+    let trimmed = |text: &str| text.trim().to_owned();
+    Ok(match Written::deserialize(deserializer)? {
+        Written::List(list) => list.iter().map(|text| trimmed(text)).collect(),
+        Written::Text(text) => split_addresses(&text),
+    })
+}
+
+/// The addresses of `a:1, b:2`.
+pub fn split_addresses(text: &str) -> Vec<String> {
+    let parts = text.split(',').map(str::trim);
+    parts
+        .filter(|part| !part.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
