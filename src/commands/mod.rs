@@ -3,8 +3,10 @@
 mod bench;
 mod call;
 mod check;
+mod health;
 mod load;
 mod names;
+mod notify;
 mod open_files;
 mod serve;
 mod telling;
@@ -21,6 +23,8 @@ pub enum Command {
     Serve(ServeArguments),
     /// Prints every fault of configuration and environment at once.
     Check(ServeArguments),
+    /// Asks a running server whether it takes calls: exit status 0 or 1.
+    Health(health::HealthArguments),
     /// Places a simulated call: you type what the caller says.
     Call(call::CallArguments),
     /// Places many simulated calls and prints percentiles and failures.
@@ -37,6 +41,7 @@ impl Command {
         match self {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Check(arguments) => check::run(&arguments),
+            Self::Health(arguments) => health::run(&arguments),
             Self::Call(arguments) => call::run(arguments),
             Self::Load(arguments) => load::run(arguments),
             Self::Names(arguments) => names::run(&arguments),

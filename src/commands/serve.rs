@@ -1,5 +1,6 @@
 //! `calldex serve`: the server.
 
+use super::notify::Manager;
 use super::telling::Telling;
 use super::{failed, open_files, runtime};
 use crate::app::{App, Running};
@@ -18,6 +19,11 @@ const FILES_BESIDES: u64 = 512;
 
 /// Signals within this time of the first are the same stop.
 const ONE_STOP: Duration = Duration::from_millis(500);
+
+/// A stop takes at most the drain's bound and this: goodbyes, the last callbacks, the last writes.
+const STOP_BESIDES: Duration = Duration::from_secs(30);
+/// What the service manager shows until the doors are open.
+const STARTING: &str = "starting; /readyz on the admin door says what is missing";
 
 /// Options of `calldex serve` and `calldex check`.
 #[derive(Args, Default)]
@@ -83,6 +89,9 @@ async fn serve(config: Config) -> ExitCode {
     };
     make_room(config.call.live_max);
     let banner = Banner::of(&config);
+    let drain = Duration::from_millis(config.server.drain_ms_max);
+    let manager = Manager::find();
+    manager.starting(STARTING).await;
     let started = tokio::select! {
         started = App::start(config) => started,
         // Nothing has been taken in yet.
@@ -94,10 +103,13 @@ async fn serve(config: Config) -> ExitCode {
         Err(error) => return failed(error),
     };
     banner.print(&running);
+    manager.ready("takes calls").await;
+    manager.live();
     tokio::select! {
         _ = term.recv() => {}
         _ = interrupt.recv() => {}
     }
+    manager.stopping(drain + STOP_BESIDES).await;
     let hurry = async {
         // One stop may come as two signals: to the process, and to its group.
         tokio::time::sleep(ONE_STOP).await;

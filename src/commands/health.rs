@@ -1,0 +1,184 @@
+//! `calldex health`: asks a running server how it is; for containers, scripts and people.
+//!
+//! By hand over TCP: an image without a shell or curl needs it, and one GET is all there is.
+
+use super::serve::ServeArguments;
+use super::{failed, runtime};
+use crate::config::Config;
+use clap::Args;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// An answer is a few hundred bytes; what is longer is read no further.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+/// Longest `--timeout-ms`: who waits longer for a probe has no use for its answer.
+const TIMEOUT_MS_MAX: u64 = 60_000;
+
+/// Options of `calldex health`.
+#[derive(Args)]
+#[command(
+    after_help = "Prints what the server says of itself. Exit status: 0 it is ready (with --live: it answers),\n\
+        1 it is not, or nobody answers, 2 wrong arguments."
+)]
+pub struct HealthArguments {
+    /// Configuration file of the server that is asked; only the admin door's address is used
+    #[arg(long, value_name = "FILE", env = "CALLDEX_CONFIG")]
+    config: Option<std::path::PathBuf>,
+    /// The admin door; without it the configuration says where it is
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+    /// Asks whether the process lives (/healthz) instead of whether it takes calls (/readyz)
+    #[arg(long)]
+    live: bool,
+    /// Longest wait for the whole answer
+    #[arg(long, value_name = "MS", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_MS_MAX))]
+    timeout_ms: u64,
+}
+
+impl HealthArguments {
+    fn path(&self) -> &'static str {
+        if self.live { "/healthz" } else { "/readyz" }
+    }
+
+    /// A flag is believed as it is: the server's secrets need not be readable for it.
+    fn door(&self) -> Result<SocketAddr, String> {
+        if let Some(address) = self.admin {
+            return Ok(reachable(address));
+        }
+        let arguments = ServeArguments {
+            config: self.config.clone(),
+            ..ServeArguments::default()
+        };
+        let config = Config::load(&arguments.sources()).map_err(|faults| faults.to_string())?;
+        Ok(reachable(config.admin.listen))
+    }
+}
+
+/// What a door answered.
+struct Answer {
+    status: u16,
+    body: String,
+}
+
+pub(super) fn run(arguments: &HealthArguments) -> ExitCode {
+    let door = match arguments.door() {
+        Ok(door) => door,
+        Err(error) => return failed(error),
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(error),
+    };
+    let within = Duration::from_millis(arguments.timeout_ms);
+    let asked = runtime.block_on(async { timeout(within, get(door, arguments.path())).await });
+    match asked {
+        Ok(Ok(answer)) => {
+            println!("{}", answer.body.trim_end());
+            ExitCode::from(u8::from(answer.status != 200))
+        }
+        Ok(Err(error)) => failed(format!("http://{door}{}: {error}", arguments.path())),
+        Err(_) => failed(format!(
+            "http://{door}{}: no answer within {} ms",
+            arguments.path(),
+            arguments.timeout_ms
+        )),
+    }
+}
+
+/// Where a door that listens on every address can be reached from this machine.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+/// One GET by HTTP/1.0, so that the answer ends with the connection and comes in one piece.
+async fn get(door: SocketAddr, path: &str) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(door).await?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {door}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut bytes = Vec::new();
+    stream
+        .take(ANSWER_BYTES_MAX)
+        .read_to_end(&mut bytes)
+        .await?;
+    read(&String::from_utf8_lossy(&bytes))
+        .ok_or_else(|| io::Error::other("this is no HTTP: is another program listening there?"))
+}
+
+/// Status and body of `HTTP/1.1 200 OK\r\n…\r\n\r\nbody` (RFC 9112, section 4).
+fn read(answer: &str) -> Option<Answer> {
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let mut words = head.split_ascii_whitespace();
+    words
+        .next()
+        .filter(|version| version.starts_with("HTTP/1."))?;
+    Some(Answer {
+        status: words.next()?.parse().ok()?,
+        body: body.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    fn at(address: &str) -> SocketAddr {
+        address.parse().unwrap()
+    }
+
+    #[test]
+    fn a_door_on_every_address_is_asked_on_loopback() {
+        assert_eq!(reachable(at("0.0.0.0:8081")), at("127.0.0.1:8081"));
+        assert_eq!(reachable(at("[::]:8081")), at("[::1]:8081"));
+        assert_eq!(reachable(at("10.0.0.7:8081")), at("10.0.0.7:8081"));
+    }
+
+    #[test]
+    fn an_answer_is_its_status_and_its_body() {
+        let answer =
+            read("HTTP/1.0 503 Service Unavailable\r\nx: y\r\n\r\n{\"status\":1}").unwrap();
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (503, "{\"status\":1}")
+        );
+        for noise in [
+            "",
+            "SSH-2.0-x\r\n\r\n",
+            "HTTP/1.1 soon\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n",
+        ] {
+            assert!(read(noise).is_none(), "{noise:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_read_up_to_the_bound() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let door = listener.local_addr().unwrap();
+        let endless = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+            while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
+        };
+        let (answer, ()) = tokio::join!(get(door, "/healthz"), endless);
+        assert!(answer.unwrap().body.len() < ANSWER_BYTES_MAX as usize);
+    }
+
+    #[tokio::test]
+    async fn who_is_not_there_is_an_error() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let door = listener.local_addr().unwrap();
+        drop(listener);
+        assert!(get(door, "/readyz").await.is_err());
+    }
+}
