@@ -15,7 +15,7 @@ super::catalog! {
     CALLS_REFUSED_TOTAL: counter Count "calldex_calls_refused_total" { reason: ["busy", "draining"] };
     /// Calls taken up again after their connection or their server was lost.
     CALLS_RESUMED_TOTAL: counter Count "calldex_calls_resumed_total"
-        { reason: ["action", "reconnect", "restart"] };
+        { reason: ["action", "reconnect", "restart", "taken_over"] };
     /// Greetings spoken: by name, to a new caller, neutral (known without a usable name), neutral
     /// because the look-up took too long, on resuming, to a withheld number.
     GREETINGS_TOTAL: counter Count "calldex_greetings_total"

@@ -5,6 +5,7 @@ pub mod greeting;
 pub mod limits;
 pub mod name;
 pub mod naming;
+pub mod others;
 pub mod phrases;
 pub mod playback;
 pub mod registry;

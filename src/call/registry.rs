@@ -2,7 +2,7 @@
 
 use super::greeting::Greeting;
 use super::limits::Place;
-use super::state::{CallState, Setting};
+use super::state::{CallState, Owner, Setting, Tenure};
 use calldex_storage::record::Outcome;
 use compact_str::CompactString;
 use dashmap::DashMap;
@@ -20,6 +20,16 @@ pub enum Control {
     Over(Outcome),
     /// The server cannot wait any longer.
     Drain,
+    /// Others can go on where this server stops: the call is to leave between two turns, not before
+    /// and not after these moments (milliseconds of [`super::state::Now::ms`]).
+    Move {
+        /// Not before.
+        from_ms: u64,
+        /// Not after.
+        by_ms: u64,
+    },
+    /// Storage told who owns the call.
+    Owner(Owner),
 }
 
 /// A call whose webhook was answered and whose socket has not come.
@@ -48,7 +58,40 @@ pub struct Parked {
     pub lost_unix_ms: i64,
 }
 
+/// How a call stands that waits to come back.
+pub struct Waiting {
+    /// How often it has come back.
+    pub resumes: u32,
+    /// The language it is held in.
+    pub language: CompactString,
+    /// The epoch it is held in.
+    pub epoch: u32,
+}
+
+/// A call of another instance that this one has claimed, and whose socket is to come here or to any
+/// other.
+pub struct Awaited {
+    /// The call.
+    pub call_sid: CompactString,
+    /// The epoch it was claimed in.
+    pub epoch: u32,
+    /// It is closed then.
+    pub until_ms: u64,
+}
+
+/// Calls that nobody came for in time.
+#[derive(Default)]
+pub struct Expired {
+    /// They rang.
+    pub ringing: Vec<Ringing>,
+    /// They had lost their socket.
+    pub parked: Vec<Parked>,
+    /// They were claimed.
+    pub awaited: Vec<Awaited>,
+}
+
 enum Slot {
+    Awaited(Awaited),
     Ringing(Box<Ringing>),
     Live {
         control: mpsc::Sender<Control>,
@@ -65,6 +108,8 @@ pub enum Found {
     Parked(Box<Parked>),
     /// A session that has not noticed that its socket is gone.
     Live(mpsc::Sender<Control>),
+    /// A claim made for it.
+    Awaited,
     /// Nothing: the webhook came elsewhere, or to a process before this one.
     Nothing,
 }
@@ -129,6 +174,7 @@ impl Registry {
             Some(Slot::Ringing(ringing)) => Found::Ringing(ringing),
             Some(Slot::Parked(parked)) => Found::Parked(parked),
             Some(Slot::Live { control, .. }) => Found::Live(control),
+            Some(Slot::Awaited(_)) => Found::Awaited,
             None => Found::Nothing,
         };
         (
@@ -138,6 +184,46 @@ impl Registry {
                 control: receiver,
             },
         )
+    }
+
+    /// Notes a call of another instance that was claimed here. A call already here stays as it is.
+    pub fn await_call(&self, awaited: Awaited) {
+        match self.calls.entry(awaited.call_sid.clone()) {
+            Entry::Vacant(free) => drop(free.insert(Slot::Awaited(awaited))),
+            Entry::Occupied(mut taken) if matches!(taken.get(), Slot::Awaited(_)) => {
+                taken.insert(Slot::Awaited(awaited));
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+
+    /// Storage told who owns a call. A call without a session that is another's now is forgotten
+    /// here, its place with it; a session is told. `false` if it could not be.
+    pub fn owned(&self, call_sid: &str, owner: Owner, by_us: bool) -> bool {
+        let Some(mut slot) = self.calls.get_mut(call_sid) else {
+            return true;
+        };
+        let is_gone = match slot.value_mut() {
+            Slot::Live { control, .. } => return control.try_send(Control::Owner(owner)).is_ok(),
+            Slot::Ringing(_) => !by_us && owner.epoch.is_some_and(|epoch| epoch > 0),
+            Slot::Parked(parked) => parked.state.tenure(owner) != Tenure::Held,
+            Slot::Awaited(awaited) => {
+                let ours = owner.claimed.is_none_or(|claimed| claimed == awaited.epoch);
+                let lost = ours && owner.epoch != Some(awaited.epoch);
+                lost || owner.epoch.is_some_and(|epoch| epoch > awaited.epoch)
+            }
+        };
+        drop(slot);
+        if is_gone {
+            let waits = |slot: &Slot| !matches!(slot, Slot::Live { .. });
+            self.calls.remove_if(call_sid, |_, slot| waits(slot));
+        }
+        true
+    }
+
+    /// Calls here in any form.
+    pub fn calls(&self) -> Vec<CompactString> {
+        self.calls.iter().map(|slot| slot.key().clone()).collect()
     }
 
     /// The session's socket is lost; its call may come back. `false` if another session has taken
@@ -173,6 +259,7 @@ impl Registry {
         match gone {
             Some((_, Slot::Ringing(ringing))) => Removed::Ringing(ringing),
             Some((_, Slot::Parked(parked))) => Removed::Parked(parked),
+            Some((_, Slot::Awaited(_))) => Removed::Unknown,
             _ => self.tell_over(call_sid, outcome),
         }
     }
@@ -188,17 +275,17 @@ impl Registry {
         Removed::Told
     }
 
-    /// Tells every live session to come to an end.
-    pub fn drain(&self) {
+    /// Tells every live session the same. A session whose channel is full is not told.
+    pub fn tell_all(&self, mut message: impl FnMut() -> Control) {
         for slot in &self.calls {
             if let Slot::Live { control, .. } = slot.value() {
-                let _ = control.try_send(Control::Drain);
+                let _ = control.try_send(message());
             }
         }
     }
 
     /// Calls that rang or waited too long.
-    pub fn expired(&self, now_ms: u64) -> (Vec<Ringing>, Vec<Parked>) {
+    pub fn expired(&self, now_ms: u64) -> Expired {
         self.recalled.retain(|_, (_, until_ms)| *until_ms > now_ms);
         let late: Vec<CompactString> = self
             .calls
@@ -206,27 +293,29 @@ impl Registry {
             .filter(|slot| slot.value().until_ms().is_some_and(|until| until <= now_ms))
             .map(|slot| slot.key().clone())
             .collect();
-        let (mut ringing, mut parked) = (Vec::new(), Vec::new());
+        let mut expired = Expired::default();
         for call_sid in late {
             let still = |_: &CompactString, slot: &Slot| {
                 slot.until_ms().is_some_and(|until| until <= now_ms)
             };
             match self.calls.remove_if(&call_sid, still) {
-                Some((_, Slot::Ringing(gone))) => ringing.push(*gone),
-                Some((_, Slot::Parked(gone))) => parked.push(*gone),
-                _ => {}
+                Some((_, Slot::Ringing(gone))) => expired.ringing.push(*gone),
+                Some((_, Slot::Parked(gone))) => expired.parked.push(*gone),
+                Some((_, Slot::Awaited(gone))) => expired.awaited.push(gone),
+                Some((_, Slot::Live { .. })) | None => {}
             }
         }
-        (ringing, parked)
+        expired
     }
 
-    /// How often a waiting call has come back, and its language.
-    pub fn parked(&self, call_sid: &str) -> Option<(u32, Option<CompactString>)> {
+    /// How a waiting call stands.
+    pub fn parked(&self, call_sid: &str) -> Option<Waiting> {
         match self.calls.get(call_sid)?.value() {
-            Slot::Parked(parked) => Some((
-                parked.state.resumes(),
-                Some(parked.state.language().clone()),
-            )),
+            Slot::Parked(parked) => Some(Waiting {
+                resumes: parked.state.resumes(),
+                language: parked.state.language().clone(),
+                epoch: parked.state.epoch(),
+            }),
             _ => None,
         }
     }
@@ -254,7 +343,7 @@ impl Registry {
     }
 
     /// Every call that has no session, taken out: for the end of the process.
-    pub fn take_waiting(&self) -> (Vec<Ringing>, Vec<Parked>) {
+    pub fn take_waiting(&self) -> Expired {
         self.expired(u64::MAX)
     }
 
@@ -283,6 +372,7 @@ impl Slot {
         match self {
             Self::Ringing(ringing) => Some(ringing.until_ms),
             Self::Parked(parked) => Some(parked.until_ms),
+            Self::Awaited(awaited) => Some(awaited.until_ms),
             Self::Live { .. } => None,
         }
     }

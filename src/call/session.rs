@@ -4,13 +4,14 @@
 use super::clock;
 use super::limits::Place;
 use super::registry::{Control, Parked, Registry, Seat};
-use super::state::{Action, CallState, Event, Sentence};
+use super::state::{Action, CallState, Event, Parting, Sentence};
 use super::tally;
 use crate::agent::{Agent, NameKind, Reply, ReplyEvent};
 use crate::twilio::relay::{Heard, Info, LanguageTag, Spoken, Text};
 use calldex_observability::catalog;
 use calldex_storage::Writer;
 use calldex_storage::record::Outcome;
+use calldex_storage::write::Write;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use std::future::{Future, pending};
@@ -22,6 +23,14 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 const SEND_MAX: Duration = Duration::from_secs(2);
 /// After our `end` Twilio closes within a second (protocol 5.2); then we do.
 const CLOSE_MAX: Duration = Duration::from_secs(10);
+/// What a call that moves has still to write is waited for this long before its socket is closed, so
+/// that whoever takes it up sees it.
+const MOVE_FLUSH_MAX: Duration = Duration::from_millis(500);
+/// The same over all that is said meanwhile.
+const MOVE_FLUSHES_MAX: Duration = Duration::from_secs(2);
+/// Close code of a call that goes on elsewhere (RFC 6455's registry: service restart). To Twilio any
+/// close of ours is a lost session, error 64105 (protocol 6.2, 8): it asks for the action.
+const MOVED_CODE: u16 = 1012;
 /// Tokens taken from the model before other events get their turn.
 const TOKENS_IN_A_ROW_MAX: usize = 32;
 
@@ -63,6 +72,7 @@ enum Leave {
     Closed { clean: bool },
     Over(Outcome),
     Superseded(tokio::sync::oneshot::Sender<(Box<CallState>, Place)>),
+    Parted(Parting),
 }
 
 /// One call on one socket.
@@ -75,8 +85,17 @@ pub struct Session<'a, W: Wire> {
     judgement: Option<BoxFuture<'static, Option<String>>>,
     /// Our `end` went out: the socket is closed by us then.
     close_by: Option<Instant>,
+    parting: Option<Parted>,
     broken: bool,
     own: OwnShare,
+}
+
+/// A session that leaves its call to another.
+struct Parted {
+    why: Parting,
+    /// What is recorded, on its way to where another instance sees it.
+    kept: BoxFuture<'static, ()>,
+    by: Instant,
 }
 
 /// How much of a first token's delay is ours: from the caller's frame to the request, and from the
@@ -103,6 +122,7 @@ impl<'a, W: Wire> Session<'a, W> {
             reply: None,
             judgement: None,
             close_by: None,
+            parting: None,
             broken: false,
             own: OwnShare::default(),
         }
@@ -117,6 +137,8 @@ impl<'a, W: Wire> Session<'a, W> {
         // Drops a reply in the making: the request to the model ends with it.
         self.reply = None;
         match leave {
+            // What was taken is not handed on: the newer session reads what is kept.
+            Leave::Superseded(_) if self.is_taken() => {}
             Leave::Superseded(to) => {
                 // If the newer session has given up waiting, the call is parked as if lost.
                 if let Err((state, place)) = to.send((self.state, place)) {
@@ -127,10 +149,20 @@ impl<'a, W: Wire> Session<'a, W> {
                 self.finish(outcome, seat.session);
                 self.wire.close(1000, "the call is over").await;
             }
+            Leave::Parted(why) => {
+                self.leave(why, seat.session);
+                self.wire
+                    .close(MOVED_CODE, "the call goes on elsewhere")
+                    .await;
+            }
             Leave::Closed { clean } => {
                 let known = self.state.outcome_so_far().or_else(|| told_over(&mut seat));
                 if let Some(outcome) = known.or(clean.then_some(Outcome::HungUp)) {
                     self.finish(outcome, seat.session);
+                    return;
+                }
+                if let Some(parted) = &self.parting {
+                    self.leave(parted.why, seat.session);
                     return;
                 }
                 self.state
@@ -144,6 +176,21 @@ impl<'a, W: Wire> Session<'a, W> {
     fn finish(&mut self, outcome: Outcome, session: u64) {
         finish(&self.room.writer, &mut self.state, outcome, clock::now());
         self.room.registry.leave(self.state.call_sid(), session);
+    }
+
+    /// The call is left to another session, of this instance or not; it stays open in storage.
+    fn leave(&self, why: Parting, session: u64) {
+        let call_sid = self.state.call_sid();
+        self.room.registry.leave(call_sid, session);
+        if why == Parting::Moved {
+            catalog::CALLS_MOVED_TOTAL.increment(1);
+        }
+        tracing::info!(call = %call_sid, reason = why.label(), "the call goes on in another session");
+    }
+
+    fn is_taken(&self) -> bool {
+        let taken = |parted: &Parted| parted.why == Parting::Taken;
+        self.parting.as_ref().is_some_and(taken)
     }
 
     async fn listen(&mut self, seat: &mut Seat) -> Leave {
@@ -165,6 +212,10 @@ impl<'a, W: Wire> Session<'a, W> {
                         return Leave::Over(self.state.outcome_so_far().unwrap_or(outcome));
                     }
                     Some(Control::Drain) => self.happen(Event::Drain).await,
+                    Some(Control::Move { from_ms, by_ms }) => {
+                        self.happen(Event::Move { from_ms, by_ms }).await;
+                    }
+                    Some(Control::Owner(owner)) => self.happen(Event::Owner(owner)).await,
                     // The registry holds the other end as long as this session is the call's own.
                     None => return Leave::Closed { clean: false },
                 },
@@ -173,6 +224,7 @@ impl<'a, W: Wire> Session<'a, W> {
                     Incoming::Other => catalog::FRAMES_RECEIVED_TOTAL.with("malformed").increment(1),
                     Incoming::Closed { clean } => return Leave::Closed { clean },
                 },
+                why = parted(&mut self.parting) => return Leave::Parted(why),
                 event = next_event(&mut self.reply) => self.take_reply(event).await,
                 name = judged(&mut self.judgement) => {
                     self.judgement = None;
@@ -312,12 +364,31 @@ impl<'a, W: Wire> Session<'a, W> {
                 }
                 Action::Abort => self.reply = None,
                 Action::JudgeName { question, answer } => self.judge(question, answer),
-                Action::Record(write) => drop(self.room.writer.submit(write)),
+                Action::Record(write) => self.record(write),
                 Action::Count(count) => tally::count(count),
                 Action::Over(outcome, ms) => tally::over(outcome, ms),
+                Action::Leave(why) => self.part(why),
             }
         }
         self.actions = actions;
+    }
+
+    fn record(&mut self, write: Write) {
+        drop(self.room.writer.submit(write));
+        // What is said while the call leaves goes with it.
+        if let Some(parted) = &mut self.parting {
+            parted.kept = kept(&self.room.writer, parted.by);
+        }
+    }
+
+    fn part(&mut self, why: Parting) {
+        let by = Instant::now() + MOVE_FLUSHES_MAX;
+        let kept = match why {
+            Parting::Moved => kept(&self.room.writer, by),
+            // Nothing of it was recorded.
+            Parting::Taken => Box::pin(std::future::ready(())),
+        };
+        self.parting = Some(Parted { why, kept, by });
     }
 
     async fn say(&mut self, sentence: Sentence) {
@@ -397,7 +468,7 @@ impl Drop for Live {
 fn told_over(seat: &mut Seat) -> Option<Outcome> {
     std::iter::from_fn(|| seat.control.try_recv().ok()).find_map(|message| match message {
         Control::Over(outcome) => Some(outcome),
-        Control::Supersede(_) | Control::Drain => None,
+        _ => None,
     })
 }
 
@@ -406,6 +477,26 @@ async fn next_event(reply: &mut Option<Reply>) -> Option<ReplyEvent> {
         Some(reply) => reply.next().await,
         None => pending().await,
     }
+}
+
+async fn parted(parting: &mut Option<Parted>) -> Parting {
+    match parting {
+        Some(parted) => {
+            (&mut parted.kept).await;
+            parted.why
+        }
+        None => pending().await,
+    }
+}
+
+/// Waits until what was recorded is where every instance sees it, within bounds.
+fn kept(writer: &Writer, by: Instant) -> BoxFuture<'static, ()> {
+    let writer = writer.clone();
+    Box::pin(async move {
+        let left = by.saturating_duration_since(Instant::now());
+        // Too late: it will come, and whoever has the call sees it then.
+        let _ = writer.flush(MOVE_FLUSH_MAX.min(left)).await;
+    })
 }
 
 async fn judged(judgement: &mut Option<BoxFuture<'static, Option<String>>>) -> Option<String> {

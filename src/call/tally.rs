@@ -15,6 +15,7 @@ pub fn count(count: Count) {
         Count::Name(event) => catalog::NAMES_TOTAL.with(event).increment(1),
         Count::FirstToken(ms) => catalog::FIRST_TOKEN_SECONDS.record(seconds(ms)),
         Count::EagerStart => catalog::EAGER_STARTS_TOTAL.increment(1),
+        Count::ClaimLost => catalog::CALL_CLAIMS_LOST_TOTAL.increment(1),
         Count::Replay => tracing::debug!("a repeated prompt was recognised"),
     }
 }

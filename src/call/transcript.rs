@@ -75,9 +75,10 @@ impl Transcript {
         self.next_seq = 0;
     }
 
-    /// The epoch that new turns belong to.
-    pub fn epoch(&self) -> u32 {
-        self.epoch
+    /// The latest epoch that any turn belongs to, or will.
+    pub fn last_epoch(&self) -> u32 {
+        let last = self.entries.iter().map(|entry| entry.epoch).max();
+        last.map_or(self.epoch, |last| last.max(self.epoch))
     }
 
     /// Turns so far.

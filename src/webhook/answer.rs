@@ -2,6 +2,7 @@
 
 use super::{ACTION_PATH, Doors, RELAY_PATH};
 use crate::call::clock;
+use crate::call::others::Mark;
 use crate::call::switchboard::{Arrival, Connection, Farewell};
 use crate::twilio::identity::{Channel, Identity, Party};
 use crate::twilio::reference::{REFERENCE_PARAMETER, Reference};
@@ -26,7 +27,8 @@ const WHATSAPP_PAUSE_S: u32 = 1;
 pub(super) const GREETING_PARAMETER: &str = "greeting";
 /// `<Parameter>`: the first words ask for the caller's name.
 pub(super) const ASKS_NAME_PARAMETER: &str = "asksName";
-/// `<Parameter>`: the session takes up a call whose socket was lost.
+/// `<Parameter>`: the session takes up a call whose socket was lost; the epoch that the call was
+/// owned in as far as whoever wrote it knew, or anything else where that was not known.
 pub(super) const RESUMED_PARAMETER: &str = "resumed";
 
 /// Sends a TwiML document.
@@ -92,22 +94,20 @@ impl Doors {
         connection: &Connection<'_>,
     ) -> String {
         let resumed = connection.resumed;
+        let reference = self.reference(&arrival.call_sid, connection.mark);
         let failed = || goodbye(&self.switchboard.failed(connection.called));
         let url = |door, target| self.guard.url(req, door, target);
-        let (Some(relay), Some(action)) = (
-            url(Door::Relay, RELAY_PATH),
-            url(Door::Webhook, ACTION_PATH),
-        ) else {
+        let action = format!("{ACTION_PATH}?{REFERENCE_PARAMETER}={reference}");
+        let (Some(relay), Some(action)) =
+            (url(Door::Relay, RELAY_PATH), url(Door::Webhook, &action))
+        else {
             tracing::error!("no public URL: set PUBLIC_URL, or send a Host header");
             return failed();
         };
         let mut connect = Connect::new(&connection.line.relay, relay)
             .action(action)
             .greeting(&*connection.greeting.text)
-            .parameter(
-                REFERENCE_PARAMETER,
-                self.reference(&arrival.call_sid, connection.position),
-            )
+            .parameter(REFERENCE_PARAMETER, reference)
             .parameter(GREETING_PARAMETER, &*connection.greeting.text);
         if connection.language != connection.line.language {
             connect = in_language(connect, connection);
@@ -116,7 +116,9 @@ impl Doors {
             connect = connect.parameter(ASKS_NAME_PARAMETER, "1");
         }
         if resumed {
-            connect = connect.parameter(RESUMED_PARAMETER, "1");
+            let owner = connection.owner.map(|epoch| epoch.to_string());
+            let owner = owner.unwrap_or_else(|| "unknown".to_owned());
+            connect = connect.parameter(RESUMED_PARAMETER, owner);
         }
         let whatsapp = matches!(arrival.identity, Identity::Number(_, Channel::WhatsApp));
         let document = match whatsapp && !resumed {
@@ -126,16 +128,26 @@ impl Doors {
         document.then(connect).render().unwrap_or_else(|_| failed())
     }
 
-    fn reference(&self, call_sid: &str, position: u64) -> String {
+    fn reference(&self, call_sid: &str, mark: Mark) -> String {
         let reference = Reference {
             call_sid: call_sid.to_owned(),
-            position,
-            epoch: 0,
+            position: mark.position,
+            epoch: mark.log,
             expires_at: clock::unix_seconds() + self.reference_s_max,
         };
         self.keys
             .first()
             .map(|key| reference.seal(key))
             .unwrap_or_default()
+    }
+
+    /// What a reference of the call says about how far others had come, however old it is; `None`
+    /// without one that we sealed.
+    pub(super) fn mark(&self, call_sid: &str, text: Option<&str>) -> Option<Mark> {
+        let reference = Reference::open_for(call_sid, text?, &self.keys, 0).ok()?;
+        Some(Mark {
+            position: reference.position,
+            log: reference.epoch,
+        })
     }
 }

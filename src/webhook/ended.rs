@@ -1,9 +1,9 @@
 //! `POST /twilio/action`: a session ended, whatever way; the answer decides what the caller gets
 //! next (protocol 6).
 
+use super::visit::Visit;
 use super::{Doors, answer};
-use crate::call::switchboard::{After, Arrival, Connection};
-use crate::twilio::Form;
+use crate::call::switchboard::{After, Arrival, Back, Connection, Way};
 use crate::twilio::identity::Attestation;
 use crate::twilio::twiml::{Dial, Enqueue, Response as Twiml};
 use crate::twilio::voice::{Ended, SessionStatus};
@@ -30,16 +30,16 @@ impl salvo::Handler for Handler {
         };
         let answer = match visit.answered(doors) {
             Some(answer) => answer,
-            None => doors.ended(req, &visit.form).await,
+            None => doors.ended(req, &visit).await,
         };
         visit.answer(doors, res, answer);
     }
 }
 
 impl Doors {
-    async fn ended(&self, req: &Request, form: &Form) -> (String, &'static str) {
-        match Ended::read(form) {
-            Ok(ended) => (self.after(req, &ended).await, "ok"),
+    async fn ended(&self, req: &Request, visit: &Visit) -> (String, &'static str) {
+        match Ended::read(&visit.form) {
+            Ok(ended) => (self.after(req, visit, &ended).await, "ok"),
             Err(error) => {
                 tracing::warn!(%error, "an action callback without a call");
                 (answer::EMPTY.to_owned(), "bad_request")
@@ -47,7 +47,7 @@ impl Doors {
         }
     }
 
-    async fn after(&self, req: &Request, ended: &Ended) -> String {
+    async fn after(&self, req: &Request, visit: &Visit, ended: &Ended) -> String {
         if !ended.call_goes_on() {
             self.switchboard.over(&ended.call_sid, Outcome::HungUp);
             return answer::EMPTY.to_owned();
@@ -68,10 +68,23 @@ impl Doors {
             return answer::goodbye(&self.switchboard.failed(&arrival.called));
         }
         let render = |connection: &Connection<'_>| self.connect(req, &arrival, connection);
-        match self.switchboard.lost(&arrival, render).await {
+        let mark = self.mark(&arrival.call_sid, visit.reference());
+        let back = Back {
+            way: Way::Action,
+            mark: mark.unwrap_or_default(),
+            session_id: &ended.session_id,
+            sure: true,
+        };
+        let lost = self.switchboard.lost(&arrival, &back, render).await;
+        self.after_loss(&arrival.call_sid, lost)
+    }
+
+    /// The document for a call that lost its session.
+    pub(super) fn after_loss(&self, call_sid: &str, after: After) -> String {
+        match after {
             After::Reconnect(document) => document,
             After::Goodbye(text) => {
-                self.switchboard.over(&ended.call_sid, Outcome::Limit);
+                self.switchboard.over(call_sid, Outcome::Limit);
                 answer::goodbye(&text)
             }
         }

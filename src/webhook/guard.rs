@@ -47,6 +47,8 @@ impl TurnedAway {
 pub(super) struct Admitted {
     /// Its parameters.
     pub(super) form: Form,
+    /// What its URL's query says, which is signed as part of it: our own words come back there.
+    pub(super) query: Form,
     /// The same on every retry.
     pub(super) token: Option<String>,
 }
@@ -143,7 +145,9 @@ impl Guard {
             };
             judge(verdict)?;
         }
-        Ok(Admitted { form, token })
+        // A query of Twilio's own making is of no interest.
+        let query = Form::parse(query(&target).as_bytes()).unwrap_or_default();
+        Ok(Admitted { form, query, token })
     }
 
     /// Whether a handshake is Twilio's.

@@ -108,7 +108,10 @@ impl Doors {
         let greeting = parameter(GREETING_PARAMETER)
             .filter(|text| !text.is_empty())
             .map(|text| (text, parameter(ASKS_NAME_PARAMETER).is_some()));
+        let mark = self.mark(&setup.call_sid, setup.reference());
         let setup = Setup {
+            mark: mark.unwrap_or_default(),
+            owner: parameter(RESUMED_PARAMETER).and_then(|epoch| epoch.parse().ok()),
             arrival: Arrival {
                 call_sid: setup.call_sid.as_str().into(),
                 identity: setup.identity(),

@@ -2,6 +2,7 @@
 
 use super::{Doors, answer};
 use crate::twilio::Form;
+use crate::twilio::reference::REFERENCE_PARAMETER;
 use calldex_observability::catalog;
 use salvo::{Request, Response};
 use std::time::Instant;
@@ -12,6 +13,7 @@ pub(super) struct Visit {
     begun: Instant,
     /// Its parameters.
     pub(super) form: Form,
+    query: Form,
     token: Option<String>,
 }
 
@@ -29,12 +31,18 @@ impl Doors {
             door,
             begun,
             form: admitted.form,
+            query: admitted.query,
             token: admitted.token,
         })
     }
 }
 
 impl Visit {
+    /// The reference in its URL.
+    pub(super) fn reference(&self) -> Option<&str> {
+        self.query.get(REFERENCE_PARAMETER)
+    }
+
     /// The answer that this request got before, if Twilio repeats it.
     pub(super) fn answered(&self, doors: &Doors) -> Option<(String, &'static str)> {
         let document = doors.repeats.answer(self.door, self.token.as_deref())?;

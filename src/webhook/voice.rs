@@ -1,8 +1,9 @@
 //! `POST /twilio/voice`: a call rings (protocol 2).
 
+use super::visit::Visit;
 use super::{Doors, answer};
-use crate::call::switchboard::{Answer, Arrival, Connection};
-use crate::twilio::voice::Voice;
+use crate::call::switchboard::{Answer, Arrival, Back, Connection, Way};
+use crate::twilio::voice::{CallStatus, Voice};
 use salvo::{Depot, FlowCtrl, Request, Response, async_trait};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,15 +29,15 @@ impl salvo::Handler for Handler {
         };
         let answer = match visit.answered(doors) {
             Some(answer) => answer,
-            None => doors.ring(req, &visit.form).await,
+            None => doors.ring(req, &visit).await,
         };
         visit.answer(doors, res, answer);
     }
 }
 
 impl Doors {
-    async fn ring(&self, req: &Request, form: &crate::twilio::Form) -> (String, &'static str) {
-        let voice = match Voice::read(form) {
+    async fn ring(&self, req: &Request, visit: &Visit) -> (String, &'static str) {
+        let voice = match Voice::read(&visit.form) {
             Ok(voice) => voice,
             Err(error) => {
                 tracing::warn!(%error, "a voice webhook without a call");
@@ -50,6 +51,11 @@ impl Doors {
             attestation: voice.attestation,
         };
         let render = |connection: &Connection<'_>| self.connect(req, &arrival, connection);
+        if voice.status == CallStatus::InProgress
+            && let Some(document) = self.redirected(req, &arrival, visit.reference()).await
+        {
+            return (document, "ok");
+        }
         let ringing = self.switchboard.ring(&arrival, render);
         match tokio::time::timeout(ANSWER_MAX, ringing).await {
             Ok(Answer::Connect(document)) => (document, "ok"),
@@ -60,5 +66,26 @@ impl Doors {
                 "failed",
             ),
         }
+    }
+
+    /// A call that is in progress came here by a redirect, or by the number's fallback URL: one that
+    /// is known goes on. `None` for one that was answered before its first document, such as a call
+    /// that we placed ourselves.
+    async fn redirected(
+        &self,
+        req: &Request,
+        arrival: &Arrival,
+        reference: Option<&str>,
+    ) -> Option<String> {
+        let mark = self.mark(&arrival.call_sid, reference);
+        let back = Back {
+            way: Way::Redirect,
+            mark: mark.unwrap_or_default(),
+            session_id: "",
+            sure: mark.is_some(),
+        };
+        let render = |connection: &Connection<'_>| self.connect(req, arrival, connection);
+        let returned = self.switchboard.returned(arrival, &back, render).await?;
+        Some(self.after_loss(&arrival.call_sid, returned))
     }
 }

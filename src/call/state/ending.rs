@@ -105,7 +105,7 @@ impl CallState {
     }
 
     pub(super) fn on_drain(&mut self, now: Now, actions: &mut Vec<Action>) {
-        if self.ending.is_none() {
+        if self.ending.is_none() && !self.has_left() {
             self.stop_reply(actions);
             self.part(Outcome::Drained, now, actions);
         }
@@ -158,7 +158,7 @@ impl CallState {
         }
         actions.push(Action::Record(Write::CallEnded(CallEnded {
             call_sid: self.setting.call_sid.clone(),
-            epoch: Some(self.transcript.epoch()),
+            epoch: Some(self.epoch()),
             at_ms: now.unix_ms,
             outcome,
         })));

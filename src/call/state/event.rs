@@ -1,5 +1,6 @@
 //! What happens to a call, and what the call wants done about it.
 
+use super::Owner;
 use crate::agent::{Brief, Failure, ToolCall};
 use calldex_storage::record::Outcome;
 use calldex_storage::write::Write;
@@ -56,6 +57,15 @@ pub enum Event<'a> {
     Tick,
     /// The server cannot wait for this call any longer.
     Drain,
+    /// The server is stopping and others are not: the call is to leave at a turn boundary.
+    Move {
+        /// Not before, on the clock of [`Now::ms`].
+        from_ms: u64,
+        /// And then whatever is being said.
+        by_ms: u64,
+    },
+    /// Storage told who owns the call.
+    Owner(Owner),
     /// The socket is gone.
     Closed,
 }
@@ -103,6 +113,27 @@ pub enum Action {
     Count(Count),
     /// The call is over, whatever the socket does; it took this many milliseconds.
     Over(Outcome, u64),
+    /// The session closes its socket and leaves the call to another.
+    Leave(Parting),
+}
+
+/// Why a session leaves a call that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parting {
+    /// Another session has it.
+    Taken,
+    /// So that another instance takes it up; what is recorded must be there first.
+    Moved,
+}
+
+impl Parting {
+    /// In a word, for the log.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Moved => "moved",
+        }
+    }
 }
 
 /// What operators count.
@@ -124,4 +155,6 @@ pub enum Count {
     EagerStart,
     /// A repeated event after a reconnect.
     Replay,
+    /// A claim on the call that came too late.
+    ClaimLost,
 }

@@ -140,6 +140,10 @@ impl CallState {
                 answer: self.transcript.open_words(),
             });
         }
+        if self.has_left() {
+            // Answered by whoever takes the call up.
+            return;
+        }
         match (step.reply, eager) {
             (None, Some(reply)) if step.nudge.is_none() => {
                 self.adopt(reply, step.ask_after, now, actions);

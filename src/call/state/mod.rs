@@ -5,12 +5,15 @@ mod eager;
 mod ending;
 mod event;
 mod hearing;
+mod moving;
+mod owning;
 mod replying;
 mod resuming;
 mod tooling;
 mod waiting;
 
-pub use event::{Action, Count, Event, Now, Sentence};
+pub use event::{Action, Count, Event, Now, Parting, Sentence};
+pub use owning::{Owner, Tenure};
 
 use super::greeting::Greeting;
 use super::naming::{NameChange, Naming};
@@ -24,6 +27,8 @@ use calldex_storage::record::{
 use calldex_storage::write::{NameGiven, NumberStamped, Stamp, Write};
 use compact_str::CompactString;
 use ending::Ending;
+use moving::Moving;
+use owning::Claim;
 use replying::Reply;
 use std::sync::Arc;
 
@@ -48,6 +53,8 @@ pub struct Setting {
     pub can_hand_over: bool,
     /// This instance.
     pub instance: CompactString,
+    /// Its place among several, part of every epoch it takes; 0 where it runs alone.
+    pub slot: u16,
 }
 
 /// The state of one call.
@@ -83,13 +90,26 @@ pub struct CallState {
     /// Steps of decisions about the caller, for their stamps.
     steps: u32,
     resumes: u32,
+    claim: Claim,
+    moving: Option<Moving>,
     over: bool,
 }
 
 impl CallState {
-    /// A call whose greeting Twilio is about to play.
-    pub fn new(setting: Setting, greeting: &Greeting, now: Now, actions: &mut Vec<Action>) -> Self {
+    /// A call whose greeting Twilio is about to play, in the session `session_id`. Among several
+    /// instances it is claimed at once: its webhook may have gone to another.
+    pub fn new(
+        setting: Setting,
+        session_id: &str,
+        greeting: &Greeting,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) -> Self {
         let mut state = Self::bare(setting, Transcript::default(), greeting.naming(), now);
+        if state.setting.slot != 0 {
+            state.claim_call(session_id, false, now, actions);
+            state.transcript.enter(state.claim.epoch);
+        }
         state.naming_asked(greeting.asks_name, actions);
         if !greeting.text.is_empty() {
             let turn = state
@@ -135,6 +155,8 @@ impl CallState {
             eager_left: setting.bounds.eager_starts_max,
             steps: 0,
             resumes: 0,
+            claim: Claim::found(0),
+            moving: None,
             over: false,
             setting,
         }
@@ -170,7 +192,12 @@ impl CallState {
             } => self.on_resumed(session_id, greeted, now, actions),
             Event::Tick => self.on_tick(now, actions),
             Event::Drain => self.on_drain(now, actions),
-            Event::Closed => self.on_closed(actions),
+            Event::Move { from_ms, by_ms } => self.on_move(from_ms, by_ms),
+            Event::Owner(owner) => self.on_owner(owner, now, actions),
+            Event::Closed => return self.on_closed(actions),
+        }
+        if self.moving.is_some() && !self.over {
+            self.move_on(now, actions);
         }
     }
 
@@ -187,11 +214,6 @@ impl CallState {
     /// What the call was from its first moment on.
     pub fn setting(&self) -> &Setting {
         &self.setting
-    }
-
-    /// The epoch that this instance holds the call in.
-    pub fn epoch(&self) -> u32 {
-        self.transcript.epoch()
     }
 
     /// Whether we said goodbye and ended it ourselves, and how.

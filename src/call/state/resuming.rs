@@ -1,11 +1,11 @@
 //! A call that comes back: on this instance after a lost socket, or from storage after a lost
 //! process (protocol 6.3, 6.4).
 
+use super::owning::{Claim, blind_epoch};
 use super::{Action, CallState, Now, Setting};
 use crate::call::greeting::Greeting;
 use crate::call::transcript::Transcript;
 use calldex_storage::record::{LiveCall, NameState, TurnKind};
-use calldex_storage::write::{CallResumed, Write};
 
 /// Prompts that repeat what was already heard are recognised for this long after a reconnect.
 const REPLAY_MS: u64 = 5_000;
@@ -24,12 +24,14 @@ impl CallState {
             setting.language = language;
         }
         let known = setting.caller.clone();
-        let transcript = Transcript::restored(live.turns, live.conversation.epoch);
+        let epoch = live.conversation.epoch;
+        let transcript = Transcript::restored(live.turns, epoch);
         let mut greeting = Greeting::said("", false);
         if let Some(caller) = &known {
             greeting.know(caller);
         }
         let mut state = Self::bare(setting, transcript, greeting.naming(), now);
+        state.claim = Claim::found(epoch);
         state.resumes = resumes;
         state.started_ms = now.ms.saturating_sub(lasted_ms);
         if known.is_some_and(|caller| {
@@ -46,9 +48,10 @@ impl CallState {
     /// The same where storage cannot be read: nothing is known of what was said. Its epoch is one
     /// that no owner before can have had, so that nothing kept is taken for something else.
     pub fn unread(setting: Setting, now: Now) -> Self {
-        let epoch = u32::try_from(now.unix_ms / 1_000).unwrap_or(u32::MAX - 1);
-        let transcript = Transcript::restored(Vec::new(), epoch);
-        Self::bare(setting, transcript, (None, Vec::new()), now)
+        let blind = blind_epoch(now, setting.slot);
+        let mut state = Self::bare(setting, Transcript::default(), (None, Vec::new()), now);
+        state.claim.blind = Some(blind);
+        state
     }
 
     /// How often this call has come back.
@@ -65,23 +68,15 @@ impl CallState {
     ) {
         self.on_closed(actions);
         self.resumes += 1;
-        let epoch = self.transcript.epoch() + 1;
+        self.moving = None;
         let unanswered = self.transcript.is_unanswered();
         let cut_off = self.transcript.is_cut_off();
-        self.transcript.enter(epoch);
+        self.claim_call(session_id, true, now, actions);
+        self.transcript.enter(self.claim.epoch);
         if greeted.is_none() {
             // Only Twilio's own reconnect repeats events; one by TwiML begins a new session.
             self.replay_until = now.ms + REPLAY_MS;
         }
-        actions.push(Action::Record(Write::CallResumed(CallResumed {
-            call_sid: self.setting.call_sid.clone(),
-            session_id: session_id.into(),
-            epoch,
-            at_ms: now.unix_ms,
-            instance: self.setting.instance.clone(),
-            expected: None,
-            returned: true,
-        })));
         self.say_resumed(greeted, now, actions);
         if self.ending.is_some() {
             // The goodbye was said; the end is sent again.

@@ -1,5 +1,8 @@
 //! The call as a machine: events in, actions out, no clock but the one given.
 
+mod moving;
+mod ownership;
+
 use super::*;
 use crate::agent::{Failure, Tool, ToolCall};
 use crate::call::greeting::Recalled;
@@ -19,6 +22,7 @@ struct Desk {
     writes: Vec<Write>,
     ends: Vec<Option<String>>,
     counts: Vec<Count>,
+    leaves: Vec<Parting>,
 }
 
 fn lines() -> Lines {
@@ -40,6 +44,7 @@ fn setting(caller: Option<Caller>) -> Setting {
         bounds: Arc::new(CallSection::default()),
         can_hand_over: true,
         instance: "one".into(),
+        slot: 0,
     }
 }
 
@@ -68,7 +73,7 @@ impl Desk {
             unix_ms: 1_800_000_000_000,
         };
         let mut actions = Vec::new();
-        let state = CallState::new(setting, &greeting, now, &mut actions);
+        let state = CallState::new(setting, "VX1", &greeting, now, &mut actions);
         let mut desk = Self {
             state,
             now,
@@ -79,6 +84,7 @@ impl Desk {
             writes: Vec::new(),
             ends: Vec::new(),
             counts: Vec::new(),
+            leaves: Vec::new(),
         };
         desk.note(actions, "");
         desk
@@ -114,6 +120,7 @@ impl Desk {
                 Action::Record(write) => self.writes.push(write),
                 Action::End(handoff) => self.ends.push(handoff),
                 Action::Count(count) => self.counts.push(count),
+                Action::Leave(why) => self.leaves.push(why),
                 Action::SetLanguage(_) | Action::JudgeName { .. } | Action::Over(..) => {}
             }
         }
@@ -553,10 +560,12 @@ fn whatever_happens_every_cycle_is_closed_and_every_deadline_moves() {
         "don't call me Misty",
         "bye",
     ];
-    let step = 0_u8..14;
+    let step = 0_u8..16;
     proptest!(|(steps in prop::collection::vec((step, 0_usize..5), 1..60))| {
-        let mut desk = Desk::new_caller();
+        let mut desk = ownership::one_of_several();
         for (step, word) in steps {
+            let taken = desk.leaves.last() == Some(&Parting::Taken);
+            let (writes, said) = (desk.writes.len(), desk.said.len());
             match step {
                 0 => { desk.hears(words[word]); }
                 1 => { desk.on(Event::Token("word ")); }
@@ -571,8 +580,16 @@ fn whatever_happens_every_cycle_is_closed_and_every_deadline_moves() {
                 10 => { desk.open = false; desk.on(Event::Closed); desk.on(Event::Resumed { session_id: "VX", greeted: None }); }
                 11 => { desk.on(Event::Drain); }
                 12 => { desk.on(Event::NameJudged(Some("Misty"))); }
+                13 => { let (from_ms, by_ms) = (desk.now.ms, desk.now.ms + 1_000); desk.on(Event::Move { from_ms, by_ms }); }
+                14 => {
+                    let own = desk.state.epoch();
+                    let other = ownership::epoch((own >> 16) + 1, 9);
+                    let (claimed, owner) = [(own, own), (own, other), (other, own), (other, other), (1, 1)][word];
+                    desk.told(claimed, owner);
+                }
                 _ => { desk.on(Event::CallerSpeaking(word % 2 == 0)); }
             }
+            prop_assert!(!taken || (desk.writes.len(), desk.said.len()) == (writes, said), "another has the call");
         }
         // Sequence numbers within an epoch rise without a gap or a repeat.
         let turns = desk.turns();

@@ -29,6 +29,7 @@ impl CallState {
             self.keys_due,
             self.reopen_due,
             self.silence_due,
+            self.moving_due(),
         ]
         .into_iter()
         .flatten()

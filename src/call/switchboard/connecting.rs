@@ -1,12 +1,14 @@
 //! A socket opened: whose call it is, and where that call stands.
 
+use super::returning::further;
 use super::{LIVE_MAX, SUPERSEDE_MAX, Setup, Switchboard};
 use crate::call::clock;
 use crate::call::greeting::{Greeting, GreetingKind};
 use crate::call::limits::{Place, Refusal};
+use crate::call::others;
 use crate::call::registry::{Control, Found, Ringing, Seat};
 use crate::call::session::{Session, Wire};
-use crate::call::state::{Action, CallState, Event};
+use crate::call::state::{Action, CallState, Event, Setting};
 use calldex_observability::catalog;
 use calldex_storage::Recall;
 use calldex_storage::record::{Caller, LiveCall};
@@ -18,16 +20,33 @@ impl Switchboard {
     /// A socket opened and said whose call it is: runs that call until the socket, or the call,
     /// is over.
     pub async fn connect<W: Wire>(&self, wire: &mut W, setup: Setup<'_>) {
+        if setup.came_before() {
+            // A call that was on other instances since is not taken up where this one left it.
+            others::reach(&self.storage, &*self.others, setup.mark).await;
+        }
         let (found, seat) = self.room.registry.connect(&setup.arrival.call_sid);
         let mut actions = Vec::new();
         let taken = match found {
-            Found::Ringing(ringing) => Ok(self.first_session(*ringing, &mut actions)),
-            Found::Parked(parked) => Ok((parked.state, parked.place, Some("action"))),
+            Found::Ringing(ringing) => Ok(self.first_session(*ringing, &setup, &mut actions)),
+            Found::Parked(parked) if setup.is_of(&parked.state) => {
+                Ok((parked.state, parked.place, Some("action")))
+            }
+            // Its place is free again before the call takes one.
+            Found::Parked(parked) => {
+                drop(parked);
+                self.take_up(&setup, false, &mut actions).await
+            }
             Found::Live(control) => match supersede(&control).await {
-                Some((state, place)) => Ok((state, place, Some("reconnect"))),
-                None => self.take_up(&setup, &mut actions).await,
+                Some((state, place)) if setup.is_of(&state) => {
+                    Ok((state, place, Some("reconnect")))
+                }
+                superseded => {
+                    drop(superseded);
+                    self.take_up(&setup, false, &mut actions).await
+                }
             },
-            Found::Nothing => self.take_up(&setup, &mut actions).await,
+            Found::Awaited => self.take_up(&setup, true, &mut actions).await,
+            Found::Nothing => self.take_up(&setup, false, &mut actions).await,
         };
         match taken {
             Ok((state, place, resumed)) => {
@@ -71,12 +90,20 @@ impl Switchboard {
         if self.limits.is_parting() {
             state.on(Event::Drain, clock::now(), &mut actions);
         }
+        if let Some(event) = self.leaving() {
+            state.on(event, clock::now(), &mut actions);
+        }
         Session::new(wire, &self.room, state, actions)
     }
 
     /// The webhook was answered here. A look-up that came too late for the greeting is there by now:
     /// the name was not said, but it is known.
-    fn first_session(&self, ringing: Ringing, actions: &mut Vec<Action>) -> Taken {
+    fn first_session(
+        &self,
+        ringing: Ringing,
+        setup: &Setup<'_>,
+        actions: &mut Vec<Action>,
+    ) -> Taken {
         let Ringing {
             mut setting,
             mut greeting,
@@ -90,15 +117,16 @@ impl Switchboard {
             greeting.know(&caller);
             setting.caller = Some(uncounted(caller));
         }
-        let state = CallState::new(setting, &greeting, clock::now(), actions);
+        let state = CallState::new(setting, setup.session_id, &greeting, clock::now(), actions);
         (Box::new(state), place, None)
     }
 
     /// A call that this process knows nothing of: from storage, or a first session whose webhook
-    /// another instance answered.
+    /// another instance answered. `claimed`: it was another's until its action came here.
     async fn take_up(
         &self,
         setup: &Setup<'_>,
+        claimed: bool,
         actions: &mut Vec<Action>,
     ) -> Result<Taken, Refusal> {
         let place = self.limits.readmit()?;
@@ -111,37 +139,73 @@ impl Switchboard {
         match stored {
             // A call that was connected again goes on in an epoch of its own, even where no turn is seen.
             Stored::Known(live) if setup.reconnected || !live.turns.is_empty() => {
-                catalog::CONVERSATIONS_RECOVERED_TOTAL
-                    .with("resumed")
-                    .increment(1);
+                let reason = self.resumed_because(setup, claimed, &live);
                 let state = CallState::restored(setting, *live, clock::now());
-                Ok((Box::new(state), place, Some("restart")))
+                Ok((Box::new(state), place, Some(reason)))
             }
             Stored::Unreadable => {
                 let state = CallState::unread(setting, clock::now());
                 Ok((Box::new(state), place, Some("restart")))
             }
             first => {
-                if matches!(first, Stored::Unknown) {
-                    self.begin(&setup.arrival, &setting, &chosen);
-                }
+                self.begin_here(setup, &setting, &chosen, &first);
                 let greeting = said_greeting(setup, chosen);
-                let state = CallState::new(setting, &greeting, clock::now(), actions);
+                let now = clock::now();
+                let state = CallState::new(setting, setup.session_id, &greeting, now, actions);
                 Ok((Box::new(state), place, None))
             }
         }
+    }
+
+    /// A first session whose webhook did not come to this process: to another instance, which
+    /// counted the call, or to a process before this one.
+    fn begin_here(&self, setup: &Setup<'_>, setting: &Setting, chosen: &Greeting, stored: &Stored) {
+        if self.is_several() {
+            self.took_over("webhook");
+            // Should the other instance be gone with what it had not yet given to anybody.
+            self.keep_begun(&setup.arrival, setting);
+        } else if matches!(stored, Stored::Unknown) {
+            self.begin(&setup.arrival, setting, chosen);
+        }
+    }
+
+    /// Why a call is taken up from storage: another instance had it, or a process before this one.
+    fn resumed_because(&self, setup: &Setup<'_>, claimed: bool, live: &LiveCall) -> &'static str {
+        if claimed {
+            return "taken_over";
+        }
+        if self.is_several() && !self.is_ours(&live.conversation) {
+            self.took_over(if setup.reconnected {
+                "action"
+            } else {
+                "reconnect"
+            });
+            return "taken_over";
+        }
+        catalog::CONVERSATIONS_RECOVERED_TOTAL
+            .with("resumed")
+            .increment(1);
+        "restart"
     }
 
     /// What storage has of a call. One that was closed for not coming back in time, and comes back
     /// after all, goes on.
     async fn stored(&self, setup: &Setup<'_>) -> Stored {
         let again = setup.came_before();
-        let reading = self.storage.conversations.read(&setup.arrival.call_sid);
-        match timeout(LIVE_MAX, reading).await {
-            Ok(Ok(Some(call))) if again || call.is_live() => Stored::Known(Box::new(call)),
-            Ok(Ok(_)) => Stored::Unknown,
-            Ok(Err(_)) | Err(_) if again => Stored::Unreadable,
-            Ok(Err(_)) | Err(_) => Stored::Unknown,
+        let (call_sid, others) = (&setup.arrival.call_sid, &*self.others);
+        let there = if again {
+            others::latest(&self.storage, others, call_sid, setup.mark).await
+        } else {
+            others::reach(&self.storage, others, setup.mark).await;
+            None
+        };
+        let reading = self.storage.conversations.read(call_sid);
+        let here = timeout(LIVE_MAX, reading).await;
+        let unreadable = !matches!(here, Ok(Ok(_)));
+        match further(here.ok().and_then(Result::ok).flatten(), there) {
+            Some(call) if again || call.is_live() => Stored::Known(Box::new(call)),
+            None if again && unreadable => Stored::Unreadable,
+            Some(_) | None => Stored::Unknown,
         }
     }
 
@@ -165,6 +229,14 @@ impl Switchboard {
             .registry
             .leave(&setup.arrival.call_sid, seat.session);
         wire.close(1013, "no place for this call").await;
+    }
+}
+
+impl Setup<'_> {
+    /// Whether `state`, left here by an earlier session, is still where the call stands: not if
+    /// another instance has taken the call since.
+    fn is_of(&self, state: &CallState) -> bool {
+        self.owner.is_none_or(|owner| owner <= state.epoch())
     }
 }
 

@@ -1,69 +1,17 @@
 //! A call lost its socket, is over, or waited too long.
 
-use super::{
-    After, Arrival, Connection, Farewell, LIVE_MAX, RINGING_MS_MAX, SWEEP_EVERY, Switchboard,
-};
+use super::{Farewell, SWEEP_EVERY, Switchboard};
 use crate::call::clock;
-use crate::call::greeting::Greeting;
-use crate::call::registry::{Parked, Removed, Ringing};
+use crate::call::registry::{Control, Parked, Removed, Ringing};
 use crate::call::session::finish;
 use calldex_observability::catalog;
 use calldex_storage::record::Outcome;
 use calldex_storage::write::{CallEnded, Write};
 use compact_str::CompactString;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 impl Switchboard {
-    /// A session ended while its call goes on, by a lost socket: whether it is connected again,
-    /// with the document that `render` writes.
-    pub async fn lost(
-        &self,
-        arrival: &Arrival,
-        render: impl FnOnce(&Connection<'_>) -> String,
-    ) -> After {
-        let line = Arc::clone(self.lines.of(&arrival.called));
-        let Some((resumes, language)) = self.resumable(&arrival.call_sid).await else {
-            return After::Goodbye(Farewell::failed(&line, &line.language));
-        };
-        let language = language.unwrap_or_else(|| line.language.as_str().into());
-        let until_ms = clock::now().ms + RINGING_MS_MAX;
-        let recalled = self.room.registry.recall(&arrival.call_sid, until_ms);
-        if resumes.max(recalled) >= self.reconnects_max {
-            return After::Goodbye(Farewell::failed(&line, &language));
-        }
-        let greeting = Greeting::resumed(line.phrases(&language));
-        let position = self.storage.writer.position();
-        let twiml = render(&Connection {
-            called: &arrival.called,
-            line: &line,
-            greeting: &greeting,
-            language: &language,
-            position,
-            resumed: true,
-        });
-        catalog::GREETINGS_TOTAL
-            .with(greeting.kind.label())
-            .increment(1);
-        self.room.registry.await_return(&arrival.call_sid, until_ms);
-        After::Reconnect(twiml)
-    }
-
-    /// How often a call that is not over has come back, and its language.
-    async fn resumable(&self, call_sid: &CompactString) -> Option<(u32, Option<CompactString>)> {
-        if let Some(parked) = self.room.registry.parked(call_sid) {
-            return Some(parked);
-        }
-        let live = timeout(LIVE_MAX, self.storage.conversations.live(call_sid)).await;
-        match live {
-            Ok(Ok(Some(live))) => Some((live.conversation.resumes, live.conversation.language)),
-            // Storage cannot say: rather one reconnect too many than a lost call.
-            Ok(Err(_)) | Err(_) => Some((0, None)),
-            Ok(Ok(None)) => None,
-        }
-    }
-
     /// What is said when a call cannot go on.
     pub fn failed(&self, called: &str) -> Farewell {
         let line = self.lines.of(called);
@@ -105,25 +53,42 @@ impl Switchboard {
         crate::call::tally::over(outcome, 0);
     }
 
-    /// Closes calls that rang or waited to come back for too long; runs as long as it is polled.
+    /// Closes calls that rang or waited to come back for too long, and hears who owns which; runs as
+    /// long as it is polled.
     pub async fn sweep(&self) {
-        loop {
-            sleep(SWEEP_EVERY).await;
-            let (ringing, parked) = self.room.registry.expired(clock::now().ms);
-            ringing
-                .iter()
-                .for_each(|ringing| self.close_ringing(ringing, Outcome::Abandoned));
-            parked
-                .into_iter()
-                .for_each(|parked| self.close_parked(parked, Outcome::Abandoned));
+        let sweep = async {
+            loop {
+                sleep(SWEEP_EVERY).await;
+                self.close_expired();
+            }
+        };
+        tokio::join!(sweep, self.follow_takeovers());
+    }
+
+    fn close_expired(&self) {
+        let now = clock::now();
+        let expired = self.room.registry.expired(now.ms);
+        for ringing in &expired.ringing {
+            self.close_ringing(ringing, Outcome::Abandoned);
+        }
+        for parked in expired.parked {
+            self.close_parked(parked, Outcome::Abandoned);
+        }
+        for awaited in &expired.awaited {
+            let epoch = Some(awaited.epoch);
+            self.end_stored(&awaited.call_sid, now.unix_ms, Outcome::Abandoned, epoch);
         }
     }
 
     /// Calls that a process before this one left unfinished: those that do not come back in time
-    /// are closed with their true end.
+    /// are closed with their true end. Among several instances only this one's own: the others' are
+    /// theirs, or those of an instance that is gone, which the primary sees to.
     pub async fn close_unfinished(&self) {
         let unfinished = match self.storage.conversations.unfinished().await {
-            Ok(unfinished) => unfinished,
+            Ok(mut unfinished) => {
+                unfinished.retain(|call| !self.is_several() || self.is_ours(&call.conversation));
+                unfinished
+            }
             Err(error) => {
                 tracing::error!(%error, "unfinished calls cannot be read; they stay open until the next start");
                 return;
@@ -181,15 +146,15 @@ impl Switchboard {
     /// Ends what is still live: each caller hears one sentence.
     pub fn part(&self) {
         self.limits.part();
-        self.room.registry.drain();
+        self.room.registry.tell_all(|| Control::Drain);
     }
 
     /// Closes what waits for a socket, at the end of the process. Parked calls stay open in
     /// storage, so that the next process takes them up.
     pub fn close(&self) {
-        let (ringing, _) = self.room.registry.take_waiting();
-        ringing
-            .iter()
-            .for_each(|ringing| self.close_ringing(ringing, Outcome::Abandoned));
+        let waiting = self.room.registry.take_waiting();
+        for ringing in &waiting.ringing {
+            self.close_ringing(ringing, Outcome::Abandoned);
+        }
     }
 }

@@ -2,11 +2,17 @@
 
 mod connecting;
 mod leaving;
+mod moving;
+mod owning;
+mod returning;
+
+pub use returning::{After, Back, Way};
 
 use crate::agent::Agent;
 use crate::call::clock;
 use crate::call::greeting::{self, Greeting, Recalled, caller_label};
 use crate::call::limits::{Limits, Refusal};
+use crate::call::others::{Alone, Mark, Others};
 use crate::call::registry::{Registry, Ringing};
 use crate::call::session::SessionRoom;
 use crate::call::state::Setting;
@@ -18,6 +24,7 @@ use calldex_storage::write::{CallStarted, Write};
 use calldex_storage::{Recall, Storage};
 use compact_str::CompactString;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// A call whose webhook was answered connects within seconds (0.4-1.5 s, protocol 9.3); after this
@@ -86,18 +93,12 @@ pub struct Connection<'a> {
     pub greeting: &'a Greeting,
     /// The language they are in.
     pub language: &'a str,
-    /// The last durable position of this instance, for whoever takes the call up.
-    pub position: u64,
+    /// What this instance knows, for whoever takes the call up.
+    pub mark: Mark,
     /// The call was up before: the greeting is the one short sentence after a lost socket.
     pub resumed: bool,
-}
-
-/// What happens after a session ended while its call goes on.
-pub enum After {
-    /// Connect again, with this document.
-    Reconnect(String),
-    /// Say this and hang up.
-    Goodbye(Farewell),
+    /// The epoch that it is owned in, as far as is known here; for a call that was up before.
+    pub owner: Option<u32>,
 }
 
 /// What the first frame of a socket says.
@@ -112,6 +113,10 @@ pub struct Setup<'a> {
     pub reconnected: bool,
     /// The call had been answered before this session (`IN_PROGRESS`).
     pub in_progress: bool,
+    /// How far the instance had come that wrote the TwiML.
+    pub mark: Mark,
+    /// The epoch that it knew the call to be owned in, with an answer to a lost session.
+    pub owner: Option<u32>,
 }
 
 impl Setup<'_> {
@@ -130,11 +135,14 @@ pub struct Switchboard {
     can_hand_over: bool,
     instance: CompactString,
     limits: Arc<Limits>,
+    others: Arc<dyn Others>,
+    /// When live calls leave for other instances at the latest; 0: they stay.
+    moving_by_ms: AtomicU64,
     room: SessionRoom,
 }
 
 impl Switchboard {
-    /// For one instance.
+    /// For one instance that runs alone; see [`Switchboard::among`].
     pub fn new(
         storage: Arc<Storage>,
         agent: Arc<Agent>,
@@ -157,8 +165,16 @@ impl Switchboard {
             reconnects_max,
             can_hand_over,
             instance: instance.into(),
+            others: Arc::new(Alone),
+            moving_by_ms: AtomicU64::new(0),
             room,
         }
+    }
+
+    /// The same for one instance of several.
+    pub fn among(mut self, others: Arc<dyn Others>) -> Self {
+        self.others = others;
+        self
     }
 
     /// A call rings: recognises the caller within the budget, chooses the greeting and keeps that
@@ -172,7 +188,7 @@ impl Switchboard {
             return Answer::Repeat(twiml);
         }
         if self.room.registry.holds(&arrival.call_sid) {
-            return match self.lost(arrival, render).await {
+            return match self.lost(arrival, &Back::by(Way::Redirect), render).await {
                 After::Reconnect(twiml) => Answer::Repeat(twiml),
                 After::Goodbye(farewell) => Answer::Refuse(farewell),
             };
@@ -233,7 +249,21 @@ impl Switchboard {
             bounds: Arc::clone(&self.bounds),
             can_hand_over: self.can_hand_over,
             instance: self.instance.clone(),
+            slot: self.others.slot(),
         }
+    }
+
+    /// What this instance knows now.
+    fn mark(&self) -> Mark {
+        // An own write may be acknowledged by others before it is applied here.
+        let position = self.storage.writer.position().max(self.storage.applied());
+        let log = self.others.log();
+        Mark { position, log }
+    }
+
+    /// Whether there are other instances.
+    pub fn is_several(&self) -> bool {
+        self.others.slot() != 0
     }
 
     fn connection<'a>(
@@ -247,8 +277,9 @@ impl Switchboard {
             line: &setting.line,
             greeting,
             language: &setting.language,
-            position: self.storage.writer.position(),
+            mark: self.mark(),
             resumed: false,
+            owner: None,
         }
     }
 
@@ -261,6 +292,11 @@ impl Switchboard {
         catalog::GREETINGS_TOTAL
             .with(greeting.kind.label())
             .increment(1);
+        self.keep_begun(arrival, setting);
+    }
+
+    /// Keeps that a call began; harmless where it is kept already.
+    fn keep_begun(&self, arrival: &Arrival, setting: &Setting) {
         let started = CallStarted {
             call_sid: setting.call_sid.clone(),
             number: setting.number.clone(),

@@ -1,0 +1,155 @@
+//! Whose the call is. Every session of a call that may have several owners claims it under an epoch
+//! of its own, by compare-and-swap in storage, and goes on without waiting for the outcome.
+
+use super::{Action, CallState, Count, Now, Parting};
+use calldex_storage::record::next_epoch;
+use calldex_storage::write::{CallResumed, Write};
+use compact_str::CompactString;
+
+/// A session whose claim lost claims again this often; then it gives the call up.
+const CLAIMS_LOST_MAX: u8 = 3;
+
+/// What storage says about the owner of a call, after a claim by anyone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The epoch that the call is owned in; `None` where storage has no such call.
+    pub epoch: Option<u32>,
+    /// The epoch that was claimed; `None` where the owner was looked up, and all claims made here
+    /// are taken into account.
+    pub claimed: Option<u32>,
+}
+
+/// What that means for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tenure {
+    /// It goes on.
+    Held,
+    /// Its own claim came too late; the owner's epoch.
+    Lost(u32),
+    /// The call was its own, and is another's now.
+    Taken,
+}
+
+/// A session's claim on its call.
+pub(super) struct Claim {
+    /// The epoch claimed last, or the one that the call was found in.
+    pub(super) epoch: u32,
+    /// Storage has said that it holds.
+    settled: bool,
+    /// Claims that came too late.
+    lost: u8,
+    session_id: CompactString,
+    /// The call's epoch is not known: the next claim is made blindly, under this one.
+    pub(super) blind: Option<u32>,
+}
+
+impl Claim {
+    /// A call found in `epoch`.
+    pub(super) fn found(epoch: u32) -> Self {
+        Self {
+            epoch,
+            settled: false,
+            lost: 0,
+            session_id: CompactString::default(),
+            blind: None,
+        }
+    }
+}
+
+impl CallState {
+    /// The epoch that this instance holds the call in, or claims it in.
+    pub fn epoch(&self) -> u32 {
+        self.claim.epoch
+    }
+
+    /// What the news about the call's owner mean for it.
+    pub fn tenure(&mut self, owner: Owner) -> Tenure {
+        // A call that storage has not is nobody's: its number was erased. It goes on, unrecorded.
+        let Some(epoch) = owner.epoch else {
+            return Tenure::Held;
+        };
+        match owner.claimed {
+            _ if epoch == self.claim.epoch => {
+                // A claim that is only looked up may still lose.
+                self.claim.settled |= owner.claimed.is_some();
+                Tenure::Held
+            }
+            _ if self.claim.settled => Tenure::Taken,
+            Some(claimed) if claimed != self.claim.epoch => {
+                // Others' claims, told before what came of this one.
+                Tenure::Held
+            }
+            _ => Tenure::Lost(epoch),
+        }
+    }
+
+    pub(super) fn on_owner(&mut self, owner: Owner, now: Now, actions: &mut Vec<Action>) {
+        match self.tenure(owner) {
+            Tenure::Held => {}
+            Tenure::Lost(epoch) if self.claim.lost < CLAIMS_LOST_MAX => {
+                actions.push(Action::Count(Count::ClaimLost));
+                self.claim.lost += 1;
+                self.claim.epoch = epoch;
+                let session_id = self.claim.session_id.clone();
+                // It was counted as a return by the claim that came too late, which left no trace.
+                let returned = self.resumes > 0;
+                self.claim_call(&session_id, returned, now, actions);
+            }
+            Tenure::Lost(_) => {
+                actions.push(Action::Count(Count::ClaimLost));
+                self.give_up(actions);
+            }
+            Tenure::Taken => self.give_up(actions),
+        }
+    }
+
+    /// The call is another's: nothing more is said, asked or kept.
+    fn give_up(&mut self, actions: &mut Vec<Action>) {
+        self.abandon_reply(actions);
+        self.over = true;
+        actions.push(Action::Leave(Parting::Taken));
+    }
+
+    /// Claims the call for the session `session_id`; `returned` if it came back by it. Turns keep
+    /// the epoch that they are written under: that of the session's first claim, which no other
+    /// instance can have.
+    pub(super) fn claim_call(
+        &mut self,
+        session_id: &str,
+        returned: bool,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        let slot = self.setting.slot;
+        let found = self.claim.epoch;
+        let blind = self.claim.blind.take();
+        let epoch =
+            blind.unwrap_or_else(|| next_epoch(found.max(self.transcript.last_epoch()), slot));
+        self.claim.epoch = epoch;
+        self.claim.settled = false;
+        self.claim.session_id = session_id.into();
+        actions.push(Action::Record(Write::CallResumed(CallResumed {
+            call_sid: self.setting.call_sid.clone(),
+            session_id: session_id.into(),
+            epoch,
+            at_ms: now.unix_ms,
+            instance: self.setting.instance.clone(),
+            expected: (slot != 0 && blind.is_none()).then_some(found),
+            returned,
+        })));
+    }
+}
+
+/// An epoch for a call whose own cannot be read: one that no owner before can have had.
+pub(super) fn blind_epoch(now: Now, slot: u16) -> u32 {
+    /// Generations above all that are counted one by one.
+    const GENERATION_MIN: i64 = 0x4000;
+    /// A generation lasts this long: all of them longer than a call.
+    const GENERATION_MS: i64 = 2_000;
+    if slot == 0 {
+        return u32::try_from(now.unix_ms / 1_000).unwrap_or(u32::MAX - 1);
+    }
+    let generation = GENERATION_MIN + (now.unix_ms / GENERATION_MS).rem_euclid(GENERATION_MIN);
+    let generation = u32::try_from(generation).unwrap_or_default();
+    generation << 16 | u32::from(slot)
+}

@@ -1,0 +1,87 @@
+//! Who owns which call: what storage tells of every claim, passed on to the calls that are here.
+
+use super::{LIVE_MAX, Switchboard};
+use crate::call::state::Owner;
+use calldex_storage::record::Conversation;
+use calldex_storage::write::Takeover;
+use compact_str::CompactString;
+use std::collections::HashSet;
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// How often calls are looked up whose session could not be told, or of which claims were missed.
+const REVIEW_EVERY: Duration = Duration::from_secs(1);
+/// Calls looked up at once; the rest waits for the next time.
+const REVIEWED_MAX: usize = 256;
+/// An epoch from here on holds the slot of its owner in its lower half.
+const FIRST_WITH_SLOT: u32 = 1 << 16;
+
+impl Switchboard {
+    /// Hears what came of claims of calls, whoever made them; runs as long as it is polled.
+    pub(super) async fn follow_takeovers(&self) {
+        let mut takeovers = self.storage.takeovers();
+        let mut owed = HashSet::new();
+        let mut again = interval(REVIEW_EVERY);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                told = takeovers.recv() => match told {
+                    Ok(takeover) if self.pass_on(&takeover) => {}
+                    Ok(takeover) => drop(owed.insert(takeover.call_sid)),
+                    Err(RecvError::Lagged(missed)) => {
+                        tracing::warn!(missed, "claims of calls came faster than they were heard: calls are looked up");
+                        owed.extend(self.room.registry.calls());
+                    }
+                    Err(RecvError::Closed) => return,
+                },
+                _ = again.tick(), if !owed.is_empty() => self.review(&mut owed).await,
+            }
+        }
+    }
+
+    /// `false` if the call's session could not be told.
+    fn pass_on(&self, takeover: &Takeover) -> bool {
+        let known = !takeover.instance.is_empty();
+        let owner = Owner {
+            epoch: known.then_some(takeover.epoch),
+            claimed: Some(takeover.claimed_epoch),
+        };
+        let ours = self.is_own(takeover.epoch, &takeover.instance);
+        self.room.registry.owned(&takeover.call_sid, owner, ours)
+    }
+
+    /// Looks up who owns the calls in `owed`, and tells them; those that cannot be told stay in it.
+    async fn review(&self, owed: &mut HashSet<CompactString>) {
+        let calls: Vec<CompactString> = owed.iter().take(REVIEWED_MAX).cloned().collect();
+        for call_sid in calls {
+            let reading = self.storage.conversations.read(&call_sid);
+            let Ok(Ok(call)) = timeout(LIVE_MAX, reading).await else {
+                return;
+            };
+            let row = call.map(|call| call.conversation);
+            let owner = Owner {
+                epoch: row.as_ref().map(|row| row.epoch),
+                claimed: None,
+            };
+            let ours = row.is_none_or(|row| self.is_ours(&row));
+            if self.room.registry.owned(&call_sid, owner, ours) {
+                owed.remove(&call_sid);
+            }
+        }
+    }
+
+    /// Whether the row names this instance as the call's owner.
+    pub(super) fn is_ours(&self, row: &Conversation) -> bool {
+        self.is_own(row.epoch, row.instance.as_deref().unwrap_or_default())
+    }
+
+    /// An epoch names its owner more surely than a name does, where it is one of several's.
+    fn is_own(&self, epoch: u32, instance: &str) -> bool {
+        let slot = u32::from(self.others.slot());
+        match epoch {
+            FIRST_WITH_SLOT.. if slot != 0 => epoch % FIRST_WITH_SLOT == slot,
+            _ => instance == self.instance,
+        }
+    }
+}

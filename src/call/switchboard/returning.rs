@@ -1,0 +1,210 @@
+//! A call that lost its session and goes on: here, or on another instance than before.
+
+use super::{Arrival, Connection, Farewell, LIVE_MAX, RINGING_MS_MAX, Switchboard};
+use crate::call::clock;
+use crate::call::greeting::Greeting;
+use crate::call::others::{self, Mark};
+use crate::call::registry::Awaited;
+use calldex_observability::catalog;
+use calldex_storage::record::{LiveCall, next_epoch};
+use calldex_storage::write::{CallResumed, Write};
+use compact_str::CompactString;
+use std::sync::Arc;
+use tokio::time::timeout;
+
+/// What happens after a session ended while its call goes on.
+pub enum After {
+    /// Connect again, with this document.
+    Reconnect(String),
+    /// Say this and hang up.
+    Goodbye(Farewell),
+}
+
+/// What brings a call back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The action of a session that was lost.
+    Action,
+    /// A voice webhook for a call that is in progress.
+    Redirect,
+}
+
+impl Way {
+    /// The label `by` of `calldex_calls_taken_over_total`.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Action => "action",
+            Self::Redirect => "redirect",
+        }
+    }
+}
+
+/// A request about a call that was up before.
+pub struct Back<'a> {
+    /// What it is.
+    pub way: Way,
+    /// How far the instance had come that wrote the URL.
+    pub mark: Mark,
+    /// The session that ended; empty if that is not said.
+    pub session_id: &'a str,
+    /// Whether it proves that the call was up before.
+    pub sure: bool,
+}
+
+impl Back<'_> {
+    /// A request that says nothing more.
+    pub fn by(way: Way) -> Self {
+        Self {
+            way,
+            mark: Mark::default(),
+            session_id: "",
+            sure: true,
+        }
+    }
+}
+
+/// A call that may come back.
+#[derive(Default)]
+struct Resumable {
+    resumes: u32,
+    language: Option<CompactString>,
+    /// The epoch it is owned in, if that is known.
+    epoch: Option<u32>,
+    /// The owner is another instance.
+    elsewhere: bool,
+}
+
+impl Switchboard {
+    /// A session ended while its call goes on, by a lost socket: whether it is connected again,
+    /// with the document that `render` writes.
+    pub async fn lost(
+        &self,
+        arrival: &Arrival,
+        back: &Back<'_>,
+        render: impl FnOnce(&Connection<'_>) -> String,
+    ) -> After {
+        match self.returned(arrival, back, render).await {
+            Some(after) => after,
+            None => {
+                let line = self.lines.of(&arrival.called);
+                After::Goodbye(Farewell::failed(line, &line.language))
+            }
+        }
+    }
+
+    /// The same for a call that may be a new one: `None` if it is not known here, nor to the others.
+    pub async fn returned(
+        &self,
+        arrival: &Arrival,
+        back: &Back<'_>,
+        render: impl FnOnce(&Connection<'_>) -> String,
+    ) -> Option<After> {
+        let line = Arc::clone(self.lines.of(&arrival.called));
+        let found = self.resumable(&arrival.call_sid, back).await?;
+        let language = found.language.clone();
+        let language = language.unwrap_or_else(|| line.language.as_str().into());
+        let until_ms = clock::now().ms + RINGING_MS_MAX;
+        let recalled = self.room.registry.recall(&arrival.call_sid, until_ms);
+        if found.resumes.max(recalled) >= self.reconnects_max {
+            return Some(After::Goodbye(Farewell::failed(&line, &language)));
+        }
+        let owner = self.hold(&arrival.call_sid, &found, back, until_ms);
+        let greeting = Greeting::resumed(line.phrases(&language));
+        let twiml = render(&Connection {
+            called: &arrival.called,
+            line: &line,
+            greeting: &greeting,
+            language: &language,
+            mark: self.mark(),
+            resumed: true,
+            owner,
+        });
+        catalog::GREETINGS_TOTAL
+            .with(greeting.kind.label())
+            .increment(1);
+        self.room.registry.await_return(&arrival.call_sid, until_ms);
+        Some(After::Reconnect(twiml))
+    }
+
+    /// A call that is not over: how often it has come back, its language, its owner.
+    async fn resumable(&self, call_sid: &CompactString, back: &Back<'_>) -> Option<Resumable> {
+        if let Some(parked) = self.room.registry.parked(call_sid) {
+            return Some(Resumable {
+                resumes: parked.resumes,
+                language: Some(parked.language),
+                epoch: Some(parked.epoch),
+                elsewhere: false,
+            });
+        }
+        let at_primary = match self.room.registry.holds(call_sid) {
+            true => None,
+            false => others::latest(&self.storage, &*self.others, call_sid, back.mark).await,
+        };
+        let reading = self.storage.conversations.read(call_sid);
+        let here = match timeout(LIVE_MAX, reading).await {
+            Ok(Ok(call)) => call,
+            // Storage cannot say: rather one reconnect too many than a lost call.
+            Ok(Err(_)) | Err(_) if at_primary.is_none() => {
+                return back.sure.then(Resumable::default);
+            }
+            Ok(Err(_)) | Err(_) => None,
+        };
+        // Twilio has the call in progress: an owner that is told to be gone may have closed it.
+        let goes_on = |call: &LiveCall| call.is_live() || back.way == Way::Redirect;
+        let row = further(here, at_primary).filter(goes_on)?.conversation;
+        Some(Resumable {
+            elsewhere: !self.is_ours(&row),
+            resumes: row.resumes,
+            language: row.language,
+            epoch: Some(row.epoch),
+        })
+    }
+
+    /// Among several instances: takes another's call over, so that nobody else sees to it while its
+    /// socket is on its way, here or elsewhere. The epoch that the call is owned in from now on.
+    fn hold(
+        &self,
+        call_sid: &CompactString,
+        found: &Resumable,
+        back: &Back<'_>,
+        until_ms: u64,
+    ) -> Option<u32> {
+        let expected = found.epoch?;
+        if !self.is_several() || !found.elsewhere {
+            return Some(expected);
+        }
+        let epoch = next_epoch(expected, self.others.slot());
+        let claim = CallResumed {
+            call_sid: call_sid.clone(),
+            session_id: back.session_id.into(),
+            epoch,
+            at_ms: clock::now().unix_ms,
+            instance: self.instance.clone(),
+            expected: Some(expected),
+            // Its next session counts.
+            returned: false,
+        };
+        drop(self.storage.writer.submit(Write::CallResumed(claim)));
+        self.took_over(back.way.label());
+        self.room.registry.await_call(Awaited {
+            call_sid: call_sid.clone(),
+            epoch,
+            until_ms,
+        });
+        Some(epoch)
+    }
+
+    /// Counts a call of another instance that is this one's now.
+    pub(super) fn took_over(&self, by: &'static str) {
+        catalog::CALLS_TAKEN_OVER_TOTAL.with(by).increment(1);
+    }
+}
+
+/// Of two views of one call the one that has seen more.
+pub(super) fn further(here: Option<LiveCall>, there: Option<LiveCall>) -> Option<LiveCall> {
+    let seen = |call: &LiveCall| (call.conversation.epoch, call.turns.len());
+    match (here, there) {
+        (Some(here), Some(there)) if seen(&there) > seen(&here) => Some(there),
+        (here, there) => here.or(there),
+    }
+}
