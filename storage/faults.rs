@@ -34,11 +34,39 @@ pub enum Operation {
     OpenWarm,
     /// Before sled is written.
     WriteWarm,
+    /// Before the log of several instances (`raft.db`) is opened, or opened anew.
+    RaftOpen,
+    /// Before that log, just opened, is verified.
+    RaftVerify,
+    /// Before a transaction of that log begins.
+    RaftBegin,
+    /// Before its commit.
+    RaftCommit,
+    /// After its commit, before anybody is told.
+    RaftCommitted,
+    /// Before that log's write-ahead log is copied into it.
+    RaftCheckpoint,
+    /// Before a part of that log is removed.
+    RaftPurge,
+    /// Before the entries of a job are applied in one transaction.
+    ApplyEntries,
+    /// Before a snapshot is made into a file.
+    MakeSnapshot,
+    /// Before a received snapshot takes the database's place.
+    InstallSnapshot,
+    /// Before each step of copying it; the last one commits.
+    CopySnapshot,
+    /// After its commit, before anybody is told.
+    SnapshotInstalled,
+    /// Before the outbox is opened, or opened anew.
+    OutboxOpen,
+    /// Before what is kept in the outbox, or taken out, is committed.
+    OutboxCommit,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 27] = [
         Self::OpenWriter,
         Self::Begin,
         Self::CloseConversation,
@@ -52,6 +80,20 @@ impl Operation {
         Self::ReadWarm,
         Self::OpenWarm,
         Self::WriteWarm,
+        Self::RaftOpen,
+        Self::RaftVerify,
+        Self::RaftBegin,
+        Self::RaftCommit,
+        Self::RaftCommitted,
+        Self::RaftCheckpoint,
+        Self::RaftPurge,
+        Self::ApplyEntries,
+        Self::MakeSnapshot,
+        Self::InstallSnapshot,
+        Self::CopySnapshot,
+        Self::SnapshotInstalled,
+        Self::OutboxOpen,
+        Self::OutboxCommit,
     ];
 
     /// The operation whose `Debug` form is `label`.

@@ -113,6 +113,19 @@ impl Hot {
         }
     }
 
+    /// Forgets everything: another database has taken the place of the one that it was read from. What
+    /// was read before cannot come in any more.
+    pub(crate) fn clear(&self) {
+        for stripe in &self.changes {
+            stripe.fetch_add(1, Ordering::SeqCst);
+        }
+        // Held throughout, so that an entry of the new database never stays without its key.
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        self.entries.clear();
+        keys.all.clear();
+        catalog::DIRECTORY_ENTRIES.with("hot").set(0.0);
+    }
+
     /// Entries held.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
@@ -216,6 +229,23 @@ mod tests {
         hot.entries.remove(&FIRST);
         hot.fill(FIRST, None, stamp);
         assert!(hot.get(FIRST).is_none());
+    }
+
+    #[test]
+    fn what_was_read_of_a_replaced_database_does_not_come_back() {
+        let hot = Hot::new(10);
+        hot.refresh(FIRST, caller(FIRST));
+        let stamp = hot.stamp(FIRST + 1);
+        hot.clear();
+        assert!(hot.get(FIRST).is_none());
+        hot.fill(FIRST + 1, caller(FIRST + 1), stamp);
+        assert!(hot.get(FIRST + 1).is_none());
+        hot.fill(FIRST + 1, None, hot.stamp(FIRST + 1));
+        assert!(matches!(hot.get(FIRST + 1), Some(None)));
+        for digits in FIRST..FIRST + 100 {
+            hot.refresh(digits, caller(digits));
+        }
+        assert!(hot.len() <= 10, "the bound holds after it was cleared");
     }
 
     #[test]

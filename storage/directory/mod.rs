@@ -205,6 +205,16 @@ impl Directory {
         }
     }
 
+    /// Another database has taken the place of the one that the tiers were filled from: nothing of it
+    /// is shown any more when this returns. sled is built anew in the background.
+    pub(crate) fn database_replaced(&self) {
+        // Warm first: a read that begins after memory was cleared must not find the old there.
+        if let Some(warm) = &self.shelf.warm {
+            warm.database_replaced();
+        }
+        self.shelf.hot.clear();
+    }
+
     /// Whether the warm tier answers by now.
     pub fn is_warm(&self) -> bool {
         self.shelf.warm.as_ref().is_some_and(|warm| warm.is_ready())

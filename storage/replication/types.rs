@@ -4,8 +4,9 @@ use crate::writer::Position;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A node's random identity, made with its data directory and never given to another.
 pub type NodeId = u64;
@@ -71,28 +72,65 @@ impl fmt::Display for Member {
     }
 }
 
-/// A whole database in a file of its own; the file is removed with the last handle to it.
-#[derive(Clone, Debug)]
+/// A whole database in a file of its own; the file is removed with the last handle to it. One that
+/// stands for the present state is made when it is asked for: openraft asks for snapshots of which it
+/// needs no more than the description.
+#[derive(Clone)]
 pub struct SnapshotFile(Arc<Owned>);
 
-#[derive(Debug)]
-struct Owned(PathBuf);
+type Make = dyn Fn(&Path) -> io::Result<()> + Send + Sync;
+
+struct Owned {
+    path: PathBuf,
+    /// How it is made, if it is not there yet.
+    make: Mutex<Option<Box<Make>>>,
+}
 
 impl Drop for Owned {
     fn drop(&mut self) {
         // A file that stays behind is removed at the next start.
-        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl fmt::Debug for SnapshotFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SnapshotFile({})", self.path().display())
     }
 }
 
 impl SnapshotFile {
     /// Takes over the file at `path`.
     pub fn own(path: impl Into<PathBuf>) -> Self {
-        Self(Arc::new(Owned(path.into())))
+        Self(Arc::new(Owned {
+            path: path.into(),
+            make: Mutex::new(None),
+        }))
     }
 
-    /// Where it lies.
+    /// A file that `make` makes at `path` when it is needed.
+    pub(crate) fn later(
+        path: impl Into<PathBuf>,
+        make: impl Fn(&Path) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Owned {
+            path: path.into(),
+            make: Mutex::new(Some(Box::new(make))),
+        }))
+    }
+
+    /// Where it lies, or will.
     pub fn path(&self) -> &Path {
-        &self.0.0
+        &self.0.path
+    }
+
+    /// Where it lies; makes it first if it is not there. Blocks for as long as that takes.
+    pub(crate) fn made(&self) -> io::Result<&Path> {
+        let mut make = self.0.make.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(how) = make.as_ref() {
+            how(self.path())?;
+            *make = None;
+        }
+        Ok(self.path())
     }
 }

@@ -14,19 +14,42 @@ const WRITER_CACHE_KIB: i64 = 8 * 1024;
 /// SQLite's page cache for each reader, KiB. The kernel's page cache stands behind it.
 const READER_CACHE_KIB: i64 = 2 * 1024;
 
+/// When a commit is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Synchronous {
+    /// When it returns: one fsync each.
+    AtCommit,
+    /// When the next checkpoint has copied it: a power cut takes the last commits, whole ones, and
+    /// the log of the cluster brings them again.
+    AtCheckpoint,
+}
+
+impl Synchronous {
+    fn as_pragma(self) -> &'static str {
+        match self {
+            Self::AtCommit => "FULL",
+            Self::AtCheckpoint => "NORMAL",
+        }
+    }
+}
+
 /// The writer's connection: WAL, one fsync a commit, checkpoints only when asked for. Makes the file
 /// if it is not there: only for the start.
 pub(crate) fn create_writer(path: &Path) -> rusqlite::Result<Connection> {
-    open_writer_with(path, OpenFlags::SQLITE_OPEN_CREATE)
+    open_writer_with(path, OpenFlags::SQLITE_OPEN_CREATE, Synchronous::AtCommit)
 }
 
 /// As [`create_writer`], of a file that was there before: one that is gone (a volume that vanished)
 /// is not made anew in its place.
-pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
-    open_writer_with(path, OpenFlags::empty())
+pub(crate) fn open_writer(path: &Path, synchronous: Synchronous) -> rusqlite::Result<Connection> {
+    open_writer_with(path, OpenFlags::empty(), synchronous)
 }
 
-fn open_writer_with(path: &Path, added: OpenFlags) -> rusqlite::Result<Connection> {
+fn open_writer_with(
+    path: &Path,
+    added: OpenFlags,
+    synchronous: Synchronous,
+) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | added;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
@@ -34,11 +57,12 @@ fn open_writer_with(path: &Path, added: OpenFlags) -> rusqlite::Result<Connectio
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     debug_assert_eq!(mode, "wal");
     connection.execute_batch(&format!(
-        "PRAGMA synchronous = FULL;
+        "PRAGMA synchronous = {};
          PRAGMA foreign_keys = OFF;
          PRAGMA temp_store = MEMORY;
          PRAGMA cache_size = -{WRITER_CACHE_KIB};
-         PRAGMA wal_autocheckpoint = 0;"
+         PRAGMA wal_autocheckpoint = 0;",
+        synchronous.as_pragma()
     ))?;
     Ok(connection)
 }

@@ -1,6 +1,10 @@
 //! The database's own row: which lineage it is of, how far it has been written.
 
-use rusqlite::Connection;
+use crate::replication::{Member, NodeId};
+use openraft::{LogId, StoredMembership};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::de::DeserializeOwned;
 
 /// The row of `meta`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,5 +47,97 @@ pub(crate) fn note_erasure(connection: &Connection, rev: u64) -> rusqlite::Resul
     connection
         .prepare_cached("UPDATE meta SET erased_rev = ?1 WHERE id = 1")?
         .execute([rev.cast_signed()])?;
+    Ok(())
+}
+
+/// How far the log of a cluster is applied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AppliedState {
+    /// The last entry that is in the database.
+    pub last: Option<LogId<NodeId>>,
+    /// The last membership that is.
+    pub membership: StoredMembership<NodeId, Member>,
+}
+
+/// Which cluster the database belongs to, if to one; `None` too for a database of version 1, which
+/// knew of none.
+pub(crate) fn cluster_id(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    if !knows_clusters(connection)? {
+        return Ok(None);
+    }
+    connection.query_row("SELECT cluster_id FROM meta WHERE id = 1", [], |row| {
+        row.get(0)
+    })
+}
+
+fn knows_clusters(connection: &Connection) -> rusqlite::Result<bool> {
+    let column = connection
+        .query_row(
+            "SELECT 1 FROM pragma_table_info('meta') WHERE name = 'cluster_id'",
+            [],
+            |_| Ok(()),
+        )
+        .optional()?;
+    Ok(column.is_some())
+}
+
+/// Makes the database one of `cluster_id` to which nothing of its log has been applied.
+pub(crate) fn enter_cluster(connection: &Connection, cluster_id: &str) -> rusqlite::Result<()> {
+    connection.execute(
+        "UPDATE meta SET cluster_id = ?1, last_applied = NULL, membership = NULL, position = 0
+         WHERE id = 1",
+        [cluster_id],
+    )?;
+    Ok(())
+}
+
+/// Takes the mark of its cluster from the database: it is then one of a single instance, at the
+/// position it had. What every copy that leaves the cluster (a backup) must have done.
+pub(crate) fn strip_cluster(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute(
+        "UPDATE meta SET cluster_id = NULL, last_applied = NULL, membership = NULL WHERE id = 1",
+        [],
+    )?;
+    Ok(())
+}
+
+/// How far the cluster's log is applied.
+pub(crate) fn applied_state(connection: &Connection) -> rusqlite::Result<AppliedState> {
+    let mut statement =
+        connection.prepare_cached("SELECT last_applied, membership FROM meta WHERE id = 1")?;
+    statement.query_row([], |row| {
+        Ok(AppliedState {
+            last: from_json(row, 0)?,
+            membership: from_json(row, 1)?.unwrap_or_default(),
+        })
+    })
+}
+
+fn from_json<T: DeserializeOwned>(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<T>> {
+    let json: Option<String> = row.get(index)?;
+    json.map(|json| serde_json::from_str(&json))
+        .transpose()
+        .map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
+        })
+}
+
+/// Notes that the log is applied up to `last`, whose index is the database's position from now on,
+/// and the membership if there was one among the entries.
+pub(crate) fn advance_to(
+    connection: &Connection,
+    last: &LogId<NodeId>,
+    membership: Option<&StoredMembership<NodeId, Member>>,
+) -> rusqlite::Result<()> {
+    let json = serde_json::to_string(last).expect("a log id is numbers");
+    connection
+        .prepare_cached("UPDATE meta SET position = ?1, last_applied = ?2 WHERE id = 1")?
+        .execute(params![last.index.cast_signed(), json])?;
+    if let Some(membership) = membership {
+        let json = serde_json::to_string(membership).expect("a membership is text and numbers");
+        connection
+            .prepare_cached("UPDATE meta SET membership = ?1 WHERE id = 1")?
+            .execute([json])?;
+    }
     Ok(())
 }

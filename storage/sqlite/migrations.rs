@@ -1,10 +1,14 @@
 //! From whatever the file holds to this version's tables: forward only, in one transaction.
 
-use super::schema::{CALLERS_ADDED, COERCED, CONVERSATIONS_ADDED, PRD_TABLES, VERSION_1};
+use super::schema::{
+    CALLERS_ADDED, COERCED, CONVERSATIONS_ADDED, PRD_TABLES, VERSION_1, VERSION_2,
+};
 use rusqlite::{Connection, Transaction};
 
 /// The version of the tables that this program reads and writes (`PRAGMA user_version`).
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
+/// What tells the file from any other SQLite database (`PRAGMA application_id`): "cdex".
+pub(crate) const APPLICATION_ID: i32 = 0x6364_6578;
 
 /// Why the file cannot be brought to this version.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +37,11 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), MigrationError>
     }
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    adopt(&transaction)?;
+    if found < 1 {
+        adopt(&transaction)?;
+    }
+    transaction.execute_batch(VERSION_2)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(())

@@ -135,3 +135,10 @@ CREATE VIEW conversation_messages AS
   SELECT t.call_sid, c.phone_number, t.epoch, t.seq, t.role, t.content, t.at, t.kind, t.interrupted
     FROM turns t JOIN conversations c ON c.call_sid = t.call_sid;
 ";
+
+/// What version 2 adds: which cluster the database belongs to and how far it has applied that
+/// cluster's log (`last_applied`, there since version 1), both JSON. NULL in a house of one instance.
+pub(crate) const VERSION_2: &str = "
+ALTER TABLE meta ADD COLUMN cluster_id TEXT;
+ALTER TABLE meta ADD COLUMN membership TEXT;
+";

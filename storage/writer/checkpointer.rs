@@ -1,10 +1,12 @@
 //! Copies the write-ahead log into the database beside the writer, so that no batch waits for it,
 //! and keeps the gauges of the queue.
 
+use super::failure::CommitError;
 use super::scribe::log_path;
 use super::{LogPages, Shared, Writer};
 use crate::faults::{Faults, Operation};
-use crate::sqlite::connection;
+use crate::replication::Reach;
+use crate::sqlite::connection::{self, Synchronous};
 use calldex_observability::catalog;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,9 @@ use std::time::{Duration, Instant};
 const LOG_PAGES_MIN: u64 = 1_000;
 /// How often the log's size is looked at.
 const PERIOD: Duration = Duration::from_millis(100);
+/// How long at most what a replica has applied waits to be made durable, if nothing hinders it: the
+/// cluster's log may be cut no further.
+const DURABLE_PERIOD: Duration = Duration::from_secs(10);
 
 /// The running thread.
 pub(crate) struct Checkpointer {
@@ -25,18 +30,26 @@ pub(crate) struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Starts the thread.
+    /// Starts the thread. With `reach` it is that of a replica, and what a checkpoint makes durable is
+    /// noted there.
     pub(crate) fn start(
         path: PathBuf,
         shared: Arc<Shared>,
         log_pages: LogPages,
         faults: Faults,
+        reach: Option<Arc<Reach>>,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let mut copier = Copier {
+            path,
+            faults,
+            reach,
+            connection: None,
+        };
         let thread = std::thread::Builder::new()
             .name("calldex-checkpoint".to_owned())
-            .spawn(move || run(&path, &shared, &log_pages, &faults, &stopped))?;
+            .spawn(move || run(&mut copier, &shared, &log_pages, &stopped))?;
         Ok(Self {
             stop,
             thread: Some(thread),
@@ -61,19 +74,24 @@ impl Checkpointer {
     }
 }
 
-fn run(path: &Path, shared: &Shared, log_pages: &LogPages, faults: &Faults, stop: &AtomicBool) {
-    let log = log_path(path);
-    let mut copied_at = 0;
-    let mut connection: Option<Connection> = None;
+fn run(copier: &mut Copier, shared: &Shared, log_pages: &LogPages, stop: &AtomicBool) {
+    let log = log_path(&copier.path);
+    let (mut copied_pages, mut copied_at) = (0, Instant::now());
     while !stop.load(Ordering::SeqCst) {
         Writer::gauge(shared);
-        catalog::DATABASE_BYTES.set((size(&log) + size(path)) as f64);
+        catalog::DATABASE_BYTES.set((size(&log) + size(&copier.path)) as f64);
         let pages = log_pages.now();
         // A shorter log is one that the writer has begun anew.
-        copied_at = if pages < copied_at { 0 } else { copied_at };
-        if pages - copied_at >= LOG_PAGES_MIN && shared.degraded.reason().is_none() {
-            checkpoint(path, faults, &mut connection);
-            copied_at = pages;
+        copied_pages = if pages < copied_pages {
+            0
+        } else {
+            copied_pages
+        };
+        let is_long = pages - copied_pages >= LOG_PAGES_MIN;
+        let is_due = copied_at.elapsed() >= DURABLE_PERIOD && copier.is_ahead();
+        if (is_long || is_due) && shared.degraded.reason().is_none() {
+            copier.copy();
+            (copied_pages, copied_at) = (pages, Instant::now());
         }
         std::thread::park_timeout(PERIOD);
     }
@@ -83,28 +101,52 @@ fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |file| file.len())
 }
 
-/// One passive checkpoint. After a failure the connection is not used again; the log keeps what it
-/// holds, so nothing depends on the outcome.
-fn checkpoint(path: &Path, faults: &Faults, connection: &mut Option<Connection>) {
-    let outcome = faults
-        .at(Operation::Checkpoint)
-        .map_err(super::failure::CommitError::from)
-        .and_then(|()| {
-            let open = match connection.take() {
-                Some(open) => open,
-                None => connection::open_writer(path)?,
-            };
-            connection::checkpoint_passively(&open)?;
-            Ok(open)
-        });
-    match outcome {
-        Ok(open) => *connection = Some(open),
-        Err(error) => {
+/// Who copies, with a connection of its own.
+struct Copier {
+    path: PathBuf,
+    faults: Faults,
+    reach: Option<Arc<Reach>>,
+    connection: Option<Connection>,
+}
+
+impl Copier {
+    /// Whether a replica has applied what is not durable.
+    fn is_ahead(&self) -> bool {
+        self.reach.as_ref().is_some_and(|reach| reach.is_ahead())
+    }
+
+    /// One passive checkpoint. After a failure the connection is not used again; the log keeps what
+    /// it holds, so nothing depends on the outcome.
+    fn copy(&mut self) {
+        if let Err(error) = self.try_copy() {
             catalog::WRITE_FAILURES_TOTAL
                 .with(error.kind())
                 .increment(1);
             tracing::warn!(%error, "the write-ahead log could not be copied beside the writer");
         }
+        let _ = self.faults.at(Operation::Checkpointed);
     }
-    let _ = faults.at(Operation::Checkpointed);
+
+    fn try_copy(&mut self) -> Result<(), CommitError> {
+        self.faults.at(Operation::Checkpoint)?;
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => connection::open_writer(&self.path, self.synchronous())?,
+        };
+        // Before: what is applied from now on need not be in what is copied.
+        let applied = self.reach.as_ref().map(|reach| reach.applied_index());
+        let is_whole = connection::checkpoint_passively(&connection)?;
+        self.connection = Some(connection);
+        if let (Some(reach), Some(applied), true) = (&self.reach, applied, is_whole) {
+            reach.note_durable(applied);
+        }
+        Ok(())
+    }
+
+    fn synchronous(&self) -> Synchronous {
+        match self.reach {
+            Some(_) => Synchronous::AtCheckpoint,
+            None => Synchronous::AtCommit,
+        }
+    }
 }

@@ -13,7 +13,7 @@ pub(crate) struct LogPages(Arc<AtomicU64>);
 
 impl LogPages {
     /// From now on `connection` tells its commits.
-    pub(super) fn watch(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+    pub(crate) fn watch(&self, connection: &mut Connection) -> rusqlite::Result<()> {
         let pages = Arc::clone(&self.0);
         connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, in_log: i32| {
             pages.store(u64::from(in_log.unsigned_abs()), Ordering::Relaxed);
@@ -22,7 +22,7 @@ impl LogPages {
     }
 
     /// Pages now.
-    pub(super) fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

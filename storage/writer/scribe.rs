@@ -1,14 +1,18 @@
 //! The one connection that writes: commits a batch, and after a failure trusts nothing until it
 //! has been opened anew and verified.
 
+use super::Shared;
 use super::failure::CommitError;
 use super::log_pages::{LogPages, PAGE_BYTES};
 use crate::faults::{Faults, Operation};
+use crate::sqlite::connection::Synchronous;
 use crate::sqlite::ledger::{Ledger, Places};
 use crate::sqlite::migrations::{MigrationError, migrate};
 use crate::sqlite::{connection, meta};
 use crate::write::{Applied, Write, apply};
-use rusqlite::{Connection, TransactionBehavior};
+use calldex_observability::catalog;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -17,6 +21,11 @@ use std::time::{Duration, Instant};
 /// Pages of the write-ahead log from which the writer itself stops for a checkpoint that cuts it:
 /// the checkpointer beside it could not keep up.
 const LOG_PAGES_MAX: u64 = 64 * 1024 * 1024 / PAGE_BYTES;
+
+/// Pages of a snapshot copied between two looks at whether to go on.
+const SNAPSHOT_PAGES_STEP: i32 = 1_024;
+/// How often the copy of an installed snapshot is tried to be made durable while readers hinder it.
+const DURABLE_ATTEMPTS_MAX: usize = 100;
 
 /// How long the writer leaves a log alone that a reader has kept from being cut: each attempt waits
 /// for the reader, and the batches wait with it.
@@ -48,13 +57,37 @@ pub(crate) struct Scribe {
     doubted: bool,
     /// When a reader last kept the log from being cut, if it was not cut since.
     hindered_at: Option<Instant>,
+    /// When a commit is on disk.
+    synchronous: Synchronous,
+    /// The database that is taking this one's place: found at the path, it is as good.
+    incoming: Option<meta::Meta>,
 }
 
 impl Scribe {
     /// Opens the database, brings it to this version and reads its ledger.
     pub(crate) fn open(path: PathBuf, faults: Faults) -> Result<(Self, meta::Meta), StartError> {
         faults.at(Operation::OpenWriter)?;
-        let mut connection = connection::create_writer(&path)?;
+        let connection = connection::create_writer(&path)?;
+        Self::take_up(path, faults, connection, Synchronous::AtCommit)
+    }
+
+    /// Opens the database of a replica, which must be there: commits are durable at the next
+    /// checkpoint only, what they lose the cluster's log brings again.
+    pub(crate) fn open_replicated(
+        path: PathBuf,
+        faults: Faults,
+    ) -> Result<(Self, meta::Meta), StartError> {
+        faults.at(Operation::OpenWriter)?;
+        let connection = connection::open_writer(&path, Synchronous::AtCheckpoint)?;
+        Self::take_up(path, faults, connection, Synchronous::AtCheckpoint)
+    }
+
+    fn take_up(
+        path: PathBuf,
+        faults: Faults,
+        mut connection: Connection,
+        synchronous: Synchronous,
+    ) -> Result<(Self, meta::Meta), StartError> {
         let log_pages = LogPages::default();
         log_pages.watch(&mut connection)?;
         migrate(&mut connection)?;
@@ -73,6 +106,8 @@ impl Scribe {
                 position,
                 doubted: false,
                 hindered_at: None,
+                synchronous,
+                incoming: None,
             },
             meta,
         ))
@@ -91,7 +126,25 @@ impl Scribe {
     /// Applies `writes` in one transaction and commits it. On an error nothing is acknowledged, and
     /// unless it was only a lock, the connection is gone.
     pub(super) fn commit(&mut self, writes: &[&Write]) -> Result<Applied, CommitError> {
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.try_commit(writes)));
+        let is_end = |write: &&Write| matches!(write, Write::CallEnded(_));
+        let operation = writes
+            .iter()
+            .any(is_end)
+            .then_some(Operation::CloseConversation);
+        self.transact(operation, |transaction, ledger| {
+            Ok(apply(transaction, ledger, writes)?)
+        })
+    }
+
+    /// Does `work` in one transaction and commits it; `operation` is what a test may hook in before.
+    /// `work` may panic: that counts as a fault of what it applies. On an error nothing is acknowledged, and unless it was only a lock, the connection
+    /// is gone and the ledger read anew before the next one.
+    pub(crate) fn transact(
+        &mut self,
+        operation: Option<Operation>,
+        work: impl FnOnce(&Transaction<'_>, &Ledger) -> Result<Applied, CommitError>,
+    ) -> Result<Applied, CommitError> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.try_transact(operation, work)));
         let outcome = outcome.unwrap_or(Err(CommitError::Panicked));
         match &outcome {
             Ok(applied) => self.position = applied.position,
@@ -105,21 +158,22 @@ impl Scribe {
         self.connection = None;
     }
 
-    fn try_commit(&mut self, writes: &[&Write]) -> Result<Applied, CommitError> {
+    fn try_transact(
+        &mut self,
+        operation: Option<Operation>,
+        work: impl FnOnce(&Transaction<'_>, &Ledger) -> Result<Applied, CommitError>,
+    ) -> Result<Applied, CommitError> {
         self.faults.at(Operation::Begin)?;
         self.reopen_if_needed()?;
         let Some(connection) = self.connection.as_mut() else {
             return Err(CommitError::Distrusted("no connection".to_owned()));
         };
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if writes
-            .iter()
-            .any(|write| matches!(write, Write::CallEnded(_)))
-        {
-            self.faults.at(Operation::CloseConversation)?;
+        if let Some(operation) = operation {
+            self.faults.at(operation)?;
         }
         let ledger = &self.ledger;
-        let applied = catch_unwind(AssertUnwindSafe(|| apply(&transaction, ledger, writes)))
+        let applied = catch_unwind(AssertUnwindSafe(|| work(&transaction, ledger)))
             .map_err(|_| CommitError::ApplyPanicked)??;
         self.faults.at(Operation::Commit)?;
         transaction.commit()?;
@@ -132,7 +186,7 @@ impl Scribe {
             return Ok(());
         }
         self.faults.at(Operation::OpenWriter)?;
-        let mut connection = connection::open_writer(&self.path)?;
+        let mut connection = connection::open_writer(&self.path, self.synchronous)?;
         self.log_pages.watch(&mut connection)?;
         self.recognise(&connection)?;
         if self.doubted {
@@ -160,6 +214,12 @@ impl Scribe {
     /// one may lie at its path by now.
     fn recognise(&self, connection: &Connection) -> Result<(), CommitError> {
         let found = meta::read(connection)?;
+        if let Some(incoming) = &self.incoming
+            && found.lineage == incoming.lineage
+            && found.position >= incoming.position
+        {
+            return Ok(());
+        }
         if found.lineage != self.lineage {
             return Err(CommitError::Distrusted("another database".to_owned()));
         }
@@ -172,8 +232,69 @@ impl Scribe {
         Ok(())
     }
 
+    /// Puts the whole of `source` in the place of the database, in one transaction: readers keep what
+    /// they see until it is committed, and a crash before that leaves the old one. When it returns, the
+    /// new one is on disk for good.
+    pub(crate) fn replace_with(&mut self, source: &Connection) -> Result<meta::Meta, CommitError> {
+        let outcome = self.try_replace(source);
+        if let Err(error) = &outcome {
+            self.distrust(error);
+        }
+        outcome
+    }
+
+    fn try_replace(&mut self, source: &Connection) -> Result<meta::Meta, CommitError> {
+        self.faults.at(Operation::InstallSnapshot)?;
+        self.reopen_if_needed()?;
+        let incoming = meta::read(source)?;
+        self.incoming = Some(incoming.clone());
+        self.copy_from(source)?;
+        (self.lineage, self.position) = (incoming.lineage.clone(), incoming.position);
+        self.incoming = None;
+        let Some(connection) = self.connection.as_ref() else {
+            return Err(CommitError::Distrusted("no connection".to_owned()));
+        };
+        self.ledger.reread(connection)?;
+        make_durable(connection)?;
+        Ok(incoming)
+    }
+
+    fn copy_from(&mut self, source: &Connection) -> Result<(), CommitError> {
+        let Some(connection) = self.connection.as_mut() else {
+            return Err(CommitError::Distrusted("no connection".to_owned()));
+        };
+        let backup = Backup::new(source, connection)?;
+        loop {
+            self.faults.at(Operation::CopySnapshot)?;
+            match backup.step(SNAPSHOT_PAGES_STEP)? {
+                StepResult::Done => return Ok(()),
+                StepResult::More => {}
+                // A lock that somebody else holds: the writer's own retry takes over.
+                _ => return Err(CommitError::Io(io::ErrorKind::WouldBlock.into())),
+            }
+        }
+    }
+
+    /// How far the cluster's log is applied.
+    pub(crate) fn applied_state(&self) -> rusqlite::Result<meta::AppliedState> {
+        match &self.connection {
+            Some(connection) => meta::applied_state(connection),
+            None => Ok(meta::AppliedState::default()),
+        }
+    }
+
+    /// Copies the whole log into the database, waiting for readers as long as that takes within
+    /// bounds: what is committed is then on disk for good.
+    pub(crate) fn settle(&mut self) -> Result<(), CommitError> {
+        self.reopen_if_needed()?;
+        match &self.connection {
+            Some(connection) => make_durable(connection),
+            None => Err(CommitError::Distrusted("no connection".to_owned())),
+        }
+    }
+
     /// Cuts the log if it has grown beyond its bound, unless a reader has just hindered that.
-    pub(super) fn cut_log_if_long(&mut self) {
+    pub(crate) fn cut_log_if_long(&mut self) {
         let is_hindered = self
             .hindered_at
             .is_some_and(|at| at.elapsed() < HINDERED_PAUSE);
@@ -192,7 +313,7 @@ impl Scribe {
 
     /// Copies the whole log into the database and cuts it. A failure is counted; the log stays and
     /// keeps what it holds.
-    pub(super) fn cut_log(&mut self) {
+    pub(crate) fn cut_log(&mut self) {
         let Some(connection) = &self.connection else {
             return;
         };
@@ -204,7 +325,7 @@ impl Scribe {
         match checkpoint {
             Ok(is_cut) => self.note_cut(is_cut),
             Err(error) => {
-                calldex_observability::catalog::WRITE_FAILURES_TOTAL
+                catalog::WRITE_FAILURES_TOTAL
                     .with(error.kind())
                     .increment(1);
                 tracing::error!(%error, "the write-ahead log could not be copied into the database");
@@ -214,8 +335,42 @@ impl Scribe {
     }
 }
 
+fn make_durable(connection: &Connection) -> Result<(), CommitError> {
+    for _ in 0..DURABLE_ATTEMPTS_MAX {
+        // Each attempt waits for readers itself. To have all copied is enough; it need not be cut.
+        if connection::checkpoint_and_truncate(connection)?
+            || connection::checkpoint_passively(connection)?
+        {
+            return Ok(());
+        }
+    }
+    let reason = "readers keep the write-ahead log from being copied";
+    Err(CommitError::Io(io::Error::new(
+        io::ErrorKind::WouldBlock,
+        reason,
+    )))
+}
+
+impl Shared {
+    /// The database does not take what is written.
+    pub(crate) fn degrade(&self, error: &CommitError) {
+        let kind = error.kind();
+        catalog::WRITE_FAILURES_TOTAL.with(kind).increment(1);
+        if self.degraded.set(Some(kind)) {
+            tracing::error!(%error, kind, "writes cannot be made durable; they wait in memory");
+        }
+    }
+
+    /// It takes it.
+    pub(crate) fn recover(&self) {
+        if self.degraded.set(None) {
+            tracing::info!("writes are durable again");
+        }
+    }
+}
+
 /// The write-ahead log beside the database at `path`.
-pub(super) fn log_path(path: &std::path::Path) -> PathBuf {
+pub(crate) fn log_path(path: &std::path::Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     PathBuf::from(name)

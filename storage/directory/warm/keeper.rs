@@ -93,7 +93,7 @@ impl Keeper {
         self.shelf.put_sheet(Some(Arc::clone(&sheet)));
         loop {
             self.catch_up(&database, &sheet, &mut label)?;
-            if !self.shelf.ready.swap(true, Ordering::SeqCst) {
+            if self.shelf.trust() {
                 *pause = RETRY_MIN;
                 self.count(&database)?;
             }
@@ -268,6 +268,7 @@ impl Keeper {
             "the warm tier is built anew from the database"
         );
         drop(self.shelf.put_sheet(None));
+        // What came in meanwhile was about the same one: the next is read from the database as it is now.
         self.shelf.lock().fault = None;
         self.shelf.dirty.clear();
         let folder = folder(&self.config.data_dir);

@@ -123,6 +123,11 @@ impl Warm {
         self.shelf.tell(|signal| signal.changed = true);
     }
 
+    /// The database is another one: nothing is answered from now on, until the tier is built anew.
+    pub(crate) fn database_replaced(&self) {
+        self.shelf.doubt(Fault::Foreign);
+    }
+
     /// Lets the keeper finish until `end` and mark the tier as cleanly closed; later it is left.
     pub(crate) fn close(&self, end: Instant) {
         const STEP: Duration = Duration::from_millis(1);
@@ -160,8 +165,16 @@ impl Shelf {
 
     /// From now on the tier is not asked; the keeper builds it anew.
     fn doubt(&self, fault: Fault) {
-        self.ready.store(false, Ordering::SeqCst);
-        self.tell(|signal| signal.fault = Some(fault));
+        self.tell(|signal| {
+            self.ready.store(false, Ordering::SeqCst);
+            signal.fault = Some(fault);
+        });
+    }
+
+    /// The tier is in step, unless it was doubted meanwhile. Whether that is news.
+    fn trust(&self) -> bool {
+        let signal = self.lock();
+        signal.fault.is_none() && !self.ready.swap(true, Ordering::SeqCst)
     }
 
     fn lock(&self) -> MutexGuard<'_, Signal> {

@@ -1,0 +1,490 @@
+//! Who this instance is among several. The identity lives in the data directory, made there at
+//! random and never configured: an empty directory is nobody yet, and a directory that has lost a part
+//! of itself is not let in under its old name.
+
+use super::NodeId;
+use super::log::{Book, LOG_FILE, LogError, mark};
+use crate::faults::Faults;
+use crate::lock::{DirectoryLock, LockError};
+use crate::open::DATABASE_FILE;
+use crate::sqlite::migrations::{MigrationError, migrate};
+use crate::sqlite::{connection, meta};
+use openraft::LogId;
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The identity in the clear, in the data directory.
+pub const NODE_FILE: &str = "node.json";
+/// The bits of a node's id that are its slot.
+const SLOT_MASK: NodeId = 0xFFFF;
+
+/// An instance's identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    cluster_id: String,
+    node_id: NodeId,
+    starts: u64,
+    nonce: u64,
+}
+
+/// What a data directory is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is to join through one of these addresses (`host:port`).
+    Joining(Vec<String>),
+    /// It is a member.
+    Member(Identity),
+}
+
+/// What `node.json` says.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum NodeFile {
+    Member { cluster_id: String, node_id: NodeId },
+    Joining { join: Vec<String> },
+}
+
+/// Why a data directory cannot be used so. Each says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// Another process has it.
+    #[error("the data directory is in use by {}: stop it first", .0.map_or("another process".to_owned(), |pid| format!("process {pid}")))]
+    InUse(Option<u32>),
+    /// It is an instance already.
+    #[error(
+        "the data directory is node {node_id} of cluster {cluster_id} already: start it with `calldex serve`"
+    )]
+    Exists {
+        /// Of which cluster.
+        cluster_id: String,
+        /// Which node.
+        node_id: NodeId,
+    },
+    /// It waits to join.
+    #[error(
+        "the data directory is to join a cluster through {}: start it with `calldex serve`, or remove {NODE_FILE} to begin anew", .0.join(", ")
+    )]
+    Joining(Vec<String>),
+    /// It has calls of its own.
+    #[error(
+        "the data directory has calls of its own, which joining would replace: join with an empty one. To bring these calls into a new cluster, run `calldex cluster init` here"
+    )]
+    HasCalls,
+    /// `node.json` without `raft.db`.
+    #[error(
+        "the data directory is node {node_id}, but its log ({LOG_FILE}) is gone, and with it what the node promised the others: it must not go on under this identity. Remove the node (`calldex cluster remove {node_id}`), take the directory away and join anew"
+    )]
+    LogGone {
+        /// Which node.
+        node_id: NodeId,
+    },
+    /// `raft.db` without `node.json`.
+    #[error(
+        "the data directory has a log ({LOG_FILE}) but no {NODE_FILE}: put it back from where it went, or take the directory away and join anew"
+    )]
+    NodeGone,
+    /// `raft.db` of another node.
+    #[error(
+        "{NODE_FILE} is that of node {named}, {LOG_FILE} that of node {found}: files of two instances were mixed. Put back what belongs together, or take the directory away and join anew"
+    )]
+    OtherNode {
+        /// What `node.json` says.
+        named: NodeId,
+        /// What `raft.db` says.
+        found: NodeId,
+    },
+    /// The database is gone.
+    #[error(
+        "{DATABASE_FILE} of node {node_id} is gone: remove the node (`calldex cluster remove {node_id}`), take the directory away and join anew"
+    )]
+    CallsGone {
+        /// Which node.
+        node_id: NodeId,
+    },
+    /// The database is not of this cluster.
+    #[error(
+        "{DATABASE_FILE} is not of cluster {expected}, but of {}: a restored backup makes a cluster of its own. Put it into an empty directory and run `calldex cluster init` there; let this instance join anew with an empty one", found.as_deref().unwrap_or("none")
+    )]
+    OtherCluster {
+        /// The cluster of the identity.
+        expected: String,
+        /// That of the database.
+        found: Option<String>,
+    },
+    /// The database has less than the log lets go of.
+    #[error(
+        "{DATABASE_FILE} ends at {}, but the log before {purged} is gone: the database was put back from an older copy. Take the directory away and join anew", applied.map_or_else(|| "nothing".to_owned(), |applied| applied.to_string())
+    )]
+    Behind {
+        /// Up to where the database has the log.
+        applied: Option<u64>,
+        /// Up to where the log is gone.
+        purged: u64,
+    },
+    /// `node.json` cannot be read.
+    #[error(
+        "{NODE_FILE} cannot be read: put it back, or take the data directory away and join anew"
+    )]
+    Malformed,
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The database is no calldex database, or a later one's.
+    #[error("{DATABASE_FILE}: {0}")]
+    Calls(String),
+    /// The disk, or the right to use it.
+    #[error("the data directory cannot be used: {0}")]
+    Disk(#[from] io::Error),
+}
+
+impl From<rusqlite::Error> for IdentityError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Calls(error.to_string())
+    }
+}
+
+impl From<MigrationError> for IdentityError {
+    fn from(error: MigrationError) -> Self {
+        Self::Calls(error.to_string())
+    }
+}
+
+impl From<LockError> for IdentityError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Held(pid) => Self::InUse(pid),
+            LockError::Io(error) => Self::Disk(error),
+        }
+    }
+}
+
+/// A data directory's files.
+struct Place {
+    node: PathBuf,
+    log: PathBuf,
+    calls: PathBuf,
+    dir: PathBuf,
+}
+
+impl Identity {
+    /// Makes the directory the first instance of a new cluster, with the calls it has, if it has any:
+    /// a single instance's database is adopted. Offline; the directory is made if it is not there.
+    pub fn found(data_dir: &Path) -> Result<Self, IdentityError> {
+        let place = Place::of(data_dir)?;
+        let _lock = DirectoryLock::take(data_dir)?;
+        place.refuse_member()?;
+        if let Some(NodeFile::Joining { join }) = place.node_file()? {
+            return Err(IdentityError::Joining(join));
+        }
+        place.remove_stillborn_log()?;
+        let identity = Self::of(random_cluster_id()?, random_node_id()?);
+        place.mark_calls(&identity.cluster_id)?;
+        place.settle(&identity)?;
+        Ok(identity)
+    }
+
+    /// Notes that the directory, which must be empty of calls, is to join through one of `addresses`
+    /// when it is served.
+    pub fn join_later(data_dir: &Path, addresses: &[String]) -> Result<(), IdentityError> {
+        let place = Place::of(data_dir)?;
+        let _lock = DirectoryLock::take(data_dir)?;
+        place.refuse_member()?;
+        place.remove_stillborn_log()?;
+        if place.calls.exists() {
+            return Err(IdentityError::HasCalls);
+        }
+        let join = addresses.to_vec();
+        place.write_node_file(&NodeFile::Joining { join })
+    }
+
+    /// Makes the directory `node_id` of `cluster_id`, which that cluster has agreed to. Its database is
+    /// empty until the first snapshot comes.
+    pub fn join(data_dir: &Path, cluster_id: &str, node_id: NodeId) -> Result<Self, IdentityError> {
+        let place = Place::of(data_dir)?;
+        let _lock = DirectoryLock::take(data_dir)?;
+        place.refuse_member()?;
+        place.remove_stillborn_log()?;
+        place.remove_stillborn_calls()?;
+        if place.calls.exists() {
+            return Err(IdentityError::HasCalls);
+        }
+        let identity = Self::of(cluster_id.to_owned(), node_id);
+        place.mark_calls(cluster_id)?;
+        place.settle(&identity)?;
+        Ok(identity)
+    }
+
+    /// What the directory is; `None` if nothing yet. Refuses one that is not whole. Changes nothing.
+    pub fn read(data_dir: &Path) -> Result<Option<Standing>, IdentityError> {
+        let place = Place::at(data_dir);
+        match place.node_file()? {
+            Some(NodeFile::Joining { join }) => Ok(Some(Standing::Joining(join))),
+            Some(NodeFile::Member {
+                cluster_id,
+                node_id,
+            }) => {
+                let identity = place.member(&cluster_id, node_id)?;
+                Ok(Some(Standing::Member(identity)))
+            }
+            None if place.has_started_log()? => Err(IdentityError::NodeGone),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the directory has an identity, whole or not: a house of one instance must not use it.
+    pub fn is_in(data_dir: &Path) -> bool {
+        let place = Place::at(data_dir);
+        let is_member = !matches!(place.node_file(), Ok(None | Some(NodeFile::Joining { .. })));
+        is_member || place.has_started_log().unwrap_or(true)
+    }
+
+    fn of(cluster_id: String, node_id: NodeId) -> Self {
+        Self {
+            cluster_id,
+            node_id,
+            starts: 0,
+            nonce: 0,
+        }
+    }
+
+    /// Counts a start, on disk when it returns: before anything is sent.
+    pub(crate) fn start(&mut self, book: &mut Book) -> Result<(), IdentityError> {
+        self.starts += 1;
+        self.nonce = random_u64()?;
+        Ok(book.put_mark(mark::IDENTITY, self)?)
+    }
+
+    /// The cluster: 128 random bits in hexadecimal.
+    pub fn cluster_id(&self) -> &str {
+        &self.cluster_id
+    }
+
+    /// This node.
+    pub fn node_id(&self) -> NodeId {
+        self.node_id
+    }
+
+    /// What tells this node's epochs of a call from other nodes' ([`crate::record`]): never 0.
+    pub fn slot(&self) -> u16 {
+        (self.node_id & SLOT_MASK) as u16
+    }
+
+    /// How often it was started, this start included.
+    pub fn starts(&self) -> u64 {
+        self.starts
+    }
+
+    /// Random, of this start.
+    pub fn nonce(&self) -> u64 {
+        self.nonce
+    }
+}
+
+impl Place {
+    fn at(data_dir: &Path) -> Self {
+        Self {
+            node: data_dir.join(NODE_FILE),
+            log: data_dir.join(LOG_FILE),
+            calls: data_dir.join(DATABASE_FILE),
+            dir: data_dir.to_owned(),
+        }
+    }
+
+    fn of(data_dir: &Path) -> Result<Self, IdentityError> {
+        fs::create_dir_all(data_dir)?;
+        Ok(Self::at(data_dir))
+    }
+
+    fn node_file(&self) -> Result<Option<NodeFile>, IdentityError> {
+        match fs::read(&self.node) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|_| IdentityError::Malformed),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// In one step: whoever looks sees all of it or nothing, before and after a power cut.
+    fn write_node_file(&self, content: &NodeFile) -> Result<(), IdentityError> {
+        let json = serde_json::to_vec_pretty(content).expect("an identity is text and numbers");
+        let new = self.node.with_extension("json.new");
+        let mut file = File::create(&new)?;
+        file.write_all(&json)?;
+        file.sync_all()?;
+        fs::rename(&new, &self.node)?;
+        File::open(&self.dir)?.sync_all()?;
+        Ok(())
+    }
+
+    fn refuse_member(&self) -> Result<(), IdentityError> {
+        match self.node_file()? {
+            Some(NodeFile::Member {
+                cluster_id,
+                node_id,
+            }) => Err(IdentityError::Exists {
+                cluster_id,
+                node_id,
+            }),
+            _ if self.has_started_log()? => Err(IdentityError::NodeGone),
+            _ => Ok(()),
+        }
+    }
+
+    fn kept_identity(&self) -> Result<Option<Identity>, IdentityError> {
+        Ok(Book::peek(&self.log)?.mark(mark::IDENTITY)?)
+    }
+
+    /// Whether there is a log that a node was started with. One that was made and never used is left
+    /// of a founding or joining that was cut short.
+    fn has_started_log(&self) -> Result<bool, IdentityError> {
+        if !self.log.exists() {
+            return Ok(false);
+        }
+        match self.kept_identity() {
+            Ok(kept) => Ok(kept.is_some_and(|identity| identity.starts > 0)),
+            // A file without tables was cut short even earlier.
+            Err(_) if fs::metadata(&self.log)?.len() == 0 => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn remove_stillborn_log(&self) -> Result<(), IdentityError> {
+        // `refuse_member` has seen that nothing was started with it.
+        remove_database(&self.log)
+    }
+
+    /// Removes a database that joining made and nothing was ever written to.
+    fn remove_stillborn_calls(&self) -> Result<(), IdentityError> {
+        if !self.calls.exists() {
+            return Ok(());
+        }
+        let connection = connection::open_reader(&self.calls)?;
+        if meta::cluster_id(&connection)?.is_none() {
+            return Ok(());
+        }
+        let applied = meta::applied_state(&connection)?;
+        let rows: i64 = connection.query_row(
+            "SELECT (SELECT COUNT(*) FROM callers) + (SELECT COUNT(*) FROM conversations)
+                  + (SELECT COUNT(*) FROM tombstones)",
+            [],
+            |row| row.get(0),
+        )?;
+        drop(connection);
+        match applied.last.is_none() && rows == 0 {
+            true => remove_database(&self.calls),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes the database one of the cluster, on disk when it returns.
+    fn mark_calls(&self, cluster_id: &str) -> Result<(), IdentityError> {
+        let mut connection = connection::create_writer(&self.calls)?;
+        migrate(&mut connection)?;
+        meta::enter_cluster(&connection, cluster_id)?;
+        connection::checkpoint_and_truncate(&connection)?;
+        Ok(())
+    }
+
+    /// Writes the log's file and, last, what makes it all valid.
+    fn settle(&self, identity: &Identity) -> Result<(), IdentityError> {
+        let mut book = Book::create(&self.log, Faults::default())?;
+        book.put_mark(mark::IDENTITY, identity)?;
+        drop(book);
+        File::open(&self.dir)?.sync_all()?;
+        self.write_node_file(&NodeFile::Member {
+            cluster_id: identity.cluster_id.clone(),
+            node_id: identity.node_id,
+        })
+    }
+
+    /// The member that `node.json` names, if everything fits together.
+    fn member(&self, cluster_id: &str, node_id: NodeId) -> Result<Identity, IdentityError> {
+        if !self.log.exists() {
+            return Err(IdentityError::LogGone { node_id });
+        }
+        let book = Book::peek(&self.log)?;
+        let kept: Option<Identity> = book.mark(mark::IDENTITY)?;
+        let identity = kept.ok_or(IdentityError::LogGone { node_id })?;
+        if identity.node_id != node_id || identity.cluster_id != cluster_id {
+            return Err(IdentityError::OtherNode {
+                named: node_id,
+                found: identity.node_id,
+            });
+        }
+        // The log first: while both move on, the database can only be further.
+        let purged: Option<LogId<NodeId>> = book.mark(mark::PURGED)?;
+        drop(book);
+        if !self.calls.exists() {
+            return Err(IdentityError::CallsGone { node_id });
+        }
+        self.check_calls(cluster_id, purged)?;
+        Ok(identity)
+    }
+
+    fn check_calls(
+        &self,
+        cluster_id: &str,
+        purged: Option<LogId<NodeId>>,
+    ) -> Result<(), IdentityError> {
+        let connection = connection::open_reader(&self.calls)?;
+        let found = meta::cluster_id(&connection)?;
+        if found.as_deref() != Some(cluster_id) {
+            return Err(IdentityError::OtherCluster {
+                expected: cluster_id.to_owned(),
+                found,
+            });
+        }
+        let applied = meta::applied_state(&connection)?.last;
+        match purged {
+            Some(purged) if applied.map(|last| last.index) < Some(purged.index) => {
+                Err(IdentityError::Behind {
+                    applied: applied.map(|last| last.index),
+                    purged: purged.index,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn remove_database(path: &Path) -> Result<(), IdentityError> {
+    for ending in ["-wal", "-shm", ""] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        match fs::remove_file(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A new node's id: random, and its low 16 bits are not 0.
+pub fn random_node_id() -> Result<NodeId, IdentityError> {
+    loop {
+        let node_id = random_u64()?;
+        if node_id & SLOT_MASK != 0 {
+            return Ok(node_id);
+        }
+    }
+}
+
+/// SQLite's generator, which is seeded by the system's.
+fn random_u64() -> Result<u64, IdentityError> {
+    let bytes: [u8; 8] =
+        Connection::open_in_memory()?.query_row("SELECT randomblob(8)", [], |row| row.get(0))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+fn random_cluster_id() -> Result<String, IdentityError> {
+    let id = Connection::open_in_memory()?.query_row(
+        "SELECT lower(hex(randomblob(16)))",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(id)
+}

@@ -1,0 +1,395 @@
+//! The log's file, `raft.db`: one SQLite database at `synchronous=FULL`, one connection that writes.
+
+use super::LogError;
+use super::form;
+use crate::faults::{Faults, Operation};
+use crate::replication::{NodeId, TypeConfig};
+use crate::sqlite::connection;
+use crate::writer::LogPages;
+use openraft::{Entry, LogId, Vote};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+use std::time::Duration;
+
+/// The version of the tables.
+const VERSION: i64 = 1;
+/// What tells the file from any other (`PRAGMA application_id`): "cdrl".
+const APPLICATION_ID: i32 = 0x6364_726c;
+/// SQLite's page cache, KiB: entries are written once and read from memory.
+const CACHE_KIB: i64 = 4 * 1024;
+/// How long a lock of somebody else's (a shell, a backup tool) is waited for.
+const BUSY_MAX: Duration = Duration::from_millis(2_000);
+/// Entries removed in one transaction.
+pub(super) const PURGED_STEP: u64 = 128;
+/// Free pages kept in the file for what comes next (16 MiB); what is beyond is given back.
+const FREE_PAGES_MAX: i64 = 4_096;
+/// Free pages given back at once.
+const FREE_PAGES_STEP: i64 = 512;
+/// Bytes that a row takes beside its body, roughly.
+pub(super) const ROW_BYTES: u64 = 32;
+
+const TABLES: &str = "
+CREATE TABLE entries (
+  log_index INTEGER PRIMARY KEY,
+  checksum INTEGER NOT NULL,
+  body BLOB NOT NULL
+);
+CREATE TABLE marks (
+  name TEXT PRIMARY KEY,
+  checksum INTEGER NOT NULL,
+  body BLOB NOT NULL
+) WITHOUT ROWID;
+";
+
+/// The names of the marks.
+pub(crate) mod mark {
+    pub(crate) const VOTE: &str = "vote";
+    pub(crate) const COMMITTED: &str = "committed";
+    pub(crate) const PURGED: &str = "purged";
+    pub(crate) const IDENTITY: &str = "identity";
+    /// Followed by the node's id.
+    pub(crate) const PEER: &str = "peer:";
+}
+
+/// What the log held when it was opened.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Contents {
+    pub vote: Option<Vote<NodeId>>,
+    pub committed: Option<LogId<NodeId>>,
+    pub purged: Option<LogId<NodeId>>,
+    /// Of the last entry; that of the last purged one if there is none.
+    pub last: Option<LogId<NodeId>>,
+    /// The index of the first entry, if there is one.
+    pub first_index: Option<u64>,
+    pub bytes: u64,
+}
+
+impl Contents {
+    /// The index after the last entry.
+    pub(crate) fn end(&self) -> u64 {
+        self.last.map_or(0, |last| last.index + 1)
+    }
+}
+
+/// See the module.
+pub(crate) struct Book {
+    connection: Connection,
+    faults: Faults,
+    pages: LogPages,
+}
+
+impl Book {
+    /// Makes the file, which must not be there, with its tables.
+    pub(crate) fn create(path: &Path, faults: Faults) -> Result<Self, LogError> {
+        let book = Self::connect(path, faults, OpenFlags::SQLITE_OPEN_CREATE)?;
+        book.connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {TABLES}
+             PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT"
+        ))?;
+        Ok(book)
+    }
+
+    /// Opens the file and verifies it: what a failed fsync left in the kernel's cache may look
+    /// written and not be, so the write-ahead log is copied into the database, which writes and syncs
+    /// every page of it again; then everything is read through.
+    pub(crate) fn open(path: &Path, faults: Faults) -> Result<(Self, Contents), LogError> {
+        faults.at(Operation::RaftOpen)?;
+        let book = Self::connect(path, faults, OpenFlags::empty())?;
+        book.recognise()?;
+        book.faults.at(Operation::RaftVerify)?;
+        if !connection::checkpoint_and_truncate(&book.connection)? {
+            return Err(LogError::Disk("somebody else has it open".to_owned()));
+        }
+        let report: String = book
+            .connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if report != "ok" {
+            return Err(LogError::Damaged(report));
+        }
+        let contents = book.read_through()?;
+        Ok((book, contents))
+    }
+
+    /// Opens the file for a look at its marks; not verified.
+    pub(crate) fn peek(path: &Path) -> Result<Self, LogError> {
+        let book = Self::connect(path, Faults::default(), OpenFlags::empty())?;
+        book.recognise()?;
+        Ok(book)
+    }
+
+    fn connect(path: &Path, faults: Faults, added: OpenFlags) -> Result<Self, LogError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | added;
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_MAX)?;
+        // Only a file without tables takes it: purged entries can be given back later.
+        connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+        connection.execute_batch(&format!(
+            "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;
+             PRAGMA cache_size = -{CACHE_KIB}; PRAGMA wal_autocheckpoint = 0;"
+        ))?;
+        let pages = LogPages::default();
+        pages.watch(&mut connection)?;
+        Ok(Self {
+            connection,
+            faults,
+            pages,
+        })
+    }
+
+    fn recognise(&self) -> Result<(), LogError> {
+        let pragma = |name| {
+            self.connection
+                .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
+        };
+        if pragma("application_id")? != i64::from(APPLICATION_ID) {
+            return Err(LogError::Damaged("it is another database".to_owned()));
+        }
+        match pragma("user_version")? {
+            version if version > VERSION => Err(LogError::Newer),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads every row: checksums, and that no index is missing.
+    fn read_through(&self) -> Result<Contents, LogError> {
+        let purged: Option<LogId<NodeId>> = self.mark(mark::PURGED)?;
+        let mut contents = Contents {
+            vote: self.mark(mark::VOTE)?,
+            committed: self.mark(mark::COMMITTED)?,
+            purged,
+            last: purged,
+            ..Contents::default()
+        };
+        let mut statement = self
+            .connection
+            .prepare("SELECT log_index, checksum, body FROM entries ORDER BY log_index")?;
+        let mut rows = statement.query([])?;
+        let mut before: Option<u64> = purged.map(|purged| purged.index);
+        while let Some(row) = rows.next()? {
+            let index = row.get::<_, i64>(0)?.cast_unsigned();
+            let body = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+            form::check(&index.to_be_bytes(), body, row.get(1)?, || {
+                format!("entry {index}")
+            })?;
+            if before.is_some_and(|before| before + 1 != index) {
+                return Err(LogError::Damaged(format!("no entry before {index}")));
+            }
+            before = Some(index);
+            contents.first_index.get_or_insert(index);
+            contents.bytes += ROW_BYTES + body.len() as u64;
+        }
+        if let (Some(last), Some(_)) = (before, contents.first_index) {
+            contents.last = self.log_id(last)?;
+        }
+        Ok(contents)
+    }
+
+    /// The log id of the entry at `index`.
+    pub(super) fn log_id(&self, index: u64) -> Result<Option<LogId<NodeId>>, LogError> {
+        let entries = read(&self.connection, index, index + 1, u64::MAX)?;
+        Ok(entries.first().map(|entry| entry.log_id))
+    }
+
+    /// The mark of `name`.
+    pub(crate) fn mark<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, LogError> {
+        let row = self
+            .connection
+            .query_row(
+                "SELECT checksum, body FROM marks WHERE name = ?1",
+                [name],
+                |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)),
+            )
+            .optional()?;
+        row.map(|(sum, body)| read_mark(name, sum, &body))
+            .transpose()
+    }
+
+    /// All marks whose names begin with `prefix`, without it.
+    pub(crate) fn marks<T: DeserializeOwned>(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<(String, T)>, LogError> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT name, checksum, body FROM marks WHERE substr(name, 1, ?2) = ?1")?;
+        let mut rows = statement.query(params![prefix, prefix.len() as i64])?;
+        let mut marks = Vec::new();
+        while let Some(row) = rows.next()? {
+            let name: String = row.get(0)?;
+            let body: Vec<u8> = row.get(2)?;
+            let mark = read_mark(&name, row.get(1)?, &body)?;
+            marks.push((name[prefix.len()..].to_owned(), mark));
+        }
+        Ok(marks)
+    }
+
+    /// Writes one mark in a transaction of its own, on disk when it returns.
+    pub(crate) fn put_mark(&mut self, name: &str, value: &impl Serialize) -> Result<(), LogError> {
+        self.write(|page| page.mark(name, value))
+    }
+
+    /// Writes in one transaction, on disk when it returns.
+    pub(super) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Page<'_>) -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
+        self.faults.at(Operation::RaftBegin)?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let page = Page(transaction);
+        let written = work(&page)?;
+        self.faults.at(Operation::RaftCommit)?;
+        page.0.commit()?;
+        self.faults.at(Operation::RaftCommitted)?;
+        Ok(written)
+    }
+
+    /// Pages in the write-ahead log.
+    pub(super) fn log_pages(&self) -> u64 {
+        self.pages.now()
+    }
+
+    /// Copies the write-ahead log into the database as far as readers allow.
+    pub(super) fn copy_log(&self) -> Result<(), LogError> {
+        self.faults.at(Operation::RaftCheckpoint)?;
+        connection::checkpoint_passively(&self.connection)?;
+        Ok(())
+    }
+
+    /// Removes the entries up to `upto` and marks them as gone; how many bytes that were. The caller
+    /// sees to it that they are few ([`PURGED_STEP`]).
+    pub(super) fn purge(&mut self, upto: LogId<NodeId>) -> Result<u64, LogError> {
+        self.faults.at(Operation::RaftPurge)?;
+        self.write(|page| page.purge(upto))
+    }
+
+    /// Gives free pages back to the file system, a bounded number. Whether there are more.
+    pub(super) fn shrink(&self) -> Result<bool, LogError> {
+        let free: i64 = self
+            .connection
+            .query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+        if free <= FREE_PAGES_MAX {
+            return Ok(false);
+        }
+        let mut statement = self
+            .connection
+            .prepare(&format!("PRAGMA incremental_vacuum({FREE_PAGES_STEP})"))?;
+        let mut rows = statement.query([])?;
+        while rows.next()?.is_some() {}
+        Ok(free - FREE_PAGES_STEP > FREE_PAGES_MAX)
+    }
+}
+
+fn read_mark<T: DeserializeOwned>(name: &str, sum: u32, body: &[u8]) -> Result<T, LogError> {
+    form::check(name.as_bytes(), body, sum, || format!("the mark `{name}`"))?;
+    form::from_bytes(body, name)
+}
+
+/// A transaction on the log.
+pub(super) struct Page<'a>(Transaction<'a>);
+
+impl Page<'_> {
+    /// Writes an entry.
+    pub(super) fn entry(&self, index: u64, body: &[u8]) -> Result<(), LogError> {
+        let sum = form::checksum(&index.to_be_bytes(), body);
+        self.0
+            .prepare_cached(
+                "INSERT OR REPLACE INTO entries (log_index, checksum, body) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![index.cast_signed(), sum, body])?;
+        Ok(())
+    }
+
+    /// Writes a mark.
+    pub(super) fn mark(&self, name: &str, value: &impl Serialize) -> Result<(), LogError> {
+        self.raw_mark(name, &form::to_bytes(value))
+    }
+
+    /// Writes a mark whose value is encoded already.
+    pub(super) fn raw_mark(&self, name: &str, body: &[u8]) -> Result<(), LogError> {
+        let sum = form::checksum(name.as_bytes(), body);
+        self.0
+            .prepare_cached(
+                "INSERT INTO marks (name, checksum, body) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (name) DO UPDATE SET checksum = ?2, body = ?3",
+            )?
+            .execute(params![name, sum, body])?;
+        Ok(())
+    }
+
+    /// Removes the entries from `since`; how many bytes that were, and the last entry left.
+    pub(super) fn truncate(&self, since: u64) -> Result<(u64, Option<LogId<NodeId>>), LogError> {
+        let bytes = self.bytes("log_index >= ?1", since)?;
+        self.0
+            .prepare_cached("DELETE FROM entries WHERE log_index >= ?1")?
+            .execute([since.cast_signed()])?;
+        let before = since.saturating_sub(1);
+        let last = read(&self.0, before, since, u64::MAX)?;
+        Ok((bytes, last.first().map(|entry| entry.log_id)))
+    }
+
+    fn purge(&self, upto: LogId<NodeId>) -> Result<u64, LogError> {
+        let bytes = self.bytes("log_index <= ?1", upto.index)?;
+        self.0
+            .prepare_cached("DELETE FROM entries WHERE log_index <= ?1")?
+            .execute([upto.index.cast_signed()])?;
+        self.mark(mark::PURGED, &upto)?;
+        Ok(bytes)
+    }
+
+    fn bytes(&self, which: &str, index: u64) -> Result<u64, LogError> {
+        let sql = format!(
+            "SELECT COALESCE(SUM(LENGTH(body) + {ROW_BYTES}), 0) FROM entries WHERE {which}"
+        );
+        let bytes: i64 = self
+            .0
+            .prepare_cached(&sql)?
+            .query_row([index.cast_signed()], |row| row.get(0))?;
+        Ok(bytes.unsigned_abs())
+    }
+}
+
+/// A connection for reading entries beside the writing one.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, LogError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_MAX)?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -1024")?;
+    Ok(connection)
+}
+
+/// The entries from `start` up to before `end`, until their bodies exceed `bytes_max` (one at least).
+pub(super) fn read(
+    connection: &Connection,
+    start: u64,
+    end: u64,
+    bytes_max: u64,
+) -> Result<Vec<Entry<TypeConfig>>, LogError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT log_index, checksum, body FROM entries
+         WHERE log_index >= ?1 AND log_index < ?2 ORDER BY log_index",
+    )?;
+    let mut rows = statement.query([start, end].map(signed))?;
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let index = row.get::<_, i64>(0)?.cast_unsigned();
+        let body = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+        bytes += body.len() as u64;
+        if bytes > bytes_max && !entries.is_empty() {
+            break;
+        }
+        entries.push(form::entry(index, body, row.get(1)?)?);
+    }
+    Ok(entries)
+}
+
+/// SQLite's integers are signed: an index beyond them means "to the end".
+fn signed(index: u64) -> i64 {
+    i64::try_from(index).unwrap_or(i64::MAX)
+}

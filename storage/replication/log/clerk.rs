@@ -1,0 +1,275 @@
+//! The thread "calldex-raft-log": whatever was ordered while one fsync ran goes into the next
+//! transaction.
+
+use super::LogError;
+use super::book::{Book, PURGED_STEP, Page, ROW_BYTES, mark};
+use super::desk::{Desk, Order, Work};
+use crate::replication::{NodeId, Reach};
+use openraft::LogId;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Pages of the write-ahead log that are copied into the database when there is nothing else to do.
+const LOG_PAGES_IDLE: u64 = 512;
+/// Pages at which they are copied whatever waits: 16 MiB.
+const LOG_PAGES_MAX: u64 = 4_096;
+/// How often it is looked whether entries may go from disk.
+const REST: Duration = Duration::from_millis(250);
+/// How long an entry that follows a snapshot waits for that snapshot to be installed for good.
+const GAP_MAX: Duration = Duration::from_secs(120);
+
+/// See the module.
+pub(super) struct Clerk {
+    pub(super) book: Book,
+    pub(super) desk: Arc<Desk>,
+    pub(super) reach: Arc<Reach>,
+    /// Bytes of entries on disk.
+    pub(super) bytes: Arc<AtomicU64>,
+    /// The index of the first entry on disk, and the one after the last.
+    pub(super) rows: Range<u64>,
+    /// Pages of the write-ahead log that have been copied.
+    pub(super) copied_pages: u64,
+}
+
+/// What a transaction did.
+#[derive(Default)]
+struct Written {
+    bytes: u64,
+    removed: u64,
+    /// The index after the last entry on disk.
+    end: u64,
+    /// The last entry left after each truncation, in their order.
+    truncated: VecDeque<Option<LogId<NodeId>>>,
+}
+
+impl Clerk {
+    /// Works until the log is closed or fails. After a failure nothing more is taken: what the disk
+    /// holds has to be verified first.
+    pub(super) fn run(mut self) {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.work()));
+        let error = match outcome {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error,
+            Err(_) => LogError::Disk("its thread panicked".to_owned()),
+        };
+        tracing::error!(%error, "the cluster's log failed; it has to be opened anew");
+        self.desk.close(Some(error));
+    }
+
+    fn work(&mut self) -> Result<(), LogError> {
+        let mut rest = REST;
+        loop {
+            match self.desk.take(rest) {
+                Work::Orders(orders, committed) => self.carry_out(orders, committed)?,
+                Work::Idle => rest = self.tidy()?,
+                Work::Close(orders, committed) => {
+                    self.carry_out(orders, committed)?;
+                    return self.book.copy_log();
+                }
+            }
+            self.copy_log_from(LOG_PAGES_MAX)?;
+        }
+    }
+
+    /// Carries `orders` out in one transaction, then tells who waits.
+    fn carry_out(
+        &mut self,
+        orders: Vec<Order>,
+        committed: Option<LogId<NodeId>>,
+    ) -> Result<(), LogError> {
+        let outcome = self
+            .bridge_gap(&orders)
+            .and_then(|()| self.write(&orders, committed));
+        match outcome {
+            Ok(written) => {
+                self.note(&written);
+                tell(orders, written.truncated);
+                Ok(())
+            }
+            Err(error) => {
+                // Closed before anybody learns of it: who is told may open the log anew at once.
+                self.desk.close(Some(error.clone()));
+                orders.into_iter().for_each(|order| order.refuse(&error));
+                Err(error)
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        orders: &[Order],
+        committed: Option<LogId<NodeId>>,
+    ) -> Result<Written, LogError> {
+        let mut written = Written {
+            end: self.rows.end,
+            ..Written::default()
+        };
+        if orders.is_empty() && committed.is_none() {
+            return Ok(written);
+        }
+        self.book.write(|page| {
+            for order in orders {
+                written.carry_out(page, order)?;
+            }
+            committed.map_or(Ok(()), |committed| page.mark(mark::COMMITTED, &committed))
+        })?;
+        Ok(written)
+    }
+
+    fn note(&mut self, written: &Written) {
+        let start = self.rows.start.min(written.end);
+        self.rows = start..written.end;
+        self.bytes.fetch_add(written.bytes, Ordering::Relaxed);
+        self.bytes.fetch_sub(written.removed, Ordering::Relaxed);
+        self.desk.note_written(written.bytes, written.end);
+    }
+
+    /// A snapshot may take the place of entries that were never here. The next entry then says that
+    /// this instance has everything before it, so the snapshot must have been installed for good.
+    fn bridge_gap(&mut self, orders: &[Order]) -> Result<(), LogError> {
+        let Some(first) = orders.iter().find_map(first_index) else {
+            return Ok(());
+        };
+        if self.rows.is_empty() && self.rows.end == 0 {
+            // The first entry ever: it may begin anywhere.
+            self.rows = first..first;
+        }
+        if first <= self.rows.end {
+            return Ok(());
+        }
+        let Some(upto) = self
+            .desk
+            .purged()
+            .filter(|purged| purged.index + 1 == first)
+        else {
+            return Err(LogError::Damaged(format!(
+                "entries before {first} were skipped"
+            )));
+        };
+        self.wait_durable(upto)?;
+        while self.purge_step(upto)? {}
+        Ok(())
+    }
+
+    fn wait_durable(&self, upto: LogId<NodeId>) -> Result<(), LogError> {
+        let end = Instant::now() + GAP_MAX;
+        while !self.reach.wait_durable(upto.index, Instant::now() + REST) {
+            if let Some(error) = self.desk.closed() {
+                return Err(error);
+            }
+            if Instant::now() > end {
+                let reason = "the snapshot before the next entry was not installed in time";
+                return Err(LogError::Disk(reason.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is done when nothing is ordered. How long to rest until the next time.
+    fn tidy(&mut self) -> Result<Duration, LogError> {
+        self.copy_log_from(LOG_PAGES_IDLE)?;
+        let is_more = match self.desk.purging() {
+            Some(upto) => self.purge_step(upto)?,
+            None => self.book.shrink()?,
+        };
+        Ok(if is_more { Duration::ZERO } else { REST })
+    }
+
+    /// Removes the next entries up to `upto` of which the database is durable. Whether it can go on at
+    /// once.
+    fn purge_step(&mut self, upto: LogId<NodeId>) -> Result<bool, LogError> {
+        let Some(durable) = self.reach.durable_index() else {
+            return Ok(false);
+        };
+        let step = self.rows.start + PURGED_STEP - 1;
+        let bound = upto.index.min(durable).min(step);
+        let is_last = durable >= upto.index && (bound == upto.index || bound + 1 >= self.rows.end);
+        if !is_last && bound < self.rows.start {
+            return Ok(false);
+        }
+        let gone = match is_last {
+            true => upto,
+            false => self
+                .book
+                .log_id(bound)?
+                .ok_or_else(|| LogError::Damaged(format!("entry {bound} is missing")))?,
+        };
+        let removed = self.book.purge(gone)?;
+        self.bytes.fetch_sub(removed, Ordering::Relaxed);
+        let start = self.rows.start.max(gone.index + 1);
+        self.rows = start..self.rows.end.max(start);
+        if is_last {
+            self.desk.note_purged(upto);
+        }
+        Ok(!is_last)
+    }
+
+    /// Copies the write-ahead log if it has grown by `pages` since.
+    fn copy_log_from(&mut self, pages: u64) -> Result<(), LogError> {
+        let now = self.book.log_pages();
+        // A shorter one was begun anew.
+        let before = if now < self.copied_pages {
+            0
+        } else {
+            self.copied_pages
+        };
+        self.copied_pages = before;
+        if now - before >= pages {
+            self.book.copy_log()?;
+            self.copied_pages = now;
+        }
+        Ok(())
+    }
+}
+
+impl Written {
+    fn carry_out(&mut self, page: &Page<'_>, order: &Order) -> Result<(), LogError> {
+        match order {
+            Order::Append { rows, .. } => {
+                for (log_id, body) in rows {
+                    page.entry(log_id.index, body)?;
+                    self.bytes += ROW_BYTES + body.len() as u64;
+                    self.end = log_id.index + 1;
+                }
+                Ok(())
+            }
+            Order::Vote(vote, _) => page.mark(mark::VOTE, vote),
+            Order::Truncate(since, _) => {
+                let (removed, last) = page.truncate(*since)?;
+                self.removed += removed;
+                self.end = self.end.min(*since);
+                self.truncated.push_back(last);
+                Ok(())
+            }
+            Order::Mark(name, body, _) => page.raw_mark(name, body),
+        }
+    }
+}
+
+fn first_index(order: &Order) -> Option<u64> {
+    match order {
+        Order::Append { rows, .. } => rows.first().map(|(log_id, _)| log_id.index),
+        _ => None,
+    }
+}
+
+/// Tells who waits that `orders` are on disk.
+fn tell(orders: Vec<Order>, mut truncated: VecDeque<Option<LogId<NodeId>>>) {
+    // Whoever does not wait any more need not know.
+    for order in orders {
+        match order {
+            Order::Append { flushed, .. } => flushed.log_io_completed(Ok(())),
+            Order::Vote(_, answer) | Order::Mark(_, _, Some(answer)) => {
+                let _ = answer.send(Ok(()));
+            }
+            Order::Truncate(_, answer) => {
+                let _ = answer.send(Ok(truncated.pop_front().flatten()));
+            }
+            Order::Mark(_, _, None) => {}
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What is known of the other members: how often each was started, and what it was seen to have. A
+//! member that comes back with less has an old disk, and what it once acknowledged is not to be
+//! counted on.
+
+use super::NodeId;
+use super::log::{LogError, LogRoom, mark};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What a member says of itself before anything else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Who.
+    pub node_id: NodeId,
+    /// How often it was started, this start included.
+    pub starts: u64,
+    /// Random, of this start.
+    pub nonce: u64,
+    /// The last entry of its log.
+    pub last_log_index: Option<u64>,
+}
+
+/// Why a member is turned away. Each says what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its data directory is an older copy of itself.
+    #[error(
+        "node {node_id} was started {seen} times, its data directory says {said}: it is an older copy. Take that directory away and join anew; a restored backup makes a cluster of its own"
+    )]
+    Older {
+        /// Who.
+        node_id: NodeId,
+        /// Starts that were seen.
+        seen: u64,
+        /// Starts that it tells of.
+        said: u64,
+    },
+    /// Two processes run with copies of one data directory.
+    #[error(
+        "two processes say that they are node {node_id}: one of them runs on a copy of the other's data directory. Stop it, take its directory away and join anew"
+    )]
+    Twin {
+        /// Who.
+        node_id: NodeId,
+    },
+    /// It has less than it acknowledged.
+    #[error(
+        "node {node_id} acknowledged entry {acknowledged} and now ends at {}: its disk has lost what it had synced. Take its data directory away and join anew", last.map_or_else(|| "none".to_owned(), |last| last.to_string())
+    )]
+    Forgot {
+        /// Who.
+        node_id: NodeId,
+        /// The entry that it acknowledged.
+        acknowledged: u64,
+        /// The last one that it has.
+        last: Option<u64>,
+    },
+    /// This instance could not note what the other said: its own log failed. Passes.
+    #[error("this instance cannot note who is there: {0}")]
+    Unable(String),
+}
+
+/// What is kept of one member.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Known {
+    starts: u64,
+    nonce: u64,
+    acknowledged: Option<u64>,
+}
+
+impl Known {
+    fn judge(&self, hello: &Hello) -> Result<(), Refusal> {
+        let node_id = hello.node_id;
+        if hello.starts < self.starts {
+            let (seen, said) = (self.starts, hello.starts);
+            return Err(Refusal::Older {
+                node_id,
+                seen,
+                said,
+            });
+        }
+        if hello.starts == self.starts && hello.nonce != self.nonce {
+            return Err(Refusal::Twin { node_id });
+        }
+        match self.acknowledged {
+            Some(acknowledged) if hello.last_log_index < Some(acknowledged) => {
+                Err(Refusal::Forgot {
+                    node_id,
+                    acknowledged,
+                    last: hello.last_log_index,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// See the module. Kept in `raft.db`. Cheap to clone.
+#[derive(Clone)]
+pub struct PeerMarks {
+    room: Arc<LogRoom>,
+    known: Arc<Mutex<HashMap<NodeId, Known>>>,
+}
+
+impl PeerMarks {
+    /// With what `raft.db` says of them.
+    pub(crate) fn new(room: Arc<LogRoom>, kept: KeptPeers) -> Self {
+        Self {
+            room,
+            known: Arc::new(Mutex::new(kept.0)),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<NodeId, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether `hello` may be let in. A start that was not seen before is on disk here when this
+    /// returns. Blocks; not for a thread of the async runtime.
+    pub fn check(&self, hello: Hello) -> Result<(), Refusal> {
+        let known = self.known().get(&hello.node_id).copied();
+        let before = known.unwrap_or_default();
+        if known.is_some() {
+            before.judge(&hello)?;
+        }
+        if known.is_some() && hello.starts == before.starts {
+            return Ok(());
+        }
+        let after = Known {
+            starts: hello.starts,
+            nonce: hello.nonce,
+            ..before
+        };
+        self.room
+            .put_mark(peer_mark(hello.node_id), &after)
+            .map_err(|error| Refusal::Unable(error.to_string()))?;
+        let mut all = self.known();
+        let kept = all.entry(hello.node_id).or_default();
+        if hello.starts > kept.starts || kept.starts == 0 {
+            (kept.starts, kept.nonce) = (after.starts, after.nonce);
+        } else if kept.nonce != hello.nonce {
+            return Err(Refusal::Twin {
+                node_id: hello.node_id,
+            });
+        }
+        Ok(())
+    }
+
+    /// Notes that a member acknowledged the entry at `log_index`, which is committed: such entries are
+    /// never taken back. On disk with the next transaction of the log. Does not block.
+    pub fn note(&self, node_id: NodeId, log_index: u64) {
+        let mut all = self.known();
+        let Some(known) = all.get_mut(&node_id) else {
+            return;
+        };
+        if known.acknowledged < Some(log_index) {
+            known.acknowledged = Some(log_index);
+            let known = *known;
+            drop(all);
+            self.room.note_mark(peer_mark(node_id), &known);
+        }
+    }
+
+    /// Forgets a member that was removed for good. Its id is never given to another.
+    pub fn forget(&self, node_id: NodeId) {
+        self.known().remove(&node_id);
+    }
+}
+
+/// What was read of the peers when the log was opened.
+pub(crate) struct KeptPeers(HashMap<NodeId, Known>);
+
+impl KeptPeers {
+    /// Reads it.
+    pub(crate) fn read(book: &super::log::Book) -> Result<Self, LogError> {
+        let marks: Vec<(String, Known)> = book.marks(mark::PEER)?;
+        let known = marks
+            .into_iter()
+            .filter_map(|(node_id, known)| Some((node_id.parse().ok()?, known)));
+        Ok(Self(known.collect()))
+    }
+}
+
+fn peer_mark(node_id: NodeId) -> String {
+    format!("{}{node_id}", mark::PEER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: Known = Known {
+        starts: 3,
+        nonce: 7,
+        acknowledged: Some(100),
+    };
+
+    fn hello(starts: u64, nonce: u64, last: u64) -> Hello {
+        Hello {
+            node_id: 1,
+            starts,
+            nonce,
+            last_log_index: Some(last),
+        }
+    }
+
+    #[test]
+    fn the_same_start_and_a_later_one_with_everything_are_let_in() {
+        assert_eq!(KNOWN.judge(&hello(3, 7, 100)), Ok(()));
+        assert_eq!(KNOWN.judge(&hello(4, 9, 250)), Ok(()));
+    }
+
+    #[test]
+    fn an_older_copy_a_twin_and_a_disk_that_forgot_are_refused_with_what_to_do() {
+        let older = KNOWN.judge(&hello(2, 7, 100)).unwrap_err();
+        assert!(older.to_string().contains("older copy"), "{older}");
+        let twin = KNOWN.judge(&hello(3, 8, 100)).unwrap_err();
+        assert!(twin.to_string().contains("two processes"), "{twin}");
+        let forgot = KNOWN.judge(&hello(4, 9, 99)).unwrap_err();
+        assert!(
+            forgot
+                .to_string()
+                .contains("acknowledged entry 100 and now ends at 99"),
+            "{forgot}"
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! One instance of several: what runs raft on this storage finds here what it needs.
+
+use super::identity::{Identity, IdentityError, Standing};
+use super::log::{Book, LOG_FILE, LogError, LogRoom, LogStore};
+use super::peers::{KeptPeers, PeerMarks};
+use super::snapshot::{Description, SnapshotError, Snapshots};
+use super::state_machine::{Applier, JOBS_MAX, Job, StateMachine};
+use super::{Proposer, Reach, SnapshotFile};
+use crate::faults::Faults;
+use crate::open::DATABASE_FILE;
+use crate::writer::Scribe;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use tokio::sync::mpsc;
+
+/// Why this instance cannot be one of several.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplicaError {
+    /// The data directory is nobody's.
+    #[error(
+        "the data directory belongs to no cluster yet: run `calldex cluster init` or `calldex cluster join` first"
+    )]
+    NoIdentity,
+    /// It is not whole, or not this cluster's.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The database.
+    #[error("{DATABASE_FILE} cannot be opened: {0}")]
+    Calls(String),
+    /// The disk.
+    #[error("the data directory cannot be used: {0}")]
+    Disk(#[from] io::Error),
+}
+
+/// What is called to let writes go.
+pub(crate) type Connect = Box<dyn Fn(Arc<dyn Proposer>, tokio::runtime::Handle) + Send + Sync>;
+
+/// What was opened. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct ReplicaParts {
+    identity: Identity,
+    pub(crate) reach: Arc<Reach>,
+    room: Arc<LogRoom>,
+    peers: PeerMarks,
+    machine: StateMachine,
+    stop: Arc<AtomicBool>,
+}
+
+impl ReplicaParts {
+    /// Lets go of whoever waits and tells the threads to end: the applying one after the job it has,
+    /// the log's one once what waits is on disk, until `end`.
+    pub(crate) fn close(&self, end: Instant) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.machine.snapshots.close();
+        // A full channel has jobs in it: the thread looks after the next one.
+        let _ = self.machine.jobs.try_send(Job::Wake);
+        if !self.room.close(end) {
+            tracing::warn!("the thread of the cluster's log hangs in the disk and is left");
+        }
+    }
+}
+
+/// See the module.
+pub struct Replica {
+    parts: ReplicaParts,
+    connect: Connect,
+}
+
+impl Replica {
+    /// Opens what an identity has: checks that it is whole, verifies the log, counts the start, makes
+    /// durable what the database has. The directory's lock must be held.
+    pub(crate) fn open(
+        data_dir: &Path,
+        faults: &Faults,
+    ) -> Result<(ReplicaParts, Applier), ReplicaError> {
+        let Some(Standing::Member(mut identity)) = Identity::read(data_dir)? else {
+            return Err(ReplicaError::NoIdentity);
+        };
+        let log = data_dir.join(LOG_FILE);
+        let (mut book, contents) = Book::open(&log, faults.clone())?;
+        identity.start(&mut book)?;
+        let kept = KeptPeers::read(&book)?;
+
+        let database = data_dir.join(DATABASE_FILE);
+        let unusable = |error: &dyn std::fmt::Display| ReplicaError::Calls(error.to_string());
+        let (mut scribe, meta) = Scribe::open_replicated(database.clone(), faults.clone())
+            .map_err(|error| unusable(&error))?;
+        scribe.settle().map_err(|error| unusable(&error))?;
+        let applied = scribe.applied_state().map_err(|error| unusable(&error))?;
+        let index = applied.last.map(|last| last.index);
+        let reach = Arc::new(Reach::new(applied));
+        reach.note_durable(index);
+
+        let snapshots = Snapshots::begin(
+            data_dir,
+            database,
+            identity.cluster_id(),
+            faults.clone(),
+            Arc::clone(&reach),
+        )?;
+        let snapshots = Arc::new(snapshots);
+        let room = LogRoom::start(log, faults.clone(), Arc::clone(&reach), (book, contents))?;
+        let room = Arc::new(room);
+        let (jobs, waiting) = mpsc::channel(JOBS_MAX);
+        let stop = Arc::new(AtomicBool::new(false));
+        let applier = Applier {
+            scribe,
+            jobs: waiting,
+            snapshots: Arc::clone(&snapshots),
+            reach: Arc::clone(&reach),
+            stop: Arc::clone(&stop),
+            faults: faults.clone(),
+            opened_at: meta.position,
+        };
+        let parts = ReplicaParts {
+            identity,
+            peers: PeerMarks::new(Arc::clone(&room), kept),
+            machine: StateMachine {
+                jobs,
+                snapshots,
+                reach: Arc::clone(&reach),
+            },
+            reach,
+            room,
+            stop,
+        };
+        Ok((parts, applier))
+    }
+
+    /// `connect` lets the writes of this instance go to a proposer.
+    pub(crate) fn new(parts: ReplicaParts, connect: Connect) -> Self {
+        Self { parts, connect }
+    }
+
+    /// Who this instance is.
+    pub fn identity(&self) -> &Identity {
+        &self.parts.identity
+    }
+
+    /// raft's log. After a failure it is opened anew and verified first, which may fail again; then
+    /// what it holds is not to be believed, and openraft must not run. Blocks.
+    pub fn log_store(&self) -> Result<LogStore, ReplicaError> {
+        Ok(self.parts.room.store()?)
+    }
+
+    /// A handle to the thread that applies.
+    pub fn state_machine(&self) -> StateMachine {
+        self.parts.machine.clone()
+    }
+
+    /// What is known of other nodes.
+    pub fn peers(&self) -> PeerMarks {
+        self.parts.peers.clone()
+    }
+
+    /// The log index up to which the database is on disk for good: the log may be let go of up to
+    /// here, and from disk it goes no further whatever is asked.
+    pub fn durable_applied(&self) -> Option<u64> {
+        self.parts.reach.durable_index()
+    }
+
+    /// Bytes of entries in the log on disk, those that wait to be removed included.
+    pub fn log_bytes(&self) -> u64 {
+        self.parts.room.bytes()
+    }
+
+    /// Makes a file of the present state, at or beyond every snapshot that openraft knows of; it is
+    /// removed with its last handle. Blocks for as long as it takes to copy the database; neither the
+    /// writer nor readers wait for it.
+    pub fn snapshot_file(&self) -> Result<(Description, SnapshotFile), SnapshotError> {
+        self.parts.machine.snapshots.make()
+    }
+
+    /// From now on this instance's writes go to `proposer`, on `runtime`. Before, they wait.
+    pub fn connect(&self, proposer: Arc<dyn Proposer>, runtime: tokio::runtime::Handle) {
+        (self.connect)(proposer, runtime);
+    }
+}

@@ -1,0 +1,261 @@
+//! Whole databases as files: made of the live one when they are really to be sent, checked before they
+//! take its place.
+
+use super::{Member, NodeId, Reach, SnapshotFile, TypeConfig};
+use crate::faults::{Faults, Operation};
+use crate::sqlite::connection::{self, Synchronous};
+use crate::sqlite::meta::{self, AppliedState};
+use crate::sqlite::migrations::{self, APPLICATION_ID, migrate};
+use openraft::{RaftSnapshotBuilder, Snapshot, SnapshotMeta, StorageError, StorageIOError};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The folder of snapshots in the data directory. Whatever lies there at a start is left of the last
+/// one and removed.
+pub(crate) const SNAPSHOT_DIR: &str = "snapshots";
+/// Pages copied between two rests, so that the disk is left to the calls: 8 MiB.
+const PAGES_STEP: i32 = 2_048;
+/// How long such a rest is.
+const REST: Duration = Duration::from_millis(2);
+/// First pause after the database could not be made durable; each further one doubles.
+const RETRY_MIN: Duration = Duration::from_millis(20);
+/// Longest such pause.
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// A snapshot's description.
+pub(crate) type Description = SnapshotMeta<NodeId, Member>;
+
+/// Why a snapshot is not taken, or could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// It is not what its sender said, or damaged on its way: another one may be whole.
+    #[error("the snapshot is not taken: {0}")]
+    Unsound(String),
+    /// It was made by a later version.
+    #[error("the snapshot is of version {0}, this calldex reads up to {known}: upgrade it", known = migrations::VERSION)]
+    Newer(i64),
+    /// SQLite or the disk.
+    #[error("the snapshot cannot be made or read: {0}")]
+    Disk(String),
+    /// Storage is closed.
+    #[error("storage is closed")]
+    Closed,
+}
+
+impl From<rusqlite::Error> for SnapshotError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Disk(error.to_string())
+    }
+}
+
+impl From<io::Error> for SnapshotError {
+    fn from(error: io::Error) -> Self {
+        Self::Disk(error.to_string())
+    }
+}
+
+/// Where snapshots of one database are made and received.
+pub(crate) struct Snapshots {
+    dir: PathBuf,
+    database: PathBuf,
+    cluster_id: String,
+    faults: Faults,
+    reach: Arc<Reach>,
+    count: AtomicU64,
+    closed: AtomicBool,
+}
+
+impl Snapshots {
+    /// Makes the folder, empty.
+    pub(crate) fn begin(
+        data_dir: &Path,
+        database: PathBuf,
+        cluster_id: &str,
+        faults: Faults,
+        reach: Arc<Reach>,
+    ) -> io::Result<Self> {
+        let dir = data_dir.join(SNAPSHOT_DIR);
+        if dir.exists() {
+            fs::remove_dir_all(&dir)?;
+        }
+        fs::create_dir_all(&dir)?;
+        Ok(Self {
+            dir,
+            database,
+            cluster_id: cluster_id.to_owned(),
+            faults,
+            reach,
+            count: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    fn free_path(&self, what: &str) -> PathBuf {
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        self.dir.join(format!("{what}-{number}.db"))
+    }
+
+    /// From now on nothing is waited for.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// A place for one that is received.
+    pub(crate) fn blank(&self) -> SnapshotFile {
+        SnapshotFile::own(self.free_path("received"))
+    }
+
+    /// The present state as a snapshot whose file is made when it is needed; none if nothing has been
+    /// applied.
+    pub(crate) fn current(self: &Arc<Self>) -> Option<Snapshot<TypeConfig>> {
+        let meta = describe(&self.reach.applied())?;
+        let snapshots = Arc::clone(self);
+        let make = move |path: &Path| snapshots.copy(path).map_err(io::Error::other).map(drop);
+        Some(Snapshot {
+            meta,
+            snapshot: Box::new(SnapshotFile::later(self.free_path("made"), make)),
+        })
+    }
+
+    /// Makes a file of the present state. Blocks for as long as it takes to copy the database.
+    pub(crate) fn make(&self) -> Result<(Description, SnapshotFile), SnapshotError> {
+        let file = SnapshotFile::own(self.free_path("made"));
+        let meta = self.copy(file.path())?;
+        Ok((meta, file))
+    }
+
+    fn copy(&self, path: &Path) -> Result<Description, SnapshotError> {
+        self.faults.at(Operation::MakeSnapshot)?;
+        let source = connection::open_reader(&self.database)?;
+        let mut target = Connection::open(path)?;
+        // The file need not survive a power cut: whoever receives it checks it.
+        target.execute_batch("PRAGMA synchronous = OFF")?;
+        // One reading for all steps: without it the copy would begin anew at each commit.
+        let reading = source.unchecked_transaction()?;
+        meta::read(&reading)?;
+        let backup = Backup::new(&source, &mut target)?;
+        while backup.step(PAGES_STEP)? != StepResult::Done {
+            if self.closed.load(Ordering::SeqCst) {
+                return Err(SnapshotError::Closed);
+            }
+            std::thread::sleep(REST);
+        }
+        drop(backup);
+        drop(reading);
+        let applied = meta::applied_state(&target)?;
+        describe(&applied).ok_or_else(|| SnapshotError::Unsound("nothing is applied".to_owned()))
+    }
+
+    /// Makes what is applied durable, for as long as that takes; its description. Blocks.
+    fn build(&self) -> Result<Option<Description>, SnapshotError> {
+        let mut pause = RETRY_MIN;
+        while !self.closed.load(Ordering::SeqCst) {
+            let applied = self.reach.applied();
+            match self.settle() {
+                Ok(true) => {
+                    self.reach.note_durable(applied.last.map(|last| last.index));
+                    return Ok(describe(&applied));
+                }
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "the database could not be made durable"),
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(RETRY_MAX);
+        }
+        Err(SnapshotError::Closed)
+    }
+
+    fn settle(&self) -> Result<bool, SnapshotError> {
+        self.faults.at(Operation::Checkpoint)?;
+        let connection = connection::open_writer(&self.database, Synchronous::AtCheckpoint)?;
+        Ok(connection::checkpoint_passively(&connection)?)
+    }
+
+    /// Opens a received file if it is what `meta` says and may take the database's place; brought to
+    /// this version's tables. Blocks: reads it through.
+    pub(crate) fn open_received(
+        &self,
+        meta: &Description,
+        file: &SnapshotFile,
+    ) -> Result<Connection, SnapshotError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(file.made()?, flags)?;
+        self.check(&connection, meta).map_err(|error| match error {
+            // A file that SQLite cannot read is the sender's or the way's fault.
+            SnapshotError::Disk(reason) => SnapshotError::Unsound(reason),
+            error => error,
+        })?;
+        migrate(&mut connection).map_err(|error| SnapshotError::Disk(error.to_string()))?;
+        Ok(connection)
+    }
+
+    fn check(&self, connection: &Connection, meta: &Description) -> Result<(), SnapshotError> {
+        let unsound = |reason: &str| Err(SnapshotError::Unsound(reason.to_owned()));
+        let pragma = |name: &str| {
+            connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
+        };
+        if pragma("application_id")? != i64::from(APPLICATION_ID) {
+            return unsound("it is no calldex database");
+        }
+        let version = pragma("user_version")?;
+        if version > migrations::VERSION {
+            return Err(SnapshotError::Newer(version));
+        }
+        let report: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if report != "ok" {
+            return unsound(&report);
+        }
+        if meta::cluster_id(connection)?.as_deref() != Some(self.cluster_id.as_str()) {
+            return unsound("it is of another cluster");
+        }
+        let applied = meta::applied_state(connection)?;
+        if applied.last != meta.last_log_id || applied.membership != meta.last_membership {
+            return unsound("it is not at the position that its sender said");
+        }
+        Ok(())
+    }
+}
+
+/// The description of a state; none if nothing has been applied. Its id is that of the last entry: two
+/// snapshots of one state are the same.
+pub(crate) fn describe(applied: &AppliedState) -> Option<Description> {
+    let last = applied.last?;
+    Some(SnapshotMeta {
+        last_log_id: Some(last),
+        last_membership: applied.membership.clone(),
+        snapshot_id: format!("{}-{}", last.leader_id, last.index),
+    })
+}
+
+/// openraft's builder: cheap, the file itself is made later.
+pub struct SnapshotBuilder(pub(super) Arc<Snapshots>);
+
+impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
+    /// Makes durable what is applied, and describes it. Does not give up while storage is open: an
+    /// error would end the engine.
+    async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError<NodeId>> {
+        let snapshots = Arc::clone(&self.0);
+        let built = tokio::task::spawn_blocking(move || {
+            let meta = snapshots.build()?;
+            let current = snapshots.current();
+            Ok::<_, SnapshotError>(meta.zip(current))
+        });
+        let failed = |reason: String| {
+            StorageIOError::write_snapshot(None, openraft::AnyError::error(reason))
+        };
+        let built = built.await.map_err(|error| failed(error.to_string()))?;
+        match built.map_err(|error| failed(error.to_string()))? {
+            Some((meta, current)) => Ok(Snapshot {
+                meta,
+                snapshot: current.snapshot,
+            }),
+            None => Err(failed("nothing is applied".to_owned()).into()),
+        }
+    }
+}

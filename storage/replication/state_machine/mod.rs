@@ -1,0 +1,124 @@
+//! The database as openraft's state machine: a handle that gives jobs to the one thread which writes.
+
+mod applier;
+mod sieve;
+
+pub(crate) use applier::Applier;
+
+use super::snapshot::{SnapshotBuilder, Snapshots};
+use super::{Member, NodeId, Outcome, Reach, SnapshotFile, TypeConfig};
+use openraft::storage::RaftStateMachine;
+use openraft::{
+    AnyError, Entry, LogId, OptionalSend, Snapshot, SnapshotMeta, StorageError, StorageIOError,
+    StoredMembership,
+};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Jobs that wait for the thread. openraft gives one and waits for it; at the bound further ones wait.
+pub(crate) const JOBS_MAX: usize = 4;
+
+/// Why a job was not done. All end the engine; it may be started again.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Halt {
+    /// An entry was proposed by a later version of this program: nothing may be passed over, or this
+    /// instance's database would differ from the others'.
+    #[error(
+        "an entry of the cluster's log is of a later calldex ({0}): upgrade this instance, which applies nothing until then"
+    )]
+    Newer(String),
+    /// A received snapshot is not what it was said to be.
+    #[error("{0}")]
+    Snapshot(String),
+    /// Storage is closed.
+    #[error("storage is closed")]
+    Closed,
+}
+
+/// Who waits for a job.
+type Answer<T> = oneshot::Sender<Result<T, Halt>>;
+
+/// What the thread does.
+pub(crate) enum Job {
+    /// Entries to apply in one transaction.
+    Apply(Vec<Entry<TypeConfig>>, Answer<Vec<Outcome>>),
+    /// A snapshot that takes the database's place.
+    Install(SnapshotMeta<NodeId, Member>, SnapshotFile, Answer<()>),
+    /// Only a look at whether to end.
+    Wake,
+}
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub struct StateMachine {
+    pub(crate) jobs: mpsc::Sender<Job>,
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) reach: Arc<Reach>,
+}
+
+impl StateMachine {
+    async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, Halt> {
+        let (answer, answered) = oneshot::channel();
+        let given = self.jobs.send(job(answer)).await;
+        given.map_err(|_| Halt::Closed)?;
+        answered.await.unwrap_or(Err(Halt::Closed))
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotBuilder = SnapshotBuilder;
+
+    async fn applied_state(
+        &mut self,
+    ) -> Result<(Option<LogId<NodeId>>, StoredMembership<NodeId, Member>), StorageError<NodeId>>
+    {
+        let applied = self.reach.applied();
+        Ok((applied.last, applied.membership))
+    }
+
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<Outcome>, StorageError<NodeId>>
+    where
+        I: IntoIterator<Item = Entry<TypeConfig>> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let entries: Vec<Entry<TypeConfig>> = entries.into_iter().collect();
+        let Some(last) = entries.last().map(|entry| entry.log_id) else {
+            return Ok(Vec::new());
+        };
+        let outcomes = self.ask(|answer| Job::Apply(entries, answer)).await;
+        outcomes.map_err(|halt| StorageIOError::apply(last, AnyError::new(&halt)).into())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
+        SnapshotBuilder(Arc::clone(&self.snapshots))
+    }
+
+    async fn begin_receiving_snapshot(
+        &mut self,
+    ) -> Result<Box<SnapshotFile>, StorageError<NodeId>> {
+        Ok(Box::new(self.snapshots.blank()))
+    }
+
+    /// On disk for good when it returns, and no cache shows what was there before.
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta<NodeId, Member>,
+        snapshot: Box<SnapshotFile>,
+    ) -> Result<(), StorageError<NodeId>> {
+        let meta = meta.clone();
+        let signature = meta.signature();
+        let installed = self
+            .ask(|answer| Job::Install(meta, *snapshot, answer))
+            .await;
+        installed.map_err(|halt| {
+            StorageIOError::write_snapshot(Some(signature), AnyError::new(&halt)).into()
+        })
+    }
+
+    /// Always of the present state; the file is made when it is needed.
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> Result<Option<Snapshot<TypeConfig>>, StorageError<NodeId>> {
+        Ok(self.snapshots.current())
+    }
+}
