@@ -4,6 +4,7 @@
 //! The way in is [`Writer::submit`]; the ways out are [`Directory::recall`] and [`Conversations`].
 //! See DESIGN.md for what can be lost when.
 
+mod backup;
 pub mod bench;
 mod conversations;
 mod directory;
@@ -17,6 +18,7 @@ mod sqlite;
 pub mod write;
 mod writer;
 
+pub use backup::{Backup, BackupError, Existing, backup};
 pub use conversations::{Conversations, READ_MS_MAX};
 pub use directory::{Directory, HOT_CALLERS_MAX, LOOKUP_MS_MAX, Recall, Tier};
 pub use faults::{Faults, Operation};
@@ -26,6 +28,7 @@ pub use record::Caller;
 pub use sqlite::Ledger;
 pub use write::Takeover;
 pub use writer::{
-    BATCH_DELAY_MS, BATCH_WRITES_MAX, Bounds, Depth, FlushError, NotDurable, Position,
-    QUEUE_BYTES_MAX, QUEUE_WRITES_MAX, Receipt, TAKEOVERS_BEHIND_MAX, Writer, WriterStatus,
+    BATCH_DELAY_MS, BATCH_WRITES_MAX, Bounds, Depth, FlushError, KEEP_AFTER_MS, NotDurable,
+    PROPOSE_MS_MAX, Position, QUEUE_BYTES_MAX, QUEUE_WRITES_MAX, Receipt, TAKEOVERS_BEHIND_MAX,
+    Writer, WriterStatus,
 };

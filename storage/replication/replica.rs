@@ -44,7 +44,7 @@ pub(crate) type Connect = Box<dyn Fn(Arc<dyn Proposer>, tokio::runtime::Handle) 
 /// What was opened. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ReplicaParts {
-    identity: Identity,
+    pub(crate) identity: Identity,
     pub(crate) reach: Arc<Reach>,
     room: Arc<LogRoom>,
     peers: PeerMarks,

@@ -120,14 +120,27 @@ pub(crate) fn owner(
     let mut statement = connection.prepare_cached(
         "SELECT epoch, instance, session_id FROM conversations WHERE call_sid = ?1",
     )?;
-    let read = |row: &Row<'_>| {
-        Ok(Owner {
-            epoch: row.get(0)?,
-            instance: loose::word(row, 1)?.unwrap_or_default(),
-            session_id: loose::word(row, 2)?.unwrap_or_default(),
-        })
-    };
-    statement.query_row([call_sid.as_str()], read).optional()
+    statement
+        .query_row([call_sid.as_str()], read_owner)
+        .optional()
+}
+
+fn read_owner(row: &Row<'_>) -> rusqlite::Result<Owner> {
+    Ok(Owner {
+        epoch: row.get(0)?,
+        instance: loose::word(row, 1)?.unwrap_or_default(),
+        session_id: loose::word(row, 2)?.unwrap_or_default(),
+    })
+}
+
+/// The calls without an end, each with its owner.
+pub(crate) fn owners_of_live(connection: &Connection) -> rusqlite::Result<Vec<(CallSid, Owner)>> {
+    let mut statement = connection.prepare(
+        "SELECT epoch, instance, session_id, call_sid FROM conversations
+         WHERE ended_at IS NULL AND call_sid IS NOT NULL",
+    )?;
+    let read = |row: &Row<'_>| Ok((loose::word(row, 3)?.unwrap_or_default(), read_owner(row)?));
+    statement.query_map([], read)?.collect()
 }
 
 /// Writes a claim that has won; a call that had ended lives again.

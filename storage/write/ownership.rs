@@ -22,6 +22,18 @@ pub struct Takeover {
 }
 
 impl Takeover {
+    /// That `owner` has the call, as if it had just claimed it.
+    pub(crate) fn standing(call_sid: CallSid, owner: Owner) -> Self {
+        Self {
+            call_sid,
+            epoch: owner.epoch,
+            instance: owner.instance.clone(),
+            applied: true,
+            claimed_epoch: owner.epoch,
+            claimed_by: owner.instance,
+        }
+    }
+
     /// What came of `claim`, the row being of `owner` now.
     pub(super) fn of(claim: &CallResumed, owner: Option<Owner>) -> Self {
         let owner = owner.unwrap_or_default();

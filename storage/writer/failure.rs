@@ -3,8 +3,7 @@
 use calldex_observability::catalog;
 use rusqlite::ErrorCode;
 use std::io;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Why a batch was not committed.
 #[derive(Debug, thiserror::Error)]
@@ -94,22 +93,50 @@ impl CommitError {
     }
 }
 
-/// Whether the disk takes writes.
+/// What can keep writes from being durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// The disk below the database.
+    Database,
+    /// The disk below the outbox, while it is needed.
+    Outbox,
+    /// There is no primary: what it would take waits in the outbox.
+    Primary,
+}
+
+/// The kind of [`Cause::Primary`].
+pub(crate) const NO_PRIMARY: &str = "no_primary";
+
+/// Whether writes can be made durable, and if not, why: a reason for each [`Cause`].
 #[derive(Default)]
-pub(crate) struct Degraded(Mutex<Option<&'static str>>);
+pub(crate) struct Degraded(Mutex<[Option<&'static str>; 3]>);
 
 impl Degraded {
-    pub(crate) fn reason(&self) -> Option<&'static str> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, [Option<&'static str>; 3]> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes the state; whether it changed.
+    /// Why the database takes no writes, if so.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        self.lock()[Cause::Database as usize]
+    }
+
+    /// The gravest reason there is.
+    pub(crate) fn any(&self) -> Option<&'static str> {
+        self.lock().iter().find_map(|reason| *reason)
+    }
+
+    /// Notes the state of the database; whether it changed.
     pub(crate) fn set(&self, reason: Option<&'static str>) -> bool {
-        let before = std::mem::replace(
-            &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner),
-            reason,
-        );
-        catalog::STORAGE_DEGRADED.set(if reason.is_some() { 1.0 } else { 0.0 });
+        self.set_of(Cause::Database, reason)
+    }
+
+    /// Notes the state as far as `cause` goes; whether that changed.
+    pub(crate) fn set_of(&self, cause: Cause, reason: Option<&'static str>) -> bool {
+        let mut reasons = self.lock();
+        let before = std::mem::replace(&mut reasons[cause as usize], reason);
+        let is_degraded = reasons.iter().any(Option::is_some);
+        catalog::STORAGE_DEGRADED.set(if is_degraded { 1.0 } else { 0.0 });
         before.is_some() != reason.is_some()
     }
 }

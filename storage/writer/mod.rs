@@ -1,8 +1,12 @@
 //! From the calls to the disk: submitted without waiting, written in batches of one fsync, then
 //! acknowledged.
 
+mod backlog;
 mod checkpointer;
 mod failure;
+mod forwarder;
+mod keeping;
+mod line;
 mod log_pages;
 mod pending;
 mod progress;
@@ -10,9 +14,13 @@ mod queue;
 mod receipt;
 mod scribe;
 mod thread;
+mod unapplied;
 
 pub(crate) use checkpointer::Checkpointer;
-pub(crate) use failure::Degraded;
+pub(crate) use failure::{CommitError, Degraded};
+pub(crate) use forwarder::Forwarder;
+pub use forwarder::{KEEP_AFTER_MS, PROPOSE_MS_MAX};
+pub(crate) use line::Line;
 pub(crate) use log_pages::LogPages;
 pub(crate) use pending::Pending;
 pub(crate) use progress::Progress;
@@ -20,14 +28,16 @@ pub use progress::TAKEOVERS_BEHIND_MAX;
 pub use queue::{Bounds, Depth};
 pub use receipt::{NotDurable, Position, Receipt};
 pub(crate) use scribe::{Scribe, StartError};
-pub(crate) use thread::run;
+pub(crate) use thread::{OnApplied, run};
 
 use crate::write::Write;
 use calldex_observability::catalog;
-use queue::{Queue, writes_in};
+use pending::WriteId;
+use queue::{Part, Queue, writes_in};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use unapplied::Unapplied;
 
 /// Writes in one transaction, see DESIGN.md for the measurement. At the bound the rest waits for
 /// the next one.
@@ -43,6 +53,9 @@ pub const QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// What the thread may take at the deadline to say what became of the batch it holds, milliseconds.
 const GRACE_MS_MAX: u64 = 100;
+/// What the thread of an instance among several may take at the deadline to put what it holds into the
+/// outbox, milliseconds.
+const KEEPING_MS_MAX: u64 = 1_000;
 
 /// The way in for every change. Cheap to clone.
 #[derive(Clone)]
@@ -55,10 +68,52 @@ pub(crate) struct Shared {
     queue: Queue,
     pending: Arc<Pending>,
     degraded: Degraded,
+    /// What is acknowledged and not yet in this instance's database: only among several.
+    unapplied: Unapplied,
     /// The last durable position.
     durable: AtomicU64,
     /// Writes that the thread gave up when it was closed on a failing disk.
     given_up: AtomicUsize,
+}
+
+impl Shared {
+    /// The database has come to `position` and the caches show it: what was acknowledged up to there
+    /// is no longer pending.
+    pub(crate) fn show(&self, position: Position) {
+        self.forget(&self.unapplied.reach(position));
+    }
+
+    fn forget(&self, writes: &[(WriteId, Arc<Write>)]) {
+        let mut bytes = 0;
+        for (id, write) in writes {
+            self.pending.remove(*id, write);
+            bytes += write.bytes();
+        }
+        self.queue.release(bytes);
+    }
+
+    /// What was proposed is durable, or set aside for good: says so to whoever waits. It stays among
+    /// the pending until this instance has applied it.
+    fn conclude(&self, parts: Vec<Part>, fate: Result<Position, NotDurable>) {
+        let writes = parts
+            .iter()
+            .filter_map(|part| Some((part.id, Arc::clone(part.write.as_ref()?))));
+        let over = match fate {
+            Ok(position) => {
+                self.durable.fetch_max(position, Ordering::AcqRel);
+                self.unapplied.add(position, writes.collect())
+            }
+            Err(_) => Some(writes.collect()),
+        };
+        over.iter().for_each(|writes| self.forget(writes));
+        for part in parts {
+            if part.write.is_some() && fate.is_ok() {
+                catalog::WRITES_DURABLE_TOTAL.increment(1);
+                catalog::WRITE_DURABLE_SECONDS.record(part.at.elapsed().as_secs_f64());
+            }
+            part.acknowledge(fate);
+        }
+    }
 }
 
 /// The writer's state, for health and for people.
@@ -66,16 +121,23 @@ pub(crate) struct Shared {
 pub struct WriterStatus {
     /// What waits.
     pub depth: Depth,
-    /// Why nothing can be made durable now, if so: one of the kinds of `write_failures_total`.
+    /// Why nothing can be made durable now, if so: one of the kinds of `write_failures_total`, or
+    /// `no_primary`.
     pub degraded: Option<&'static str>,
 }
 
 impl Writer {
-    pub(crate) fn new(bounds: Bounds, pending: Arc<Pending>) -> (Self, Arc<Shared>) {
+    /// Over a database at `applied`.
+    pub(crate) fn new(
+        bounds: Bounds,
+        pending: Arc<Pending>,
+        applied: Position,
+    ) -> (Self, Arc<Shared>) {
         let shared = Arc::new(Shared {
             queue: Queue::new(bounds),
             pending,
             degraded: Degraded::default(),
+            unapplied: Unapplied::at(applied),
             durable: AtomicU64::new(0),
             given_up: AtomicUsize::new(0),
         });
@@ -125,7 +187,8 @@ impl Writer {
         receipt
     }
 
-    /// The last position that is durable: 0 until this process has written.
+    /// The last position that is durable: 0 until this process has written. Among several instances the
+    /// last that a majority has of what was written here: a token for reading it anywhere.
     pub fn position(&self) -> Position {
         self.shared.durable.load(Ordering::Acquire)
     }
@@ -134,7 +197,7 @@ impl Writer {
     pub fn status(&self) -> WriterStatus {
         WriterStatus {
             depth: self.shared.queue.depth(),
-            degraded: self.shared.degraded.reason(),
+            degraded: self.shared.degraded.any(),
         }
     }
 
@@ -150,22 +213,41 @@ impl Writer {
     /// [`NotDurable::Closed`]; how many writes that were, with those of a batch that still hangs in
     /// the disk [`GRACE_MS_MAX`] later.
     pub(crate) fn close(&self, deadline: Duration, is_finished: impl Fn() -> bool) -> usize {
-        const STEP: Duration = Duration::from_millis(2);
-        let end = Instant::now() + deadline;
         self.shared.queue.close();
-        while !is_finished() && Instant::now() < end {
-            std::thread::sleep(STEP);
-        }
+        wait_for(deadline, &is_finished);
+        self.give_up(&is_finished)
+    }
+
+    /// As [`Writer::close`], of a thread that keeps what is left in the outbox: only what that does not
+    /// take within [`KEEPING_MS_MAX`] is given up.
+    pub(crate) fn close_keeping(
+        &self,
+        deadline: Duration,
+        is_finished: impl Fn() -> bool,
+    ) -> usize {
+        self.shared.queue.close();
+        wait_for(deadline, &is_finished);
+        self.shared.queue.refuse();
+        wait_for(Duration::from_millis(KEEPING_MS_MAX), &is_finished);
+        self.give_up(&is_finished)
+    }
+
+    fn give_up(&self, is_finished: &impl Fn() -> bool) -> usize {
         let left = self.shared.queue.shut();
         let writes = writes_in(&left);
         left.into_iter()
             .for_each(|part| part.acknowledge(Err(NotDurable::Closed)));
-        let end = Instant::now() + Duration::from_millis(GRACE_MS_MAX);
-        while !is_finished() && Instant::now() < end {
-            std::thread::sleep(STEP);
-        }
+        wait_for(Duration::from_millis(GRACE_MS_MAX), is_finished);
         let hanging = self.shared.queue.in_flight();
         writes + hanging + self.shared.given_up.load(Ordering::SeqCst)
+    }
+}
+
+fn wait_for(bound: Duration, is_finished: &impl Fn() -> bool) {
+    const STEP: Duration = Duration::from_millis(2);
+    let end = Instant::now() + bound;
+    while !is_finished() && Instant::now() < end {
+        std::thread::sleep(STEP);
     }
 }
 

@@ -23,12 +23,24 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// A write that nobody waits for.
+    pub(super) fn unattended(id: WriteId, at: Instant, write: Arc<Write>) -> Self {
+        let (acknowledge, receipt) = super::Receipt::pair();
+        drop(receipt);
+        Self {
+            id,
+            at,
+            write: Some(write),
+            acknowledge,
+        }
+    }
+
     pub(super) fn acknowledge(self, outcome: Result<Position, NotDurable>) {
         // Whoever dropped the receipt did not want to know.
         let _ = self.acknowledge.send(outcome);
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.write.as_ref().map_or(0, |write| write.bytes())
     }
 
@@ -87,7 +99,7 @@ struct State {
     next_id: WriteId,
     /// Length at which turns are joined next.
     coalesce_at: usize,
-    /// When the batch that the writer holds was begun: its oldest write.
+    /// When the oldest write was made that was taken and is not acknowledged.
     in_flight_since: Option<Instant>,
     in_flight: usize,
     closing: bool,
@@ -194,12 +206,10 @@ impl Queue {
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            let age = oldest.elapsed();
-            let full = state.places.len() >= self.bounds.batch_writes_max;
-            if full || state.closing || age >= self.bounds.batch_delay {
+            if self.is_ready(&state) {
                 return Some(self.take_now(&mut state));
             }
-            let rest = self.bounds.batch_delay - age;
+            let rest = self.bounds.batch_delay.saturating_sub(oldest.elapsed());
             state = self
                 .filled
                 .wait_timeout(state, rest)
@@ -208,24 +218,62 @@ impl Queue {
         }
     }
 
+    /// The next batch if one is due, without waiting.
+    pub(super) fn take_ready(&self) -> Option<Vec<Part>> {
+        let mut state = self.lock();
+        self.is_ready(&state).then(|| self.take_now(&mut state))
+    }
+
+    fn is_ready(&self, state: &State) -> bool {
+        let Some(oldest) = state.oldest() else {
+            return false;
+        };
+        let full = state.places.len() >= self.bounds.batch_writes_max;
+        full || state.closing || oldest.elapsed() >= self.bounds.batch_delay
+    }
+
     fn take_now(&self, state: &mut State) -> Vec<Part> {
         let count = state.places.len().min(self.bounds.batch_writes_max);
         let batch: Vec<Part> = state.places.drain(..count).flatten().collect();
         if state.places.len() < self.bounds.queue_writes_max / 2 {
             state.coalesce_at = self.bounds.queue_writes_max;
         }
-        state.in_flight_since = batch.first().map(|part| part.at);
-        state.in_flight = writes_in(&batch);
+        let oldest = batch.first().map(|part| part.at);
+        state.in_flight_since = state.in_flight_since.or(oldest);
+        state.in_flight += writes_in(&batch);
         batch
     }
 
-    /// The batch that was taken is done with.
-    pub(super) fn done(&self, batch: &[Part]) {
-        let bytes: usize = batch.iter().map(Part::bytes).sum();
+    /// Takes in writes that were made at `at` by an earlier process, and gives each its number: they
+    /// count as taken.
+    pub(super) fn adopt(&self, writes: &[Arc<Write>], at: Instant) -> Vec<WriteId> {
+        let mut state = self.lock();
+        let first = state.next_id;
+        state.next_id += writes.len() as WriteId;
+        state.bytes += writes.iter().map(|write| write.bytes()).sum::<usize>();
+        state.in_flight += writes.len();
+        state.in_flight_since = state.in_flight_since.or(Some(at));
+        (first..state.next_id).collect()
+    }
+
+    /// So many of the writes that were taken are acknowledged; `oldest` is when the oldest of the rest
+    /// was made.
+    pub(super) fn acknowledged(&self, writes: usize, oldest: Option<Instant>) {
+        let mut state = self.lock();
+        state.in_flight = state.in_flight.saturating_sub(writes);
+        state.in_flight_since = oldest;
+    }
+
+    /// So many bytes of what was taken are no longer held.
+    pub(super) fn release(&self, bytes: usize) {
         let mut state = self.lock();
         state.bytes = state.bytes.saturating_sub(bytes);
-        state.in_flight_since = None;
-        state.in_flight = 0;
+    }
+
+    /// The batch that was taken is done with, and no other is held.
+    pub(super) fn done(&self, batch: &[Part]) {
+        self.acknowledged(writes_in(batch), None);
+        self.release(batch.iter().map(Part::bytes).sum());
     }
 
     /// What is held now.
@@ -247,14 +295,29 @@ impl Queue {
 
     /// Refuses what comes from now on and gives back what is left.
     pub(super) fn shut(&self) -> Vec<Part> {
+        self.refuse();
+        self.lock().places.drain(..).flatten().collect()
+    }
+
+    /// Refuses what comes from now on; what is left can still be taken.
+    pub(super) fn refuse(&self) {
         let mut state = self.lock();
         state.closing = true;
         state.closed = true;
         self.filled.notify_all();
-        state.places.drain(..).flatten().collect()
     }
 
-    /// Writes of the batch that the writer holds.
+    /// Whether closing has begun.
+    pub(super) fn is_closing(&self) -> bool {
+        self.lock().closing
+    }
+
+    /// Whether everything is refused by now.
+    pub(super) fn is_shut(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Writes that were taken and are not acknowledged.
     pub(super) fn in_flight(&self) -> usize {
         self.lock().in_flight
     }

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
-/// A database position (TXID): the number of the batch that carried the write.
+/// A database position (TXID): the number of the batch that carried the write; among several
+/// instances the index of the entry in their log.
 pub type Position = u64;
 
 /// Why a write did not become durable. Every one of them is counted and logged by the writer.
@@ -14,6 +15,10 @@ pub enum NotDurable {
     /// The storage was closed, or its time to close ran out, before the disk took the write.
     #[error("storage closed before the write was durable")]
     Closed,
+    /// The storage was closed before a primary took the write: it is in the outbox on this instance's
+    /// disk, and is proposed at the next start.
+    #[error("storage closed; the write waits in the outbox for a primary")]
+    Kept,
     /// The queue holds [`super::QUEUE_BYTES_MAX`] already: the disk has been failing for long.
     #[error("the queue of writes is full")]
     QueueFull,

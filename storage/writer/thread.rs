@@ -1,6 +1,5 @@
 //! The writer's loop: take a batch, commit it for as long as that takes, show it, acknowledge it.
 
-use super::failure::CommitError;
 use super::queue::{Part, writes_in};
 use super::receipt::{NotDurable, Position};
 use super::{Scribe, Shared};
@@ -105,17 +104,19 @@ fn persist_together(
             Ok(applied) => {
                 catalog::WRITE_COMMIT_SECONDS.record(begun.elapsed().as_secs_f64());
                 catalog::WRITE_BATCH_SIZE.record(writes.len() as f64);
-                recover(shared);
+                shared.recover();
                 return Ok(applied);
             }
             Err(error) => error,
         };
         if error.is_of_the_writes() {
-            count(&error);
+            catalog::WRITE_FAILURES_TOTAL
+                .with(error.kind())
+                .increment(1);
             tracing::error!(%error, writes = writes.len(), "the database refused writes");
             return Err(NotDurable::Refused);
         }
-        degrade(shared, &error);
+        shared.degrade(&error);
         if shared.queue.pause(Duration::from_millis(pause_ms)) {
             return Err(NotDurable::Closed);
         }
@@ -127,25 +128,6 @@ fn report(part: &Part, reason: NotDurable) {
     if reason == NotDurable::Refused {
         let kind = part.write.as_ref().map(|write| write.kind());
         tracing::error!(kind, "a write is set aside: it is itself at fault");
-    }
-}
-
-fn count(error: &CommitError) {
-    catalog::WRITE_FAILURES_TOTAL
-        .with(error.kind())
-        .increment(1);
-}
-
-fn degrade(shared: &Shared, error: &CommitError) {
-    count(error);
-    if shared.degraded.set(Some(error.kind())) {
-        tracing::error!(%error, kind = error.kind(), "writes cannot be made durable; they wait in memory");
-    }
-}
-
-fn recover(shared: &Shared) {
-    if shared.degraded.set(None) {
-        tracing::info!("writes are durable again");
     }
 }
 

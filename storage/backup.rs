@@ -1,0 +1,298 @@
+//! A consistent copy of the database in one file, made while it is in use or not.
+//!
+//! The copy belongs to no cluster: whoever serves it serves a house of its own, at the position that
+//! the copy was made at.
+
+use crate::open::DATABASE_FILE;
+use crate::replication::{NODE_FILE, OUTBOX_FILE};
+use crate::sqlite::{connection, meta, migrations};
+use crate::writer::Position;
+use rusqlite::backup::{Backup as Copy, StepResult};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Pages copied in one step, 4 MiB: between two steps the disk is the calls'.
+const PAGES_STEP: i32 = 1_024;
+/// The pause between two steps.
+const PAUSE: Duration = Duration::from_millis(2);
+/// How often a step is tried while another process holds a lock, [`LOCKED_PAUSE`] apart.
+const LOCKED_STEPS_MAX: usize = 100;
+/// The pause while another process holds a lock.
+const LOCKED_PAUSE: Duration = Duration::from_millis(50);
+/// Only the owner reads a copy: it holds names, numbers and what was said.
+const MODE: u32 = 0o600;
+/// Files of a data directory that no copy may replace.
+const OWN_FILES: [&str; 4] = [DATABASE_FILE, "raft.db", OUTBOX_FILE, NODE_FILE];
+
+/// What was copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Calls in it, living ones included.
+    pub calls: u64,
+    /// Callers in it.
+    pub callers: u64,
+    /// The position (TXID) that it was made at.
+    pub position: Position,
+}
+
+/// What to do where the file is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It is left alone.
+    Refuse,
+    /// It is replaced, in one step and only by a copy that was found sound.
+    Replace,
+}
+
+/// Why there is no copy. Each says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The file is there.
+    #[error("{} exists: name another file, or replace it with --force", .0.display())]
+    Exists(PathBuf),
+    /// It is one of the data directory's own.
+    #[error("{} is one of the data directory's own files: name another", .0.display())]
+    OwnFile(PathBuf),
+    /// There is nothing to copy.
+    #[error("there is no database at {}: is that the data directory?", .0.display())]
+    NoDatabase(PathBuf),
+    /// The database is none of ours, or a later version's.
+    #[error("{} cannot be copied: {reason}", path.display())]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+        /// What gives it away.
+        reason: String,
+    },
+    /// The copy is not sound; it was removed.
+    #[error(
+        "the copy did not pass SQLite's integrity_check ({0}), and was removed: the database or a disk is damaged; see `PRAGMA integrity_check` of the database"
+    )]
+    Unsound(String),
+    /// The database or the copy: the disk, or the right to use it.
+    #[error("{}: {reason}", path.display())]
+    Disk {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// Copies the database in `data_dir` to `file`, whether or not a server has it open. The copy is made
+/// beside it as `FILE.partial`, synced, checked and then renamed: `file` is whole or not there. It is
+/// of one moment, that of the beginning. Blocks for as long as that takes; while it lasts, the
+/// database's write-ahead log grows.
+pub fn backup(data_dir: &Path, file: &Path, existing: Existing) -> Result<Backup, BackupError> {
+    let source = data_dir.join(DATABASE_FILE);
+    refuse_own(data_dir, file)?;
+    if existing == Existing::Refuse && file.exists() {
+        return Err(BackupError::Exists(file.to_owned()));
+    }
+    if !source.is_file() {
+        return Err(BackupError::NoDatabase(source));
+    }
+    let partial = with_suffix(file, ".partial");
+    let made = make(&source, &partial).and_then(|backup| {
+        put_in_place(&partial, file, existing)?;
+        Ok(backup)
+    });
+    if made.is_err() {
+        remove(&partial);
+    }
+    made
+}
+
+fn make(source: &Path, partial: &Path) -> Result<Backup, BackupError> {
+    let at_source = |error: rusqlite::Error| disk(source, error);
+    let at_copy = |error: rusqlite::Error| disk(partial, error);
+    let from = connection::open_reader(source).map_err(at_source)?;
+    recognise(source, &from)?;
+    // One moment for all steps: what is written meanwhile would make each of them begin anew.
+    let _moment = begin_reading(&from).map_err(at_source)?;
+    create(partial).map_err(|error| disk(partial, error))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut to = Connection::open_with_flags(partial, flags).map_err(at_copy)?;
+    copy(&from, &mut to).map_err(|error| disk(partial, error))?;
+    let backup = finish(&to).map_err(at_copy)?;
+    check(&to).map_err(at_copy)?.map_err(BackupError::Unsound)?;
+    to.close().map_err(|(_, error)| at_copy(error))?;
+    let file = File::open(partial).and_then(|file| {
+        file.sync_all()?;
+        file.metadata()
+    });
+    let bytes = file.map_err(|error| disk(partial, error))?.len();
+    Ok(Backup { bytes, ..backup })
+}
+
+/// A calldex database, of this version or an earlier one; the file of the original program too.
+fn recognise(source: &Path, from: &Connection) -> Result<(), BackupError> {
+    let foreign = |reason: String| BackupError::Foreign {
+        path: source.to_owned(),
+        reason,
+    };
+    let asked = from.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    let version = asked.map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => foreign("it is not a database".to_owned()),
+        _ => disk(source, error),
+    })?;
+    if version > migrations::VERSION {
+        return Err(foreign(format!(
+            "it is of version {version}, made by a later calldex: copy it with that one"
+        )));
+    }
+    let tables = from.query_row(
+        "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('callers', 'conversations')",
+        [],
+        |row| row.get::<_, i64>(0),
+    );
+    match tables.map_err(|error| disk(source, error))? {
+        2 => Ok(()),
+        _ => Err(foreign("it is not a calldex database".to_owned())),
+    }
+}
+
+fn begin_reading(from: &Connection) -> rusqlite::Result<rusqlite::Transaction<'_>> {
+    let moment = from.unchecked_transaction()?;
+    // A transaction begins with what it reads first.
+    moment.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(moment)
+}
+
+/// An empty file that only its owner reads, whatever an earlier attempt has left.
+fn create(partial: &Path) -> io::Result<()> {
+    remove(partial);
+    let mut options = OpenOptions::new();
+    options
+        .write(true)
+        .create_new(true)
+        .mode(MODE)
+        .open(partial)?;
+    Ok(())
+}
+
+/// Whatever cannot be removed shows when the file is made.
+fn remove(partial: &Path) {
+    for file in [partial.to_owned(), with_suffix(partial, "-journal")] {
+        let _ = std::fs::remove_file(file);
+    }
+}
+
+fn copy(from: &Connection, to: &mut Connection) -> rusqlite::Result<()> {
+    let copy = Copy::new(from, to)?;
+    let mut locked = 0;
+    loop {
+        match copy.step(PAGES_STEP)? {
+            StepResult::Done => return Ok(()),
+            StepResult::More => std::thread::sleep(PAUSE),
+            _ if locked < LOCKED_STEPS_MAX => {
+                locked += 1;
+                std::thread::sleep(LOCKED_PAUSE);
+            }
+            _ => return Err(locked_for_long()),
+        }
+    }
+}
+
+fn locked_for_long() -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+    rusqlite::Error::SqliteFailure(code, Some("locked by another process".to_owned()))
+}
+
+/// Makes the copy one file that belongs to no cluster, and counts what is in it.
+fn finish(to: &Connection) -> rusqlite::Result<Backup> {
+    to.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
+    to.execute_batch("PRAGMA synchronous = FULL")?;
+    let has_meta: bool = to.query_row(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'meta')",
+        [],
+        |row| row.get(0),
+    )?;
+    let mut position = 0;
+    if has_meta {
+        position = meta::read(to)?.position;
+        if meta::cluster_id(to)?.is_some() {
+            meta::strip_cluster(to)?;
+        }
+    }
+    let count = |table: &str| {
+        let sql = format!("SELECT COUNT(*) FROM {table}");
+        to.query_row(&sql, [], |row| row.get::<_, i64>(0))
+    };
+    Ok(Backup {
+        bytes: 0,
+        calls: count("conversations")?.cast_unsigned(),
+        callers: count("callers")?.cast_unsigned(),
+        position,
+    })
+}
+
+/// What `integrity_check` finds first, if anything.
+fn check(to: &Connection) -> rusqlite::Result<Result<(), String>> {
+    let report: String = to.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    Ok(if report == "ok" { Ok(()) } else { Err(report) })
+}
+
+fn put_in_place(partial: &Path, file: &Path, existing: Existing) -> Result<(), BackupError> {
+    let placed = match existing {
+        // A link fails where the name has been taken meanwhile; a rename would replace it.
+        Existing::Refuse => std::fs::hard_link(partial, file).map(|()| remove(partial)),
+        Existing::Replace => std::fs::rename(partial, file),
+    };
+    match placed {
+        Ok(()) => {}
+        Err(_) if existing == Existing::Refuse && file.exists() => {
+            return Err(BackupError::Exists(file.to_owned()));
+        }
+        // A file system without links.
+        Err(_) => std::fs::rename(partial, file).map_err(|error| disk(file, error))?,
+    }
+    let folder = folder_of(file);
+    File::open(&folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| disk(&folder, error))
+}
+
+/// A copy in the place of what is copied would be the end of it.
+fn refuse_own(data_dir: &Path, file: &Path) -> Result<(), BackupError> {
+    let is_inside = match (data_dir.canonicalize(), folder_of(file).canonicalize()) {
+        (Ok(data_dir), Ok(folder)) => data_dir == folder,
+        _ => false,
+    };
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let is_own = OWN_FILES.iter().any(|own| {
+        let rest = name.strip_prefix(own);
+        rest.is_some_and(|rest| ["", "-wal", "-shm", "-journal"].contains(&rest))
+    });
+    match is_inside && is_own {
+        true => Err(BackupError::OwnFile(file.to_owned())),
+        false => Ok(()),
+    }
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path.as_os_str());
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn disk(path: &Path, error: impl ToString) -> BackupError {
+    BackupError::Disk {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
+}

@@ -1,0 +1,277 @@
+//! The outbox (`outbox.db`): batches that wait on this instance's own disk while there is no primary
+//! to take them, in the order in which they were made.
+//!
+//! Memory holds all that is in it, so nothing is read from it but at the start. A batch that has been
+//! proposed may stay in it for a while: proposed again it changes nothing.
+
+use crate::faults::{Faults, Operation};
+use crate::writer::CommitError;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Its file in the data directory.
+pub const OUTBOX_FILE: &str = "outbox.db";
+
+/// How long a statement waits for another process's lock (a person's shell).
+const BUSY_MS_MAX: u64 = 250;
+/// Bytes of its write-ahead log that are kept for the next batches.
+const LOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS belongs (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  cluster_id TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS batches (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  at_ms INTEGER NOT NULL,
+  bytes BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS unreadable (
+  id INTEGER PRIMARY KEY,
+  at_ms INTEGER NOT NULL,
+  bytes BLOB NOT NULL
+);
+";
+
+/// A batch as it is kept.
+pub(crate) struct Kept {
+    /// Its row. Later batches have higher ones.
+    pub id: i64,
+    /// When its oldest write was made, Unix milliseconds.
+    pub at_ms: i64,
+    /// The form of [`crate::write::encode`].
+    pub bytes: Vec<u8>,
+}
+
+/// See the module.
+pub(crate) struct Outbox {
+    path: PathBuf,
+    cluster_id: String,
+    faults: Faults,
+    connection: Option<Connection>,
+    /// Rows up to this one have been proposed: they go with the next transaction.
+    settled: i64,
+    /// The last row that was surely written.
+    last: i64,
+}
+
+impl Outbox {
+    /// Opens the outbox in `data_dir`, or makes it, and gives what waits in it. One of another
+    /// cluster is set aside, as is a damaged one: never deleted, told loudly.
+    pub(crate) fn open(
+        data_dir: &Path,
+        cluster_id: &str,
+        faults: Faults,
+    ) -> Result<(Self, Vec<Kept>), CommitError> {
+        let mut outbox = Self {
+            path: data_dir.join(OUTBOX_FILE),
+            cluster_id: cluster_id.to_owned(),
+            faults,
+            connection: None,
+            settled: 0,
+            last: 0,
+        };
+        let connection = outbox.connect()?;
+        let waiting = read(&connection)?;
+        outbox.last = waiting.last().map_or(0, |kept| kept.id);
+        outbox.connection = Some(connection);
+        Ok((outbox, waiting))
+    }
+
+    /// Appends `batches`, each with the time of its oldest write, in one transaction of one fsync.
+    /// Their rows. After an error [`Outbox::recover`] comes before anything else.
+    pub(crate) fn append(&mut self, batches: &[(i64, Vec<u8>)]) -> Result<Vec<i64>, CommitError> {
+        self.within(|outbox, connection| {
+            let transaction = connection.transaction()?;
+            remove_until(&transaction, outbox.settled)?;
+            let mut ids = Vec::with_capacity(batches.len());
+            for (at_ms, bytes) in batches {
+                transaction
+                    .prepare_cached("INSERT INTO batches (at_ms, bytes) VALUES (?1, ?2)")?
+                    .execute(params![at_ms, bytes])?;
+                ids.push(transaction.last_insert_rowid());
+            }
+            outbox.faults.at(Operation::OutboxCommit)?;
+            transaction.commit()?;
+            outbox.last = ids.last().copied().unwrap_or(outbox.last);
+            Ok(ids)
+        })
+    }
+
+    /// Notes that the batches up to row `id` are on a majority; [`Outbox::clear`] removes them.
+    pub(crate) fn settle(&mut self, id: i64) {
+        self.settled = self.settled.max(id);
+    }
+
+    /// Removes what is settled.
+    pub(crate) fn clear(&mut self) -> Result<(), CommitError> {
+        self.within(|outbox, connection| {
+            outbox.faults.at(Operation::OutboxCommit)?;
+            remove_until(connection, outbox.settled)?;
+            Ok(())
+        })
+    }
+
+    /// After an error: opens the file anew, copies its log into it (which writes and syncs every page
+    /// again) and reads it through. The rows that are in it and can be relied on.
+    pub(crate) fn recover(&mut self) -> Result<Vec<i64>, CommitError> {
+        self.connection = None;
+        let connection = self.connect()?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        // What the failed transaction left is written again, in its order.
+        connection.execute("DELETE FROM batches WHERE id > ?1", [self.last])?;
+        let mut statement = connection.prepare("SELECT id FROM batches ORDER BY id")?;
+        let ids = statement.query_map([], |row| row.get(0))?;
+        let ids = ids.collect::<rusqlite::Result<Vec<i64>>>()?;
+        drop(statement);
+        if ids.is_empty() {
+            // It may be a new file, which counts its rows anew.
+            (self.settled, self.last) = (0, 0);
+        }
+        self.connection = Some(connection);
+        Ok(ids)
+    }
+
+    /// Whether an error came before, so that [`Outbox::recover`] must.
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.connection.is_none()
+    }
+
+    fn within<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self, &mut Connection) -> Result<T, CommitError>,
+    ) -> Result<T, CommitError> {
+        let Some(mut connection) = self.connection.take() else {
+            return Err(CommitError::Distrusted("the outbox is not open".to_owned()));
+        };
+        let done = work(self, &mut connection)?;
+        self.connection = Some(connection);
+        Ok(done)
+    }
+
+    fn connect(&self) -> Result<Connection, CommitError> {
+        self.faults.at(Operation::OutboxOpen)?;
+        match open_sound(&self.path).and_then(|connection| self.belongs(connection)) {
+            Ok(Some(connection)) => Ok(connection),
+            Ok(None) => {
+                set_aside(&self.path, "of-another-cluster")?;
+                self.connect_anew()
+            }
+            Err(error) if error.kind() == "corrupt" => {
+                tracing::error!(%error, "the outbox is damaged");
+                set_aside(&self.path, "damaged")?;
+                self.connect_anew()
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn connect_anew(&self) -> Result<Connection, CommitError> {
+        let connection = self.belongs(open_sound(&self.path)?)?;
+        connection.ok_or_else(|| CommitError::Distrusted("another outbox".to_owned()))
+    }
+
+    /// `None` if it holds batches of another cluster.
+    fn belongs(&self, connection: Connection) -> Result<Option<Connection>, CommitError> {
+        let found: Option<String> = connection
+            .query_row("SELECT cluster_id FROM belongs WHERE id = 1", [], |row| {
+                row.get(0)
+            })
+            .optional()?;
+        let is_empty: bool =
+            connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM batches)", [], |row| {
+                row.get(0)
+            })?;
+        if found.is_some_and(|found| found != self.cluster_id) && !is_empty {
+            return Ok(None);
+        }
+        connection.execute(
+            "INSERT INTO belongs (id, cluster_id) VALUES (1, ?1)
+             ON CONFLICT (id) DO UPDATE SET cluster_id = ?1 WHERE cluster_id <> ?1",
+            [&self.cluster_id],
+        )?;
+        Ok(Some(connection))
+    }
+
+    /// Takes out a batch that this version cannot read, so that it hinders nothing and is not lost.
+    pub(crate) fn set_aside(&mut self, id: i64) -> Result<(), CommitError> {
+        self.within(|_, connection| {
+            let transaction = connection.transaction()?;
+            transaction.execute(
+                "INSERT OR IGNORE INTO unreadable SELECT id, at_ms, bytes FROM batches WHERE id = ?1",
+                [id],
+            )?;
+            transaction.execute("DELETE FROM batches WHERE id = ?1", [id])?;
+            transaction.commit()?;
+            Ok(())
+        })
+    }
+}
+
+fn remove_until(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM batches WHERE id <= ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
+fn read(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
+    let mut statement = connection.prepare("SELECT id, at_ms, bytes FROM batches ORDER BY id")?;
+    let rows = statement.query_map([], |row| {
+        Ok(Kept {
+            id: row.get(0)?,
+            at_ms: row.get(1)?,
+            bytes: row.get(2)?,
+        })
+    })?;
+    rows.collect()
+}
+
+/// Opens the file, or makes it, with its tables; a damaged one is an error.
+fn open_sound(path: &Path) -> Result<Connection, CommitError> {
+    let is_new = !path.exists();
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_CREATE;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
+    // The file shrinks again after a long wait; that has to be said before it has any page.
+    connection.execute_batch(&format!(
+        "PRAGMA auto_vacuum = FULL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+         PRAGMA journal_size_limit = {LOG_BYTES_MAX};"
+    ))?;
+    connection.execute_batch(TABLES)?;
+    let report: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if report != "ok" {
+        return Err(CommitError::Distrusted(format!("quick_check: {report}")));
+    }
+    if is_new && let Some(folder) = path.parent() {
+        std::fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(connection)
+}
+
+/// Renames the file and its log.
+fn set_aside(path: &Path, why: &str) -> Result<(), CommitError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let at_ms = now.unwrap_or_default().as_millis();
+    let beside = with_suffix(path, &format!(".{why}-{at_ms}"));
+    std::fs::rename(path, &beside)?;
+    let log = with_suffix(path, "-wal");
+    if log.exists() {
+        std::fs::rename(log, with_suffix(&beside, "-wal"))?;
+    }
+    // Only an index of the log: SQLite makes it again.
+    let _ = std::fs::remove_file(with_suffix(path, "-shm"));
+    tracing::error!(file = %beside.display(), "an outbox was set aside: the writes in it are not proposed");
+    Ok(())
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path.as_os_str());
+    name.push(suffix);
+    PathBuf::from(name)
+}

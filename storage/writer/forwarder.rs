@@ -1,0 +1,232 @@
+//! The proposing thread of an instance among several: takes batches as the writer of a single one
+//! does, gives them to the primary one after the other, and keeps them in the outbox while there is
+//! none.
+
+use super::backlog::{Backlog, Held};
+use super::failure::{Cause, NO_PRIMARY};
+use super::keeping::{Keeping, fate_at_close};
+use super::line::Line;
+use super::queue::writes_in;
+use super::{NotDurable, Position, Shared};
+use crate::replication::{Kept, Outbox, PROPOSAL_BYTES_MAX, ProposeError};
+use calldex_observability::catalog;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long the primary may take to answer, milliseconds. Then the batch, which may still land, is
+/// proposed again.
+pub const PROPOSE_MS_MAX: u64 = 1_000;
+/// From when on a batch that is on its way is kept in the outbox too, with all that came after it,
+/// milliseconds: what a crash can take is not older.
+pub const KEEP_AFTER_MS: u64 = 100;
+/// How often what has come meanwhile is kept.
+const STEP: Duration = Duration::from_millis(20);
+/// First pause after a proposal that failed, milliseconds; each further one doubles.
+const RETRY_MS_MIN: u64 = 20;
+/// Longest pause between two proposals, milliseconds: an election takes a second, and what waits
+/// should not wait for much more.
+const RETRY_MS_MAX: u64 = 250;
+
+/// See the module.
+pub(crate) struct Forwarder {
+    shared: Arc<Shared>,
+    line: Arc<Line>,
+    keeping: Keeping,
+    backlog: Backlog,
+    pause_ms: u64,
+}
+
+impl Forwarder {
+    /// With `waiting`, what the outbox held: it is pending when this returns.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        line: Arc<Line>,
+        outbox: Outbox,
+        waiting: Vec<Kept>,
+    ) -> Self {
+        let mut keeping = Keeping::new(outbox);
+        let backlog = keeping.take_up(waiting, &shared);
+        Self {
+            shared,
+            line,
+            keeping,
+            backlog,
+            pause_ms: RETRY_MS_MIN,
+        }
+    }
+
+    /// Runs until the queue is closed and everything is proposed, or until it is shut: what is left
+    /// is then in the outbox.
+    pub(crate) fn run(mut self) {
+        while self.has_more() && !self.shared.queue.is_shut() {
+            let count = self.backlog.next_count();
+            match self.propose(count) {
+                Ok(position) => self.settle(count, Ok(position)),
+                Err(ProposeError::Refused) => self.refuse(count),
+                Err(ProposeError::NoPrimary | ProposeError::TimedOut) => self.rest(),
+            }
+        }
+        self.leave();
+    }
+
+    fn has_more(&mut self) -> bool {
+        if self.backlog.is_empty() {
+            let batch = self.shared.queue.take();
+            batch
+                .into_iter()
+                .for_each(|batch| self.backlog.push(Held::new(batch)));
+        }
+        !self.backlog.is_empty()
+    }
+
+    /// Proposes the first `count` batches together, once. Marks need no primary: what was before them
+    /// is acknowledged.
+    fn propose(&mut self, count: usize) -> Result<Position, ProposeError> {
+        let Some((batch, writes)) = self.backlog.encode(count) else {
+            return Ok(self.shared.durable.load(Ordering::Acquire));
+        };
+        if batch.len() > PROPOSAL_BYTES_MAX && writes > 1 {
+            return Err(ProposeError::Refused);
+        }
+        let begun = Instant::now();
+        let answer = self.ask(batch, writes, begun);
+        if answer.is_ok() {
+            catalog::CLUSTER_COMMIT_SECONDS.record(begun.elapsed().as_secs_f64());
+            catalog::WRITE_BATCH_SIZE.record(writes as f64);
+        }
+        catalog::FORWARDED_BATCHES_TOTAL
+            .with(label(answer))
+            .increment(1);
+        self.note(answer);
+        answer
+    }
+
+    /// Waits for the answer; what takes long is kept meanwhile, with what comes after it.
+    fn ask(
+        &mut self,
+        batch: Vec<u8>,
+        writes: usize,
+        begun: Instant,
+    ) -> Result<Position, ProposeError> {
+        let question = self.line.ask(batch.into(), writes)?;
+        loop {
+            if let Some(answer) = question.wait(STEP) {
+                return answer;
+            }
+            let waited = begun.elapsed();
+            let is_over = waited >= Duration::from_millis(PROPOSE_MS_MAX);
+            if is_over || self.shared.queue.is_shut() {
+                return Err(ProposeError::TimedOut);
+            }
+            if waited >= Duration::from_millis(KEEP_AFTER_MS) || self.shared.queue.is_closing() {
+                self.keep();
+            }
+        }
+    }
+
+    /// Puts what is held, and what has come meanwhile, into the outbox.
+    fn keep(&mut self) {
+        while let Some(batch) = self.shared.queue.take_ready() {
+            self.backlog.push(Held::new(batch));
+        }
+        self.keeping.keep(&mut self.backlog, &self.shared);
+    }
+
+    /// A pause after a proposal that failed, during which everything that comes is kept.
+    fn rest(&mut self) {
+        let end = Instant::now() + Duration::from_millis(self.pause_ms);
+        self.pause_ms = (self.pause_ms * 2).min(RETRY_MS_MAX);
+        loop {
+            self.keep();
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.shared.queue.pause(left.min(STEP)) {
+                return;
+            }
+        }
+    }
+
+    fn note(&mut self, answer: Result<Position, ProposeError>) {
+        let degraded = &self.shared.degraded;
+        if matches!(answer, Ok(_) | Err(ProposeError::Refused)) {
+            self.pause_ms = RETRY_MS_MIN;
+            if degraded.set_of(Cause::Primary, None) {
+                tracing::info!("there is a primary again: what waited is proposed");
+            }
+        } else if degraded.set_of(Cause::Primary, Some(NO_PRIMARY)) {
+            tracing::warn!("no primary takes writes: they wait in the outbox");
+        }
+    }
+
+    /// A proposal that will never be taken as it is: in smaller ones, and the one write that is at
+    /// fault is set aside.
+    fn refuse(&mut self, count: usize) {
+        if self.backlog.cut(count) {
+            return;
+        }
+        let kind = self.backlog.first_kind();
+        tracing::error!(kind, "a write is set aside: the primary refuses it");
+        catalog::WRITE_FAILURES_TOTAL.with("other").increment(1);
+        self.settle(count, Err(NotDurable::Refused));
+    }
+
+    fn settle(&mut self, count: usize, fate: Result<Position, NotDurable>) {
+        let (parts, settled) = self.backlog.take(count);
+        if let Some(row) = settled {
+            self.keeping.settle(row);
+        }
+        let oldest = self.backlog.oldest();
+        self.shared.queue.acknowledged(writes_in(&parts), oldest);
+        self.shared.conclude(parts, fate);
+        if self.backlog.is_empty() {
+            self.keeping.clear(&self.shared);
+        }
+    }
+
+    /// The end: what no primary took stays in the outbox. It stays among the pending too: this process
+    /// still knows of it.
+    fn leave(mut self) {
+        while let Some(batch) = self.shared.queue.take_ready() {
+            self.backlog.push(Held::new(batch));
+        }
+        if self.backlog.is_empty() {
+            return;
+        }
+        self.keeping.keep_now(&mut self.backlog, &self.shared);
+        let (mut kept, mut given_up) = (0, 0);
+        for held in self.backlog.all() {
+            let fate = fate_at_close(held);
+            let writes = writes_in(&held.parts);
+            match fate {
+                NotDurable::Kept => kept += writes,
+                _ => given_up += writes,
+            }
+            for part in std::mem::take(&mut held.parts) {
+                part.acknowledge(Err(fate));
+            }
+        }
+        self.shared.given_up.fetch_add(given_up, Ordering::SeqCst);
+        self.shared.queue.acknowledged(kept + given_up, None);
+        if kept > 0 {
+            tracing::warn!(
+                writes = kept,
+                "closed while no primary took writes: they are in the outbox, and proposed at the next start"
+            );
+        }
+        if given_up > 0 {
+            tracing::error!(
+                writes = given_up,
+                "closed while the outbox failed: writes are lost"
+            );
+        }
+    }
+}
+
+fn label(answer: Result<Position, ProposeError>) -> &'static str {
+    match answer {
+        Ok(_) => "ok",
+        Err(ProposeError::NoPrimary) => "no_primary",
+        Err(ProposeError::TimedOut) => "timed_out",
+        Err(ProposeError::Refused) => "refused",
+    }
+}
