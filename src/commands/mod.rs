@@ -1,5 +1,6 @@
 //! What can be typed after `calldex`.
 
+mod backup;
 mod bench;
 mod call;
 mod check;
@@ -25,6 +26,8 @@ pub enum Command {
     Check(ServeArguments),
     /// Asks a running server whether it takes calls: exit status 0 or 1.
     Health(health::HealthArguments),
+    /// Copies the database into one file, while the server runs or not.
+    Backup(backup::BackupArguments),
     /// Places a simulated call: you type what the caller says.
     Call(call::CallArguments),
     /// Places many simulated calls and prints percentiles and failures.
@@ -42,6 +45,7 @@ impl Command {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Check(arguments) => check::run(&arguments),
             Self::Health(arguments) => health::run(&arguments),
+            Self::Backup(arguments) => backup::run(&arguments),
             Self::Call(arguments) => call::run(arguments),
             Self::Load(arguments) => load::run(arguments),
             Self::Names(arguments) => names::run(&arguments),
