@@ -31,7 +31,7 @@ mod provider;
 mod refusal;
 mod reply;
 mod request;
-mod tls;
+pub(crate) mod tls;
 mod warmth;
 
 #[cfg(test)]

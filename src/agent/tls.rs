@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 /// The system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` count); in a container without
 /// any, Mozilla's as they were built in. HTTP/2 where it is offered. Reads files: for the start only.
-pub(super) fn client_config() -> ClientConfig {
+pub(crate) fn client_config() -> ClientConfig {
     let mut roots = RootCertStore::empty();
     let (_, unreadable) =
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -22,7 +22,7 @@ pub(super) fn client_config() -> ClientConfig {
 }
 
 /// For plain http: trusts nobody and reads nothing.
-pub(super) fn without_trust() -> ClientConfig {
+pub(crate) fn without_trust() -> ClientConfig {
     trusting(RootCertStore::empty())
 }
 

@@ -107,6 +107,12 @@ pub struct TwilioSection {
     /// need the same.
     #[serde(skip_serializing)]
     pub reference_secret: Option<Secret>,
+    /// The account (`AC…`). With it and the auth token the primary of several instances can tell
+    /// Twilio to redirect the calls of one that is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_sid: Option<String>,
+    /// Twilio's REST API, for that.
+    pub api_base: String,
     /// How long after the webhook a socket may open with its reference, in seconds.
     pub reference_s_max: u64,
     /// A call that lost its socket is connected again this often.
@@ -123,6 +129,8 @@ impl Default for TwilioSection {
             auth_token: None,
             auth_token_old: None,
             reference_secret: None,
+            account_sid: None,
+            api_base: "https://api.twilio.com".to_owned(),
             reference_s_max: 300,
             reconnects_max: 3,
             handoff: HandoffSection::default(),
@@ -158,6 +166,7 @@ impl TwilioSection {
                 ));
             }
         }
+        faults.extend(self.account_faults());
         if let Some(number) = &self.handoff.dial
             && calldex_storage::record::PhoneNumber::parse(number).is_none()
         {
@@ -166,6 +175,30 @@ impl TwilioSection {
                 number,
                 "must be a number such as +14155550100",
             ));
+        }
+        faults
+    }
+
+    fn account_faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        let is_api = self.api_base.starts_with("https://")
+            || (self.api_base.starts_with("http://") && is_loopback(&self.api_base));
+        if !is_api || self.api_base.contains(['?', '#']) {
+            let remedy = "must be an https address such as https://api.twilio.com: the auth token \
+                          is sent there";
+            faults.push(Fault::new("twilio.api_base", &self.api_base, remedy));
+        }
+        let Some(account) = &self.account_sid else {
+            return faults;
+        };
+        let digits = account.strip_prefix("AC").unwrap_or_default();
+        if digits.len() != 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let remedy = "must be AC and 32 hexadecimal digits, as Twilio's console shows it";
+            faults.push(Fault::new("twilio.account_sid", account, remedy));
+        }
+        if self.auth_token.is_none() {
+            let remedy = "is of no use without the account's auth token: set TWILIO_AUTH_TOKEN too";
+            faults.push(Fault::new("twilio.account_sid", account, remedy));
         }
         faults
     }
@@ -210,6 +243,10 @@ pub struct CallSection {
     pub length_s_max: u64,
     /// A call whose socket is lost may come back for this long.
     pub resume_s_max: u64,
+    /// An instance of several that has not answered for this long is taken for gone, in
+    /// milliseconds: its calls are redirected. Twilio itself asks 1.2 s after a socket that it
+    /// knows to be lost.
+    pub watchdog_ms: u64,
     /// How often one call asks for the caller's name.
     pub name_asks_max: u32,
     /// Requests to the model for one turn of the caller, tool answers included.
@@ -238,6 +275,7 @@ impl Default for CallSection {
             silence_end_ms: 60_000,
             length_s_max: 4 * 3_600,
             resume_s_max: 60,
+            watchdog_ms: 2_000,
             name_asks_max: 2,
             tool_rounds_max: 3,
             turns_max: 2_000,
@@ -259,6 +297,7 @@ impl CallSection {
             ("length_s_max", self.length_s_max),
             ("tool_rounds_max", u64::from(self.tool_rounds_max)),
             ("turns_max", u64::from(self.turns_max)),
+            ("watchdog_ms", self.watchdog_ms),
         ];
         let mut faults: Vec<Fault> = at_least_one
             .iter()

@@ -101,6 +101,29 @@ fn every_fault_is_told_at_once_with_setting_value_and_remedy() {
 }
 
 #[test]
+fn an_account_that_calls_can_be_redirected_with_is_whole_and_at_an_api_over_tls() {
+    let account = "AC00000000000000000000000000000001";
+    let told = |account: &str, api: &str, token: Option<&str>| {
+        let mut named = vec![
+            ("CALLDEX_TWILIO__ACCOUNT_SID", account),
+            ("CALLDEX_TWILIO__API_BASE", api),
+        ];
+        named.extend(token.map(|token| ("TWILIO_AUTH_TOKEN", token)));
+        let told = faults(&variables(&named));
+        let settings = told.into_iter().map(|fault| fault.setting);
+        settings.collect::<Vec<String>>()
+    };
+    let api = "https://api.twilio.com";
+    assert!(told(account, api, Some("12345")).is_empty());
+    assert!(told(account, "http://127.0.0.1:9", Some("12345")).is_empty());
+    assert_eq!(told("AC1", api, Some("12345")), ["twilio.account_sid"]);
+    assert_eq!(told(account, api, None), ["twilio.account_sid"]);
+    for api in ["http://api.twilio.com", "api.twilio.com"] {
+        assert_eq!(told(account, api, Some("12345")), ["twilio.api_base"]);
+    }
+}
+
+#[test]
 fn a_public_door_without_the_token_is_refused_with_the_remedy() {
     let told = faults(&variables(&[("CALLDEX_LISTEN", "0.0.0.0:8080")]));
     assert_eq!(told.len(), 1);
@@ -293,6 +316,7 @@ fn the_example_file_names_every_setting() {
     for setting in [
         "auth_token",
         "auth_token_old",
+        "account_sid",
         "public_url",
         "api_key",
         "base_url",

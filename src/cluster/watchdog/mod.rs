@@ -1,0 +1,148 @@
+//! Calls of an instance that is gone and of which Twilio asked nobody: the primary asks Twilio to ask
+//! again, by its REST API, and closes what nobody takes up.
+//!
+//! A socket that is lost is usually noticed by Twilio itself, which asks for the action a second
+//! later. One that hangs, because its machine vanished without a word, is not.
+
+mod rest;
+mod watch;
+
+pub use rest::{Answer, ReferenceMaker, Rest, RestConfig, RestError};
+pub use watch::{Fellow, REDIRECTS_AT_ONCE_MAX, Roll};
+
+use crate::call::clock;
+use calldex_observability::catalog;
+use calldex_storage::Storage;
+use calldex_storage::record::{CallSid, UnfinishedCall};
+use calldex_storage::write::Write;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+use watch::{Action, Event, Result, Watch};
+
+/// How often is looked who is gone.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Who belongs to the cluster, as its primary sees it.
+pub trait Rolls: Send + Sync + 'static {
+    /// All members; `None` on an instance that is not the primary, which watches nobody.
+    fn roll(&self) -> Option<Roll>;
+}
+
+/// Watches over the calls of instances that are gone, wherever this instance is primary.
+pub struct Watchdog {
+    storage: Arc<Storage>,
+    rolls: Arc<dyn Rolls>,
+    rest: Option<Arc<Rest>>,
+    watch: Watch,
+    work: JoinSet<Done>,
+}
+
+/// What came of a piece of work.
+enum Done {
+    Read(Option<Vec<UnfinishedCall>>),
+    Redirected(CallSid, u32, Answer),
+}
+
+impl Watchdog {
+    /// `rest` where calls can be redirected. An owner is taken for lost after `watchdog_ms`
+    /// without a sign, and its calls are closed when nobody has taken them up for `resume_s_max`.
+    pub fn new(
+        storage: Arc<Storage>,
+        rolls: Arc<dyn Rolls>,
+        rest: Option<Rest>,
+        watchdog_ms: u64,
+        resume_s_max: u64,
+    ) -> Self {
+        let watch = Watch::new(
+            watchdog_ms,
+            resume_s_max.saturating_mul(1_000),
+            rest.is_some(),
+        );
+        Self {
+            storage,
+            rolls,
+            rest: rest.map(Arc::new),
+            watch,
+            work: JoinSet::new(),
+        }
+    }
+
+    /// Watches as long as it is polled; what is under way is given up with it.
+    pub async fn run(mut self) {
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = look.tick() => {
+                    let roll = self.rolls.roll();
+                    self.happen(Event::Roll(roll.as_ref()));
+                }
+                Some(done) = self.work.join_next() => match done {
+                    Ok(Done::Read(calls)) => self.happen(Event::Unfinished(calls.as_deref())),
+                    Ok(Done::Redirected(call_sid, epoch, answer)) => {
+                        self.happen(Event::Answered { call_sid: &call_sid, epoch, answer });
+                    }
+                    Err(error) => tracing::error!(%error, "a piece of the watchdog's work died"),
+                },
+            }
+        }
+    }
+
+    fn happen(&mut self, event: Event<'_>) {
+        let mut actions = Vec::new();
+        self.watch.on(event, clock::now(), &mut actions);
+        for action in actions {
+            self.carry_out(action);
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Read => {
+                let conversations = self.storage.conversations.clone();
+                self.work.spawn(async move {
+                    let calls = conversations.unfinished().await;
+                    if let Err(error) = &calls {
+                        tracing::warn!(%error, "the calls of an instance that is gone cannot be read");
+                    }
+                    Done::Read(calls.ok())
+                });
+            }
+            Action::Redirect { call_sid, epoch } => self.redirect(call_sid, epoch),
+            Action::Close(end) => {
+                catalog::CONVERSATIONS_RECOVERED_TOTAL
+                    .with("closed")
+                    .increment(1);
+                catalog::CALLS_ENDED_TOTAL
+                    .with(end.outcome.as_str())
+                    .increment(1);
+                drop(self.storage.writer.submit(Write::CallEnded(end)));
+            }
+            Action::Count(result) => {
+                catalog::CALLS_REDIRECTED_TOTAL
+                    .with(result.label())
+                    .increment(1);
+                if result == Result::CannotRedirect {
+                    tracing::error!(
+                        "an instance is gone and its calls cannot be redirected: set \
+                         twilio.account_sid beside TWILIO_AUTH_TOKEN and PUBLIC_URL"
+                    );
+                }
+            }
+        }
+    }
+
+    fn redirect(&mut self, call_sid: CallSid, epoch: u32) {
+        let Some(rest) = self.rest.clone() else {
+            return;
+        };
+        tracing::info!(call = %call_sid, "its instance is gone: Twilio is asked to redirect it");
+        let position = self.storage.applied();
+        self.work.spawn(async move {
+            let answer = rest.redirect(&call_sid, position).await;
+            Done::Redirected(call_sid, epoch, answer)
+        });
+    }
+}
