@@ -38,18 +38,18 @@ impl Writing {
     /// Ends the threads until `end`, the writer having been told. Whether all have: one that has not
     /// may still write.
     fn end(self, end: Instant) -> bool {
-        let threads = match self {
-            Self::Alone(thread) => vec![thread],
+        let (threads, log_has_ended) = match self {
+            Self::Alone(thread) => (vec![thread], true),
             Self::Among {
                 forwarder,
                 applier,
                 parts,
             } => {
-                parts.close(end);
+                let log_has_ended = parts.close(end);
                 while !applier.is_finished() && Instant::now() < end {
                     std::thread::sleep(STEP);
                 }
-                vec![forwarder, applier]
+                (vec![forwarder, applier], log_has_ended)
             }
         };
         // They report their own failures; a panic has been printed.
@@ -57,7 +57,7 @@ impl Writing {
         threads
             .into_iter()
             .map(ended)
-            .fold(true, |all, one| all && one)
+            .fold(log_has_ended, |all, one| all && one)
     }
 }
 

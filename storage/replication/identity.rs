@@ -28,6 +28,9 @@ pub struct Identity {
     node_id: NodeId,
     starts: u64,
     nonce: u64,
+    /// Whether the cluster begins with it: it alone may make the first entry of the log.
+    #[serde(default)]
+    founder: bool,
 }
 
 /// What a data directory is.
@@ -180,7 +183,10 @@ impl Identity {
             return Err(IdentityError::Joining(join));
         }
         place.remove_stillborn_log()?;
-        let identity = Self::of(random_cluster_id()?, random_node_id()?);
+        let identity = Self {
+            founder: true,
+            ..Self::of(random_cluster_id()?, random_node_id()?)
+        };
         place.mark_calls(&identity.cluster_id)?;
         place.settle(&identity)?;
         Ok(identity)
@@ -247,6 +253,7 @@ impl Identity {
             node_id,
             starts: 0,
             nonce: 0,
+            founder: false,
         }
     }
 
@@ -275,6 +282,11 @@ impl Identity {
     /// How often it was started, this start included.
     pub fn starts(&self) -> u64 {
         self.starts
+    }
+
+    /// Whether the cluster was founded with it.
+    pub fn is_founder(&self) -> bool {
+        self.founder
     }
 
     /// Random, of this start.
@@ -382,6 +394,7 @@ impl Place {
 
     /// Makes the database one of the cluster, on disk when it returns.
     fn mark_calls(&self, cluster_id: &str) -> Result<(), IdentityError> {
+        connection::set_page_size(&self.calls)?;
         let mut connection = connection::create_writer(&self.calls)?;
         migrate(&mut connection)?;
         meta::enter_cluster(&connection, cluster_id)?;

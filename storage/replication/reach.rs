@@ -1,8 +1,6 @@
 //! How far this instance has applied the cluster's log, and how much of that is on disk for good.
 
-use crate::replication::NodeId;
 use crate::sqlite::meta::AppliedState;
-use openraft::LogId;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -81,10 +79,5 @@ impl Reach {
             guard = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         true
-    }
-
-    /// Whether the log may be removed up to `upto`.
-    pub(crate) fn may_purge(&self, upto: &LogId<NodeId>) -> bool {
-        self.durable_index() >= Some(upto.index)
     }
 }

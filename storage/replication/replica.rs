@@ -54,15 +54,18 @@ pub(crate) struct ReplicaParts {
 
 impl ReplicaParts {
     /// Lets go of whoever waits and tells the threads to end: the applying one after the job it has,
-    /// the log's one once what waits is on disk, until `end`.
-    pub(crate) fn close(&self, end: Instant) {
+    /// the log's one once what waits is on disk, until `end`. Whether the latter has ended: if not, it
+    /// may still write.
+    pub(crate) fn close(&self, end: Instant) -> bool {
         self.stop.store(true, Ordering::SeqCst);
         self.machine.snapshots.close();
         // A full channel has jobs in it: the thread looks after the next one.
         let _ = self.machine.jobs.try_send(Job::Wake);
-        if !self.room.close(end) {
+        let has_ended = self.room.close(end);
+        if !has_ended {
             tracing::warn!("the thread of the cluster's log hangs in the disk and is left");
         }
+        has_ended
     }
 }
 

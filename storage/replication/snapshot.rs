@@ -6,7 +6,9 @@ use crate::faults::{Faults, Operation};
 use crate::sqlite::connection::{self, Synchronous};
 use crate::sqlite::meta::{self, AppliedState};
 use crate::sqlite::migrations::{self, APPLICATION_ID, migrate};
-use openraft::{RaftSnapshotBuilder, Snapshot, SnapshotMeta, StorageError, StorageIOError};
+use openraft::{
+    AnyError, RaftSnapshotBuilder, Snapshot, SnapshotMeta, StorageError, StorageIOError,
+};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use std::fs;
@@ -114,13 +116,17 @@ impl Snapshots {
     /// The present state as a snapshot whose file is made when it is needed; none if nothing has been
     /// applied.
     pub(crate) fn current(self: &Arc<Self>) -> Option<Snapshot<TypeConfig>> {
-        let meta = describe(&self.reach.applied())?;
+        describe(&self.reach.applied()).map(|meta| self.described(meta))
+    }
+
+    fn described(self: &Arc<Self>, meta: Description) -> Snapshot<TypeConfig> {
         let snapshots = Arc::clone(self);
         let make = move |path: &Path| snapshots.copy(path).map_err(io::Error::other).map(drop);
-        Some(Snapshot {
+        let file = SnapshotFile::later(self.free_path("made"), make);
+        Snapshot {
             meta,
-            snapshot: Box::new(SnapshotFile::later(self.free_path("made"), make)),
-        })
+            snapshot: Box::new(file),
+        }
     }
 
     /// Makes a file of the present state. Blocks for as long as it takes to copy the database.
@@ -152,15 +158,16 @@ impl Snapshots {
         describe(&applied).ok_or_else(|| SnapshotError::Unsound("nothing is applied".to_owned()))
     }
 
-    /// Makes what is applied durable, for as long as that takes; its description. Blocks.
-    fn build(&self) -> Result<Option<Description>, SnapshotError> {
+    /// Makes what is applied durable, for as long as that takes; its description, which is empty if
+    /// nothing is. Blocks.
+    fn build(&self) -> Result<Description, SnapshotError> {
         let mut pause = RETRY_MIN;
         while !self.closed.load(Ordering::SeqCst) {
             let applied = self.reach.applied();
             match self.settle() {
                 Ok(true) => {
                     self.reach.note_durable(applied.last.map(|last| last.index));
-                    return Ok(describe(&applied));
+                    return Ok(describe(&applied).unwrap_or_default());
                 }
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "the database could not be made durable"),
@@ -243,19 +250,12 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         let snapshots = Arc::clone(&self.0);
         let built = tokio::task::spawn_blocking(move || {
             let meta = snapshots.build()?;
-            let current = snapshots.current();
-            Ok::<_, SnapshotError>(meta.zip(current))
+            Ok::<_, SnapshotError>(snapshots.described(meta))
         });
-        let failed = |reason: String| {
-            StorageIOError::write_snapshot(None, openraft::AnyError::error(reason))
+        let failed = |error: &dyn std::fmt::Display| {
+            StorageIOError::write_snapshot(None, AnyError::error(error))
         };
-        let built = built.await.map_err(|error| failed(error.to_string()))?;
-        match built.map_err(|error| failed(error.to_string()))? {
-            Some((meta, current)) => Ok(Snapshot {
-                meta,
-                snapshot: current.snapshot,
-            }),
-            None => Err(failed("nothing is applied".to_owned()).into()),
-        }
+        let built = built.await.map_err(|error| failed(&error))?;
+        built.map_err(|error| failed(&error).into())
     }
 }

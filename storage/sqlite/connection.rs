@@ -9,6 +9,8 @@ use std::time::Duration;
 pub(crate) const BUSY_MS_MAX: u64 = 250;
 /// Statements that a connection keeps prepared; more than there are.
 const STATEMENTS_MAX: usize = 64;
+/// Bytes of a page: SQLite's own choice for a new database.
+const PAGE_BYTES: i64 = 4_096;
 /// SQLite's page cache for the writer, KiB.
 const WRITER_CACHE_KIB: i64 = 8 * 1024;
 /// SQLite's page cache for each reader, KiB. The kernel's page cache stands behind it.
@@ -65,6 +67,19 @@ fn open_writer_with(
         synchronous.as_pragma()
     ))?;
     Ok(connection)
+}
+
+/// Rewrites a database whose pages are of another size than this program's: snapshots of it could not
+/// take the place of the others' databases. Not while anybody uses it.
+pub(crate) fn set_page_size(path: &Path) -> rusqlite::Result<()> {
+    let connection = Connection::open(path)?;
+    let bytes: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    if bytes == PAGE_BYTES {
+        return Ok(());
+    }
+    // The size cannot be changed in WAL mode.
+    connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
+    connection.execute_batch(&format!("PRAGMA page_size = {PAGE_BYTES}; VACUUM"))
 }
 
 /// A reader's connection: cannot write.

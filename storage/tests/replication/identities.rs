@@ -1,0 +1,295 @@
+//! Who a data directory is, and when it must not go on as that.
+
+use super::fixtures::*;
+use calldex_storage::replication::{Hello, Identity, IdentityError, Refusal, Standing};
+use calldex_storage::{Faults, Storage, StorageConfig};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+#[test]
+fn a_founder_is_somebody_new_each_time() {
+    let (one, two) = (Instance::founded(), Instance::founded());
+    let (one, two) = (one.replica().identity(), two.replica().identity());
+    assert_eq!(one.cluster_id().len(), 32);
+    assert_ne!(one.cluster_id(), two.cluster_id());
+    assert_ne!(one.node_id(), two.node_id());
+    assert_ne!(one.slot(), 0);
+    assert_eq!(one.starts(), 1);
+}
+
+#[test]
+fn every_start_is_counted_with_a_nonce_of_its_own() {
+    let mut instance = Instance::founded();
+    let before = instance.replica().identity().clone();
+    instance.reopen();
+    let after = instance.replica().identity();
+    assert_eq!((after.node_id(), after.starts()), (before.node_id(), 2));
+    assert_ne!(after.nonce(), before.nonce());
+}
+
+#[test]
+fn a_single_instances_database_is_adopted_with_its_calls() {
+    let dir = TempDir::new().unwrap();
+    let storage = Storage::open(StorageConfig::new(dir.path())).unwrap();
+    for seq in 0..5 {
+        storage
+            .writer
+            .submit(said("CA1", seq, "kept"))
+            .wait()
+            .unwrap();
+    }
+    storage.close(PATIENCE);
+    Identity::found(dir.path()).unwrap();
+    let instance = Instance::open(dir, Faults::default());
+    assert_eq!(
+        instance.storage().applied(),
+        0,
+        "positions are the log's from now on"
+    );
+    instance.apply(vec![blank(1, 0), entry(1, &[said("CA1", 5, "new")])]);
+    let turns = instance
+        .dump()
+        .iter()
+        .filter(|row| row.starts_with("turns"))
+        .count();
+    assert_eq!(turns, 6);
+}
+
+#[test]
+fn a_database_with_pages_of_another_size_is_adopted_so_that_the_others_can_take_it() {
+    let dir = TempDir::new().unwrap();
+    let old = Connection::open(dir.path().join("calls.db")).unwrap();
+    old.execute_batch(
+        "PRAGMA page_size = 1024;
+         CREATE TABLE callers (phone_number TEXT PRIMARY KEY, name TEXT,
+           created_at INTEGER DEFAULT (unixepoch()), updated_at INTEGER DEFAULT (unixepoch()));
+         CREATE TABLE conversations (call_sid TEXT PRIMARY KEY, phone_number TEXT, messages TEXT,
+           started_at INTEGER DEFAULT (unixepoch()), ended_at INTEGER);
+         INSERT INTO callers (phone_number, name) VALUES ('+14155550100', 'Ada');",
+    )
+    .unwrap();
+    drop(old);
+    Identity::found(dir.path()).unwrap();
+    let founder = Instance::open(dir, Faults::default());
+    founder.apply(vec![blank(1, 0)]);
+    let joined = Instance::joined(&founder.cluster_id());
+    let (meta, file) = founder.replica().snapshot_file().unwrap();
+    let mut machine = joined.machine();
+    run(openraft::storage::RaftStateMachine::install_snapshot(
+        &mut machine,
+        &meta,
+        Box::new(file),
+    ))
+    .unwrap();
+    assert_eq!(joined.dump(), founder.dump());
+}
+
+#[test]
+fn a_directory_that_is_somebody_is_not_made_another() {
+    let mut instance = Instance::founded();
+    let running = Identity::found(instance.dir.path()).unwrap_err();
+    assert!(running.to_string().contains("stop it first"), "{running}");
+    instance.close();
+    let dir = instance.dir.path();
+    let again = Identity::found(dir).unwrap_err();
+    assert!(again.to_string().contains("`calldex serve`"), "{again}");
+    let join = Identity::join(dir, "c0ffee", 1).unwrap_err();
+    assert!(matches!(join, IdentityError::Exists { .. }), "{join}");
+    let later = Identity::join_later(dir, &["host:7946".to_owned()]).unwrap_err();
+    assert!(matches!(later, IdentityError::Exists { .. }), "{later}");
+}
+
+#[test]
+fn joining_is_noted_until_the_cluster_has_agreed() {
+    let dir = TempDir::new().unwrap();
+    assert_eq!(Identity::read(dir.path()).unwrap(), None);
+    let addresses = ["one:7946".to_owned(), "two:7946".to_owned()];
+    Identity::join_later(dir.path(), &addresses).unwrap();
+    let standing = Identity::read(dir.path()).unwrap();
+    assert_eq!(standing, Some(Standing::Joining(addresses.to_vec())));
+    let founding = Identity::found(dir.path()).unwrap_err();
+    assert!(
+        founding.to_string().contains("one:7946, two:7946"),
+        "{founding}"
+    );
+    Identity::join(dir.path(), "c0ffee", 0x1_0007).unwrap();
+    let Some(Standing::Member(identity)) = Identity::read(dir.path()).unwrap() else {
+        panic!("it is a member");
+    };
+    assert_eq!((identity.cluster_id(), identity.slot()), ("c0ffee", 7));
+}
+
+#[test]
+fn a_directory_with_calls_of_its_own_does_not_join() {
+    let dir = TempDir::new().unwrap();
+    let storage = Storage::open(StorageConfig::new(dir.path())).unwrap();
+    storage
+        .writer
+        .submit(said("CA1", 0, "kept"))
+        .wait()
+        .unwrap();
+    storage.close(PATIENCE);
+    for refused in [
+        Identity::join(dir.path(), "c0ffee", 1).map(|_| ()),
+        Identity::join_later(dir.path(), &["one:7946".to_owned()]),
+    ] {
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("`calldex cluster init`"), "{refused}");
+    }
+}
+
+/// What opening says after `change` was made to a member's directory.
+fn refused_after(change: impl FnOnce(&std::path::Path)) -> String {
+    let mut instance = Instance::founded();
+    instance.append((0..10).map(|index| blank(1, index)).collect());
+    instance.apply((0..10).map(|index| blank(1, index)).collect());
+    instance.close();
+    change(instance.dir.path());
+    let read = Identity::read(instance.dir.path()).unwrap_err().to_string();
+    let config = StorageConfig::new(instance.dir.path());
+    let open = Storage::open_replicated(config).err().unwrap().to_string();
+    assert!(open.ends_with(&read), "{open} / {read}");
+    let config = StorageConfig::new(instance.dir.path());
+    let alone = Storage::open(config).err().unwrap().to_string();
+    assert!(alone.contains("one of several instances"), "{alone}");
+    read
+}
+
+fn remove(dir: &std::path::Path, file: &str) {
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(dir.join(format!("{file}{ending}")));
+    }
+}
+
+#[test]
+fn a_directory_that_lost_a_part_of_itself_does_not_go_on() {
+    let wiped = refused_after(|dir| remove(dir, "raft.db"));
+    assert!(wiped.contains("its log (raft.db) is gone"), "{wiped}");
+    assert!(wiped.contains("join anew"), "{wiped}");
+    let nameless = refused_after(|dir| remove(dir, "node.json"));
+    assert!(nameless.contains("no node.json"), "{nameless}");
+    let empty = refused_after(|dir| remove(dir, "calls.db"));
+    assert!(empty.contains("calls.db of node"), "{empty}");
+    let garbled = refused_after(|dir| std::fs::write(dir.join("node.json"), b"{").unwrap());
+    assert!(garbled.contains("node.json cannot be read"), "{garbled}");
+}
+
+#[test]
+fn files_of_two_instances_are_not_one() {
+    let mut other = Instance::founded();
+    other.close();
+    let mixed = refused_after(|dir| {
+        remove(dir, "raft.db");
+        std::fs::copy(other.dir.path().join("raft.db"), dir.join("raft.db")).unwrap();
+    });
+    assert!(
+        mixed.contains("files of two instances were mixed"),
+        "{mixed}"
+    );
+}
+
+#[test]
+fn a_restored_backup_is_refused_in_an_old_cluster() {
+    let unmarked = refused_after(|dir| {
+        let database = Connection::open(dir.join("calls.db")).unwrap();
+        database
+            .execute("UPDATE meta SET cluster_id = NULL", [])
+            .unwrap();
+    });
+    assert!(
+        unmarked.contains("a restored backup makes a cluster of its own"),
+        "{unmarked}"
+    );
+    let other = refused_after(|dir| {
+        let database = Connection::open(dir.join("calls.db")).unwrap();
+        database
+            .execute("UPDATE meta SET cluster_id = 'other'", [])
+            .unwrap();
+    });
+    assert!(other.contains("but of other"), "{other}");
+}
+
+#[test]
+fn an_older_database_beside_a_log_that_has_let_go_is_refused() {
+    use openraft::storage::RaftLogStorage;
+    let mut instance = Instance::founded();
+    instance.append((0..10).map(|index| blank(1, index)).collect());
+    let older = instance.copied(|file| file == "calls.db");
+    instance.apply((0..10).map(|index| blank(1, index)).collect());
+    let mut builder = run(openraft::storage::RaftStateMachine::get_snapshot_builder(
+        &mut instance.machine(),
+    ));
+    run(openraft::RaftSnapshotBuilder::build_snapshot(&mut builder)).unwrap();
+    run(instance.log().purge(log_id(1, 7))).unwrap();
+    wait_until("purged", || {
+        let file = Connection::open(instance.dir.path().join("raft.db")).unwrap();
+        file.query_row("SELECT MIN(log_index) FROM entries", [], |row| {
+            row.get::<_, i64>(0)
+        })
+        .unwrap()
+            == 8
+    });
+    instance.close();
+    std::fs::copy(
+        older.path().join("calls.db"),
+        instance.dir.path().join("calls.db"),
+    )
+    .unwrap();
+    let refused = Identity::read(instance.dir.path()).unwrap_err().to_string();
+    assert!(refused.contains("put back from an older copy"), "{refused}");
+}
+
+#[test]
+fn founding_and_joining_that_were_cut_short_can_be_done_again() {
+    let dir = TempDir::new().unwrap();
+    let first = Identity::join(dir.path(), "c0ffee", 5).unwrap();
+    std::fs::remove_file(dir.path().join("node.json")).unwrap();
+    let second = Identity::join(dir.path(), "c0ffee", 6).unwrap();
+    assert_ne!(first.node_id(), second.node_id());
+    Instance::open(dir, Faults::default());
+    let dir = TempDir::new().unwrap();
+    Identity::found(dir.path()).unwrap();
+    std::fs::remove_file(dir.path().join("node.json")).unwrap();
+    Identity::found(dir.path()).unwrap();
+    Instance::open(dir, Faults::default());
+}
+
+fn hello(starts: u64, nonce: u64, last: Option<u64>) -> Hello {
+    Hello {
+        node_id: 42,
+        starts,
+        nonce,
+        last_log_index: last,
+    }
+}
+
+#[test]
+fn what_a_peer_was_seen_to_have_outlives_this_instance() {
+    let mut instance = Instance::founded();
+    let peers = instance.replica().peers();
+    peers.check(hello(2, 7, None)).unwrap();
+    peers.check(hello(2, 7, Some(3))).unwrap();
+    peers.note(42, 100);
+    let killed = instance.after_a_kill();
+    let twin = killed.replica().peers().check(hello(2, 8, Some(100)));
+    assert_eq!(twin, Err(Refusal::Twin { node_id: 42 }));
+    instance.reopen();
+    let peers = instance.replica().peers();
+    assert!(matches!(
+        peers.check(hello(1, 7, Some(100))),
+        Err(Refusal::Older { .. })
+    ));
+    assert!(matches!(
+        peers.check(hello(3, 9, Some(99))),
+        Err(Refusal::Forgot { .. })
+    ));
+    assert!(matches!(
+        peers.check(hello(3, 9, None)),
+        Err(Refusal::Forgot { .. })
+    ));
+    peers.check(hello(3, 9, Some(100))).unwrap();
+    assert!(matches!(
+        peers.check(hello(2, 7, Some(100))),
+        Err(Refusal::Older { .. })
+    ));
+}
