@@ -111,18 +111,28 @@ pub fn backup(data_dir: &Path, file: &Path, existing: Existing) -> Result<Backup
 }
 
 fn make(source: &Path, partial: &Path) -> Result<Backup, BackupError> {
-    let at_source = |error: rusqlite::Error| disk(source, error);
+    let at_source = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => foreign(source, "it is not a database".to_owned()),
+        _ => disk(source, error),
+    };
     let at_copy = |error: rusqlite::Error| disk(partial, error);
     let from = connection::open_reader(source).map_err(at_source)?;
-    recognise(source, &from)?;
+    let recognised = recognise(&from).map_err(at_source)?;
+    recognised.map_err(|reason| foreign(source, reason))?;
     // One moment for all steps: what is written meanwhile would make each of them begin anew.
     let _moment = begin_reading(&from).map_err(at_source)?;
     create(partial).map_err(|error| disk(partial, error))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut to = Connection::open_with_flags(partial, flags).map_err(at_copy)?;
     copy(&from, &mut to).map_err(|error| disk(partial, error))?;
-    let backup = finish(&to).map_err(at_copy)?;
-    check(&to).map_err(at_copy)?.map_err(BackupError::Unsound)?;
+    let checked = finish(&to).and_then(|backup| Ok((backup, check(&to)?)));
+    let (backup, report) = checked.map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt) => BackupError::Unsound(error.to_string()),
+        _ => at_copy(error),
+    })?;
+    if report != "ok" {
+        return Err(BackupError::Unsound(report));
+    }
     to.close().map_err(|(_, error)| at_copy(error))?;
     let file = File::open(partial).and_then(|file| {
         file.sync_all()?;
@@ -133,30 +143,22 @@ fn make(source: &Path, partial: &Path) -> Result<Backup, BackupError> {
 }
 
 /// A calldex database, of this version or an earlier one; the file of the original program too.
-fn recognise(source: &Path, from: &Connection) -> Result<(), BackupError> {
-    let foreign = |reason: String| BackupError::Foreign {
-        path: source.to_owned(),
-        reason,
-    };
-    let asked = from.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
-    let version = asked.map_err(|error| match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => foreign("it is not a database".to_owned()),
-        _ => disk(source, error),
-    })?;
+fn recognise(from: &Connection) -> rusqlite::Result<Result<(), String>> {
+    let version: i64 = from.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > migrations::VERSION {
-        return Err(foreign(format!(
+        return Ok(Err(format!(
             "it is of version {version}, made by a later calldex: copy it with that one"
         )));
     }
-    let tables = from.query_row(
+    let tables: i64 = from.query_row(
         "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('callers', 'conversations')",
         [],
-        |row| row.get::<_, i64>(0),
-    );
-    match tables.map_err(|error| disk(source, error))? {
+        |row| row.get(0),
+    )?;
+    Ok(match tables {
         2 => Ok(()),
-        _ => Err(foreign("it is not a calldex database".to_owned())),
-    }
+        _ => Err("it is not a calldex database".to_owned()),
+    })
 }
 
 fn begin_reading(from: &Connection) -> rusqlite::Result<rusqlite::Transaction<'_>> {
@@ -234,10 +236,9 @@ fn finish(to: &Connection) -> rusqlite::Result<Backup> {
     })
 }
 
-/// What `integrity_check` finds first, if anything.
-fn check(to: &Connection) -> rusqlite::Result<Result<(), String>> {
-    let report: String = to.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    Ok(if report == "ok" { Ok(()) } else { Err(report) })
+/// What `integrity_check` says first: "ok", or what is wrong.
+fn check(to: &Connection) -> rusqlite::Result<String> {
+    to.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
 }
 
 fn put_in_place(partial: &Path, file: &Path, existing: Existing) -> Result<(), BackupError> {
@@ -288,6 +289,13 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path.as_os_str());
     name.push(suffix);
     PathBuf::from(name)
+}
+
+fn foreign(path: &Path, reason: String) -> BackupError {
+    BackupError::Foreign {
+        path: path.to_owned(),
+        reason,
+    }
 }
 
 fn disk(path: &Path, error: impl ToString) -> BackupError {

@@ -149,3 +149,56 @@ impl Backlog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Role, Turn};
+    use std::sync::Arc;
+
+    fn held(seqs: std::ops::Range<u32>, row: Option<i64>) -> Held {
+        let part = |seq| {
+            let turn = Turn::new(Role::Caller, "hello", 1, 0, seq);
+            let call_sid = "CA1".into();
+            let write = Arc::new(Write::TurnAppended { call_sid, turn });
+            Part::unattended(u64::from(seq), Instant::now(), write)
+        };
+        let mut held = Held::new(seqs.map(part).collect());
+        held.row = row;
+        held
+    }
+
+    fn ids(parts: &[Part]) -> Vec<u64> {
+        parts.iter().map(|part| part.id).collect()
+    }
+
+    #[test]
+    fn batches_are_joined_up_to_the_bound() {
+        let mut backlog = Backlog::default();
+        let most = BATCH_WRITES_MAX as u32;
+        backlog.push(held(0..most - 1, None));
+        backlog.push(held(most - 1..most, None));
+        backlog.push(held(most..most + 1, None));
+        assert_eq!(backlog.next_count(), 2);
+        drop(backlog.take(2));
+        assert_eq!(backlog.next_count(), 1);
+    }
+
+    #[test]
+    fn a_row_of_the_outbox_is_settled_with_the_last_piece_of_its_batch() {
+        let mut backlog = Backlog::default();
+        backlog.push(held(0..4, Some(7)));
+        backlog.push(held(4..5, Some(8)));
+        assert!(backlog.cut(2), "each by itself");
+        assert!(backlog.cut(1), "into halves");
+        assert_eq!(backlog.next_count(), 1);
+        let (first, settled) = backlog.take(1);
+        assert_eq!((ids(&first), settled), (vec![0, 1], Some(6)));
+        let (second, settled) = backlog.take(1);
+        assert_eq!((ids(&second), settled), (vec![2, 3], Some(7)));
+        assert!(!backlog.cut(1), "one write cannot be cut");
+        let (last, settled) = backlog.take(1);
+        assert_eq!((ids(&last), settled), (vec![4], Some(8)));
+        assert!(backlog.is_empty());
+    }
+}

@@ -28,6 +28,10 @@ const RETRY_MS_MIN: u64 = 20;
 /// should not wait for much more.
 const RETRY_MS_MAX: u64 = 250;
 
+/// How long a primary is still looked for when closing has begun and everything is in the outbox,
+/// milliseconds: about an election.
+const CLOSING_MS_MAX: u64 = 1_000;
+
 /// See the module.
 pub(crate) struct Forwarder {
     shared: Arc<Shared>,
@@ -35,6 +39,8 @@ pub(crate) struct Forwarder {
     keeping: Keeping,
     backlog: Backlog,
     pause_ms: u64,
+    /// Since when, closing having begun, no proposal has been taken.
+    in_vain_since: Option<Instant>,
 }
 
 impl Forwarder {
@@ -53,13 +59,14 @@ impl Forwarder {
             keeping,
             backlog,
             pause_ms: RETRY_MS_MIN,
+            in_vain_since: None,
         }
     }
 
     /// Runs until the queue is closed and everything is proposed, or until it is shut: what is left
     /// is then in the outbox.
     pub(crate) fn run(mut self) {
-        while self.has_more() && !self.shared.queue.is_shut() {
+        while self.has_more() && !self.shared.queue.is_shut() && !self.is_in_vain() {
             let count = self.backlog.next_count();
             match self.propose(count) {
                 Ok(position) => self.settle(count, Ok(position)),
@@ -78,6 +85,15 @@ impl Forwarder {
                 .for_each(|batch| self.backlog.push(Held::new(batch)));
         }
         !self.backlog.is_empty()
+    }
+
+    /// Whether closing goes on without a primary: everything is kept, and it was looked for long enough.
+    fn is_in_vain(&mut self) -> bool {
+        let bound = Duration::from_millis(CLOSING_MS_MAX);
+        let is_long = self
+            .in_vain_since
+            .is_some_and(|since| since.elapsed() >= bound);
+        is_long && !self.backlog.all().any(|held| held.is_unkept())
     }
 
     /// Proposes the first `count` batches together, once. Marks need no primary: what was before them
@@ -149,12 +165,15 @@ impl Forwarder {
     fn note(&mut self, answer: Result<Position, ProposeError>) {
         let degraded = &self.shared.degraded;
         if matches!(answer, Ok(_) | Err(ProposeError::Refused)) {
-            self.pause_ms = RETRY_MS_MIN;
+            (self.pause_ms, self.in_vain_since) = (RETRY_MS_MIN, None);
             if degraded.set_of(Cause::Primary, None) {
                 tracing::info!("there is a primary again: what waited is proposed");
             }
         } else if degraded.set_of(Cause::Primary, Some(NO_PRIMARY)) {
             tracing::warn!("no primary takes writes: they wait in the outbox");
+        }
+        if answer.is_err() && self.shared.queue.is_closing() {
+            self.in_vain_since.get_or_insert_with(Instant::now);
         }
     }
 
