@@ -22,6 +22,9 @@ use tempfile::TempDir;
 pub const AT_MS: i64 = 1_700_000_000_000;
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// openraft's error is large.
+pub type Refused = Box<StorageError<NodeId>>;
+
 pub struct Instance {
     pub dir: TempDir,
     open: Option<(Storage, Replica)>,
@@ -136,9 +139,9 @@ impl Instance {
         self.try_append(entries).unwrap();
     }
 
-    pub fn try_append(&self, entries: Vec<Entry<TypeConfig>>) -> Result<(), StorageError<NodeId>> {
+    pub fn try_append(&self, entries: Vec<Entry<TypeConfig>>) -> Result<(), Refused> {
         let mut log = self.log();
-        run(log.blocking_append(entries))
+        run(log.blocking_append(entries)).map_err(Box::new)
     }
 
     pub fn dump(&self) -> Dump {

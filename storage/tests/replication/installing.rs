@@ -3,8 +3,8 @@
 use super::fixtures::*;
 use calldex_storage::replication::{SnapshotFile, StateMachine};
 use calldex_storage::{Operation, Recall};
+use openraft::RaftLogReader;
 use openraft::storage::RaftStateMachine;
-use openraft::{RaftLogReader, StorageError};
 use rusqlite::Connection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,14 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 type Meta = openraft::SnapshotMeta<u64, calldex_storage::replication::Member>;
 
 /// Gives a file to a machine as it would be received.
-fn install(
-    machine: &mut StateMachine,
-    meta: &Meta,
-    from: &SnapshotFile,
-) -> Result<(), StorageError<u64>> {
+fn install(machine: &mut StateMachine, meta: &Meta, from: &SnapshotFile) -> Result<(), Refused> {
     let received = run(machine.begin_receiving_snapshot()).unwrap();
     std::fs::copy(from.path(), received.path()).unwrap();
-    run(machine.install_snapshot(meta, received))
+    run(machine.install_snapshot(meta, received)).map_err(Box::new)
 }
 
 fn primary(calls: u64) -> Instance {
