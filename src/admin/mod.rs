@@ -3,6 +3,7 @@
 mod auth;
 
 use crate::call::switchboard::Switchboard;
+use crate::cluster::Cluster;
 use crate::webhook::elsewhere;
 use auth::Auth;
 use calldex_observability::health::{Health, Report};
@@ -23,6 +24,8 @@ pub struct AdminRoom {
     pub instance: String,
     /// The calls, once there can be any.
     switchboard: OnceLock<Arc<Switchboard>>,
+    /// The other instances, if there can be any.
+    cluster: OnceLock<Arc<Cluster>>,
 }
 
 impl AdminRoom {
@@ -33,13 +36,17 @@ impl AdminRoom {
             health,
             instance,
             switchboard: OnceLock::new(),
+            cluster: OnceLock::new(),
         }
     }
 
-    /// From now on the calls are shown too.
-    pub fn show(&self, switchboard: &Arc<Switchboard>) {
+    /// From now on the calls are shown too, and how the cluster stands.
+    pub fn show(&self, switchboard: &Arc<Switchboard>, cluster: Option<&Arc<Cluster>>) {
         // Shown once, at the start.
         let _ = self.switchboard.set(Arc::clone(switchboard));
+        if let Some(cluster) = cluster {
+            let _ = self.cluster.set(Arc::clone(cluster));
+        }
     }
 }
 
@@ -120,6 +127,7 @@ fn status(room: &AdminRoom, res: &mut Response) {
         "instance": room.instance,
         "version": env!("CARGO_PKG_VERSION"),
         "live_calls": room.switchboard.get().map_or(0, |calls| calls.live()),
+        "cluster": room.cluster.get().map(|cluster| cluster.standing()),
     });
     body(res, "application/json", status.to_string());
 }

@@ -1,12 +1,16 @@
 //! The only wiring: starts the house in one order, and stops it in the reverse.
 
 mod door;
+mod neighbours;
 mod secrets;
 
 use crate::admin::{self, AdminRoom};
 use crate::agent::Agent;
 use crate::call::switchboard::Switchboard;
+use crate::cluster::watchdog::RestError;
+use crate::cluster::{Cluster, ClusterError};
 use crate::config::{Config, Faults, Lines};
+use crate::twilio::reference::ReferenceKey;
 use crate::twilio::signature::{PublicBase, Trust, Verifier};
 use crate::webhook::{Doors, Guard};
 use calldex_observability::health::{Health, Part};
@@ -59,6 +63,12 @@ pub enum StartError {
     /// The model's settings.
     #[error(transparent)]
     Agent(Faults),
+    /// Its place among several instances.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The client for Twilio's REST API.
+    #[error(transparent)]
+    Rest(#[from] RestError),
 }
 
 /// The house.
@@ -66,22 +76,27 @@ pub struct App;
 
 /// A running house.
 pub struct Running {
-    /// Where Twilio's door listens.
-    pub listen: SocketAddr,
+    /// Where Twilio's door listens; nothing where no calls are taken.
+    pub listen: Option<SocketAddr>,
     /// Where the admin door listens.
     pub admin: SocketAddr,
+    /// Where the door for the other instances listens, if there may be others.
+    pub cluster: Option<SocketAddr>,
     /// Whether the built-in agent answers.
     pub offline: bool,
     switchboard: Arc<Switchboard>,
     storage: Arc<Storage>,
+    place: Option<Arc<Cluster>>,
     calls: Part,
     doors: Vec<ServerHandle>,
     workers: Vec<JoinHandle<()>>,
     drain: Duration,
+    notice: Duration,
 }
 
 impl App {
-    /// Starts: senses, disk, recovery, workers, doors.
+    /// Starts: senses, admin door, disk, the other instances, recovery, workers, doors. Where it is one
+    /// of several it waits, as long as that takes, for its identity and a first copy of the database.
     ///
     /// # Errors
     /// [`StartError`], which says what to do.
@@ -97,51 +112,66 @@ impl App {
             config.server.instance_name(),
         ));
         let admin = open_admin_door(&config, &room, &health).await?;
-        let storage = open_storage(&config).await?;
+        let (storage, place) = open_storage(&config, &health).await?;
         let agent = Arc::new(
             Agent::new(&config.agent).map_err(|faults| StartError::Agent(Faults(faults)))?,
         );
         let offline = agent.is_offline();
-        let switchboard = switchboard(&config, &storage, agent);
-        room.show(&switchboard);
-        let workers = workers(recorder, &health, &storage, &switchboard);
+        let switchboard = switchboard(&config, &storage, agent, place.as_ref());
+        room.show(&switchboard, place.as_ref());
+        let mut workers = workers(recorder, &health, &storage, &switchboard);
         let keys = secrets::reference_keys(&config)?;
-        let doors = Doors::new(
-            Arc::clone(&switchboard),
-            guard(&config),
-            keys,
-            config.twilio.reference_s_max,
-            config.twilio.handoff.clone(),
-        );
-        let part = health.part("calls door");
-        let twilio =
-            door::open("server.listen", config.server.listen, doors.routes(), part).await?;
-        calls.ok();
+        if let Some(place) = &place {
+            workers.push(neighbours::watchdog(&config, &storage, place, &keys)?);
+            neighbours::ready(place).await;
+        }
+        let twilio = if config.server.calls {
+            let doors = doors(&config, &switchboard, keys);
+            let part = health.part("calls door");
+            let address = config.server.listen;
+            let door = door::open("server.listen", address, doors.routes(), part).await?;
+            calls.ok();
+            Some(door)
+        } else {
+            calls.ok_because("takes no calls: a copy of the database, and a vote");
+            None
+        };
         Ok(Running {
-            listen: twilio.address,
+            listen: twilio.as_ref().map(|door| door.address),
             admin: admin.address,
+            cluster: place.as_ref().map(|place| place.address()),
             offline,
             switchboard,
             storage,
+            place,
             calls,
-            doors: vec![twilio.handle, admin.handle],
+            doors: twilio
+                .into_iter()
+                .chain([admin])
+                .map(|door| door.handle)
+                .collect(),
             workers,
             drain: Duration::from_millis(config.server.drain_ms_max),
+            notice: Duration::from_millis(config.server.drain_notice_ms),
         })
     }
 }
 
 impl Running {
-    /// Stops: new callers are asked to call again, live calls go on up to the drain's bound and are
-    /// then said goodbye to, everything is written, the doors close.
+    /// Stops. Where other instances take calls, live ones move to them, after load balancers had
+    /// time to notice; else new callers are asked to call again, live calls go on up to the drain's
+    /// bound and are then said goodbye to. Then everything is written, and the doors close.
     pub async fn stop(self) {
         self.calls.failed("draining");
-        self.switchboard.drain();
         let had_calls = self.switchboard.expected() > 0;
-        tracing::info!(
-            live = self.switchboard.live(),
-            "draining: new calls are asked to call again"
-        );
+        let live = self.switchboard.live();
+        if self.place.as_deref().is_some_and(neighbours::take_calls) {
+            tracing::info!(live, "draining: calls move to the other instances");
+            self.move_calls().await;
+        } else {
+            tracing::info!(live, "draining: new calls are asked to call again");
+            self.switchboard.drain();
+        }
         if !self.calls_end_within(self.drain).await {
             self.switchboard.part();
             self.calls_end_within(PART_MAX).await;
@@ -150,16 +180,30 @@ impl Running {
             sleep(LINGER).await;
         }
         self.switchboard.close();
+        let flushed = self.storage.writer.flush(STORAGE_CLOSE_MAX).await;
         for door in &self.doors {
             door.stop_graceful(DOOR_CLOSE_MAX);
         }
         for worker in &self.workers {
             worker.abort();
         }
-        if let Err(error) = self.storage.writer.flush(STORAGE_CLOSE_MAX).await {
-            tracing::error!(%error, "not everything could be written");
+        match flushed {
+            Ok(_) => {}
+            // In the outbox, which the next start begins with.
+            Err(error) if self.place.is_some() => {
+                tracing::warn!(%error, "what no primary has taken waits here for the next start");
+            }
+            Err(error) => tracing::error!(%error, "not everything could be written"),
+        }
+        if let Some(place) = &self.place {
+            place.stop().await;
         }
         tracing::info!("stopped");
+    }
+
+    async fn move_calls(&self) {
+        sleep(self.notice).await;
+        self.switchboard.move_calls(self.drain);
     }
 
     async fn calls_end_within(&self, bound: Duration) -> bool {
@@ -186,8 +230,13 @@ async fn open_admin_door(
     door::open("admin.listen", address, routes, health.part("admin door")).await
 }
 
-fn switchboard(config: &Config, storage: &Arc<Storage>, agent: Arc<Agent>) -> Arc<Switchboard> {
-    Arc::new(Switchboard::new(
+fn switchboard(
+    config: &Config,
+    storage: &Arc<Storage>,
+    agent: Arc<Agent>,
+    place: Option<&Arc<Cluster>>,
+) -> Arc<Switchboard> {
+    let switchboard = Switchboard::new(
         Arc::clone(storage),
         agent,
         Lines::new(config),
@@ -195,19 +244,46 @@ fn switchboard(config: &Config, storage: &Arc<Storage>, agent: Arc<Agent>) -> Ar
         config.twilio.reconnects_max,
         config.twilio.handoff.is_possible(),
         &config.server.instance_name(),
-    ))
+    );
+    Arc::new(match place {
+        Some(place) => switchboard.among(neighbours::others(place)),
+        None => switchboard,
+    })
 }
 
-async fn open_storage(config: &Config) -> Result<Arc<Storage>, StartError> {
+fn doors(config: &Config, switchboard: &Arc<Switchboard>, keys: Vec<ReferenceKey>) -> Arc<Doors> {
+    Doors::new(
+        Arc::clone(switchboard),
+        guard(config),
+        keys,
+        config.twilio.reference_s_max,
+        config.twilio.handoff.clone(),
+    )
+}
+
+/// The data directory, alone or as one of several.
+async fn open_storage(
+    config: &Config,
+    health: &Health,
+) -> Result<(Arc<Storage>, Option<Arc<Cluster>>), StartError> {
     let mut settings = StorageConfig::new(config.server.data.clone());
     settings.hot_callers_max = config.storage.hot_callers_max;
     settings.bounds = Bounds {
         queue_writes_max: config.storage.queue_writes_max,
         ..Bounds::default()
     };
-    let opened = tokio::task::spawn_blocking(move || Storage::open(settings)).await;
-    match opened {
-        Ok(storage) => Ok(Arc::new(storage?)),
+    if config.cluster.listen.is_some() {
+        let (storage, place) = neighbours::join(config, settings, health).await?;
+        return Ok((storage, Some(place)));
+    }
+    let storage = blocking(move || Storage::open(settings)).await?;
+    Ok((Arc::new(storage), None))
+}
+
+/// What may take its time with a disk.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }

@@ -19,7 +19,11 @@ pub(super) fn reference_keys(config: &Config) -> Result<Vec<ReferenceKey>, Start
             .into_iter()
             .flatten()
             .collect(),
-        (None, None) => vec![own_secret(&config.server.data)?],
+        // The same on every instance, as a key in a data directory would not be.
+        (None, None) => match &config.cluster.secret {
+            Some(secret) if config.cluster.listen.is_some() => vec![secret.clone()],
+            _ => vec![own_secret(&config.server.data)?],
+        },
     };
     Ok(secrets.iter().map(ReferenceKey::derive).collect())
 }

@@ -7,6 +7,7 @@ use crate::app::{App, Running};
 use crate::config::{Config, Flags, Sources, environment};
 use clap::Args;
 use futures_util::FutureExt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -103,7 +104,11 @@ async fn serve(config: Config) -> ExitCode {
         Err(error) => return failed(error),
     };
     banner.print(&running);
-    manager.ready("takes calls").await;
+    let work = match running.listen {
+        Some(_) => "takes calls",
+        None => "a copy of the database, and a vote",
+    };
+    manager.ready(work).await;
     manager.live();
     tokio::select! {
         _ = term.recv() => {}
@@ -157,14 +162,21 @@ impl Banner {
     }
 
     fn print(&self, running: &Running) {
-        let listen = running.listen;
         let database = self.data.join(calldex_storage::DATABASE_FILE);
         println!("calldex {} is ready", env!("CARGO_PKG_VERSION"));
-        println!("  Twilio's door   http://{listen}/twilio/voice");
+        match running.listen {
+            Some(listen) => println!("  Twilio's door   http://{listen}/twilio/voice"),
+            None => println!("  Twilio's door   shut: this instance takes no calls (server.calls)"),
+        }
         println!(
             "  admin door      http://{}/metrics  /healthz  /readyz",
             running.admin
         );
+        if let Some(cluster) = running.cluster {
+            println!(
+                "  cluster door    {cluster}, for the other instances; `calldex cluster status`"
+            );
+        }
         println!("  database        {}", database.display());
         if running.offline {
             println!(
@@ -173,6 +185,12 @@ impl Banner {
         } else {
             println!("  agent           {}", self.model);
         }
+        if let Some(listen) = running.listen {
+            self.print_next_steps(listen);
+        }
+    }
+
+    fn print_next_steps(&self, listen: SocketAddr) {
         match (&self.public_url, self.signed) {
             (Some(url), true) => {
                 println!(

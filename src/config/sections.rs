@@ -32,6 +32,9 @@ pub struct ServerSection {
     /// On SIGTERM live calls may go on for this long, in milliseconds. Then each is said goodbye to,
     /// and what is written is flushed: allow 30 s more before the process is killed.
     pub drain_ms_max: u64,
+    /// Where other instances go on with the calls: on SIGTERM `/readyz` says no for this long, in
+    /// milliseconds, before calls move, so that load balancers send nothing here any more.
+    pub drain_notice_ms: u64,
 }
 
 impl Default for ServerSection {
@@ -44,6 +47,7 @@ impl Default for ServerSection {
             instance: String::new(),
             calls: true,
             drain_ms_max: 30_000,
+            drain_notice_ms: 3_000,
         }
     }
 }

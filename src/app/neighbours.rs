@@ -1,0 +1,199 @@
+//! Where this instance is one of several: its place among them, and what the call room and the
+//! watchdog are told of them.
+
+use super::{StartError, blocking};
+use crate::call::others::Others;
+use crate::cluster::watchdog::{Fellow, ReferenceMaker, Rest, RestConfig, Roll, Rolls, Watchdog};
+use crate::cluster::{Cluster, ClusterSetup, State, await_identity};
+use crate::config::Config;
+use crate::twilio::reference::{Reference, ReferenceKey};
+use crate::twilio::signature::PublicBase;
+use calldex_observability::health::{Health, Part};
+use calldex_storage::record::LiveCall;
+use calldex_storage::{Storage, StorageConfig};
+use futures_util::future::{BoxFuture, FutureExt};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+/// How often health looks at the cluster.
+const STEP: Duration = Duration::from_millis(250);
+/// How often it is looked whether calls can be taken.
+const READY_STEP: Duration = Duration::from_millis(25);
+/// A primary is waited for so long at a start: some elections.
+const PRIMARY_WAIT: Duration = Duration::from_secs(5);
+
+/// Takes this instance's place: waits for its identity, opens the database as a copy of the
+/// cluster's, and opens the door for the others.
+pub(super) async fn join(
+    config: &Config,
+    settings: StorageConfig,
+    health: &Health,
+) -> Result<(Arc<Storage>, Arc<Cluster>), StartError> {
+    let (section, instance) = (&config.cluster, config.server.instance_name());
+    let part = health.part("cluster");
+    let (calls, data) = (config.server.calls, &config.server.data);
+    await_identity(section, &instance, calls, data, |why| part.failed(why)).await?;
+    let (storage, replica) = blocking(move || Storage::open_replicated(settings)).await?;
+    let (storage, replica) = (Arc::new(storage), Arc::new(replica));
+    let setup = ClusterSetup {
+        section: section.clone(),
+        instance,
+        takes_calls: calls,
+        replica,
+        storage: Arc::clone(&storage),
+    };
+    let place = Cluster::start(setup).await?;
+    tokio::spawn(report(Arc::clone(&place), part));
+    Ok((storage, place))
+}
+
+/// Tells health how the place is, for as long as the process lives.
+async fn report(place: Arc<Cluster>, part: Part) {
+    loop {
+        match place.state() {
+            State::Ready => part.ok(),
+            State::Degraded(why) => part.degraded(&why),
+            State::Failed(why) => part.failed(&why),
+        }
+        sleep(STEP).await;
+    }
+}
+
+/// Waits until this instance can take calls: it has a copy of the database and there is a primary, or
+/// there has been none for [`PRIMARY_WAIT`]: calls are taken all the same, their writes wait.
+pub(super) async fn ready(place: &Cluster) {
+    let mut alone_since = None;
+    loop {
+        alone_since = match place.state() {
+            State::Ready => return,
+            State::Degraded(_) => alone_since.or(Some(Instant::now())),
+            State::Failed(_) => None,
+        };
+        if alone_since.is_some_and(|since| since.elapsed() >= PRIMARY_WAIT) {
+            return;
+        }
+        sleep(READY_STEP).await;
+    }
+}
+
+/// Whether calls can go on at another instance.
+pub(super) fn take_calls(place: &Cluster) -> bool {
+    let standing = place.standing();
+    standing
+        .members
+        .iter()
+        .any(|member| member.node_id != standing.node_id && member.takes_calls && member.reachable)
+}
+
+/// The others, as the call room knows them.
+pub(super) fn others(place: &Arc<Cluster>) -> Arc<dyn Others> {
+    Arc::new(Neighbours(Arc::clone(place)))
+}
+
+/// Watches over the calls of instances that are gone.
+///
+/// # Errors
+/// [`StartError::Rest`] if there is no client for Twilio's REST API.
+pub(super) fn watchdog(
+    config: &Config,
+    storage: &Arc<Storage>,
+    place: &Arc<Cluster>,
+    keys: &[ReferenceKey],
+) -> Result<JoinHandle<()>, StartError> {
+    let rest = rest(config, place, keys)?;
+    let watchdog = Watchdog::new(
+        Arc::clone(storage),
+        Arc::new(Neighbours(Arc::clone(place))),
+        rest,
+        config.call.watchdog_ms,
+        config.call.resume_s_max,
+    );
+    Ok(tokio::spawn(watchdog.run()))
+}
+
+/// The account at Twilio, where it and our own address are known.
+fn rest(
+    config: &Config,
+    place: &Cluster,
+    keys: &[ReferenceKey],
+) -> Result<Option<Rest>, StartError> {
+    let twilio = &config.twilio;
+    let base = config.server.public_url.as_deref();
+    // Validated before: an address that does not parse cannot get here.
+    let base = base.and_then(|url| PublicBase::parse(url).ok());
+    let (Some(account_sid), Some(auth_token), Some(public_base)) =
+        (&twilio.account_sid, &twilio.auth_token, base)
+    else {
+        return Ok(None);
+    };
+    let settings = RestConfig {
+        api_base: twilio.api_base.clone(),
+        account_sid: account_sid.clone(),
+        auth_token: auth_token.clone(),
+        public_base,
+    };
+    let (epoch, keys, lives_s) = (place.log(), keys.to_vec(), twilio.reference_s_max);
+    let reference: ReferenceMaker = Box::new(move |call_sid, position| {
+        let reference = Reference {
+            call_sid: call_sid.to_owned(),
+            position,
+            epoch,
+            expires_at: crate::call::clock::unix_seconds() + lives_s,
+        };
+        keys.first()
+            .map(|key| reference.seal(key))
+            .unwrap_or_default()
+    });
+    Ok(Some(Rest::new(settings, reference)?))
+}
+
+/// The cluster, seen from the rooms that ask of it.
+struct Neighbours(Arc<Cluster>);
+
+impl Others for Neighbours {
+    fn slot(&self) -> u16 {
+        self.0.slot()
+    }
+
+    fn log(&self) -> u64 {
+        self.0.log()
+    }
+
+    fn catch_up(&self, deadline: Duration) -> BoxFuture<'_, bool> {
+        self.0.catch_up(deadline).boxed()
+    }
+
+    fn live_call<'a>(
+        &'a self,
+        call_sid: &'a str,
+        deadline: Duration,
+    ) -> BoxFuture<'a, Option<LiveCall>> {
+        self.0.live_call(call_sid, deadline).boxed()
+    }
+}
+
+impl Rolls for Neighbours {
+    fn roll(&self) -> Option<Roll> {
+        if !self.0.is_primary() {
+            return None;
+        }
+        let gone = self.0.gone();
+        let fellow = |instance: String| {
+            let since = gone.iter().find(|gone| gone.instance == instance);
+            let gone_ms = since.map(|gone| gone.since.elapsed().as_millis());
+            Fellow {
+                instance: instance.into(),
+                gone_ms: gone_ms.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
+            }
+        };
+        let members = self.0.standing().members;
+        Some(Roll(
+            members
+                .into_iter()
+                .map(|member| fellow(member.instance))
+                .collect(),
+        ))
+    }
+}
