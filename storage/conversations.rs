@@ -149,9 +149,7 @@ fn overlay(call: Option<LiveCall>, call_sid: &CallSid, write: &Write) -> Option<
             row.instance = Some(resume.instance.clone());
             (row.ended_at, row.outcome) = (None, None);
         }
-        Write::CallEnded(end)
-            if row.ended_at.is_none() && end.epoch.is_none_or(|epoch| epoch >= row.epoch) =>
-        {
+        Write::CallEnded(end) if row.ended_at.is_none() && end.may_end(row.epoch) => {
             row.ended_at = Some(end.at_ms.div_euclid(1000).max(row.started_at));
             row.outcome = Some(end.outcome);
         }

@@ -117,7 +117,7 @@ pub(super) fn end(
         return Ok(());
     };
     let row = &kept.conversation;
-    if end.epoch.is_some_and(|epoch| epoch < row.epoch) {
+    if !end.may_end(row.epoch) {
         return Ok(());
     }
     // An end that is not later than one already seen is that one again: it must not end the call a

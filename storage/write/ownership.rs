@@ -1,6 +1,6 @@
 //! Who owns a call: claims by compare-and-swap, and what came of them.
 
-use super::{CallResumed, Write};
+use super::{CallEnded, CallResumed, Write};
 use crate::record::CallSid;
 use compact_str::CompactString;
 
@@ -73,6 +73,21 @@ impl CallResumed {
     /// Whether it says what the first form of a batch cannot.
     pub(super) fn is_conditional(&self) -> bool {
         self.expected.is_some() || !self.returned
+    }
+}
+
+/// An epoch from here on holds the slot of its owner.
+const FIRST_WITH_SLOT: u32 = 1 << 16;
+
+impl CallEnded {
+    /// Whether it may end a call that is owned in `epoch`: by the provider's word, or by its owner's.
+    /// Among several instances nobody else counts, even under an epoch that is higher: that of a
+    /// claim that came too late. The whole rule, for the disk's row and for the one in memory.
+    pub(crate) fn may_end(&self, epoch: u32) -> bool {
+        self.epoch.is_none_or(|own| match epoch {
+            FIRST_WITH_SLOT.. => own == epoch,
+            _ => own >= epoch,
+        })
     }
 }
 

@@ -30,7 +30,13 @@ impl Switchboard {
     }
 
     /// Ends a conversation that only storage knows; one that is ended stays as it is.
-    fn end_stored(&self, call_sid: &str, at_ms: i64, outcome: Outcome, epoch: Option<u32>) {
+    pub(super) fn end_stored(
+        &self,
+        call_sid: &str,
+        at_ms: i64,
+        outcome: Outcome,
+        epoch: Option<u32>,
+    ) {
         let call_sid = CompactString::from(call_sid);
         drop(self.storage.writer.submit(Write::CallEnded(CallEnded {
             call_sid,

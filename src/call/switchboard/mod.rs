@@ -361,3 +361,6 @@ fn other_identity(identity: &Identity) -> Option<CompactString> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,6 +82,24 @@ fn two_sessions_of_one_instance_do_not_own_a_call_in_one_epoch() {
 }
 
 #[test]
+fn who_claimed_too_late_cannot_end_the_call_of_the_owner() {
+    let house = House::with(|config| config.warm = false);
+    house.write(started("CA1", None));
+    let (owner, late) = (claim(7, 0), claim(9, 0));
+    assert!(late.epoch > owner.epoch, "it is no older owner's end");
+    for write in [&owner, &late, &claim(9, late.epoch)] {
+        house.write(Write::CallResumed(write.clone()));
+    }
+    for epoch in [late.epoch, next_epoch(late.epoch, 9), 0] {
+        house.write(ended("CA1", Some(epoch), 10));
+    }
+    let end = "SELECT ended_at FROM conversations";
+    assert_eq!(house.sql::<Option<i64>>(end), None);
+    house.write(ended("CA1", Some(owner.epoch), 20));
+    assert_eq!(house.sql::<Option<i64>>(end), Some(AT_MS / 1000 + 20));
+}
+
+#[test]
 fn a_claim_on_what_was_never_there_leaves_no_trace() {
     let house = House::with(|config| config.warm = false);
     let mut takeovers = house.storage().takeovers();

@@ -1,0 +1,195 @@
+//! A call and its instances.
+
+use super::scene::{Scene, soon};
+use crate::call::switchboard::Way;
+use calldex_storage::record::Outcome;
+
+const SID: &str = "CA00000000000000000000000000000c01";
+const MOVED: Option<u16> = Some(1012);
+
+#[tokio::test]
+async fn a_first_session_may_come_to_another_instance_than_its_webhook() {
+    let scene = Scene::new();
+    let (one, two) = (scene.instance("one", 1), scene.instance("two", 2));
+    let document = one.rings(SID).await;
+    assert_eq!(one.switchboard.limits.taken(), 1);
+    let mut phone = two.connects(SID, &document);
+    phone.says("My name is Brock");
+    phone.hears("Nice to meet you, Brock!").await;
+    soon("the place to be free", || {
+        one.switchboard.limits.taken() == 0
+    })
+    .await;
+    assert!(!one.switchboard.holds(SID));
+    // Whatever the webhook's instance still has to say of it is void.
+    one.switchboard
+        .end_stored(SID, i64::MAX / 2, Outcome::Abandoned, Some(0));
+    scene.owned_by(SID, "two").await;
+    let row = scene.row(SID).await;
+    assert!(row.is_live());
+    assert_eq!(
+        row.conversation.resumes, 0,
+        "it did not come back from anything"
+    );
+    assert_eq!(row.turns[0].content, document.greeting);
+    phone.hangs_up().await;
+    scene.owned_by(SID, "two").await;
+    let row = scene.row(SID).await.conversation;
+    assert_eq!(row.outcome, Some(Outcome::HungUp));
+}
+
+#[tokio::test]
+async fn an_action_at_any_instance_takes_the_call_with_its_history_and_its_open_question() {
+    let scene = Scene::new();
+    let (one, two) = (scene.instance("one", 1), scene.instance("two", 2));
+    let three = scene.instance("three", 3);
+    let document = one.rings(SID).await;
+    let mut phone = one.connects(SID, &document);
+    phone.says("My name is Brock");
+    phone.hears("Nice to meet you, Brock!").await;
+    phone.says("What type is Onix?");
+    phone.breaks().await;
+    assert!(one.switchboard.holds(SID));
+    let document = two.is_asked(SID, Way::Action).await.expect("it goes on");
+    scene.owned_by(SID, "two").await;
+    soon("the state to be dropped", || !one.switchboard.holds(SID)).await;
+    assert_eq!(one.switchboard.limits.taken(), 0);
+    assert!(scene.row(SID).await.is_live(), "dropped without a word");
+
+    let mut phone = three.connects_again(SID, &document);
+    let answer = phone.hears("rock").await;
+    assert!(!answer.contains("name"), "{answer}");
+    scene.owned_by(SID, "three").await;
+    soon("the claim to be forgotten", || !two.switchboard.holds(SID)).await;
+    let row = scene.row(SID).await.conversation;
+    assert_eq!(row.resumes, 1, "one return, though two instances claimed");
+    phone.hangs_up().await;
+    scene.owned_by(SID, "three").await;
+    assert_eq!(
+        scene.said(SID).await,
+        ["My name is Brock", "What type is Onix?"]
+    );
+}
+
+#[tokio::test]
+async fn a_reconnect_elsewhere_ends_the_session_that_does_not_know_it_is_dead() {
+    let scene = Scene::new();
+    let (one, two) = (scene.instance("one", 1), scene.instance("two", 2));
+    let document = one.rings(SID).await;
+    let mut dead = one.connects(SID, &document);
+    dead.says("My name is Brock");
+    dead.hears("Nice to meet you, Brock!").await;
+    scene.owned_by(SID, "one").await;
+    let mut phone = two.redials(SID, &document);
+    assert_eq!(dead.is_closed().await, MOVED);
+    scene.owned_by(SID, "two").await;
+    assert!(scene.row(SID).await.is_live() && !one.switchboard.holds(SID));
+    phone.says("What type is Onix?");
+    phone.hears("rock").await;
+    phone.hangs_up().await;
+    scene.owned_by(SID, "two").await;
+    assert_eq!(
+        scene.row(SID).await.conversation.outcome,
+        Some(Outcome::HungUp)
+    );
+}
+
+#[tokio::test]
+async fn of_two_sessions_that_claim_at_once_one_is_left() {
+    let scene = Scene::new();
+    let (one, two) = (scene.instance("one", 1), scene.instance("two", 2));
+    let document = one.rings(SID).await;
+    let phones = [one.connects(SID, &document), two.connects(SID, &document)];
+    soon("one to give way", || {
+        phones.iter().filter(|phone| phone.is_open()).count() == 1
+    })
+    .await;
+    let [first, second] = phones;
+    let (open, owner, closed) = if first.is_open() {
+        (first, "one", second)
+    } else {
+        (second, "two", first)
+    };
+    assert_eq!(closed.is_closed().await, MOVED);
+    scene.owned_by(SID, owner).await;
+    assert!(open.is_open() && scene.row(SID).await.is_live());
+}
+
+#[tokio::test]
+async fn a_call_that_comes_back_to_where_it_was_is_not_taken_up_from_there() {
+    let scene = Scene::new();
+    let (one, two) = (scene.instance("one", 1), scene.instance("two", 2));
+    let document = one.rings(SID).await;
+    let mut phone = one.connects(SID, &document);
+    phone.says("My name is Brock");
+    phone.hears("Nice to meet you, Brock!").await;
+    phone.breaks().await;
+    let document = two.is_asked(SID, Way::Action).await.unwrap();
+    let mut phone = two.connects_again(SID, &document);
+    phone.says("What type is Onix?");
+    phone.hears("rock").await;
+    phone.breaks().await;
+    let document = one.is_asked(SID, Way::Action).await.unwrap();
+    let mut phone = one.connects_again(SID, &document);
+    phone.says("And what type is Squirtle?");
+    phone.hears("water").await;
+    phone.hangs_up().await;
+    scene.owned_by(SID, "one").await;
+    let said = scene.said(SID).await;
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert_eq!(scene.row(SID).await.conversation.resumes, 2);
+}
+
+#[tokio::test]
+async fn a_redirect_takes_up_a_call_whose_owner_closed_it() {
+    let scene = Scene::new();
+    let (one, two) = (scene.instance("one", 1), scene.instance("two", 2));
+    let document = one.rings(SID).await;
+    let mut phone = one.connects(SID, &document);
+    phone.says("My name is Brock");
+    phone.hears("Nice to meet you, Brock!").await;
+    // As Twilio closes a session whose call is redirected.
+    phone.hangs_up().await;
+    scene.owned_by(SID, "one").await;
+    assert!(!scene.row(SID).await.is_live());
+    let document = two.is_asked(SID, Way::Redirect).await.expect("it goes on");
+    let mut phone = two.connects_again(SID, &document);
+    phone.says("What type is Onix?");
+    phone.hears("rock").await;
+    scene.owned_by(SID, "two").await;
+    assert!(scene.row(SID).await.is_live());
+}
+
+#[tokio::test]
+async fn a_call_that_is_lost_again_and_again_is_said_goodbye_to_by_whichever_instance() {
+    let scene = Scene::new();
+    let all = [1, 2, 3].map(|slot| scene.instance(&slot.to_string(), slot));
+    let mut document = all[0].rings(SID).await;
+    let mut phone = all[0].connects(SID, &document);
+    for lost in 1..=3 {
+        phone.says("What type is Onix?");
+        phone.hears("rock").await;
+        phone.breaks().await;
+        let next = &all[lost % 3];
+        document = next.is_asked(SID, Way::Action).await.expect("it goes on");
+        phone = next.connects_again(SID, &document);
+    }
+    phone.says("What type is Onix?");
+    phone.hears("rock").await;
+    phone.breaks().await;
+    assert_eq!(all[1].is_asked(SID, Way::Action).await, None);
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_knows_is_not_taken_for_one_that_was_lost() {
+    let scene = Scene::new();
+    let one = scene.instance("one", 1);
+    let back = super::super::Back {
+        sure: false,
+        ..super::super::Back::by(Way::Redirect)
+    };
+    let arrival = super::scene::arrival(SID);
+    let render = |_: &super::super::Connection<'_>| String::new();
+    let returned = one.switchboard.returned(&arrival, &back, render).await;
+    assert!(returned.is_none());
+}

@@ -1,0 +1,83 @@
+//! An instance stops while others go on.
+
+use super::scene::{Scene, soon};
+use crate::call::switchboard::Way;
+use std::time::Duration;
+
+const SID: &str = "CA00000000000000000000000000000c02";
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_call_moves_between_two_turns_and_goes_on_with_all_that_was_said() {
+    let scene = Scene::new();
+    let (one, two) = (scene.instance("one", 1), scene.instance("two", 2));
+    let document = one.rings(SID).await;
+    let mut phone = one.connects(SID, &document);
+    phone.says("My name is Brock");
+    let nice = phone.hears("would you like to know about?").await;
+    one.switchboard.drain();
+    one.switchboard.move_calls(LONG);
+    assert!(phone.is_open(), "it is being spoken");
+    phone.all_is_played(&format!("{}{nice}", document.greeting));
+    assert_eq!(phone.is_closed().await, Some(1012));
+    assert_eq!(
+        (one.switchboard.live(), one.switchboard.limits.taken()),
+        (0, 0)
+    );
+    let kept = scene.row(SID).await;
+    assert!(kept.is_live(), "it is another's to end");
+    assert_eq!(kept.turns.len(), 3);
+    scene.owned_by(SID, "one").await;
+
+    // The instance that stops answers the action too.
+    let document = one.is_asked(SID, Way::Action).await.expect("it goes on");
+    let mut phone = two.connects_again(SID, &document);
+    phone.says("What type is Onix?");
+    phone.hears("rock").await;
+    scene.owned_by(SID, "two").await;
+    phone.hangs_up().await;
+}
+
+#[tokio::test]
+async fn at_the_deadline_a_call_moves_in_the_middle_of_a_word() {
+    let scene = Scene::new();
+    let one = scene.instance("one", 1);
+    let document = one.rings(SID).await;
+    let mut phone = one.connects(SID, &document);
+    phone.says("My name is Brock");
+    phone.hears("Nice to meet you").await;
+    one.switchboard.move_calls(Duration::from_millis(300));
+    assert_eq!(phone.is_closed().await, Some(1012));
+}
+
+#[tokio::test]
+async fn an_instance_alone_has_nowhere_to_move_its_calls_to() {
+    let scene = Scene::new();
+    let one = scene.instance("one", 0);
+    let document = one.rings(SID).await;
+    let mut phone = one.connects(SID, &document);
+    phone.says("My name is Brock");
+    phone.hears("Nice to meet you").await;
+    one.switchboard.move_calls(Duration::ZERO);
+    phone.says("What type is Onix?");
+    phone.hears("rock").await;
+    assert!(phone.is_open());
+}
+
+#[tokio::test]
+async fn a_call_that_comes_to_an_instance_that_stops_is_moved_later() {
+    let scene = Scene::new();
+    let one = scene.instance("one", 1);
+    let document = one.rings(SID).await;
+    one.switchboard.move_calls(LONG);
+    let mut phone = one.connects(SID, &document);
+    phone.says("My name is Brock");
+    let nice = phone.hears("would you like to know about?").await;
+    phone.all_is_played(&format!("{}{nice}", document.greeting));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(
+        phone.is_open(),
+        "whoever sent it here will know better soon"
+    );
+    soon("it to leave", || !phone.is_open()).await;
+}
