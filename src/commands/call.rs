@@ -12,9 +12,15 @@ use std::time::Duration;
 /// Where the server under call is.
 #[derive(Args, Clone)]
 pub struct TargetArguments {
-    /// Where the server listens
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
-    pub url: String,
+    /// Where the server listens; several instances with commas between (or --url again): each
+    /// request and socket goes to the next in turn, and to another where nobody answers
+    #[arg(
+        long,
+        value_name = "URL",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub url: Vec<String>,
     /// The server's PUBLIC_URL, if it has one: requests are signed over it
     #[arg(long, env = "PUBLIC_URL")]
     pub public_url: Option<String>,
@@ -35,6 +41,16 @@ pub struct TargetArguments {
 }
 
 impl TargetArguments {
+    /// Where the first instance listens.
+    pub fn base_url(&self) -> String {
+        self.url.first().cloned().unwrap_or_default()
+    }
+
+    /// Where the others do.
+    pub fn instances(&self) -> Vec<String> {
+        self.url.iter().skip(1).cloned().collect()
+    }
+
     /// The token in the simulator's own form.
     pub fn token(&self) -> Option<AuthToken> {
         self.auth_token
@@ -96,7 +112,8 @@ pub(super) fn run(arguments: CallArguments) -> ExitCode {
     let defaults = CallOptions::default();
     let decorated = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let options = CallOptions {
-        base_url: target.url.clone(),
+        base_url: target.base_url(),
+        instances: target.instances(),
         public_url: target.public_url(),
         auth_token: target.token(),
         voice_path: target.voice_path.clone(),

@@ -122,12 +122,30 @@ pub struct LoadArguments {
     /// Share of calls whose socket drops once and is taken up again
     #[arg(
         long,
-        visible_alias = "reconnect",
         value_name = "0-1",
         default_value_t = 0.0,
         help_heading = CALLERS
     )]
     drop: f64,
+    /// A socket that the server loses is taken up again, as Twilio does, instead of being an error:
+    /// for a server that is killed or moves its calls meanwhile. With a share, as --drop too
+    #[arg(
+        long,
+        value_name = "0-1",
+        num_args = 0..=1,
+        require_equals = false,
+        default_missing_value = "0",
+        help_heading = CALLERS
+    )]
+    reconnect: Option<f64>,
+    /// Every reply must know all that was said before it, also on another instance: for a model that
+    /// tells how much it was told (tests/simulator/examples/model.rs with --tells 1)
+    #[arg(long, help_heading = CALLERS)]
+    history: bool,
+    /// Plays Twilio's REST API there, for servers with twilio.api_base = "http://ADDR": they can
+    /// redirect the calls of an instance that is gone. The account is AC5f0c8a1de2b94e37a6d1c0b2f3948576
+    #[arg(long, value_name = "ADDR", help_heading = CALLERS)]
+    rest: Option<std::net::SocketAddr>,
     /// Number of the first caller; each has the next one
     #[arg(
         long,
@@ -251,7 +269,8 @@ fn options(arguments: LoadArguments) -> Result<LoadOptions, String> {
     check_first_caller(&arguments.from)?;
     let target = arguments.target;
     Ok(LoadOptions {
-        base_url: target.url.clone(),
+        base_url: target.base_url(),
+        instances: target.instances(),
         public_url: target.public_url(),
         auth_token: target.token(),
         voice_path: target.voice_path,
@@ -275,7 +294,13 @@ fn options(arguments: LoadArguments) -> Result<LoadOptions, String> {
         },
         barge_in_share: share("--barge-in", arguments.barge_in)?,
         hang_up_share: share("--hang-up", arguments.hang_up)?,
-        drop_share: share("--drop", arguments.drop)?,
+        drop_share: share("--drop", arguments.drop)?.max(share(
+            "--reconnect",
+            arguments.reconnect.unwrap_or_default(),
+        )?),
+        reconnects: arguments.reconnect.is_some(),
+        history: arguments.history,
+        rest: arguments.rest,
         first_caller: arguments.from,
         playback: !arguments.no_playback,
         reply_timeout: seconds("--timeout", arguments.timeout)?,

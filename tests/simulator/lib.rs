@@ -4,6 +4,7 @@
 //! on the wire cannot hide by being made on both sides. Integration tests use it, and the binary ships it as
 //! `calldex call` ([`terminal`]) and `calldex load` ([`load`]).
 
+mod door;
 pub mod load;
 pub mod model;
 pub mod terminal;

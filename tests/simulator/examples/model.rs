@@ -1,9 +1,11 @@
 //! A lean OpenAI-compatible model for measurements: one thread, answers laid out once, every delay
 //! counted from the request, and its own lateness kept so that nobody takes it for the server's.
 //!
-//! `model --port 9009 --ttft-ms 200 --gap-ms 20 --tokens 30`; `GET /_mock/stats` tells what it did.
+//! `model --port 9009 --ttft-ms 200 --gap-ms 20 --tokens 30`; with `--tells 1` each answer begins with how much the
+//! model was told, for `calldex load --history`; `GET /_mock/stats` tells what it did.
 //! For scripted failures there is [`calldex_simulator::model`].
 
+use calldex_simulator::model::told;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,6 +28,8 @@ struct Pace {
     first_token: Duration,
     gap: Duration,
     tokens: usize,
+    /// Each answer begins with how much was told.
+    tells: bool,
 }
 
 #[derive(Default)]
@@ -60,6 +64,7 @@ fn pace(mut arguments: impl Iterator<Item = String>) -> Result<Pace, String> {
         first_token: Duration::from_millis(200),
         gap: Duration::from_millis(20),
         tokens: 30,
+        tells: false,
     };
     while let Some(flag) = arguments.next() {
         let value = arguments.next().and_then(|value| value.parse::<u32>().ok());
@@ -70,7 +75,12 @@ fn pace(mut arguments: impl Iterator<Item = String>) -> Result<Pace, String> {
             "--ttft-ms" => pace.first_token = ms,
             "--gap-ms" => pace.gap = ms,
             "--tokens" => pace.tokens = value as usize,
-            _ => return Err(format!("{flag}: --port, --ttft-ms, --gap-ms or --tokens")),
+            "--tells" => pace.tells = value > 0,
+            _ => {
+                return Err(format!(
+                    "{flag}: --port, --ttft-ms, --gap-ms, --tokens or --tells"
+                ));
+            }
         }
     }
     Ok(pace)
@@ -81,12 +91,6 @@ async fn listen(pace: Pace) -> Result<(), Box<dyn std::error::Error>> {
     println!("model at http://{}/v1", listener.local_addr()?);
     let words: Vec<&str> = WORDS.split_inclusive(' ').collect();
     let word = |at: usize| words[at % words.len()];
-    let delta = |delta: String, finish: &str| {
-        let data = format!(
-            r#"{{"id":"chatcmpl-lean","object":"chat.completion.chunk","created":1780000000,"model":"lean","choices":[{{"index":0,"delta":{delta},"finish_reason":{finish}}}]}}"#
-        );
-        chunk(&format!("data: {data}\n\n"))
-    };
     let role = delta(r#"{"role":"assistant","content":""}"#.into(), "null");
     let end = delta("{}".into(), r#""stop""#);
     let model = Rc::new(Model {
@@ -108,6 +112,13 @@ async fn listen(pace: Pace) -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
+fn delta(delta: String, finish: &str) -> Vec<u8> {
+    let data = format!(
+        r#"{{"id":"chatcmpl-lean","object":"chat.completion.chunk","created":1780000000,"model":"lean","choices":[{{"index":0,"delta":{delta},"finish_reason":{finish}}}]}}"#
+    );
+    chunk(&format!("data: {data}\n\n"))
+}
+
 fn chunk(data: &str) -> Vec<u8> {
     format!("{:x}\r\n{data}\r\n", data.len()).into_bytes()
 }
@@ -118,6 +129,11 @@ impl Model {
         while let Some(length) = request(&mut stream, &mut asked).await? {
             let streamed = asked[..length].windows(13).any(|w| w == b"\"stream\":true");
             let stats = asked.starts_with(b"GET ");
+            let role = b"\"role\":\"user\"";
+            let turns = asked[..length]
+                .windows(role.len())
+                .filter(|w| w == role)
+                .count();
             asked.drain(..length);
             if stats {
                 let stats = self.counts.borrow_mut().stats();
@@ -126,7 +142,7 @@ impl Model {
             }
             self.counts.borrow_mut().requests += 1;
             if streamed {
-                self.speak(&mut stream).await?;
+                self.speak(&mut stream, turns).await?;
             } else {
                 stream.write_all(&whole(NO_NAME)).await?;
             }
@@ -134,10 +150,15 @@ impl Model {
         Ok(())
     }
 
-    async fn speak(&self, stream: &mut TcpStream) -> std::io::Result<()> {
+    async fn speak(&self, stream: &mut TcpStream, turns: usize) -> std::io::Result<()> {
         let first = Instant::now() + self.pace.first_token;
         self.counts.borrow_mut().streams += 1;
         stream.write_all(&self.opening).await?;
+        if self.pace.tells {
+            sleep_until(first).await;
+            let content = format!(r#"{{"content":"{} "}}"#, told(turns));
+            stream.write_all(&delta(content, "null")).await?;
+        }
         for (at, piece) in (0u32..).zip(&self.pieces) {
             sleep_until(first + self.pace.gap * at).await;
             stream.write_all(piece).await?;

@@ -2,29 +2,32 @@
 
 use super::{
     chance::Chance,
+    connecting::Stop,
     meter::{Event, Meter, Timing},
     options::LoadOptions,
+    watch::Standing,
 };
-use crate::twilio::{
-    CallError, Dial, Twilio, Utterance, ViolationKind,
-    internals::{
-        Close, Line, Observer, RelaySettings, Seen, Session, SessionOver, SimulatedCaller,
-        SocketEnd, action_form, expect_twiml, interrupt_frame, open_relay, session_id, setup_frame,
-        status_form,
+use crate::{
+    model::told_in,
+    twilio::{
+        Dial, Twilio, Utterance,
+        internals::{Listed, SimulatedCaller, interrupt_frame},
     },
-    twiml::Connect,
 };
-use std::time::{Duration, SystemTime};
-use tokio::time::{Instant, sleep, timeout_at};
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
 
-/// Lost socket to action, in Twilio's time (protocol 6.3).
-const ACTION_AFTER_LOSS: Duration = Duration::from_millis(1190);
 /// Without playback a barge-in comes after so many tokens.
 const BLIND_BARGE_TOKENS: u64 = 3;
 /// How long the agent speaks before it is interrupted, in seconds of Twilio's time.
 const BARGE_AFTER_S: (f64, f64) = (0.3, 2.0);
 /// At the end of a steady load callers hang up within this time, not all at once.
 const LEAVE_WITHIN: Duration = Duration::from_secs(3);
+/// A question whose socket was lost is asked again after this long without a word, in Twilio's time: the server may
+/// not have heard it.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Sockets that one call may lose.
+const LOSSES_MAX: u32 = 20;
 /// What an interrupting caller says.
 const BARGE_LINE: &str = "Wait, I have another question.";
 
@@ -42,88 +45,20 @@ pub(super) struct Caller<'a> {
     pub(super) began: Instant,
     /// When callers have said enough; `None`: when they have had all their turns.
     pub(super) end: Option<Instant>,
+    /// Where the REST API finds the call.
+    pub(super) listed: Listed,
+    /// A question was asked and is not answered.
+    pub(super) owed: bool,
+    /// The session before this one was lost, and nothing was heard since.
+    pub(super) was_lost: bool,
+    /// Questions answered so far.
+    pub(super) answered: usize,
 }
 
-/// The socket and what is needed at its end.
-struct Standing {
-    line: Line,
-    watch: Watch,
-    session_id: String,
-    action: Option<String>,
-    since: Instant,
-}
-
-/// What a session has shown since the caller spoke last.
-struct Watch {
-    first_token: Option<Instant>,
-    last_token: Option<Instant>,
-    gaps: Vec<Duration>,
-    tokens: u64,
-    heard: String,
-    /// The reply that is coming in is no bridge: not all of it is marked preemptible.
-    firm: bool,
-    /// A whole reply came, and it was no bridge.
-    answered: Option<Instant>,
-    interrupted: bool,
-    not_speaking: bool,
-    violations: Vec<ViolationKind>,
-}
-
-impl Watch {
-    fn new() -> Self {
-        Self {
-            first_token: None,
-            last_token: None,
-            gaps: Vec::new(),
-            tokens: 0,
-            heard: String::new(),
-            firm: false,
-            answered: None,
-            interrupted: false,
-            not_speaking: false,
-            violations: Vec::new(),
-        }
-    }
-
-    fn forget(&mut self) {
-        let violations = std::mem::take(&mut self.violations);
-        *self = Self {
-            violations,
-            ..Self::new()
-        };
-    }
-}
-
-impl Observer for Watch {
-    fn saw(&mut self, seen: Seen, at: Instant) {
-        match seen {
-            Seen::Token {
-                text,
-                last,
-                preemptible,
-                ..
-            } => {
-                if !text.is_empty() {
-                    self.tokens += 1;
-                    self.first_token.get_or_insert(at);
-                    self.gaps.extend(
-                        self.last_token
-                            .map(|before| at.saturating_duration_since(before)),
-                    );
-                    self.last_token = Some(at);
-                    self.heard.push_str(&text);
-                }
-                self.firm |= !text.is_empty() && !preemptible;
-                if last && std::mem::take(&mut self.firm) {
-                    self.answered.get_or_insert(at);
-                }
-            }
-            Seen::Interrupted { .. } => self.interrupted = true,
-            Seen::NotSpeaking => self.not_speaking = true,
-            Seen::Violation(kind, _) => self.violations.push(kind),
-            Seen::Played { .. } | Seen::CutShort { .. } | Seen::Asked | Seen::Said => {}
-        }
-    }
+/// Whether a caller stays.
+enum Mood {
+    Stays,
+    Leaves,
 }
 
 impl Caller<'_> {
@@ -132,100 +67,85 @@ impl Caller<'_> {
         let mut standing = self.connect().await?;
         let drops = self.options.turns > 1 && self.chance.happens(self.options.drop_share);
         let hangs_up = self.chance.happens(self.options.hang_up_share);
-        for turn in 0..self.options.turns {
-            self.think(&mut standing).await?;
-            if self.end.is_some_and(|end| Instant::now() >= end) {
-                break;
-            }
-            let last = turn + 1 == self.options.turns;
-            if drops && turn == 1 {
+        let (mut turn, mut losses) = (0, 0);
+        let mut to_drop = drops;
+        while turn < self.options.turns {
+            if turn == 1 && std::mem::take(&mut to_drop) {
                 standing = self.reconnect(standing).await?;
             }
-            if last && hangs_up {
-                self.ask(&mut standing, turn).await?;
-                self.first_token(&mut standing).await?;
-                self.meter.count(Event::HangUp);
-                break;
+            match self.round(&mut standing, turn, hangs_up).await {
+                Ok(Mood::Stays) => turn += 1,
+                Ok(Mood::Leaves) => break,
+                Err(stop) => {
+                    losses += 1;
+                    standing = self.taken_up(standing, stop).await?;
+                    if losses > LOSSES_MAX {
+                        return Err(Broken("lost again and again".into()));
+                    }
+                }
             }
-            self.turn(&mut standing, turn).await?;
         }
         self.hang_up(standing).await
     }
 
-    async fn connect(&self) -> Result<Standing, Broken> {
-        let voice = self
-            .twilio
-            .links
-            .public(&self.twilio.config.voice_path, None)
-            .map_err(|error| broken("webhook", &error))?;
-        let form = self.twilio.voice_form(&self.dial, &self.call_sid);
-        let asked = Instant::now();
-        let answer = self
-            .twilio
-            .send(
-                &voice,
-                &form,
-                false,
-                &self.dial.sign_webhooks,
-                &session_id(),
-            )
-            .await
-            .map_err(|error| broken("webhook", &error))?;
-        self.meter.time(Timing::Webhook, asked.elapsed());
-        let twiml = expect_twiml(&voice, &answer).map_err(|error| broken("webhook", &error))?;
-        let connect = twiml
-            .relay()
-            .ok_or_else(|| Broken("turned away by TwiML without a relay".into()))?;
-        self.open(connect, &voice, false).await
+    /// A turn and the thinking before it. What was asked before a loss is not asked at once again.
+    async fn round(
+        &mut self,
+        standing: &mut Standing,
+        turn: usize,
+        hangs_up: bool,
+    ) -> Result<Mood, Stop> {
+        if self.owed {
+            self.recall(standing, turn).await?;
+            return Ok(Mood::Stays);
+        }
+        self.think(standing).await?;
+        if self.end.is_some_and(|end| Instant::now() >= end) {
+            return Ok(Mood::Leaves);
+        }
+        if hangs_up && turn + 1 == self.options.turns {
+            self.ask(standing, turn).await?;
+            self.first_token(standing).await?;
+            self.meter.count(Event::HangUp);
+            return Ok(Mood::Leaves);
+        }
+        self.turn(standing, turn).await?;
+        Ok(Mood::Stays)
     }
 
-    async fn open(
-        &self,
-        connect: &Connect,
-        document: &str,
-        again: bool,
-    ) -> Result<Standing, Broken> {
-        let settings = RelaySettings::read(connect).map_err(|error| broken("relay", &error))?;
-        let action = connect
-            .action
-            .as_ref()
-            .and_then(|link| self.twilio.links.public(link, Some(document)).ok());
-        let dialled = Instant::now();
-        let socket = open_relay(self.twilio, &settings.url, &self.dial.sign_handshake)
-            .await
-            .map_err(|error| broken("handshake", &error))?;
-        self.meter.time(Timing::Handshake, dialled.elapsed());
-        let config = &self.twilio.config;
-        let session_id = session_id();
-        let setup = setup_frame(
-            &config.account_sid,
-            &self.call_sid,
-            &session_id,
-            &self.dial,
-            &settings.parameters,
-            again,
-        );
-        let session = Session::begin(settings, setup, config.pace.clone(), config.playback);
-        let mut line = Line::new(socket, session, config.speed);
-        let mut watch = Watch::new();
-        line.flush(&mut watch).await.map_err(lost)?;
-        Ok(Standing {
-            line,
-            watch,
-            session_id,
-            action,
-            since: Instant::now(),
-        })
+    /// The answer to a question of the session before; the question again, if nothing comes.
+    async fn recall(&mut self, standing: &mut Standing, turn: usize) -> Result<(), Stop> {
+        let wait = ASK_AGAIN_AFTER.div_f64(self.twilio.config.speed);
+        let deadline = Instant::now() + wait.max(Duration::from_millis(500));
+        let heard = |standing: &Standing| standing.watch.first_token.is_some();
+        if !self.until(standing, deadline, heard).await? {
+            self.ask(standing, turn).await?;
+        }
+        self.reply(standing).await?;
+        self.finish(standing).await
     }
 
     /// One turn: a line, its reply, perhaps cut by another line.
-    async fn turn(&mut self, standing: &mut Standing, turn: usize) -> Result<(), Broken> {
+    async fn turn(&mut self, standing: &mut Standing, turn: usize) -> Result<(), Stop> {
         self.ask(standing, turn).await?;
         if self.chance.happens(self.options.barge_in_share) && self.barge_in(standing).await? {
             self.meter.count(Event::BargeIn);
         }
         self.reply(standing).await?;
+        self.finish(standing).await
+    }
+
+    /// The reply is there; it is listened to.
+    async fn finish(&mut self, standing: &mut Standing) -> Result<(), Stop> {
+        self.owed = false;
         self.meter.count(Event::Turn);
+        if std::mem::take(&mut self.was_lost) {
+            self.meter.count(Event::Continued);
+        }
+        if self.options.history {
+            self.check_history(&standing.watch.heard);
+        }
+        self.answered += 1;
         let deadline = Instant::now() + self.options.reply_timeout;
         self.until(standing, deadline, |standing| {
             standing.line.session.is_silent()
@@ -234,25 +154,41 @@ impl Caller<'_> {
         Ok(())
     }
 
-    async fn ask(&self, standing: &mut Standing, turn: usize) -> Result<(), Broken> {
+    /// What was answered before and what is answered now must be known to whoever answers.
+    fn check_history(&self, heard: &str) {
+        match told_in(heard) {
+            Some(told) if told > self.answered => {}
+            Some(_) => self.meter.count(Event::Forgotten),
+            None => self
+                .meter
+                .error("history: the reply does not tell how much is known".into()),
+        }
+    }
+
+    async fn ask(&mut self, standing: &mut Standing, turn: usize) -> Result<(), Stop> {
         let lines = &self.options.lines;
         let line = lines
             .get(turn % lines.len().max(1))
             .map_or("Hello?", String::as_str);
-        self.say(standing, &line.replace("{turn}", &(turn + 1).to_string()))
-            .await
+        let line = line.replace("{turn}", &(turn + 1).to_string());
+        self.owed = true;
+        self.say(standing, &line).await
     }
 
-    async fn say(&self, standing: &mut Standing, text: &str) -> Result<(), Broken> {
+    async fn say(&self, standing: &mut Standing, text: &str) -> Result<(), Stop> {
         standing.watch.forget();
         standing
             .line
             .caller(SimulatedCaller::Say(Utterance::at_once(text)));
-        standing.line.flush(&mut standing.watch).await.map_err(lost)
+        standing
+            .line
+            .flush(&mut standing.watch)
+            .await
+            .map_err(Stop::from)
     }
 
     /// Waits for the first token after `asked` and times it.
-    async fn first_token(&self, standing: &mut Standing) -> Result<(), Broken> {
+    async fn first_token(&mut self, standing: &mut Standing) -> Result<(), Stop> {
         let asked = standing.line.last_event();
         let deadline = asked + self.options.reply_timeout;
         if !self
@@ -261,16 +197,16 @@ impl Caller<'_> {
             })
             .await?
         {
-            return Err(Broken("no first token in time".into()));
+            return Err(Broken("no first token in time".into()).into());
         }
-        if let Some(first) = standing.watch.first_token {
+        if let Some(first) = standing.watch.first_token.filter(|_| !self.was_lost) {
             self.meter
                 .time(Timing::FirstToken, first.saturating_duration_since(asked));
         }
         Ok(())
     }
 
-    async fn reply(&self, standing: &mut Standing) -> Result<(), Broken> {
+    async fn reply(&mut self, standing: &mut Standing) -> Result<(), Stop> {
         let asked = standing.line.last_event();
         self.first_token(standing).await?;
         loop {
@@ -282,12 +218,14 @@ impl Caller<'_> {
                 })
                 .await?;
             if let Some(answered) = standing.watch.answered {
-                self.meter
-                    .time(Timing::WholeTurn, answered.saturating_duration_since(asked));
+                if !self.was_lost {
+                    self.meter
+                        .time(Timing::WholeTurn, answered.saturating_duration_since(asked));
+                }
                 break;
             }
             if !moved {
-                return Err(Broken("a reply stalled".into()));
+                return Err(Broken("a reply stalled".into()).into());
             }
         }
         for gap in standing.watch.gaps.drain(..) {
@@ -299,7 +237,7 @@ impl Caller<'_> {
     }
 
     /// Interrupts the reply and asks something else. `false`: it was over too soon for that.
-    async fn barge_in(&mut self, standing: &mut Standing) -> Result<bool, Broken> {
+    async fn barge_in(&mut self, standing: &mut Standing) -> Result<bool, Stop> {
         self.first_token(standing).await?;
         let deadline = Instant::now() + self.options.reply_timeout;
         if self.options.playback {
@@ -313,7 +251,7 @@ impl Caller<'_> {
                 .line
                 .flush(&mut standing.watch)
                 .await
-                .map_err(lost)?;
+                .map_err(Stop::from)?;
             self.until(standing, deadline, |standing| {
                 standing.watch.interrupted || standing.watch.not_speaking
             })
@@ -337,7 +275,7 @@ impl Caller<'_> {
         Ok(true)
     }
 
-    async fn think(&mut self, standing: &mut Standing) -> Result<(), Broken> {
+    async fn think(&mut self, standing: &mut Standing) -> Result<(), Stop> {
         let time = self.options.think.mul_f64(self.chance.between(0.75, 1.25));
         let mut deadline = Instant::now() + time;
         if let Some(end) = self.end {
@@ -349,148 +287,23 @@ impl Caller<'_> {
 
     /// Drives the line until something holds, `true`, or until the deadline, `false`.
     async fn until(
-        &self,
+        &mut self,
         standing: &mut Standing,
         deadline: Instant,
         holds: impl Fn(&Standing) -> bool,
-    ) -> Result<bool, Broken> {
+    ) -> Result<bool, Stop> {
         loop {
-            standing
-                .line
-                .flush(&mut standing.watch)
-                .await
-                .map_err(lost)?;
+            standing.line.flush(&mut standing.watch).await?;
             if holds(standing) {
                 return Ok(true);
             }
-            match timeout_at(deadline, standing.line.next(&mut standing.watch)).await {
-                Ok(happened) => happened.map_err(lost)?,
-                Err(_) => return Ok(false),
+            tokio::select! {
+                happened = standing.line.next(&mut standing.watch) => happened?,
+                Some(redirect) = self.listed.redirects.recv() => {
+                    return Err(Stop::Redirected(redirect));
+                }
+                () = sleep_until(deadline) => return Ok(false),
             }
         }
     }
-
-    async fn reconnect(&self, standing: Standing) -> Result<Standing, Broken> {
-        self.meter.count(Event::Drop);
-        let Standing {
-            line,
-            session_id,
-            action,
-            since,
-            ..
-        } = standing;
-        line.vanish();
-        sleep(ACTION_AFTER_LOSS.div_f64(self.twilio.config.speed)).await;
-        let url = action.ok_or_else(|| Broken("not reconnected: there is no action".into()))?;
-        let over = SessionOver {
-            session_id: &session_id,
-            status: "failed",
-            lasted: since.elapsed(),
-            handoff_data: None,
-        };
-        let answer = self.act(&url, &over).await?;
-        let twiml = expect_twiml(&url, &answer).map_err(|error| broken("action", &error))?;
-        let connect = twiml
-            .relay()
-            .ok_or_else(|| Broken("not reconnected: no relay in the action's TwiML".into()))?;
-        let standing = self.open(connect, &url, true).await?;
-        self.meter.count(Event::Reconnect);
-        Ok(standing)
-    }
-
-    async fn act(
-        &self,
-        url: &str,
-        over: &SessionOver<'_>,
-    ) -> Result<crate::twilio::Answer, Broken> {
-        let form = action_form(
-            &self.twilio.config.account_sid,
-            &self.call_sid,
-            &self.dial,
-            over,
-        );
-        self.twilio
-            .send(url, &form, false, &self.dial.sign_webhooks, &session_id())
-            .await
-            .map_err(|error| broken("action", &error))
-    }
-
-    async fn hang_up(&self, mut standing: Standing) -> Result<(), Broken> {
-        standing.line.caller(SimulatedCaller::HangUp);
-        match standing.line.flush(&mut standing.watch).await {
-            Err(SocketEnd::Closed(Close::HungUp)) | Ok(()) => {}
-            Err(end) => return Err(lost(end)),
-        }
-        for kind in &standing.watch.violations {
-            self.meter.error(format!("against the protocol: {kind:?}"));
-        }
-        if let Some(url) = &standing.action {
-            let lasted = standing.since.elapsed();
-            let over = SessionOver {
-                session_id: &standing.session_id,
-                status: "completed",
-                lasted,
-                handoff_data: None,
-            };
-            let answer = self.act(url, &over).await?;
-            expect_twiml(url, &answer).map_err(|error| broken("action", &error))?;
-        }
-        self.status_callback().await
-    }
-
-    async fn status_callback(&self) -> Result<(), Broken> {
-        let Some(path) = &self.twilio.config.status_path else {
-            return Ok(());
-        };
-        let url = self
-            .twilio
-            .links
-            .public(path, None)
-            .map_err(|error| broken("status callback", &error))?;
-        let form = status_form(
-            &self.twilio.config.account_sid,
-            &self.call_sid,
-            &self.dial,
-            self.began.elapsed(),
-            SystemTime::now(),
-        );
-        let answer = self
-            .twilio
-            .send(&url, &form, false, &self.dial.sign_webhooks, &session_id())
-            .await;
-        match answer
-            .map_err(|error| broken("status callback", &error))?
-            .status
-        {
-            200..=299 => Ok(()),
-            status => Err(Broken(format!("status callback: {status}"))),
-        }
-    }
-}
-
-/// An error in few words, without addresses, so that equal ones are counted together.
-fn broken(where_: &str, error: &CallError) -> Broken {
-    Broken(match error {
-        CallError::WebhookStatus { status, .. }
-        | CallError::Handshake {
-            status: Some(status),
-            ..
-        } => format!("{where_}: {status}"),
-        CallError::Unreachable { reason, .. } => format!("{where_}: unreachable ({reason})"),
-        CallError::Refused { .. } => format!("{where_}: connection refused"),
-        CallError::WebhookTimedOut { .. } => format!("{where_}: timed out"),
-        CallError::Handshake { reason, .. } => format!("{where_}: {reason}"),
-        other => format!("{where_}: {other}"),
-    })
-}
-
-fn lost(end: SocketEnd) -> Broken {
-    Broken(match end {
-        SocketEnd::Lost(reason) => format!("socket lost: {reason}"),
-        SocketEnd::Closed(Close::EndedByApp { .. }) => "the server ended the call".into(),
-        SocketEnd::Closed(close) => {
-            format!("socket closed: {} {}", close.frame().0, close.frame().1)
-        }
-        SocketEnd::Vanished => "socket vanished".into(),
-    })
 }

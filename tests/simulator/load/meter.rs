@@ -26,19 +26,30 @@ pub(super) enum Timing {
     FirstToken,
     TokenGap,
     WholeTurn,
+    Back,
 }
 
 /// What is counted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {
     CallStarted,
-    CallEnded { completed: bool },
+    CallEnded {
+        completed: bool,
+    },
     Turn,
     Tokens(u64),
     BargeIn,
     HangUp,
     Drop,
     Reconnect,
+    /// The server lost a socket, or a redirect ended it.
+    Loss,
+    /// A whole reply was heard after that.
+    Continued,
+    /// A reply that knew less than was said.
+    Forgotten,
+    /// A session at the instance of this place.
+    Session(usize),
 }
 
 #[derive(Default)]
@@ -51,6 +62,7 @@ struct Counts {
     overhead: Histogram,
     token_gap: Histogram,
     whole_turn: Histogram,
+    back: Histogram,
 }
 
 /// When times are counted: from the end of the warm-up to the end of the steady load.
@@ -98,6 +110,7 @@ impl Meter {
             Timing::Handshake => counts.handshake.record(duration),
             Timing::TokenGap => counts.token_gap.record(duration),
             Timing::WholeTurn => counts.whole_turn.record(duration),
+            Timing::Back => counts.back.record(duration),
             Timing::FirstToken => {
                 counts.first_token.record(duration);
                 if let Some(model) = self.model_first_token {
@@ -125,6 +138,10 @@ impl Meter {
             Event::HangUp => counts.report.hang_ups += 1,
             Event::Drop => counts.report.drops += 1,
             Event::Reconnect => counts.report.reconnects += 1,
+            Event::Loss => counts.report.losses += 1,
+            Event::Continued => counts.report.continued += 1,
+            Event::Forgotten => counts.report.forgotten += 1,
+            Event::Session(instance) => *counts.report.sessions.entry(instance).or_default() += 1,
         }
     }
 
@@ -174,6 +191,7 @@ impl Meter {
         report.overhead = counts.overhead.percentiles();
         report.token_gap = counts.token_gap.percentiles();
         report.whole_turn = counts.whole_turn.percentiles();
+        report.back = counts.back.percentiles();
         report.verdict = verdict(&report, options);
         report
     }
@@ -195,6 +213,12 @@ fn verdict(report: &Report, options: &LoadOptions) -> Verdict {
     let errors = report.errors_total();
     if let Some(most) = options.errors_max.filter(|most| errors > *most) {
         failures.push(format!("{errors} errors, {most} allowed"));
+    }
+    if report.forgotten > 0 {
+        failures.push(format!(
+            "{} replies knew less than the caller had said",
+            report.forgotten
+        ));
     }
     let limits: BTreeMap<&str, _> = BTreeMap::from([
         ("webhook", (options.webhook_p99_max, report.webhook)),

@@ -2,16 +2,18 @@
 
 mod caller;
 mod chance;
+mod connecting;
 mod histogram;
 mod meter;
 mod options;
 mod report;
 mod schedule;
+mod watch;
 
 pub use options::LoadOptions;
 pub use report::{Percentiles, Report, Verdict};
 
-use crate::twilio::{CallError, Dial, Twilio, TwilioConfig, internals};
+use crate::twilio::{CallError, Dial, RestDoor, Twilio, TwilioConfig, internals};
 use caller::{Broken, Caller};
 use chance::Chance;
 use meter::{Event, Meter, Window};
@@ -47,6 +49,7 @@ pub async fn run_until(
     let began = Instant::now();
     let load = Arc::new(Load::new(options, began)?);
     load.reach().await?;
+    let _rest = load.open_rest().await?;
     let mut stop = std::pin::pin!(stop);
     let mut tick = interval(PROGRESS_EVERY);
     let mut all = std::pin::pin!(Arc::clone(&load).all(began));
@@ -86,6 +89,7 @@ impl Load {
     fn new(options: LoadOptions, began: Instant) -> Result<Self, CallError> {
         let twilio = Twilio::new(TwilioConfig {
             base_url: options.base_url.clone(),
+            instances: options.instances.clone(),
             public_url: options.public_url.clone(),
             auth_token: options.auth_token.clone(),
             speed: options.speed,
@@ -111,11 +115,30 @@ impl Load {
         })
     }
 
+    /// Twilio's REST API, where it is wanted.
+    async fn open_rest(&self) -> Result<Option<RestDoor>, CallError> {
+        let Some(address) = self.options.rest else {
+            return Ok(None);
+        };
+        let opened = RestDoor::open(&self.twilio, address).await;
+        let refused = |error| CallError::Settings(format!("--rest {address}: {error}"));
+        opened.map(Some).map_err(refused)
+    }
+
     /// Fails where nobody listens, before a thousand calls do.
     async fn reach(&self) -> Result<(), CallError> {
-        let url = &self.options.base_url;
+        let mut reached = self.reach_one(&self.options.base_url).await;
+        for instance in &self.options.instances {
+            if reached.is_err() {
+                reached = self.reach_one(instance).await;
+            }
+        }
+        reached
+    }
+
+    async fn reach_one(&self, url: &str) -> Result<(), CallError> {
         let unreachable = |reason: String| CallError::Unreachable {
-            url: url.clone(),
+            url: url.to_owned(),
             reason,
         };
         let parsed =
@@ -176,12 +199,17 @@ impl Load {
     async fn one(&self, number: u64) {
         self.meter.count(Event::CallStarted);
         let from = schedule::caller_number(&self.options.first_caller, number);
+        let call_sid = internals::call_sid();
         let mut caller = Caller {
+            listed: self.twilio.exchange.list(&call_sid),
+            owed: false,
+            was_lost: false,
+            answered: 0,
             twilio: &self.twilio,
             options: &self.options,
             meter: &self.meter,
             dial: Dial::new(from, self.options.to.as_str()),
-            call_sid: internals::call_sid(),
+            call_sid,
             chance: Chance::new(self.options.seed, number),
             began: Instant::now(),
             end: self.end,

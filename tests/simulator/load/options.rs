@@ -1,13 +1,15 @@
 //! What `calldex load` was asked to do.
 
 use crate::twilio::AuthToken;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 /// A load: how many calls, how fast, and what callers do. Shares are 0.0-1.0.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
     /// Where the server listens (`--url`).
     pub base_url: String,
+    /// Where further instances of it listen (`--url`, again): each request and socket goes to the next one in turn.
+    pub instances: Vec<String>,
     /// The server's `PUBLIC_URL`, where it has one (`--public-url`).
     pub public_url: Option<String>,
     /// The server's `TWILIO_AUTH_TOKEN` (environment); `None` signs nothing.
@@ -40,6 +42,14 @@ pub struct LoadOptions {
     pub hang_up_share: f64,
     /// Share of calls whose socket drops once between two turns (`--drop`).
     pub drop_share: f64,
+    /// A socket that the server loses is taken up again by its action, as Twilio does, instead of being an error
+    /// (`--reconnect`).
+    pub reconnects: bool,
+    /// The model tells how much it was told ([`crate::model::told`]), and no reply may know less than was said
+    /// (`--history`).
+    pub history: bool,
+    /// Where Twilio's REST API is played, so that servers can redirect calls (`--rest`).
+    pub rest: Option<SocketAddr>,
     /// Callers are numbered from here (`--from`): E.164; each call has its own number.
     pub first_caller: String,
     /// The called number (`--to`).
@@ -70,6 +80,7 @@ impl Default for LoadOptions {
     fn default() -> Self {
         Self {
             base_url: "http://127.0.0.1:8080".into(),
+            instances: Vec::new(),
             public_url: None,
             auth_token: None,
             voice_path: "/twilio/voice".into(),
@@ -90,6 +101,9 @@ impl Default for LoadOptions {
             barge_in_share: 0.0,
             hang_up_share: 0.0,
             drop_share: 0.0,
+            reconnects: false,
+            history: false,
+            rest: None,
             first_caller: "+15552000000".into(),
             to: "+15550100199".into(),
             speed: 1.0,

@@ -41,6 +41,16 @@ pub struct Report {
     pub hang_ups: u64,
     pub drops: u64,
     pub reconnects: u64,
+    /// Sockets that the server lost, or that a redirect ended.
+    pub losses: u64,
+    /// Of those the ones whose call went on: the caller heard another whole reply.
+    pub continued: u64,
+    /// Replies that knew less than the caller had said.
+    pub forgotten: u64,
+    /// Sessions opened, by the place of their instance.
+    pub sessions: BTreeMap<usize, u64>,
+    /// From a lost socket to the next session of its call.
+    pub back: Percentiles,
     pub webhook: Percentiles,
     pub handshake: Percentiles,
     pub first_token: Percentiles,
@@ -80,6 +90,15 @@ impl Report {
             self.drops,
             self.reconnects
         );
+        if self.losses > 0 {
+            table.insert_str(
+                table.len() - 1,
+                &format!(
+                    "{} sockets lost, {} calls went on; {} replies had forgotten something\n",
+                    self.losses, self.continued, self.forgotten
+                ),
+            );
+        }
         table.push_str(&format!(
             "{:<24}{:>9}{:>11}{:>11}{:>11}{:>11}\n",
             "ms", "count", "p50", "p90", "p99", "max"
@@ -91,6 +110,7 @@ impl Report {
             ("  over the model's own", self.overhead),
             ("token gap", self.token_gap),
             ("whole turn", self.whole_turn),
+            ("lost to back again", self.back),
         ] {
             if found.count > 0 {
                 let Percentiles {

@@ -12,11 +12,12 @@
 //! ```
 
 mod completion;
-mod door;
+mod history;
 mod request;
 mod server;
 mod stream;
 
 pub use completion::{Completion, ToolCall, Wire};
+pub use history::{told, told_in};
 pub use request::Request;
 pub use server::{ModelServer, Stats};

@@ -2,10 +2,10 @@
 
 use super::{
     completion::Completion,
-    door::Door,
     request::Request,
     stream::{self, Event},
 };
+use crate::door::Door;
 use std::{
     collections::VecDeque,
     fmt, io,
@@ -233,11 +233,12 @@ async fn listen(listener: TcpListener, shared: Arc<Shared>) {
 /// Serves one connection until the client leaves or the script cuts it.
 async fn serve(mut door: Door, shared: &Shared, connection: u64) -> io::Result<()> {
     while let Some(asked) = door.request().await? {
+        let body = asked.json();
         let request = Request {
             method: asked.method,
             path: asked.path,
             headers: asked.headers,
-            body: asked.body,
+            body,
             at: Instant::now(),
             connection,
         };

@@ -22,6 +22,8 @@ const SCRIPT_BYTES_MAX: u64 = 1024 * 1024;
 pub struct CallOptions {
     /// Where the server listens (`--url`), such as `http://127.0.0.1:8080`.
     pub base_url: String,
+    /// Where further instances of it listen.
+    pub instances: Vec<String>,
     /// The server's `PUBLIC_URL`, where it has one (`--public-url`).
     pub public_url: Option<String>,
     /// The server's `TWILIO_AUTH_TOKEN` (environment); `None` signs nothing.
@@ -61,6 +63,7 @@ impl Default for CallOptions {
     fn default() -> Self {
         Self {
             base_url: "http://127.0.0.1:8080".into(),
+            instances: Vec::new(),
             public_url: None,
             auth_token: None,
             voice_path: "/twilio/voice".into(),
@@ -133,6 +136,7 @@ pub async fn run(
     };
     let twilio = Twilio::new(TwilioConfig {
         base_url: options.base_url.clone(),
+        instances: options.instances.clone(),
         public_url: options.public_url.clone(),
         auth_token: options.auth_token.clone(),
         speed: options.speed,

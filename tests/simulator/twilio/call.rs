@@ -1,6 +1,7 @@
 //! A call in progress, as the caller holds it.
 
 use super::{
+    balance::Via,
     caller::Utterance,
     config::TwilioConfig,
     dial::Dial,
@@ -55,12 +56,15 @@ impl Twilio {
     pub async fn place(&self, dial: Dial) -> Result<Call, CallError> {
         let config: &TwilioConfig = &self.config;
         let call_sid = dial.call_sid.clone().unwrap_or_else(identity::call_sid);
-        let shared = Arc::new(Shared::new(Record::new(config.log_entries_max)));
+        let mut record = Record::new(config.log_entries_max);
+        record.via = dial.via;
+        let shared = Arc::new(Shared::new(record));
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let document = self.links.public(&config.voice_path, None)?;
         let from = dial.from.clone();
         let by_get = dial.by_get;
         let mut runner = Runner {
+            listed: Some(self.exchange.list(&call_sid)),
             twilio: self.clone(),
             call_sid: call_sid.clone(),
             shared: Arc::clone(&shared),
@@ -69,8 +73,9 @@ impl Twilio {
             document: document.clone(),
             dial,
         };
+        let via = runner.dial.via.voice;
         let form = self.voice_form(&runner.dial, &call_sid);
-        let answer = runner.webhook(&document, &form, by_get).await?;
+        let answer = runner.webhook(&document, &form, by_get, via).await?;
         let twiml = expect_twiml(&document, &answer)?;
         let course = runner.follow(twiml.clone()).await?;
         tokio::spawn(runner.run(course));
@@ -96,6 +101,16 @@ impl Call {
     /// The session's id; each session has its own.
     pub fn session_id(&self) -> Option<String> {
         self.shared.look().session_id.clone()
+    }
+
+    /// Which of several instances holds the session, by its place (see [`Via`]).
+    pub fn instance(&self) -> usize {
+        self.shared.look().instance
+    }
+
+    /// From now on the call's requests go there.
+    pub fn goes_via(&self, via: Via) {
+        self.shared.change(|record| record.via = via);
     }
 
     /// The voice webhook's TwiML.

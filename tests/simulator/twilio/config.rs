@@ -11,6 +11,9 @@ pub const LOG_ENTRIES_MAX: usize = 100_000;
 pub struct TwilioConfig {
     /// Where the server listens, such as `http://127.0.0.1:8080`. No path.
     pub base_url: String,
+    /// Where further instances of the same server listen. A small load balancer stands before them all: each request
+    /// and each socket goes to the next one in turn (see [`super::Via`]), and to another where nobody answers.
+    pub instances: Vec<String>,
     /// What the server believes its public address to be (its `PUBLIC_URL`); signatures cover it and requests for it
     /// are sent to `base_url`. `None`: the same as `base_url`.
     pub public_url: Option<String>,
@@ -45,6 +48,7 @@ impl Default for TwilioConfig {
     fn default() -> Self {
         Self {
             base_url: "http://127.0.0.1:8080".into(),
+            instances: Vec::new(),
             public_url: None,
             auth_token: None,
             account_sid: "AC5f0c8a1de2b94e37a6d1c0b2f3948576".into(),

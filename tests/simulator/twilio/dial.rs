@@ -1,5 +1,7 @@
 //! What one simulated call is like before it is answered.
 
+use super::balance::Via;
+
 /// How a request or handshake is signed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Signing {
@@ -33,6 +35,8 @@ pub struct Dial {
     pub by_get: bool,
     /// Overrides the `customParameters` that the TwiML asked for: a stolen or missing call reference.
     pub custom_parameters: Option<Vec<(String, String)>>,
+    /// Which of several instances its requests go to.
+    pub via: Via,
     /// Signature of webhooks (voice, action, status).
     pub sign_webhooks: Signing,
     /// Signature of the WebSocket handshake.
@@ -51,6 +55,7 @@ impl Dial {
             form_overrides: Vec::new(),
             by_get: false,
             custom_parameters: None,
+            via: Via::default(),
             sign_webhooks: Signing::Right,
             sign_handshake: Signing::Right,
         }

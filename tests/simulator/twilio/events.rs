@@ -22,13 +22,17 @@ pub(crate) enum Close {
     EndedByApp { handoff_data: Option<String> },
     /// Ten malformed frames in a row: 1007.
     TooManyMalformed,
+    /// The call is redirected: 1000, as whenever Twilio itself ends a session (assumed).
+    Redirected,
 }
 
 impl Close {
     /// Code and reason of the close frame (protocol 6.2).
     pub(crate) fn frame(&self) -> (u16, &'static str) {
         match self {
-            Self::HungUp | Self::EndedByApp { .. } => (1000, "Closing websocket session"),
+            Self::HungUp | Self::EndedByApp { .. } | Self::Redirected => {
+                (1000, "Closing websocket session")
+            }
             Self::TooManyMalformed => (1007, "Too many consecutive malformed messages."),
         }
     }
@@ -77,6 +81,7 @@ impl SocketEnd {
     pub(crate) fn cause(&self) -> EndCause {
         match self {
             Self::Closed(Close::HungUp) => EndCause::HungUp,
+            Self::Closed(Close::Redirected) => EndCause::Failed("redirected to nowhere".into()),
             Self::Closed(Close::EndedByApp { .. }) => EndCause::Twiml,
             Self::Closed(Close::TooManyMalformed) => {
                 EndCause::Failed("ten malformed frames in a row (1007)".into())

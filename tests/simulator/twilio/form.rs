@@ -40,6 +40,11 @@ pub(crate) fn voice(account_sid: &str, call_sid: &str, dial: &Dial) -> Form {
     form
 }
 
+/// The voice webhook's form for a call that was answered before: after a redirect (protocol 2.1).
+pub(crate) fn in_progress(account_sid: &str, call_sid: &str, dial: &Dial) -> Form {
+    call_keys(account_sid, call_sid, dial, "in-progress")
+}
+
 /// The action request's form.
 pub(crate) fn action(
     account_sid: &str,

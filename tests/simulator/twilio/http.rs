@@ -4,9 +4,10 @@ use super::{
     config::TwilioConfig,
     dial::{Dial, Signing},
     error::CallError,
+    exchange::Exchange,
     form::{self, Form},
     identity,
-    link::{self, Links},
+    link::{self, Link, Links},
     signature,
     twiml::{TWIML_BYTES_MAX, Twiml, TwimlError},
 };
@@ -17,6 +18,8 @@ use std::{sync::Arc, time::Duration};
 pub(crate) const WEBHOOK_MAX: Duration = Duration::from_secs(15);
 /// One try to connect (protocol 2.4).
 const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// The same where another instance can be asked: a load balancer does not wait that long.
+const ANSWER_OF_SEVERAL_MAX: Duration = Duration::from_secs(3);
 /// Connections kept open for re-use.
 const IDLE_CONNECTIONS_MAX: usize = 256;
 /// The key of a forged signature.
@@ -28,6 +31,8 @@ pub struct Answer {
     pub status: u16,
     pub content_type: Option<String>,
     pub body: String,
+    /// Which of several instances gave it.
+    pub instance: usize,
 }
 
 impl Answer {
@@ -58,6 +63,8 @@ pub struct Webhook {
     pub signing: Signing,
     /// `I-Twilio-Idempotency-Token`; `None` draws one.
     pub idempotency_token: Option<String>,
+    /// Which of several instances it goes to; `None`: the next in turn.
+    pub via: Option<usize>,
 }
 
 /// A simulated Twilio account; cheap to clone.
@@ -65,6 +72,7 @@ pub struct Webhook {
 pub struct Twilio {
     pub(crate) config: Arc<TwilioConfig>,
     pub(crate) links: Arc<Links>,
+    pub(crate) exchange: Arc<Exchange>,
     client: Client,
 }
 
@@ -93,6 +101,7 @@ impl Twilio {
         Ok(Self {
             config: Arc::new(config),
             links,
+            exchange: Arc::default(),
             client,
         })
     }
@@ -114,11 +123,12 @@ impl Twilio {
             webhook.by_get,
             &webhook.signing,
             &token,
+            webhook.via,
         )
         .await
     }
 
-    /// Requests a public URL with a form, at the server that answers for it.
+    /// Requests a public URL with a form, at a server that answers for it: `wanted`, or the next in turn.
     pub(crate) async fn send(
         &self,
         url: &str,
@@ -126,6 +136,7 @@ impl Twilio {
         by_get: bool,
         signing: &Signing,
         token: &str,
+        wanted: Option<usize>,
     ) -> Result<Answer, CallError> {
         let body = form::encode(form);
         let asked = if by_get {
@@ -133,34 +144,53 @@ impl Twilio {
         } else {
             url.to_owned()
         };
-        let link = self.links.resolve(&asked)?;
-        let mut request = if by_get {
-            self.client.get(&link.url)
-        } else {
-            self.client
-                .post(&link.url)
-                .header(
-                    header::CONTENT_TYPE,
-                    "application/x-www-form-urlencoded; charset=UTF-8",
-                )
-                .body(body)
-        };
-        request = request
-            .header(header::HOST, &link.public_authority)
-            .header("I-Twilio-Idempotency-Token", token)
-            .header(header::ACCEPT, "*/*");
-        if link.through_proxy {
-            request = request.header("X-Forwarded-Proto", "https");
-        }
         let signed_form: &[(String, String)] = if by_get { &[] } else { form };
-        if let Some(signature) = self.sign(&asked, signed_form, signing) {
-            request = request.header("X-Twilio-Signature", signature);
+        let signature = self.sign(&asked, signed_form, signing);
+        let links = self.links.resolve(&asked, wanted)?;
+        let mut failed = CallError::Settings(format!("{url}: no server"));
+        for (tried, link) in links.iter().enumerate() {
+            let mut request = if by_get {
+                self.client.get(&link.url)
+            } else {
+                self.client
+                    .post(&link.url)
+                    .header(
+                        header::CONTENT_TYPE,
+                        "application/x-www-form-urlencoded; charset=UTF-8",
+                    )
+                    .body(body.clone())
+            };
+            request = request
+                .header(header::HOST, &link.public_authority)
+                .header("I-Twilio-Idempotency-Token", token)
+                .header(header::ACCEPT, "*/*");
+            if link.through_proxy {
+                request = request.header("X-Forwarded-Proto", "https");
+            }
+            if let Some(signature) = &signature {
+                request = request.header("X-Twilio-Signature", signature);
+            }
+            if tried + 1 < links.len() {
+                request = request.timeout(ANSWER_OF_SEVERAL_MAX);
+            }
+            let answer = ask(request, link).await;
+            let is_down = match &answer {
+                Ok(answer) => matches!(answer.status, 502..=504) && links.len() > 1,
+                Err(_) => true,
+            };
+            self.links.note(link, !is_down);
+            match answer {
+                Ok(answer) if !is_down || tried + 1 == links.len() => return Ok(answer),
+                Ok(answer) => {
+                    failed = CallError::WebhookStatus {
+                        url: without_query(&link.url).to_owned(),
+                        status: answer.status,
+                    };
+                }
+                Err(error) => failed = error,
+            }
         }
-        let response = request
-            .send()
-            .await
-            .map_err(|error| unreachable(without_query(&link.url), &error))?;
-        read(response, without_query(&link.url)).await
+        Err(failed)
     }
 
     /// The signature for a URL as it is spelled; `None`: the request is not signed.
@@ -181,7 +211,7 @@ impl Twilio {
 
     /// The handshake alone: the HTTP status, 101 where the socket was opened (and then dropped).
     pub async fn handshake(&self, relay_url: &str, signing: &Signing) -> Result<u16, CallError> {
-        match link::dial(self, relay_url, signing).await {
+        match link::dial(self, relay_url, signing, None).await {
             Ok(_socket) => Ok(101),
             Err(CallError::Handshake {
                 status: Some(status),
@@ -190,6 +220,14 @@ impl Twilio {
             Err(error) => Err(error),
         }
     }
+}
+
+async fn ask(request: reqwest::RequestBuilder, link: &Link) -> Result<Answer, CallError> {
+    let url = without_query(&link.url);
+    let response = request.send().await;
+    let mut answer = read(response.map_err(|error| unreachable(url, &error))?, url).await?;
+    answer.instance = link.instance.unwrap_or_default();
+    Ok(answer)
 }
 
 async fn read(mut response: reqwest::Response, url: &str) -> Result<Answer, CallError> {
@@ -216,6 +254,7 @@ async fn read(mut response: reqwest::Response, url: &str) -> Result<Answer, Call
         status,
         content_type,
         body: String::from_utf8_lossy(&body).into_owned(),
+        instance: 0,
     })
 }
 

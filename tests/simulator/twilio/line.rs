@@ -154,7 +154,8 @@ impl Line {
         within(WRITE_MAX, self.socket.feed(message)).await
     }
 
-    async fn close(&mut self, close: &Close, observer: &mut impl Observer) {
+    /// Closes the socket as Twilio does.
+    pub(crate) async fn close(&mut self, close: &Close, observer: &mut impl Observer) {
         let (code, reason) = close.frame();
         let frame = CloseFrame {
             code: CloseCode::from(code),

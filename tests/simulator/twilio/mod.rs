@@ -21,12 +21,15 @@
 //! # }
 //! ```
 
+mod asking;
+mod balance;
 mod call;
 mod caller;
 mod config;
 mod dial;
 mod error;
 mod events;
+mod exchange;
 mod form;
 mod frame;
 mod http;
@@ -38,11 +41,13 @@ pub mod playback;
 mod record;
 mod relay;
 mod reply;
+mod rest;
 mod runner;
 mod session;
 pub mod signature;
 pub mod twiml;
 
+pub use balance::Via;
 pub use call::{Call, Noticed};
 pub use caller::{Partials, Utterance};
 pub use config::{AuthToken, Redial, Route, TwilioConfig};
@@ -51,13 +56,18 @@ pub use error::CallError;
 pub use http::{Answer, Twilio, Webhook};
 pub use log::{Direction, LogEntry, Violation, ViolationKind};
 pub use reply::{ActionAnswer, AfterDrop, EndCause, Ended, Interrupted, Reply, Token};
+pub use rest::{RestDoor, RestRequest};
 pub use signature::{sign_form, sign_json, sign_url};
 
 /// The parts that `calldex load` drives by itself, one task a call.
 pub(crate) mod internals {
     pub(crate) use super::{
         events::{Close, Seen, SocketEnd},
-        form::{SessionOver, action as action_form, setup as setup_frame, status as status_form},
+        exchange::{Listed, Redirect},
+        form::{
+            SessionOver, action as action_form, in_progress as in_progress_form,
+            setup as setup_frame, status as status_form,
+        },
         frame::interrupt as interrupt_frame,
         identity::{call_sid, session_id},
         line::{Line, Observer},

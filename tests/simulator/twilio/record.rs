@@ -1,6 +1,7 @@
 //! What a call has brought forth so far: replies, log, violations. The runner writes it, the handle reads it.
 
 use super::{
+    balance::Via,
     events::Seen,
     log::{Direction, LogEntry, Violation, ViolationKind},
     reply::{ActionAnswer, Ended, Interrupted, Reply, Token},
@@ -43,6 +44,10 @@ pub(crate) struct Record {
     violations: Vec<Violation>,
     pub(crate) session: u32,
     pub(crate) session_id: Option<String>,
+    /// Which of several instances the session is at.
+    pub(crate) instance: usize,
+    /// Which of them the call's requests go to.
+    pub(crate) via: Via,
     pub(crate) greeting: Option<String>,
     /// Sessions whose socket vanished or broke.
     pub(crate) losses: u32,
@@ -70,6 +75,8 @@ impl Record {
             violations: Vec::new(),
             session: 0,
             session_id: None,
+            instance: 0,
+            via: Via::default(),
             greeting: None,
             losses: 0,
             server_gone: false,

@@ -6,6 +6,7 @@ use super::{
     dial::Dial,
     error::CallError,
     events::{Close, Seen, SocketEnd},
+    exchange::{Listed, Redirect},
     form::{self, SessionOver},
     frame,
     http::{Answer, Twilio},
@@ -19,11 +20,7 @@ use super::{
     session::{Caller, Session},
     twiml::{Connect, Twiml, Verb},
 };
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep},
@@ -39,10 +36,6 @@ const ACTION_AFTER_CLOSE: Duration = Duration::from_millis(320);
 const ACTION_AFTER_LOSS: Duration = Duration::from_millis(1190);
 /// TwiML to handshake (protocol 6.3, 9.3: 0.4-1.5 s).
 const HANDSHAKE_AFTER_TWIML: Duration = Duration::from_millis(400);
-/// Action to status callback (protocol 2.6: 0.4-1 s).
-const STATUS_AFTER_ACTION: Duration = Duration::from_millis(700);
-/// From a refused action to the next try, in real time, where it is tried again.
-const REFUSED_AGAIN: Duration = Duration::from_millis(250);
 /// How fast `<Say>` speaks.
 const SAY_CHARACTER: Duration = Duration::from_millis(50);
 
@@ -70,6 +63,8 @@ enum Waiting {
 /// Everything that a running call needs.
 pub(crate) struct Runner {
     pub(crate) twilio: Twilio,
+    /// Where the REST API finds the call; taken while a session runs.
+    pub(crate) listed: Option<Listed>,
     pub(crate) dial: Dial,
     pub(crate) call_sid: String,
     pub(crate) shared: Arc<Shared>,
@@ -127,9 +122,10 @@ impl Runner {
         let cause = loop {
             match course {
                 Course::Over(cause) => break cause,
-                Course::Relay(standing) => course = self.session(*standing).await,
+                Course::Relay(standing) => course = self.until_redirected(*standing).await,
             }
         };
+        self.listed = None;
         let status_callback = self.status_callback().await;
         self.shared.change(|record| {
             record.live = false;
@@ -151,7 +147,8 @@ impl Runner {
                 Performed::Redirect(link) => {
                     let url = self.twilio.links.public(&link, Some(&self.document))?;
                     let form = self.twilio.voice_form(&self.dial, &self.call_sid);
-                    let answer = self.webhook(&url, &form, false).await?;
+                    let via = self.shared.look().via.voice;
+                    let answer = self.webhook(&url, &form, false, via).await?;
                     twiml = expect_twiml(&url, &answer)?;
                     self.document = url;
                 }
@@ -217,7 +214,9 @@ impl Runner {
         session_id: String,
     ) -> Result<Standing, CallError> {
         let settings = RelaySettings::read(&connect)?;
-        let socket = link::dial(&self.twilio, &settings.url, &self.dial.sign_handshake).await?;
+        let via = self.shared.look().via.relay;
+        let signing = &self.dial.sign_handshake;
+        let (socket, instance) = link::dial(&self.twilio, &settings.url, signing, via).await?;
         let again = self.shared.look().session > 0;
         let parameters = self
             .dial
@@ -234,6 +233,7 @@ impl Runner {
         );
         self.shared.change(|record| {
             record.begin_session(session_id.clone(), settings.greeting.clone());
+            record.instance = instance;
             record.note(Direction::Socket, &format!("opened {}", settings.url));
         });
         let session = Session::begin(
@@ -265,9 +265,28 @@ impl Runner {
         })
     }
 
-    /// Holds one session to its end and does what follows from it.
-    async fn session(&mut self, mut standing: Standing) -> Course {
-        let end = self.hold(&mut standing.line).await;
+    /// A session and what follows from it, unless the REST API has the call go on elsewhere first.
+    async fn until_redirected(&mut self, mut standing: Standing) -> Course {
+        let Some(mut listed) = self.listed.take() else {
+            return Course::Over(EndCause::Failed("a call that nobody lists".into()));
+        };
+        let redirect = match self.hold(&mut standing.line, &mut listed).await {
+            Held::Redirected(redirect) => Err(redirect),
+            Held::Over(end) => tokio::select! {
+                biased;
+                Some(redirect) = listed.redirects.recv() => Err(redirect),
+                course = self.after(standing, end) => Ok(course),
+            },
+        };
+        self.listed = Some(listed);
+        match redirect {
+            Ok(course) => course,
+            Err(redirect) => self.redirected(redirect).await,
+        }
+    }
+
+    /// What follows from the end of a session.
+    async fn after(&mut self, standing: Standing, end: SocketEnd) -> Course {
         let lost = matches!(end, SocketEnd::Lost(_) | SocketEnd::Vanished);
         self.shared.change(|record| {
             record.live = false;
@@ -318,7 +337,7 @@ impl Runner {
     }
 
     /// Runs the session until its socket is gone.
-    async fn hold(&mut self, line: &mut Line) -> SocketEnd {
+    async fn hold(&mut self, line: &mut Line, listed: &mut Listed) -> Held {
         let shared = Arc::clone(&self.shared);
         let mut watch = Watch {
             shared: &shared,
@@ -328,7 +347,7 @@ impl Runner {
         let mut waiting: VecDeque<Waiting> = VecDeque::new();
         loop {
             if let Err(end) = line.flush(&mut watch).await {
-                return end;
+                return Held::Over(end);
             }
             shared.change(|record| record.silent = line.session.is_silent());
             answer_waiting(&shared, &mut watch, &mut waiting);
@@ -336,8 +355,12 @@ impl Runner {
                 happened = line.next(&mut watch) => if let Err(end) = happened {
                     // What the session had still to say about itself.
                     let _ = line.flush(&mut watch).await;
-                    return end;
+                    return Held::Over(end);
                 },
+                Some(redirect) = listed.redirects.recv() => {
+                    line.close(&Close::Redirected, &mut watch).await;
+                    return Held::Redirected(redirect);
+                }
                 command = self.commands.recv() => {
                     shared.look().interrupted = None;
                     match command {
@@ -355,13 +378,13 @@ impl Runner {
                             // Nobody need wait for the answer.
                             let _ = done.send(shared.look().interrupted.take());
                             if let Err(end) = flushed {
-                                return end;
+                                return Held::Over(end);
                             }
                         }
                         Some(Command::Raw(text)) => line.caller(Caller::Raw(text)),
                         // Without a handle nobody can hang up any more.
                         Some(Command::HangUp) | None => line.caller(Caller::HangUp),
-                        Some(Command::Drop) => return SocketEnd::Vanished,
+                        Some(Command::Drop) => return Held::Over(SocketEnd::Vanished),
                     }
                 }
             }
@@ -461,91 +484,16 @@ impl Runner {
         }
     }
 
-    /// Requests a webhook, again and again for `patience` while nobody listens; and for how long nobody did.
-    async fn patiently(
-        &mut self,
-        url: &str,
-        form: &form::Form,
-        by_get: bool,
-        patience: Duration,
-    ) -> (Result<Answer, CallError>, Duration) {
-        let began = Instant::now();
-        let mut refused_for = Duration::ZERO;
-        loop {
-            let answer = self.webhook(url, form, by_get).await;
-            if !matches!(answer, Err(CallError::Refused { .. })) || began.elapsed() >= patience {
-                return (answer, refused_for);
-            }
-            sleep(REFUSED_AGAIN).await;
-            refused_for = began.elapsed();
-        }
-    }
-
-    async fn status_callback(&mut self) -> Option<u16> {
-        let path = self.twilio.config.status_path.clone()?;
-        self.pass(STATUS_AFTER_ACTION).await;
-        let lasted = self.began.elapsed().mul_f64(self.twilio.config.speed);
-        let form = form::status(
-            &self.twilio.config.account_sid,
-            &self.call_sid,
-            &self.dial,
-            lasted,
-            SystemTime::now(),
-        );
-        let url = self.twilio.links.public(&path, None).ok()?;
-        match self.webhook(&url, &form, false).await {
-            Ok(answer) => {
-                if !(200..300).contains(&answer.status) {
-                    self.shared.change(|record| {
-                        record.violation(
-                            ViolationKind::Webhook,
-                            format!("status callback: {}", answer.status),
-                        )
-                    });
-                }
-                Some(answer.status)
-            }
-            Err(error) => {
-                self.shared.change(|record| {
-                    record.violation(ViolationKind::Webhook, format!("status callback: {error}"))
-                });
-                None
-            }
-        }
-    }
-
-    /// Requests a webhook and writes both sides into the log.
-    pub(crate) async fn webhook(
-        &mut self,
-        url: &str,
-        form: &form::Form,
-        by_get: bool,
-    ) -> Result<Answer, CallError> {
-        let body = form::encode(form);
-        self.shared.change(|record| {
-            record.note(
-                Direction::Http,
-                &format!("{} {url} {body}", if by_get { "GET" } else { "POST" }),
-            )
-        });
-        let token = identity::idempotency_token();
-        let answer = self
-            .twilio
-            .send(url, form, by_get, &self.dial.sign_webhooks, &token)
-            .await;
-        let line = match &answer {
-            Ok(answer) => format!("{} {}", answer.status, answer.body),
-            Err(error) => error.to_string(),
-        };
-        self.shared
-            .change(|record| record.note(Direction::Http, &line));
-        answer
-    }
-
     /// Lets so much of Twilio's time pass.
-    async fn pass(&self, time: Duration) {
+    pub(super) async fn pass(&self, time: Duration) {
         sleep(time.div_f64(self.twilio.config.speed)).await;
     }
+}
+
+/// How a session was held to its end.
+enum Held {
+    Over(SocketEnd),
+    Redirected(Redirect),
 }
 
 enum Performed {

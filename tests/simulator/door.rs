@@ -15,21 +15,34 @@ const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 const HEADERS_MAX: usize = 100;
 
 /// One connection of a client.
-pub(super) struct Door {
+pub(crate) struct Door {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 /// What a client asked, before it is known what for.
-pub(super) struct Asked {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Value,
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Asked {
+    /// The body as JSON; null where it is none.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// A header by its name in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
 impl Door {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
             buffer: Vec::new(),
@@ -37,7 +50,7 @@ impl Door {
     }
 
     /// The next request; `None` when the client has gone.
-    pub(super) async fn request(&mut self) -> io::Result<Option<Asked>> {
+    pub(crate) async fn request(&mut self) -> io::Result<Option<Asked>> {
         let Some(head_end) = self.read_past(b"\r\n\r\n", HEAD_BYTES_MAX).await? else {
             return Ok(None);
         };
@@ -73,7 +86,6 @@ impl Door {
                 .unwrap_or(0);
             self.exactly(length).await?
         };
-        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         Ok(Some(Asked {
             method,
             path,
@@ -83,12 +95,12 @@ impl Door {
     }
 
     /// Writes bytes; fails when the client has gone.
-    pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await
     }
 
     /// Returns when the client has closed its side. Bytes of a following request are kept.
-    pub(super) async fn gone(&mut self) {
+    pub(crate) async fn gone(&mut self) {
         let mut more = [0; 1024];
         while self.buffer.len() < HEAD_BYTES_MAX {
             match self.stream.read(&mut more).await {
