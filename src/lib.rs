@@ -7,6 +7,7 @@ pub mod admin;
 pub mod agent;
 pub mod app;
 pub mod call;
+pub mod cluster;
 pub mod commands;
 pub mod config;
 pub mod twilio;

@@ -125,7 +125,7 @@ fn at_generation(generation: u32, slot: u16) -> Option<u32> {
 }
 
 /// A conversation's row, without its words.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Conversation {
     /// The call.
     pub call_sid: CallSid,
@@ -173,7 +173,7 @@ impl fmt::Debug for Conversation {
 
 /// A call with all its turns in order, written or still waiting to be: what a resume needs, and
 /// what a reader of an ended call gets.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LiveCall {
     /// The row.
     pub conversation: Conversation,

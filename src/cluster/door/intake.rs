@@ -1,0 +1,159 @@
+//! A whole database comes in: to a file beside the own one, then to the engine.
+
+use super::Turned;
+use crate::cluster::exchange::Exchange;
+use crate::cluster::network::{LABEL_BYTES_MAX, Label};
+use crate::cluster::wire::{pack, unpack};
+use bytes::{Buf, Bytes, BytesMut};
+use calldex_observability::catalog;
+use calldex_storage::replication::SnapshotFile;
+use futures_util::StreamExt;
+use openraft::Snapshot;
+use salvo::http::{ReqBody, StatusCode};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// What one piece may take to come.
+const PIECE_MAX: Duration = Duration::from_secs(30);
+/// Pieces that came and are not written yet.
+const PIECES_BEHIND: usize = 16;
+/// Bytes of the disk that are left free, whatever comes.
+const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
+
+/// Takes the database in `body` in, and installs it.
+pub(super) async fn take_in(exchange: &Exchange, body: ReqBody) -> Result<Vec<u8>, Turned> {
+    let taken = receive(exchange, body).await;
+    let result = if taken.is_ok() { "ok" } else { "failed" };
+    catalog::SNAPSHOTS_TOTAL
+        .with("installed", result)
+        .increment(1);
+    match &taken {
+        Ok(_) => tracing::info!("a snapshot of the whole database is installed"),
+        Err(turned) => tracing::warn!(why = %turned.words, "a snapshot could not be taken in"),
+    }
+    taken
+}
+
+async fn receive(exchange: &Exchange, body: ReqBody) -> Result<Vec<u8>, Turned> {
+    let raft = exchange.raft().ok_or_else(Turned::not_ready)?;
+    let file = raft.begin_receiving_snapshot().await;
+    let file = file.map_err(|_| Turned::not_ready())?;
+    let mut pieces = Pieces {
+        body,
+        ahead: BytesMut::new(),
+    };
+    let label = pieces.label().await?;
+    has_room(file.path(), label.bytes)?;
+    pieces.write_to(&file, label.bytes).await?;
+    let snapshot = Snapshot {
+        meta: label.meta,
+        snapshot: file,
+    };
+    let installed = raft.install_full_snapshot(label.vote, snapshot).await;
+    installed
+        .map(|answer| pack(&answer))
+        .map_err(|_| Turned::not_ready())
+}
+
+/// Whether the disk holds `bytes` more.
+fn has_room(path: &Path, bytes: u64) -> Result<(), Turned> {
+    let folder = path.parent().unwrap_or(path);
+    let free = rustix::fs::statvfs(folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    if free.is_ok_and(|free| free < bytes.saturating_add(FREE_BYTES_MIN)) {
+        let words = "the disk has no room for the whole database";
+        let status = StatusCode::INSUFFICIENT_STORAGE;
+        return Err(Turned::away(status, "too_large", words));
+    }
+    Ok(())
+}
+
+/// A body, read piece by piece.
+struct Pieces {
+    body: ReqBody,
+    /// Read, and not used.
+    ahead: BytesMut,
+}
+
+impl Pieces {
+    /// The next bytes; none at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, Turned> {
+        if !self.ahead.is_empty() {
+            return Ok(Some(self.ahead.split().freeze()));
+        }
+        loop {
+            let frame = tokio::time::timeout(PIECE_MAX, self.body.next()).await;
+            match frame.map_err(|_| broken("it stopped coming"))? {
+                None => return Ok(None),
+                Some(Err(_)) => return Err(broken("it broke off")),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if !data.is_empty() => return Ok(Some(data)),
+                    _ => {}
+                },
+            }
+        }
+    }
+
+    async fn fill(&mut self, bytes: usize) -> Result<(), Turned> {
+        while self.ahead.len() < bytes {
+            let before = self.ahead.split();
+            let piece = self.next().await?.ok_or_else(Turned::malformed)?;
+            self.ahead = before;
+            self.ahead.extend_from_slice(&piece);
+        }
+        Ok(())
+    }
+
+    async fn label(&mut self) -> Result<Label, Turned> {
+        const LENGTH: usize = size_of::<u32>();
+        self.fill(LENGTH).await?;
+        let length = self.ahead.get_u32() as usize;
+        if length > LABEL_BYTES_MAX {
+            return Err(Turned::too_large());
+        }
+        self.fill(length).await?;
+        unpack(&self.ahead.split_to(length)).map_err(|_| Turned::malformed())
+    }
+
+    /// Writes the rest to `file` on a thread that may wait for the disk: exactly `bytes`.
+    async fn write_to(&mut self, file: &SnapshotFile, bytes: u64) -> Result<(), Turned> {
+        let (write, written) = mpsc::channel(PIECES_BEHIND);
+        let path = file.path().to_owned();
+        let writing = tokio::task::spawn_blocking(move || write_out(&path, written));
+        let mut came = 0_u64;
+        while let Some(piece) = self.next().await? {
+            came += piece.len() as u64;
+            if came > bytes {
+                return Err(Turned::too_large());
+            }
+            if write.send(piece).await.is_err() {
+                break;
+            }
+        }
+        drop(write);
+        match writing.await {
+            Ok(Ok(())) if came == bytes => Ok(()),
+            Ok(Ok(())) => Err(broken("it is not whole")),
+            Ok(Err(error)) => Err(broken(&error.to_string())),
+            Err(_) => Err(broken("its writer failed")),
+        }
+    }
+}
+
+fn write_out(path: &Path, mut pieces: mpsc::Receiver<Bytes>) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    while let Some(piece) = pieces.blocking_recv() {
+        file.write_all(&piece)?;
+    }
+    file.sync_all()
+}
+
+fn broken(words: &str) -> Turned {
+    Turned {
+        status: StatusCode::UNPROCESSABLE_ENTITY,
+        reason: None,
+        words: words.to_owned(),
+    }
+}

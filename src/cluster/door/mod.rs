@@ -1,0 +1,204 @@
+//! The door for the other instances: who comes in, and which desk answers.
+
+mod admission;
+mod answers;
+mod engine;
+mod intake;
+
+pub(super) use admission::Admitted;
+
+use super::ClusterError;
+use super::exchange::Exchange;
+use super::secret::Papers;
+use super::wire::{ADDRESS_HEADER, CLUSTER_HEADER, Desk, FROM_HEADER, TO_HEADER};
+use calldex_observability::catalog;
+use calldex_storage::replication::NodeId;
+use salvo::http::{ParseError, StatusCode, Version};
+use salvo::rt::tokio::TokioTimer;
+use salvo::server::ServerHandle;
+use salvo::{Depot, FlowCtrl, Request, Response, Router, Server, async_trait};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Connections at once: two from each of many members, and some people. The next one waits.
+const CONNECTIONS_MAX: usize = 256;
+/// Questions at once on one connection.
+const STREAMS_MAX: u32 = 256;
+/// Headers of one question.
+const HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// What may be under way in one question, and in one connection.
+const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// A connection is asked for a sign of life so often, and given up without one.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_MAX: Duration = Duration::from_secs(5);
+/// What an answer may take. The asker waits shorter, but for a snapshot.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+const SNAPSHOT_MAX: Duration = Duration::from_secs(30 * 60);
+
+/// A question was turned away.
+#[derive(Debug)]
+pub(super) struct Turned {
+    status: StatusCode,
+    /// One of `cluster_refusals_total`'s reasons; none where it is nobody's fault.
+    reason: Option<&'static str>,
+    words: String,
+}
+
+impl Turned {
+    fn away(status: StatusCode, reason: &'static str, words: impl Into<String>) -> Self {
+        Self {
+            status,
+            reason: Some(reason),
+            words: words.into(),
+        }
+    }
+
+    fn malformed() -> Self {
+        Self::away(StatusCode::BAD_REQUEST, "malformed", "not understood")
+    }
+
+    fn too_large() -> Self {
+        Self::away(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "too large")
+    }
+
+    /// The engine is down, or not up yet.
+    fn not_ready() -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            reason: None,
+            words: "the engine is not running".to_owned(),
+        }
+    }
+}
+
+/// Takes the door's place at `listen`. Connections wait until it is open.
+pub(super) async fn bind(listen: SocketAddr, papers: &Papers) -> Result<Admitted, ClusterError> {
+    let refused = |error: std::io::Error| ClusterError::Door {
+        address: listen,
+        error,
+    };
+    Admitted::bind(listen, papers.server()?)
+        .await
+        .map_err(refused)
+}
+
+/// Opens the door; the way to close it.
+pub(super) fn open(admitted: Admitted, exchange: &Arc<Exchange>) -> ServerHandle {
+    let mut server = Server::new(admitted).max_connections(CONNECTIONS_MAX);
+    server
+        .http2_mut()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_MAX);
+    let handle = server.handle();
+    let routes = routes(exchange);
+    tokio::spawn(async move {
+        if let Err(error) = server.try_serve(routes).await {
+            tracing::error!(%error, "the cluster door closed by itself");
+        }
+    });
+    handle
+}
+
+fn routes(exchange: &Arc<Exchange>) -> Router {
+    Desk::ALL.iter().fold(Router::new(), |router, desk| {
+        let clerk = Clerk {
+            exchange: Arc::clone(exchange),
+            desk: *desk,
+        };
+        router.push(Router::with_path(desk.path()).post(clerk))
+    })
+}
+
+/// Who sits at a desk.
+struct Clerk {
+    exchange: Arc<Exchange>,
+    desk: Desk,
+}
+
+#[async_trait]
+impl salvo::Handler for Clerk {
+    async fn handle(
+        &self,
+        req: &mut Request,
+        _depot: &mut Depot,
+        res: &mut Response,
+        _ctrl: &mut FlowCtrl,
+    ) {
+        let patience = match self.desk {
+            Desk::Snapshot => SNAPSHOT_MAX,
+            _ => ANSWER_MAX,
+        };
+        let answer = tokio::time::timeout(patience, self.answer(req));
+        match answer.await.unwrap_or_else(|_| Err(Turned::not_ready())) {
+            Ok(answer) => {
+                // Only a body that was set before could make this fail.
+                let _ = res.write_body(answer);
+            }
+            Err(turned) => turn_away(self.desk, &turned, res),
+        }
+    }
+}
+
+impl Clerk {
+    async fn answer(&self, req: &mut Request) -> Result<Vec<u8>, Turned> {
+        let from = self.look_at(req)?;
+        if self.desk == Desk::Snapshot {
+            return intake::take_in(&self.exchange, req.take_body()).await;
+        }
+        let question = match req
+            .payload_with_max_size(self.desk.question_bytes_max())
+            .await
+        {
+            Ok(question) => question.clone(),
+            Err(ParseError::PayloadTooLarge) => return Err(Turned::too_large()),
+            Err(_) => return Err(Turned::malformed()),
+        };
+        answers::answer(&self.exchange, self.desk, from, &question).await
+    }
+
+    /// Who asks, if it is one of this cluster, and means this node. 0 for a stranger.
+    fn look_at(&self, req: &Request) -> Result<NodeId, Turned> {
+        let header = |name| {
+            req.headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        if req.version() != Version::HTTP_2 {
+            return Err(Turned::malformed());
+        }
+        let cluster = header(CLUSTER_HEADER);
+        let is_ours = cluster == Some(self.exchange.cluster_id.as_str());
+        let is_stranger = cluster.is_none() && self.desk.is_open_to_strangers();
+        if !is_ours && !is_stranger {
+            let words = "another cluster than this one's: the same secret in two clusters?";
+            return Err(Turned::away(StatusCode::FORBIDDEN, "other_cluster", words));
+        }
+        let node = |text: &str| text.parse::<NodeId>().map_err(|_| Turned::malformed());
+        let means = header(TO_HEADER).map(node).transpose()?;
+        if means.is_some_and(|node_id| node_id != self.exchange.node_id) {
+            let words = "another node lives here";
+            let status = StatusCode::MISDIRECTED_REQUEST;
+            return Err(Turned::away(status, "unknown_node", words));
+        }
+        if let Some(address) = header(ADDRESS_HEADER) {
+            self.exchange.note_caller(address);
+        }
+        header(FROM_HEADER).map_or(Ok(0), node)
+    }
+}
+
+fn turn_away(desk: Desk, turned: &Turned, res: &mut Response) {
+    if let Some(reason) = turned.reason {
+        catalog::CLUSTER_REFUSALS_TOTAL.with(reason).increment(1);
+        tracing::debug!(?desk, reason, "turned away at the cluster door");
+    }
+    res.status_code(turned.status);
+    let _ = res.write_body(turned.words.clone());
+}

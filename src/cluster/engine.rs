@@ -1,0 +1,226 @@
+//! The consensus engine's life: greeted in, started, watched, and after a failure of its disk
+//! started again.
+
+use super::exchange::{Exchange, Phase, Raft, roll_of};
+use super::hello::{self, Shut};
+use super::network::Network;
+use super::wire::{Listed, Roll};
+use crate::config::ClusterSection;
+use calldex_observability::catalog;
+use calldex_storage::replication::{LogStore, NodeId, StateMachine};
+use openraft::error::{InitializeError, RaftError};
+use openraft::storage::RaftLogStorage;
+use openraft::{Config, LogIdOptionExt, SnapshotPolicy, StorageHelper};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between a failure and the next start: at first, and at most.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// A run of this length shows that the failure before is over.
+const SOUND: Duration = Duration::from_secs(30);
+/// Entries in one message to a replica, beside the bound on its bytes.
+const PAYLOAD_ENTRIES_MAX: u64 = 256;
+/// What the engine may take to stop.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+
+/// Why a run ended.
+enum Ended {
+    /// For good: the phase says why.
+    Finally,
+    /// The disk, or the engine itself.
+    Failed(String),
+}
+
+/// Runs the engine until the phase is final.
+pub(super) async fn supervise(exchange: Arc<Exchange>) {
+    let mut pause = PAUSE_MIN;
+    let mut is_greeted = false;
+    loop {
+        let began = tokio::time::Instant::now();
+        let ended = run(&exchange, &mut is_greeted).await;
+        exchange.install(None);
+        match ended {
+            Ended::Finally => return,
+            Ended::Failed(why) => {
+                tracing::error!(why, "the cluster's engine has failed and is started again");
+                catalog::CLUSTER_ENGINE_RESTARTS_TOTAL.increment(1);
+                exchange.enter(Phase::Down(why));
+            }
+        }
+        if began.elapsed() > SOUND {
+            pause = PAUSE_MIN;
+        }
+        let mut phases = exchange.phases();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = phases.wait_for(Phase::is_final) => return,
+        }
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+async fn run(exchange: &Arc<Exchange>, is_greeted: &mut bool) -> Ended {
+    let mut phases = exchange.phases();
+    let starting = async {
+        let (log, machine) = open(exchange).await?;
+        if !*is_greeted {
+            greet(exchange, log.clone(), machine.clone()).await?;
+            *is_greeted = true;
+        }
+        start(exchange, log, machine).await
+    };
+    let raft = tokio::select! {
+        started = starting => match started {
+            Ok(raft) => raft,
+            Err(ended) => return ended,
+        },
+        _ = phases.wait_for(Phase::is_final) => return Ended::Finally,
+    };
+    exchange.install(Some(raft.clone()));
+    exchange.shown();
+    exchange.enter(Phase::Running);
+    let ended = tokio::select! {
+        why = watch(exchange, &raft) => Ended::Failed(why),
+        _ = phases.wait_for(Phase::is_final) => Ended::Finally,
+    };
+    exchange.install(None);
+    // Bounded: it may hang in the disk.
+    let _ = tokio::time::timeout(SHUTDOWN_MAX, raft.shutdown()).await;
+    ended
+}
+
+fn failed(error: impl fmt::Display) -> Ended {
+    Ended::Failed(error.to_string())
+}
+
+async fn open(exchange: &Arc<Exchange>) -> Result<(LogStore, StateMachine), Ended> {
+    let replica = Arc::clone(&exchange.replica);
+    let opened = tokio::task::spawn_blocking(move || {
+        let log = replica.log_store()?;
+        Ok::<_, calldex_storage::replication::ReplicaError>((log, replica.state_machine()))
+    });
+    opened.await.map_err(failed)?.map_err(failed)
+}
+
+/// Asks the members, as this instance's own data knows them, whether it may take part.
+async fn greet(
+    exchange: &Arc<Exchange>,
+    mut log: LogStore,
+    mut machine: StateMachine,
+) -> Result<(), Ended> {
+    let last_log = log
+        .get_log_state()
+        .await
+        .map_err(failed)?
+        .last_log_id
+        .index();
+    let membership = StorageHelper::new(&mut log, &mut machine)
+        .get_membership()
+        .await
+        .map_err(failed)?;
+    let effective = membership.effective();
+    let known = Roll {
+        index: effective.log_id().map(|log_id| log_id.index),
+        members: effective
+            .nodes()
+            .map(|(node_id, member)| Listed {
+                node_id: *node_id,
+                member: member.clone(),
+                voter: effective.voter_ids().any(|voter| voter == *node_id),
+            })
+            .collect(),
+    };
+    let is_founder = exchange.replica.identity().is_founder();
+    match hello::greet(exchange, known, last_log, is_founder).await {
+        Ok(()) => Ok(()),
+        Err(shut) => {
+            exchange.enter(match shut {
+                Shut::Refused(why) => Phase::Refused(why),
+                Shut::Removed => Phase::Removed,
+            });
+            Err(Ended::Finally)
+        }
+    }
+}
+
+async fn start(
+    exchange: &Arc<Exchange>,
+    log: LogStore,
+    machine: StateMachine,
+) -> Result<Raft, Ended> {
+    let config = config(&exchange.section).map_err(failed)?;
+    let heartbeat = Duration::from_millis(exchange.section.heartbeat_ms);
+    let replica = Arc::clone(&exchange.replica);
+    let network = Network::new(exchange.client.clone(), replica, heartbeat);
+    let raft = Raft::new(exchange.node_id, Arc::new(config), network, log, machine)
+        .await
+        .map_err(failed)?;
+    if exchange.replica.identity().is_founder() {
+        found(exchange, &raft).await?;
+    }
+    Ok(raft)
+}
+
+/// Makes this instance the first member, once and for all.
+async fn found(exchange: &Exchange, raft: &Raft) -> Result<(), Ended> {
+    let first = BTreeMap::from([(exchange.node_id, exchange.member.clone())]);
+    match raft.initialize(first).await {
+        // At every later start it has been.
+        Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn config(section: &ClusterSection) -> Result<Config, openraft::ConfigError> {
+    let config = Config {
+        cluster_name: "calldex".to_owned(),
+        heartbeat_interval: section.heartbeat_ms,
+        election_timeout_min: section.election_ms_min,
+        election_timeout_max: section.election_ms_max,
+        max_payload_entries: PAYLOAD_ENTRIES_MAX,
+        // Snapshots and purges are ordered by the purger, by bytes and behind the checkpoint.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: u64::MAX,
+        ..Config::default()
+    };
+    config.validate()
+}
+
+/// Watches the engine until it stops; why.
+async fn watch(exchange: &Exchange, raft: &Raft) -> String {
+    let mut metrics = raft.metrics();
+    let mut primary: Option<NodeId> = None;
+    loop {
+        exchange.shown();
+        let now = metrics.borrow_and_update().clone();
+        if let Err(fatal) = &now.running_state {
+            return fatal.to_string();
+        }
+        if now.current_leader.is_some() && now.current_leader != primary {
+            if primary.is_some() {
+                catalog::LEADER_CHANGES_TOTAL.increment(1);
+            }
+            primary = now.current_leader;
+            tell_primary(exchange, &now, primary);
+        }
+        if metrics.changed().await.is_err() {
+            return "the engine stopped".to_owned();
+        }
+    }
+}
+
+fn tell_primary(exchange: &Exchange, now: &super::exchange::Metrics, primary: Option<NodeId>) {
+    let term = now.current_term;
+    if primary == Some(exchange.node_id) {
+        tracing::info!(term, "this instance is the primary");
+        return;
+    }
+    let roll = roll_of(now);
+    match primary.and_then(|node_id| roll.get(node_id)) {
+        Some(listed) => tracing::info!(term, primary = %listed.member, "there is a primary"),
+        None => tracing::info!(term, "there is a primary that is not in the list yet"),
+    }
+}

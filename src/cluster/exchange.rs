@@ -1,0 +1,248 @@
+//! What every part of this instance's place in the cluster shares: who it is, the engine while it
+//! runs, and who is primary as far as it knows.
+
+use super::client::{Addressee, Client};
+use super::gather::Gatherer;
+use super::reach::Reach;
+use super::wire::{Greeting, Listed, Roll, Whereabouts};
+use crate::config::ClusterSection;
+use calldex_storage::replication::{Hello, Member, NodeId, Replica, TypeConfig};
+use calldex_storage::{Position, Storage};
+use openraft::{RaftMetrics, ServerState};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::watch;
+
+pub(super) type Raft = openraft::Raft<TypeConfig>;
+pub(super) type Metrics = RaftMetrics<NodeId, Member>;
+
+/// Addresses of instances that came to this door and that no list names yet.
+const CALLERS_MAX: usize = 32;
+
+/// How far this instance's engine has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It asks the others whether its data is what it was.
+    Greeting(String),
+    /// It runs.
+    Running,
+    /// Its disk fails; it is tried again.
+    Down(String),
+    /// Its data is not what it was: it must not take part.
+    Refused(String),
+    /// It is no member any more.
+    Removed,
+    /// It was stopped.
+    Stopped,
+}
+
+impl Phase {
+    /// Whether no engine will ever run again in this process.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Removed | Self::Stopped)
+    }
+}
+
+/// See the module.
+pub(super) struct Exchange {
+    pub(super) section: ClusterSection,
+    pub(super) cluster_id: String,
+    pub(super) node_id: NodeId,
+    /// This instance as the others are to know it.
+    pub(super) member: Member,
+    pub(super) replica: Arc<Replica>,
+    pub(super) storage: Arc<Storage>,
+    pub(super) client: Client,
+    /// The way of writes into this primary's log.
+    pub(super) gatherer: Gatherer,
+    /// Who answers.
+    pub(super) reach: Reach,
+    /// One change of the members at a time.
+    pub(super) changing: tokio::sync::Mutex<()>,
+    engine: watch::Sender<Option<Raft>>,
+    phase: watch::Sender<Phase>,
+    callers: Mutex<BTreeSet<String>>,
+    began: Instant,
+    /// When the engine last showed how it is, in milliseconds since `began`.
+    shown_ms: AtomicU64,
+}
+
+impl Exchange {
+    pub(super) fn new(
+        section: ClusterSection,
+        member: Member,
+        replica: Arc<Replica>,
+        storage: Arc<Storage>,
+        client: Client,
+        gatherer: Gatherer,
+    ) -> Self {
+        let identity = replica.identity();
+        Self {
+            cluster_id: identity.cluster_id().to_owned(),
+            node_id: identity.node_id(),
+            section,
+            member,
+            replica,
+            storage,
+            client,
+            gatherer,
+            reach: Reach::default(),
+            changing: tokio::sync::Mutex::new(()),
+            engine: watch::channel(None).0,
+            phase: watch::channel(Phase::Greeting("starting".to_owned())).0,
+            callers: Mutex::default(),
+            began: Instant::now(),
+            shown_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// The engine, while it runs.
+    pub(super) fn raft(&self) -> Option<Raft> {
+        self.engine.borrow().clone()
+    }
+
+    /// Puts an engine in, or takes it out.
+    pub(super) fn install(&self, raft: Option<Raft>) {
+        self.engine.send_replace(raft);
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase.borrow().clone()
+    }
+
+    /// Tells whenever the phase changes.
+    pub(super) fn phases(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// Enters `phase`, unless the last one was final.
+    pub(super) fn enter(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let changes = !now.is_final() && *now != phase;
+            if changes {
+                *now = phase;
+            }
+            changes
+        });
+    }
+
+    /// Notes that the engine has shown how it is.
+    pub(super) fn shown(&self) {
+        self.shown_ms.store(self.elapsed_ms(), Ordering::Relaxed);
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// How the engine is, while it runs.
+    pub(super) fn metrics(&self) -> Option<Metrics> {
+        let raft = self.raft()?;
+        let metrics = raft.metrics().borrow().clone();
+        Some(metrics)
+    }
+
+    /// The engine if this instance is primary and a majority has said so within the longest election
+    /// timeout. Another may be elected at any moment: safety never rests on this, only the engine's
+    /// own entries are safe.
+    pub(super) fn leading(&self) -> Option<Raft> {
+        let raft = self.raft()?;
+        let lease = self.section.election_ms_max;
+        let silent_ms = self
+            .elapsed_ms()
+            .saturating_sub(self.shown_ms.load(Ordering::Relaxed));
+        let metrics = raft.metrics();
+        let leads = {
+            let metrics = metrics.borrow();
+            metrics.state == ServerState::Leader
+                && metrics
+                    .millis_since_quorum_ack
+                    .is_some_and(|ms| ms + silent_ms <= lease)
+        };
+        leads.then_some(raft)
+    }
+
+    /// The primary as far as this instance knows, which may be itself.
+    pub(super) fn primary(&self) -> Option<Listed> {
+        let metrics = self.metrics()?;
+        let node_id = metrics.current_leader?;
+        roll_of(&metrics).get(node_id).cloned()
+    }
+
+    /// Where the primary is; nothing where it would be this instance, which then cannot be sure.
+    pub(super) fn whereabouts(&self) -> Option<Whereabouts> {
+        let primary = self.primary()?;
+        (primary.node_id != self.node_id).then_some(Whereabouts {
+            node_id: primary.node_id,
+            address: primary.member.address,
+        })
+    }
+
+    /// The primary's door, unless that is this instance.
+    pub(super) fn primary_door(&self) -> Option<Addressee> {
+        let found = self.whereabouts()?;
+        Some(Addressee::node(found.node_id, found.address))
+    }
+
+    /// The members as this instance knows them.
+    pub(super) fn roll(&self) -> Roll {
+        self.metrics()
+            .map(|metrics| roll_of(&metrics))
+            .unwrap_or_default()
+    }
+
+    /// Applied to this instance's database.
+    pub(super) fn applied(&self) -> Position {
+        self.storage.applied()
+    }
+
+    /// Remembers that an instance with its door at `address` came by.
+    pub(super) fn note_caller(&self, address: &str) {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        if callers.len() < CALLERS_MAX && crate::config::is_address(address) {
+            callers.insert(address.to_owned());
+        }
+    }
+
+    /// Doors of others that are known without the list of members.
+    pub(super) fn doors_known(&self) -> BTreeSet<String> {
+        let callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut doors: BTreeSet<String> = callers.clone();
+        doors.extend(self.section.others());
+        doors.remove(&self.member.address);
+        doors
+    }
+
+    /// What this instance tells at its start.
+    pub(super) fn greeting(&self, last_log_index: Option<u64>) -> Greeting {
+        let identity = self.replica.identity();
+        Greeting {
+            member: self.member.clone(),
+            hello: Hello {
+                node_id: self.node_id,
+                starts: identity.starts(),
+                nonce: identity.nonce(),
+                last_log_index,
+            },
+        }
+    }
+}
+
+/// The members as the engine knows them.
+pub(super) fn roll_of(metrics: &Metrics) -> Roll {
+    let stored = &metrics.membership_config;
+    let voters: BTreeSet<NodeId> = stored.membership().voter_ids().collect();
+    let members = stored.membership().nodes();
+    Roll {
+        index: stored.log_id().map(|log_id| log_id.index),
+        members: members
+            .map(|(node_id, member)| Listed {
+                node_id: *node_id,
+                member: member.clone(),
+                voter: voters.contains(node_id),
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,107 @@
+//! The way of this instance's writes to the primary: into the own log where this is it, else to its
+//! door, with one hint followed.
+
+use super::client::{Addressee, Silence};
+use super::exchange::Exchange;
+use super::wire::{Desk, Forwarded, Taken};
+use bytes::Bytes;
+use calldex_observability::catalog;
+use calldex_storage::Position;
+use calldex_storage::replication::{NodeId, ProposeError, Proposer, Proposing};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What the primary may take for one batch. Storage gives a batch up on its own terms, too.
+const FORWARD_MAX: Duration = Duration::from_secs(5);
+/// Doors that are tried for one batch: the primary's, and the one that it names instead.
+const DOORS_MAX: usize = 2;
+
+/// See the module.
+pub(super) struct Forwarder {
+    pub(super) exchange: Arc<Exchange>,
+}
+
+impl Proposer for Forwarder {
+    fn propose(&self, batch: Bytes, writes: usize) -> Proposing<'_> {
+        Box::pin(async move {
+            let began = Instant::now();
+            let result = self.give(batch, writes).await;
+            let word = match result {
+                Ok(_) => {
+                    catalog::CLUSTER_COMMIT_SECONDS.record(began.elapsed().as_secs_f64());
+                    "ok"
+                }
+                Err(ProposeError::NoPrimary) => "no_primary",
+                Err(ProposeError::TimedOut) => "timed_out",
+                Err(ProposeError::Refused) => "refused",
+            };
+            catalog::FORWARDED_BATCHES_TOTAL.with(word).increment(1);
+            result
+        })
+    }
+}
+
+impl Forwarder {
+    async fn give(&self, batch: Bytes, writes: usize) -> Result<Position, ProposeError> {
+        let exchange = &self.exchange;
+        if exchange.leading().is_some() {
+            let taken = exchange.gatherer.put(batch, writes).await;
+            return judged(taken);
+        }
+        let mut door = exchange.primary_door().ok_or(ProposeError::NoPrimary)?;
+        let forwarded = Forwarded {
+            writes: u32::try_from(writes).unwrap_or(u32::MAX),
+            batch,
+        };
+        for _ in 0..DOORS_MAX {
+            match self.ask(&door, &forwarded).await? {
+                Taken::Elsewhere(Some(found)) if found.node_id != exchange.node_id => {
+                    door = Addressee::node(found.node_id, found.address);
+                }
+                taken => return judged(taken),
+            }
+        }
+        Err(ProposeError::NoPrimary)
+    }
+
+    async fn ask(&self, door: &Addressee, forwarded: &Forwarded) -> Result<Taken, ProposeError> {
+        let client = &self.exchange.client;
+        let asking = client.ask(door, Desk::Writes, forwarded, FORWARD_MAX);
+        let answer = tokio::select! {
+            answer = asking => answer,
+            // It may be cut off, and the answer never come.
+            () = self.another_primary_than(door.node_id) => Err(Silence::Lost),
+        };
+        answer.map_err(|silence| match silence {
+            Silence::Unreachable | Silence::NotReady | Silence::TurnedAway(_) => {
+                ProposeError::NoPrimary
+            }
+            Silence::Lost | Silence::Malformed => ProposeError::TimedOut,
+            Silence::TooLarge => ProposeError::Refused,
+        })
+    }
+
+    /// Returns when the engine knows of a primary that is another.
+    async fn another_primary_than(&self, node_id: Option<NodeId>) {
+        if let Some(raft) = self.exchange.raft() {
+            let mut metrics = raft.metrics();
+            let is_other = metrics.wait_for(|metrics| {
+                metrics.current_leader.is_some() && metrics.current_leader != node_id
+            });
+            if is_other.await.is_ok() {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+/// What `taken` means to the writes.
+fn judged(taken: Taken) -> Result<Position, ProposeError> {
+    match taken {
+        Taken::At(position) => Ok(position),
+        Taken::Busy | Taken::Elsewhere(_) => Err(ProposeError::NoPrimary),
+        Taken::TimedOut => Err(ProposeError::TimedOut),
+        Taken::Refused => Err(ProposeError::Refused),
+    }
+}

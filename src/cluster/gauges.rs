@@ -1,0 +1,54 @@
+//! What `/metrics` shows of this instance's place in the cluster.
+
+use super::exchange::Exchange;
+use super::standing::{self, Role};
+use calldex_observability::catalog;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How often it is looked at.
+const ROUND: Duration = Duration::from_millis(500);
+/// Roles as the catalog lists them.
+const ROLES: [Role; 4] = [Role::Primary, Role::Replica, Role::Learner, Role::Candidate];
+
+/// Shows it until it is aborted.
+pub(super) async fn keep(exchange: Arc<Exchange>) {
+    let mut behind_since: Option<Instant> = None;
+    loop {
+        show(&exchange);
+        let committed = standing::committed(&exchange);
+        let lag = committed.saturating_sub(exchange.applied());
+        catalog::REPLICATION_LAG_ENTRIES.set(lag as f64);
+        behind_since = match lag {
+            0 => None,
+            _ => behind_since.or_else(|| Some(Instant::now())),
+        };
+        let seconds = behind_since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+        catalog::REPLICATION_LAG_SECONDS.set(seconds);
+        tokio::time::sleep(ROUND).await;
+    }
+}
+
+fn show(exchange: &Exchange) {
+    let role = standing::role(exchange);
+    for other in ROLES {
+        let is = if other == role { 1.0 } else { 0.0 };
+        catalog::CLUSTER_ROLE.with(other.as_str()).set(is);
+    }
+    let quorum = if standing::has_quorum(exchange) {
+        1.0
+    } else {
+        0.0
+    };
+    catalog::CLUSTER_HAS_QUORUM.set(quorum);
+    catalog::CLUSTER_LOG_BYTES.set(exchange.replica.log_bytes() as f64);
+    let position = |of: &str, index: u64| catalog::CLUSTER_POSITION.with(of).set(index as f64);
+    position("applied", exchange.applied());
+    position("committed", standing::committed(exchange));
+    if let Some(metrics) = exchange.metrics() {
+        catalog::CLUSTER_TERM.set(metrics.current_term as f64);
+        let voters = metrics.membership_config.membership().voter_ids().count();
+        catalog::CLUSTER_VOTERS.set(voters as f64);
+        position("log", metrics.last_log_index.unwrap_or(0));
+    }
+}

@@ -1,0 +1,246 @@
+//! Who may become a member, who votes, who may be removed: decided from what is known, without asking
+//! anybody.
+
+use crate::cluster::wire::{Application, Listed, Roll};
+use calldex_storage::replication::{Member, NodeId};
+use std::collections::BTreeSet;
+
+/// Members, voters and learners together.
+pub(super) const MEMBERS_MAX: usize = 32;
+/// Voters: more would only make every write wait for more disks. Further instances stay learners.
+pub(super) const VOTERS_MAX: usize = 7;
+/// Entries that a learner may be behind when it becomes a voter: it must not hold up the next write.
+pub(super) const PROMOTION_ENTRIES_MAX: u64 = 64;
+/// What tells epochs of two nodes apart: see `calldex_storage::record::next_epoch`.
+const SLOT_MASK: NodeId = 0xFFFF;
+
+/// How a member answers the primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answers {
+    Yes,
+    No,
+    /// It has not been asked often enough to tell.
+    Unknown,
+}
+
+/// What an application comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Admittance {
+    /// It becomes a learner.
+    Admit,
+    /// It is a member already: its first application was answered, and the answer lost.
+    Already,
+    /// Its id is too like a member's.
+    ChooseAnother,
+    /// It must ask again.
+    Wait(String),
+    /// It does not become one.
+    Refuse(String),
+}
+
+/// What `application` comes to.
+pub(super) fn admittance(
+    roll: &Roll,
+    application: &Application,
+    answers: impl Fn(NodeId) -> Answers,
+) -> Admittance {
+    let Application {
+        node_id, member, ..
+    } = application;
+    if let Some(listed) = roll.get(*node_id) {
+        return if listed.member.address == member.address {
+            Admittance::Already
+        } else {
+            Admittance::ChooseAnother
+        };
+    }
+    let slot = node_id & SLOT_MASK;
+    let has_slot = |listed: &Listed| listed.node_id & SLOT_MASK == slot;
+    if slot == 0 || roll.members.iter().any(has_slot) {
+        return Admittance::ChooseAnother;
+    }
+    for listed in &roll.members {
+        let Some(what) = shared(&listed.member, member) else {
+            continue;
+        };
+        match answers(listed.node_id) {
+            Answers::No => {}
+            Answers::Unknown => {
+                return Admittance::Wait(format!("whether node {} is gone", listed.node_id));
+            }
+            Answers::Yes => {
+                return Admittance::Refuse(format!(
+                    "{what} is that of node {}, which is alive: set another one",
+                    listed.node_id
+                ));
+            }
+        }
+    }
+    let stay = roll.members.len() - replaced_by(roll, *node_id, member).len();
+    if stay >= MEMBERS_MAX {
+        return Admittance::Refuse(format!(
+            "there are {MEMBERS_MAX} members already: remove one with `calldex cluster remove`"
+        ));
+    }
+    Admittance::Admit
+}
+
+/// What two instances must not have in common, in words, if they do.
+fn shared(one: &Member, other: &Member) -> Option<String> {
+    if one.address == other.address {
+        return Some(format!("cluster.advertise = {}", other.address));
+    }
+    (one.instance == other.instance).then(|| format!("server.instance = {}", other.instance))
+}
+
+/// Members whose place `member` takes: the same address or the same name, and another id.
+pub(super) fn replaced_by(roll: &Roll, node_id: NodeId, member: &Member) -> BTreeSet<NodeId> {
+    let is_replaced =
+        |listed: &&Listed| listed.node_id != node_id && shared(&listed.member, member).is_some();
+    let replaced = roll.members.iter().filter(is_replaced);
+    replaced.map(|listed| listed.node_id).collect()
+}
+
+/// What the primary knows of a member.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    pub(super) answers: Answers,
+    /// Whether it wants to vote, as it last said.
+    pub(super) wants_vote: Option<bool>,
+    /// Entries that it lacks of the primary's; none while nothing was acknowledged.
+    pub(super) behind: Option<u64>,
+}
+
+/// A change of the members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// These vote from now on; who did and is none of them is no member any more.
+    Voters(BTreeSet<NodeId>),
+    /// These vote from now on; who did and is none of them stays as a learner.
+    Demote(BTreeSet<NodeId>),
+    /// These learners are no members any more.
+    Drop(BTreeSet<NodeId>),
+}
+
+/// The next change that the primary `own` is to make by itself, if any: one at a time.
+pub(super) fn next_change(
+    roll: &Roll,
+    own: NodeId,
+    progress: impl Fn(NodeId) -> Progress,
+) -> Option<Change> {
+    let voters: BTreeSet<NodeId> = roll.voters().collect();
+    let answers = |node_id: NodeId| node_id == own || progress(node_id).answers == Answers::Yes;
+    let caught_up = |node_id| {
+        let progress = progress(node_id);
+        let behind = progress
+            .behind
+            .is_some_and(|behind| behind <= PROMOTION_ENTRIES_MAX);
+        progress.answers == Answers::Yes && behind
+    };
+    for listed in roll
+        .members
+        .iter()
+        .filter(|listed| caught_up(listed.node_id))
+    {
+        let gone: BTreeSet<NodeId> = replaced_by(roll, listed.node_id, &listed.member)
+            .into_iter()
+            .filter(|old| progress(*old).answers == Answers::No && *old != own)
+            .collect();
+        let mut next: BTreeSet<NodeId> = voters.difference(&gone).copied().collect();
+        let wants_vote = progress(listed.node_id).wants_vote == Some(true);
+        if wants_vote && next.len() < VOTERS_MAX {
+            next.insert(listed.node_id);
+        }
+        if next != voters && has_majority(&next, answers) && has_majority(&voters, answers) {
+            return Some(Change::Voters(next));
+        }
+        let old_learners: BTreeSet<NodeId> = gone.difference(&voters).copied().collect();
+        if !old_learners.is_empty() {
+            return Some(Change::Drop(old_learners));
+        }
+    }
+    demotion(&voters, own, &progress)
+        .filter(|next| has_majority(next, answers))
+        .map(Change::Demote)
+}
+
+/// The voters without one that does not want to vote any more.
+fn demotion(
+    voters: &BTreeSet<NodeId>,
+    own: NodeId,
+    progress: &impl Fn(NodeId) -> Progress,
+) -> Option<BTreeSet<NodeId>> {
+    let mut others = voters.iter().filter(|voter| **voter != own);
+    let unwilling = others.find(|voter| progress(**voter).wants_vote == Some(false))?;
+    let mut next = voters.clone();
+    next.remove(unwilling);
+    Some(next)
+}
+
+fn has_majority(voters: &BTreeSet<NodeId>, answers: impl Fn(NodeId) -> bool) -> bool {
+    let there = voters.iter().filter(|voter| answers(**voter)).count();
+    there > voters.len() / 2
+}
+
+/// What removing comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Dismissing {
+    /// That member goes, by this change.
+    Go(Listed, Change),
+    /// It stays, because.
+    Refuse(String),
+}
+
+/// What removing the member called `who` (node id, instance or address) comes to.
+pub(super) fn dismissing(
+    roll: &Roll,
+    who: &str,
+    force: bool,
+    answers: impl Fn(NodeId) -> bool,
+) -> Dismissing {
+    let is_meant = |listed: &&Listed| {
+        listed.node_id.to_string() == who
+            || listed.member.instance == who
+            || listed.member.address == who
+    };
+    let meant: Vec<&Listed> = roll.members.iter().filter(is_meant).collect();
+    let listed = match meant.as_slice() {
+        [] => {
+            let known: Vec<String> = roll.members.iter().map(name_of).collect();
+            return Dismissing::Refuse(format!(
+                "no member is called {who:?}; there are {}",
+                known.join(", ")
+            ));
+        }
+        [one] => (*one).clone(),
+        several => {
+            let ids: Vec<String> = several.iter().map(|listed| name_of(listed)).collect();
+            return Dismissing::Refuse(format!(
+                "{who:?} may be {}: say which by its node id",
+                ids.join(" or ")
+            ));
+        }
+    };
+    if !listed.voter {
+        let change = Change::Drop(BTreeSet::from([listed.node_id]));
+        return Dismissing::Go(listed, change);
+    }
+    let mut rest: BTreeSet<NodeId> = roll.voters().collect();
+    rest.remove(&listed.node_id);
+    if rest.is_empty() {
+        let words = "it is the last voter: without it there is no cluster";
+        return Dismissing::Refuse(words.to_owned());
+    }
+    if !force && !has_majority(&rest, answers) {
+        return Dismissing::Refuse(format!(
+            "of the {} voters that remain no majority answers, and nothing could be written then; \
+             bring them back first, or insist with --force",
+            rest.len()
+        ));
+    }
+    Dismissing::Go(listed, Change::Voters(rest))
+}
+
+fn name_of(listed: &Listed) -> String {
+    format!("{} (node {})", listed.member.instance, listed.node_id)
+}

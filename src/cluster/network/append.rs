@@ -1,0 +1,182 @@
+//! Entries under way.
+//!
+//! The engine gives one message a heartbeat's time (openraft 0.9 knows no other bound) and then sends
+//! the same again. Over a longer way, a slow disk or a connection that is only being made, no answer
+//! would ever come in time. So a message is not given up with the engine's patience: asked for the
+//! same again, the answer that is still on its way is waited for, and counts.
+
+use crate::cluster::client::{Addressee, Client, Silence};
+use crate::cluster::wire::{APPEND_BYTES, Desk, pack};
+use calldex_storage::replication::{NodeId, TypeConfig};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
+use openraft::{EntryPayload, LogId, Vote};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// What an answer may take, at most. Later it would let the primary believe that a majority has
+/// followed it more recently than it has.
+const UNDER_WAY_MAX: Duration = Duration::from_secs(1);
+
+/// A message that was sent and whose answer has not been used.
+pub(super) struct Pending {
+    vote: Vote<NodeId>,
+    /// The entry before the first.
+    before: Option<LogId<NodeId>>,
+    /// The last entry; the one before where it carries none.
+    last: Option<LogId<NodeId>>,
+    answer: JoinHandle<Result<AppendEntriesResponse<NodeId>, Silence>>,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.answer.abort();
+    }
+}
+
+impl Pending {
+    /// Sends `rpc`, packed as `message`, on a task of its own.
+    pub(super) fn send(
+        client: Client,
+        whom: Addressee,
+        rpc: &AppendEntriesRequest<TypeConfig>,
+        message: Vec<u8>,
+    ) -> Self {
+        let answer = tokio::spawn(async move {
+            client
+                .ask_packed(&whom, Desk::Append, message, UNDER_WAY_MAX)
+                .await
+        });
+        Self {
+            vote: rpc.vote,
+            before: rpc.prev_log_id,
+            last: last_of(rpc),
+            answer,
+        }
+    }
+
+    /// Waits for the answer. Given up in between, it can be called again.
+    pub(super) async fn answer(&mut self) -> Result<AppendEntriesResponse<NodeId>, Silence> {
+        (&mut self.answer).await.unwrap_or(Err(Silence::Lost))
+    }
+
+    /// Whether its answer says something about `rpc`: the same primary's entries from the same place,
+    /// and none beyond.
+    pub(super) fn serves(&self, rpc: &AppendEntriesRequest<TypeConfig>) -> bool {
+        self.vote == rpc.vote
+            && self.before == rpc.prev_log_id
+            && (self.last == rpc.prev_log_id
+                || rpc
+                    .entries
+                    .iter()
+                    .any(|entry| Some(entry.log_id) == self.last))
+    }
+
+    /// `answer` as one to `rpc`, which may carry more.
+    pub(super) fn as_part_of(
+        &self,
+        rpc: &AppendEntriesRequest<TypeConfig>,
+        answer: AppendEntriesResponse<NodeId>,
+    ) -> AppendEntriesResponse<NodeId> {
+        match answer {
+            AppendEntriesResponse::Success if self.last != last_of(rpc) => {
+                AppendEntriesResponse::PartialSuccess(self.last)
+            }
+            answer => answer,
+        }
+    }
+}
+
+fn last_of(rpc: &AppendEntriesRequest<TypeConfig>) -> Option<LogId<NodeId>> {
+    rpc.entries
+        .last()
+        .map(|entry| entry.log_id)
+        .or(rpc.prev_log_id)
+}
+
+/// `rpc` as bytes; if it is too long to be sent quickly, how many of its entries are not.
+pub(super) fn packed(rpc: &AppendEntriesRequest<TypeConfig>) -> Result<Vec<u8>, u64> {
+    let mut bytes = 0;
+    let fitting = rpc.entries.iter().take_while(|entry| {
+        if let EntryPayload::Normal(batches) = &entry.payload {
+            bytes += batches.bytes();
+        }
+        bytes <= APPEND_BYTES
+    });
+    let fitting = fitting.count();
+    if fitting < rpc.entries.len() && rpc.entries.len() > 1 {
+        return Err(fitting.max(1) as u64);
+    }
+    Ok(pack(rpc))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use calldex_storage::replication::Batches;
+    use openraft::{CommittedLeaderId, Entry};
+
+    fn at(index: u64) -> LogId<NodeId> {
+        LogId::new(CommittedLeaderId::new(2, 7), index)
+    }
+
+    fn rpc(before: u64, entries: u64, bytes: usize) -> AppendEntriesRequest<TypeConfig> {
+        let entry = |index| Entry {
+            log_id: at(index),
+            payload: EntryPayload::Normal(Batches(vec![vec![0; bytes].into()])),
+        };
+        AppendEntriesRequest {
+            vote: Vote::new_committed(2, 7),
+            prev_log_id: Some(at(before)),
+            entries: (before + 1..=before + entries).map(entry).collect(),
+            leader_commit: None,
+        }
+    }
+
+    fn pending(rpc: &AppendEntriesRequest<TypeConfig>) -> Pending {
+        Pending {
+            vote: rpc.vote,
+            before: rpc.prev_log_id,
+            last: last_of(rpc),
+            answer: tokio::spawn(async { Ok(AppendEntriesResponse::Success) }),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_late_answer_counts_for_what_is_sent_again_from_the_same_place() {
+        let sent = pending(&rpc(4, 2, 1));
+        let success = || AppendEntriesResponse::Success;
+        for (again, counts_as) in [
+            (rpc(4, 2, 1), AppendEntriesResponse::Success),
+            (
+                rpc(4, 5, 1),
+                AppendEntriesResponse::PartialSuccess(Some(at(6))),
+            ),
+        ] {
+            assert!(sent.serves(&again));
+            assert_eq!(sent.as_part_of(&again, success()), counts_as);
+        }
+        let heartbeat = pending(&rpc(4, 0, 1));
+        assert!(heartbeat.serves(&rpc(4, 2, 1)));
+        let part = heartbeat.as_part_of(&rpc(4, 2, 1), success());
+        assert_eq!(part, AppendEntriesResponse::PartialSuccess(Some(at(4))));
+    }
+
+    #[tokio::test]
+    async fn a_late_answer_says_nothing_about_anything_else() {
+        let sent = pending(&rpc(4, 2, 1));
+        assert!(!sent.serves(&rpc(5, 2, 1)), "from another place");
+        assert!(!sent.serves(&rpc(4, 1, 1)), "less than was sent");
+        assert!(!sent.serves(&rpc(4, 0, 1)), "a heartbeat asks for less");
+        let mut other = rpc(4, 2, 1);
+        other.vote = Vote::new_committed(3, 8);
+        assert!(!sent.serves(&other), "of another primary");
+    }
+
+    #[test]
+    fn a_long_message_is_cut_but_one_entry_is_always_sent() {
+        assert!(packed(&rpc(1, 5, 1_000)).is_ok());
+        assert_eq!(packed(&rpc(1, 5, APPEND_BYTES / 2)), Err(2));
+        assert_eq!(packed(&rpc(1, 5, APPEND_BYTES + 1)), Err(1));
+        assert!(packed(&rpc(1, 1, APPEND_BYTES + 1)).is_ok());
+    }
+}

@@ -1,0 +1,137 @@
+//! The log is kept for replicas that fall behind, up to its bound in bytes, and never removed before
+//! the database has it on disk for good.
+//!
+//! Right after founding the log is purged once, whatever its size: from then on whoever joins takes
+//! the database itself, and nobody builds it from entries alone, which would not hold what an adopted
+//! one had before.
+
+use super::exchange::{Exchange, Metrics, Raft};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How often the size is looked at.
+const ROUND: Duration = Duration::from_secs(1);
+/// What is left of a full log: the rest is purged at once, so that it is not done for every entry.
+const KEPT_PERCENT: u64 = 75;
+/// What making a snapshot may take before it is looked at again.
+const SNAPSHOT_MAX: Duration = Duration::from_secs(10 * 60);
+/// The founding entry, and the first of the first primary.
+const FOUNDED_INDEX: u64 = 1;
+
+/// Purges until it is aborted.
+pub(super) async fn keep(exchange: Arc<Exchange>) {
+    loop {
+        tokio::time::sleep(ROUND).await;
+        let (Some(raft), Some(metrics)) = (exchange.raft(), exchange.metrics()) else {
+            continue;
+        };
+        let bytes = exchange.replica.log_bytes();
+        let bytes_max = exchange.section.log_bytes_max;
+        if let Some(upto) = purge_upto(&Log::of(&metrics), bytes, bytes_max) {
+            purge(&exchange, &raft, upto).await;
+        }
+    }
+}
+
+/// The log's ends.
+#[derive(Clone, Copy, Debug)]
+struct Log {
+    /// Last entry that is gone.
+    purged: Option<u64>,
+    last: Option<u64>,
+    applied: Option<u64>,
+}
+
+impl Log {
+    fn of(metrics: &Metrics) -> Self {
+        Self {
+            purged: metrics.purged.map(|log_id| log_id.index),
+            last: metrics.last_log_index,
+            applied: metrics.last_applied.map(|log_id| log_id.index),
+        }
+    }
+}
+
+/// The entry up to which the log is to go, if any of it is: of `bytes` all but [`KEPT_PERCENT`] of
+/// `bytes_max`, and nothing that is not applied.
+fn purge_upto(log: &Log, bytes: u64, bytes_max: u64) -> Option<u64> {
+    let (last, applied) = (log.last?, log.applied?);
+    let first = log.purged.map_or(0, |purged| purged + 1);
+    if log.purged < Some(FOUNDED_INDEX) {
+        return (applied >= FOUNDED_INDEX).then_some(applied);
+    }
+    if bytes <= bytes_max || last < first {
+        return None;
+    }
+    let entries = last - first + 1;
+    let kept_bytes = bytes_max / 100 * KEPT_PERCENT;
+    let kept = u128::from(entries) * u128::from(kept_bytes) / u128::from(bytes);
+    let kept = u64::try_from(kept).unwrap_or(entries).clamp(1, entries);
+    let upto = (last - kept).min(applied);
+    (upto >= first).then_some(upto)
+}
+
+async fn purge(exchange: &Exchange, raft: &Raft, upto: u64) {
+    // The engine lets go only of what a snapshot has; making one also makes the database durable.
+    let has_snapshot =
+        |metrics: &Metrics| metrics.snapshot.is_some_and(|log_id| log_id.index >= upto);
+    let mut metrics = raft.metrics();
+    if !has_snapshot(&metrics.borrow()) && raft.trigger().snapshot().await.is_err() {
+        return;
+    }
+    if timeout(SNAPSHOT_MAX, metrics.wait_for(has_snapshot))
+        .await
+        .is_err()
+    {
+        tracing::warn!("a snapshot takes very long: the log grows meanwhile");
+        return;
+    }
+    let Some(durable) = exchange.replica.durable_applied() else {
+        return;
+    };
+    let upto = upto.min(durable);
+    if raft.trigger().purge_log(upto).await.is_ok() {
+        tracing::debug!(upto, "the log is purged");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    fn log(purged: Option<u64>, last: u64, applied: Option<u64>) -> Log {
+        Log {
+            purged,
+            last: Some(last),
+            applied,
+        }
+    }
+
+    #[test]
+    fn after_founding_it_is_purged_once_when_that_is_applied() {
+        assert_eq!(purge_upto(&log(None, 1, None), 1, MIB), None);
+        assert_eq!(purge_upto(&log(None, 1, Some(0)), 1, MIB), None);
+        assert_eq!(purge_upto(&log(None, 9, Some(5)), 1, MIB), Some(5));
+        assert_eq!(purge_upto(&log(Some(1), 9, Some(5)), 1, MIB), None);
+    }
+
+    #[test]
+    fn a_full_log_is_cut_to_three_quarters() {
+        let cut = purge_upto(&log(Some(1), 1_001, Some(1_001)), 2 * MIB, MIB).unwrap();
+        // 375 of 1,000 entries stay.
+        assert!((620..=630).contains(&cut), "{cut}");
+    }
+
+    #[test]
+    fn nothing_goes_that_is_not_applied_and_one_entry_always_stays() {
+        let full =
+            |purged, last, applied| purge_upto(&log(purged, last, Some(applied)), 9 * MIB, MIB);
+        assert_eq!(full(Some(1), 1_001, 40), Some(40));
+        assert_eq!(full(Some(40), 1_001, 40), None);
+        assert_eq!(full(Some(1), 2, 2), None);
+        assert_eq!(full(Some(9), 9, 9), None);
+    }
+}

@@ -1,0 +1,124 @@
+//! Who answers: what the pings to every member have shown.
+
+use super::wire::Pong;
+use calldex_storage::replication::NodeId;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// Pings in a row without an answer after which a member counts as gone. One may be lost, and after a
+/// pause of our own one is surely late.
+const MISSED_MAX: u32 = 3;
+
+/// What is known of one member.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// Its last answer.
+    pub(super) pong: Option<Pong>,
+    missed: u32,
+    /// Of the first ping in a row that got no answer.
+    silent_since: Option<Instant>,
+}
+
+impl Seen {
+    /// Whether it answers.
+    pub(super) fn is_reachable(&self) -> bool {
+        self.pong.is_some() && self.missed < MISSED_MAX
+    }
+
+    /// Since when it has been gone, if it is.
+    pub(super) fn gone_since(&self) -> Option<Instant> {
+        self.silent_since.filter(|_| self.missed >= MISSED_MAX)
+    }
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Reach(Mutex<BTreeMap<NodeId, Seen>>);
+
+impl Reach {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Seen>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A member answered.
+    pub(super) fn answered(&self, pong: Pong) {
+        let seen = Seen {
+            missed: 0,
+            silent_since: None,
+            pong: Some(pong),
+        };
+        let node_id = seen.pong.as_ref().map_or(0, |pong| pong.node_id);
+        self.lock().insert(node_id, seen);
+    }
+
+    /// A member did not answer a ping that was sent at `at`.
+    pub(super) fn missed(&self, node_id: NodeId, at: Instant) {
+        let mut all = self.lock();
+        let seen = all.entry(node_id).or_insert(Seen {
+            pong: None,
+            missed: 0,
+            silent_since: None,
+        });
+        seen.missed = seen.missed.saturating_add(1);
+        seen.silent_since.get_or_insert(at);
+    }
+
+    /// Forgets whoever is none of `members`.
+    pub(super) fn keep(&self, members: &BTreeSet<NodeId>) {
+        self.lock().retain(|node_id, _| members.contains(node_id));
+    }
+
+    /// What is known of `node_id`.
+    pub(super) fn of(&self, node_id: NodeId) -> Option<Seen> {
+        self.lock().get(&node_id).cloned()
+    }
+
+    /// Whether `node_id` answers.
+    pub(super) fn is_reachable(&self, node_id: NodeId) -> bool {
+        self.lock().get(&node_id).is_some_and(Seen::is_reachable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use calldex_storage::replication::Member;
+    use std::time::Duration;
+
+    fn pong(node_id: NodeId) -> Pong {
+        Pong {
+            node_id,
+            member: Member::default(),
+            voter: true,
+            position: 0,
+            committed: 0,
+            is_primary: false,
+            you_belong: None,
+        }
+    }
+
+    #[test]
+    fn a_member_is_gone_after_three_pings_since_the_first_of_them() {
+        let reach = Reach::default();
+        let began = Instant::now();
+        reach.answered(pong(7));
+        for ping in 0..3 {
+            assert!(reach.is_reachable(7) && reach.of(7).unwrap().gone_since().is_none());
+            reach.missed(7, began + Duration::from_millis(250 * ping));
+        }
+        assert!(!reach.is_reachable(7));
+        assert_eq!(reach.of(7).unwrap().gone_since(), Some(began));
+        reach.answered(pong(7));
+        assert!(reach.is_reachable(7) && reach.of(7).unwrap().gone_since().is_none());
+    }
+
+    #[test]
+    fn who_never_answered_is_not_reachable_and_who_was_removed_is_forgotten() {
+        let reach = Reach::default();
+        reach.missed(7, Instant::now());
+        assert!(!reach.is_reachable(7));
+        reach.keep(&BTreeSet::from([8]));
+        assert!(reach.of(7).is_none());
+    }
+}

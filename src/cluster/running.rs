@@ -1,0 +1,294 @@
+//! Starting this instance's place in the cluster, asking it, stopping it.
+
+use super::client::{Client, Sender};
+use super::exchange::{Exchange, Phase};
+use super::forward::Forwarder;
+use super::gather::{self, Gatherer};
+use super::secret::Papers;
+use super::standing::{self, Standing};
+use super::state::{self, State};
+use super::watchdog::{Fellow, Roll, Rolls};
+use super::wire::Listed;
+use super::{
+    ClusterError, ClusterSection, door, engine, gauges, membership, pings, purge, reading,
+};
+use calldex_storage::Storage;
+use calldex_storage::record::LiveCall;
+use calldex_storage::replication::{Member, Replica};
+use salvo::server::ServerHandle;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Threads of the runtime: the engine's tasks are few and short, TLS takes the rest.
+const THREADS: usize = 2;
+/// What answers under way may take when the door closes.
+const DOOR_CLOSE_MAX: Duration = Duration::from_secs(1);
+/// What the engine may take to stop.
+const ENGINE_STOP_MAX: Duration = Duration::from_secs(6);
+/// What tasks that wait for a disk may take at the end.
+const THREADS_STOP_MAX: Duration = Duration::from_secs(1);
+/// How often readiness is looked at.
+const STEP: Duration = Duration::from_millis(25);
+
+/// What the cluster part is given.
+pub struct ClusterSetup {
+    /// `[cluster]`, with `listen` and `secret` set.
+    pub section: ClusterSection,
+    /// This instance's name.
+    pub instance: String,
+    /// Whether it takes calls.
+    pub takes_calls: bool,
+    /// The log and the state machine.
+    pub replica: Arc<Replica>,
+    /// The database on it, for reading.
+    pub storage: Arc<Storage>,
+}
+
+/// A member that does not answer the primary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// Its name, as in `conversations.instance`.
+    pub instance: String,
+    /// Of the first question that it left without an answer.
+    pub since: Instant,
+}
+
+/// This instance's place in the cluster, running.
+pub struct Cluster {
+    exchange: Arc<Exchange>,
+    runtime: tokio::runtime::Handle,
+    address: SocketAddr,
+    door: ServerHandle,
+    engine: Mutex<Option<JoinHandle<()>>>,
+    /// Dropped, it ends the runtime.
+    end: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+impl Cluster {
+    /// Opens the door, asks the members whether this instance may take part, and runs the engine. Returns
+    /// as soon as the door is open: [`Cluster::state`] tells the rest.
+    ///
+    /// # Errors
+    /// [`ClusterError`]: the address, the secret, no threads.
+    pub async fn start(setup: ClusterSetup) -> Result<Arc<Self>, ClusterError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .thread_name("calldex-cluster")
+            .enable_all()
+            .build()
+            .map_err(ClusterError::Threads)?;
+        let handle = runtime.handle().clone();
+        let end = keep_running(runtime)?;
+        let opening = handle.spawn(open(setup));
+        let (exchange, address, door, engine) = match opening.await {
+            Ok(opened) => opened?,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        tracing::info!(
+            node_id = exchange.node_id,
+            cluster_id = exchange.cluster_id,
+            %address,
+            advertise = exchange.member.address,
+            "one of several instances"
+        );
+        Ok(Arc::new(Self {
+            exchange,
+            runtime: handle,
+            address,
+            door,
+            engine: Mutex::new(Some(engine)),
+            end: Mutex::new(Some(end)),
+        }))
+    }
+
+    /// Where the door for the other instances listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// This instance's part of every epoch that it takes.
+    pub fn slot(&self) -> u16 {
+        self.exchange.replica.identity().slot()
+    }
+
+    /// A number of the log that positions belong to, from the cluster's id; never 0.
+    pub fn log(&self) -> u64 {
+        let digits = self.exchange.cluster_id.get(..16).unwrap_or_default();
+        u64::from_str_radix(digits, 16).unwrap_or_default().max(1)
+    }
+
+    /// How the cluster stands, as this instance knows it.
+    pub fn standing(&self) -> Standing {
+        standing::of(&self.exchange)
+    }
+
+    /// Whether this instance can take calls.
+    pub fn state(&self) -> State {
+        state::of(&self.exchange)
+    }
+
+    /// Whether this instance is primary and a majority has said so within the longest election
+    /// timeout. Another may be elected at any moment.
+    pub fn is_primary(&self) -> bool {
+        self.exchange.leading().is_some()
+    }
+
+    /// Waits, up to `deadline`, until everything is applied here that was acknowledged to anybody when
+    /// this was called. Whether it is.
+    pub async fn catch_up(&self, deadline: Duration) -> bool {
+        let began = Instant::now();
+        let exchange = Arc::clone(&self.exchange);
+        let asking = self
+            .runtime
+            .spawn(async move { reading::primary_position(&exchange, deadline).await });
+        let Ok(Some(position)) = asking.await else {
+            return false;
+        };
+        let rest = deadline.saturating_sub(began.elapsed());
+        self.exchange.storage.wait_applied(position, rest).await
+    }
+
+    /// The live call as the primary knows it; nothing if it is unknown there, over, or not told within
+    /// `deadline`.
+    pub async fn live_call(&self, call_sid: &str, deadline: Duration) -> Option<LiveCall> {
+        let (exchange, call_sid) = (Arc::clone(&self.exchange), call_sid.to_owned());
+        let asking = async move { reading::primary_call(&exchange, &call_sid, deadline).await };
+        self.runtime.spawn(asking).await.ok().flatten()
+    }
+
+    /// Members that do not answer, seen from the primary; nobody where this instance is not.
+    pub fn gone(&self) -> Vec<Gone> {
+        if !self.is_primary() {
+            return Vec::new();
+        }
+        let members = self.exchange.roll().members;
+        let gone = members.into_iter().filter_map(|listed| {
+            let since = self.exchange.reach.of(listed.node_id)?.gone_since()?;
+            Some(Gone {
+                instance: listed.member.instance,
+                since,
+            })
+        });
+        gone.collect()
+    }
+
+    /// Returns when a first snapshot or entry is applied and there is a primary that a majority
+    /// follows.
+    pub async fn ready(&self) {
+        while self.state() != State::Ready {
+            tokio::time::sleep(STEP).await;
+        }
+    }
+
+    /// Stops: the engine first, so that nothing is promised any more, then the door. What this
+    /// instance still has to write must be flushed before.
+    pub async fn stop(&self) {
+        self.exchange.enter(Phase::Stopped);
+        let engine = lock(&self.engine).take();
+        if let Some(engine) = engine {
+            // It may hang in the disk.
+            let _ = tokio::time::timeout(ENGINE_STOP_MAX, engine).await;
+        }
+        self.door.stop_graceful(DOOR_CLOSE_MAX);
+        drop(lock(&self.end).take());
+    }
+}
+
+/// Whom the watchdog watches over.
+impl Rolls for Cluster {
+    fn roll(&self) -> Option<Roll> {
+        if !self.is_primary() {
+            return None;
+        }
+        let fellow = |listed: Listed| {
+            let seen = self.exchange.reach.of(listed.node_id);
+            let since = seen.and_then(|seen| seen.gone_since());
+            let gone_ms = since.map(|since| since.elapsed().as_millis());
+            Fellow {
+                instance: listed.member.instance.into(),
+                gone_ms: gone_ms.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
+            }
+        };
+        let members = self.exchange.roll().members;
+        Some(Roll(members.into_iter().map(fellow).collect()))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.exchange.enter(Phase::Stopped);
+    }
+}
+
+fn lock<T>(place: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps the runtime on a thread of its own, since it must not be dropped on another's.
+fn keep_running(runtime: Runtime) -> Result<oneshot::Sender<()>, ClusterError> {
+    let (end, ended) = oneshot::channel::<()>();
+    std::thread::Builder::new()
+        .name("calldex-cluster".to_owned())
+        .spawn(move || {
+            let _ = runtime.block_on(ended);
+            runtime.shutdown_timeout(THREADS_STOP_MAX);
+        })
+        .map_err(ClusterError::Threads)?;
+    Ok(end)
+}
+
+type Opened = (Arc<Exchange>, SocketAddr, ServerHandle, JoinHandle<()>);
+
+async fn open(setup: ClusterSetup) -> Result<Opened, ClusterError> {
+    let ClusterSetup {
+        section,
+        instance,
+        takes_calls,
+        replica,
+        storage,
+    } = setup;
+    let listen = section.listen.ok_or(ClusterError::Unset("listen"))?;
+    let secret = section
+        .secret
+        .as_ref()
+        .ok_or(ClusterError::Unset("secret"))?;
+    let papers = Papers::issue(secret)?;
+    let admitted = door::bind(listen, &papers).await?;
+    let address = admitted.address();
+    let member = Member {
+        // A port that the system chose is known only now.
+        address: section
+            .advertise
+            .clone()
+            .unwrap_or_else(|| address.to_string()),
+        instance,
+        takes_calls,
+    };
+    let sender = Sender {
+        cluster_id: replica.identity().cluster_id().to_owned(),
+        node_id: replica.identity().node_id(),
+        address: member.address.clone(),
+    };
+    let client = Client::new(&papers, &sender)?;
+    let (gatherer, proposals) = Gatherer::new();
+    let exchange = Arc::new(Exchange::new(
+        section, member, replica, storage, client, gatherer,
+    ));
+    let door = door::open(admitted, &exchange);
+    let engine = tokio::spawn(engine::supervise(Arc::clone(&exchange)));
+    tokio::spawn(gather::run(Arc::clone(&exchange), proposals));
+    tokio::spawn(pings::keep(Arc::clone(&exchange)));
+    tokio::spawn(membership::keep(Arc::clone(&exchange)));
+    tokio::spawn(purge::keep(Arc::clone(&exchange)));
+    tokio::spawn(gauges::keep(Arc::clone(&exchange)));
+    let forwarder = Arc::new(Forwarder {
+        exchange: Arc::clone(&exchange),
+    });
+    let runtime = tokio::runtime::Handle::current();
+    exchange.replica.connect(forwarder, runtime);
+    Ok((exchange, address, door, engine))
+}

@@ -1,0 +1,158 @@
+//! How the cluster stands, as this instance knows it.
+
+use super::exchange::{Exchange, roll_of};
+use calldex_storage::Position;
+use calldex_storage::replication::NodeId;
+use openraft::ServerState;
+use serde::{Deserialize, Serialize};
+
+/// What an instance is among several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It takes the writes of all.
+    Primary,
+    /// It follows, and votes.
+    Replica,
+    /// It follows, and does not vote.
+    Learner,
+    /// It stands for primary.
+    Candidate,
+    /// Its engine does not run.
+    None,
+}
+
+impl Role {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Primary => "primary",
+            Self::Replica => "replica",
+            Self::Learner => "learner",
+            Self::Candidate => "candidate",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A member as the answering instance sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberStanding {
+    /// Its id.
+    pub node_id: NodeId,
+    /// Its cluster door.
+    pub address: String,
+    /// Its name.
+    pub instance: String,
+    /// Whether it votes.
+    pub voter: bool,
+    /// Whether it takes calls.
+    pub takes_calls: bool,
+    /// What it had applied when it last answered; the log index.
+    pub position: Position,
+    /// Entries that it lacked then of those that the answering instance knew to be committed.
+    pub lag: u64,
+    /// Whether it answers.
+    pub reachable: bool,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The cluster.
+    pub cluster_id: String,
+    /// This instance.
+    pub node_id: NodeId,
+    /// What it is.
+    pub role: Role,
+    /// The term of the last election that it knows of.
+    pub term: u64,
+    /// The primary, if it knows one.
+    pub primary: Option<NodeId>,
+    /// Everybody.
+    pub members: Vec<MemberStanding>,
+    /// The last entry that it knows to be committed (TXID).
+    pub position: Position,
+    /// The last entry that it has applied.
+    pub applied: Position,
+    /// Whether it knows a primary that a majority follows.
+    pub has_quorum: bool,
+    /// What is wrong with it, if something is.
+    pub trouble: Option<String>,
+}
+
+/// How the cluster stands.
+pub(super) fn of(exchange: &Exchange) -> Standing {
+    let metrics = exchange.metrics();
+    let applied = exchange.applied();
+    let committed = committed(exchange);
+    let roll = metrics.as_ref().map(roll_of).unwrap_or_default();
+    let members = roll.members.into_iter().map(|listed| {
+        let is_own = listed.node_id == exchange.node_id;
+        let seen = exchange.reach.of(listed.node_id);
+        let reachable = is_own || seen.as_ref().is_some_and(|seen| seen.is_reachable());
+        let position = match seen.and_then(|seen| seen.pong) {
+            Some(pong) => pong.position,
+            None if is_own => applied,
+            None => 0,
+        };
+        MemberStanding {
+            node_id: listed.node_id,
+            address: listed.member.address,
+            instance: listed.member.instance,
+            voter: listed.voter,
+            takes_calls: listed.member.takes_calls,
+            position,
+            lag: committed.saturating_sub(position),
+            reachable,
+        }
+    });
+    Standing {
+        cluster_id: exchange.cluster_id.clone(),
+        node_id: exchange.node_id,
+        role: role(exchange),
+        term: metrics.as_ref().map_or(0, |metrics| metrics.current_term),
+        primary: metrics.as_ref().and_then(|metrics| metrics.current_leader),
+        members: members.collect(),
+        position: committed,
+        applied,
+        has_quorum: has_quorum(exchange),
+        trouble: super::state::of(exchange).trouble(),
+    }
+}
+
+/// What this instance is.
+pub(super) fn role(exchange: &Exchange) -> Role {
+    match exchange.metrics().map(|metrics| metrics.state) {
+        Some(ServerState::Leader) => Role::Primary,
+        Some(ServerState::Follower) => Role::Replica,
+        Some(ServerState::Learner) => Role::Learner,
+        Some(ServerState::Candidate) => Role::Candidate,
+        Some(ServerState::Shutdown) | None => Role::None,
+    }
+}
+
+/// The last entry that is known here to be committed: by the own engine, or as the primary last said.
+pub(super) fn committed(exchange: &Exchange) -> Position {
+    let own = exchange
+        .metrics()
+        .and_then(|metrics| metrics.last_applied)
+        .map_or(0, |log_id| log_id.index);
+    let primary = exchange.primary().map(|listed| listed.node_id);
+    let said = primary
+        .and_then(|node_id| exchange.reach.of(node_id)?.pong)
+        .map_or(0, |pong| pong.committed);
+    own.max(said)
+}
+
+/// Whether this instance knows a primary that a majority follows: itself, or one that says so.
+pub(super) fn has_quorum(exchange: &Exchange) -> bool {
+    if exchange.leading().is_some() {
+        return true;
+    }
+    let Some(primary) = exchange.whereabouts() else {
+        return false;
+    };
+    let seen = exchange.reach.of(primary.node_id);
+    seen.is_some_and(|seen| seen.is_reachable() && seen.pong.is_some_and(|pong| pong.is_primary))
+}

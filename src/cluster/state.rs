@@ -1,0 +1,55 @@
+//! Whether this instance can take calls, and what to do about it if it cannot.
+
+use super::exchange::{Exchange, Phase};
+use super::standing;
+
+/// How this instance's place in the cluster is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It takes part.
+    Ready,
+    /// It takes calls, but something is missing.
+    Degraded(String),
+    /// It must not take calls, or cannot yet.
+    Failed(String),
+}
+
+impl State {
+    /// What is wrong, if something is.
+    pub fn trouble(self) -> Option<String> {
+        match self {
+            Self::Ready => None,
+            Self::Degraded(why) | Self::Failed(why) => Some(why),
+        }
+    }
+}
+
+/// How it is now.
+pub(super) fn of(exchange: &Exchange) -> State {
+    match exchange.phase() {
+        Phase::Greeting(why) => State::Failed(why),
+        Phase::Refused(why) => State::Failed(format!("not let into the cluster: {why}")),
+        Phase::Removed => State::Failed(
+            "removed from the cluster: stop it; to bring it back, move its data directory away and \
+             let it join anew"
+                .to_owned(),
+        ),
+        Phase::Stopped => State::Failed("stopped".to_owned()),
+        // Calls go on from memory, their writes wait in the outbox.
+        Phase::Down(why) => State::Degraded(format!("its log cannot be written: {why}")),
+        Phase::Running => running(exchange),
+    }
+}
+
+fn running(exchange: &Exchange) -> State {
+    if exchange.applied() == 0 {
+        return State::Failed("waiting for the database from the primary".to_owned());
+    }
+    if !standing::has_quorum(exchange) {
+        return State::Degraded(
+            "no primary that a majority follows: calls go on, what they write waits here"
+                .to_owned(),
+        );
+    }
+    State::Ready
+}

@@ -1,0 +1,1 @@
+//! Three instances in one process.
