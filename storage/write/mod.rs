@@ -77,7 +77,8 @@ pub struct CallResumed {
     /// The new owner.
     pub instance: CompactString,
     /// The epoch that the call must have for the claim to win: compare-and-swap. A call that is not
-    /// known has epoch 0. Nothing where any lower epoch will do.
+    /// known has epoch 0. It is one that its maker has seen, or claimed before: on one that is still to
+    /// come a claim loses now and wins when it comes again. Nothing where any lower epoch will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<u32>,
     /// Whether the call came back to its caller by it, which counts in `resumes`; a mere change of
@@ -100,8 +101,8 @@ fn is_yes(answer: &bool) -> bool {
 pub struct CallEnded {
     /// The call.
     pub call_sid: CallSid,
-    /// The epoch of who says so, which cannot end a call that another has taken over since;
-    /// nothing when the provider itself says that the call is over.
+    /// The epoch of who says so, which cannot end a call that another has taken over since, nor one
+    /// that it has claimed in vain; nothing when the provider itself says that the call is over.
     pub epoch: Option<u32>,
     /// Unix milliseconds.
     pub at_ms: i64,

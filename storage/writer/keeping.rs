@@ -105,7 +105,12 @@ impl Keeping {
 
     /// Removes what is settled; nothing is held any more. A failure costs only a repetition.
     pub(super) fn clear(&mut self, shared: &Shared) {
-        if !self.is_behind || self.retry_at.is_some_and(|at| Instant::now() < at) {
+        if !self.is_behind {
+            return;
+        }
+        catalog::OUTBOX_WRITES.set(0.0);
+        catalog::OUTBOX_OLDEST_SECONDS.set(0.0);
+        if self.retry_at.is_some_and(|at| Instant::now() < at) {
             return;
         }
         let outcome = match self.outbox.is_doubted() {
@@ -119,8 +124,6 @@ impl Keeping {
             }
             Err(error) => self.degrade(shared, &error),
         }
-        catalog::OUTBOX_WRITES.set(0.0);
-        catalog::OUTBOX_OLDEST_SECONDS.set(0.0);
     }
 
     fn degrade(&mut self, shared: &Shared, error: &CommitError) {
