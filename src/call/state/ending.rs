@@ -105,7 +105,7 @@ impl CallState {
     }
 
     pub(super) fn on_drain(&mut self, now: Now, actions: &mut Vec<Action>) {
-        if self.ending.is_none() && !self.has_left() {
+        if self.ending.is_none() && !self.moves_at_once(now) {
             self.stop_reply(actions);
             self.part(Outcome::Drained, now, actions);
         }

@@ -24,6 +24,17 @@ impl CallState {
         }
     }
 
+    /// The server cannot wait any longer: a call that is to go on elsewhere leaves now instead of
+    /// being ended. Whether it is one.
+    pub(super) fn moves_at_once(&mut self, now: Now) -> bool {
+        let Some(moving) = &mut self.moving else {
+            return false;
+        };
+        moving.from_ms = moving.from_ms.min(now.ms);
+        moving.by_ms = moving.by_ms.min(now.ms);
+        true
+    }
+
     /// Whether the session says nothing more, because the call is about to go on elsewhere.
     pub(super) fn has_left(&self) -> bool {
         self.moving.as_ref().is_some_and(|moving| moving.left)

@@ -112,6 +112,16 @@ fn a_call_that_is_ending_ends_here() {
 }
 
 #[test]
+fn a_server_that_cannot_wait_ends_no_call_that_can_go_on_elsewhere() {
+    let mut desk = desk();
+    desk.hears("Tell me about Onix.").is_told_to_move(60_000);
+    desk.on(Event::Token("It is")).on(Event::Drain);
+    assert_eq!(desk.leaves, [Parting::Moved]);
+    desk.on(Event::Drain).later(60_000);
+    assert_eq!((desk.leaves.len(), desk.ends.len()), (1, 0));
+}
+
+#[test]
 fn a_call_that_just_came_stays_for_a_while() {
     let mut desk = desk();
     let now_ms = desk.now.ms;

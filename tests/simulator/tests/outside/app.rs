@@ -54,6 +54,7 @@ pub struct App {
     inner: Arc<Inner>,
     sockets: mpsc::UnboundedReceiver<Socket>,
     listening: JoinHandle<()>,
+    answering: Option<JoinHandle<()>>,
 }
 
 /// A relay socket in the application's hand.
@@ -130,6 +131,7 @@ impl App {
             inner,
             sockets,
             listening,
+            answering: None,
         };
         app.voice(&app.relay(attributes));
         app
@@ -140,6 +142,14 @@ impl App {
     pub async fn kill(&mut self) {
         self.listening.abort();
         let _ = (&mut self.listening).await;
+    }
+
+    /// The same, with the sockets that [`App::answer_all`] took.
+    pub async fn kill_with_its_calls(&mut self) {
+        self.kill().await;
+        if let Some(answering) = self.answering.take() {
+            answering.abort();
+        }
     }
 
     /// Listens again, at the same address.
@@ -214,11 +224,12 @@ impl App {
     pub fn answer_all(&mut self) {
         let (_, empty) = mpsc::unbounded_channel();
         let mut sockets = std::mem::replace(&mut self.sockets, empty);
-        tokio::spawn(async move {
+        self.answering = Some(tokio::spawn(async move {
+            let mut calls = JoinSet::new();
             while let Some(socket) = sockets.recv().await {
-                tokio::spawn(repeat(socket));
+                calls.spawn(repeat(socket));
             }
-        });
+        }));
     }
 
     /// A call that stands, after its `setup`.

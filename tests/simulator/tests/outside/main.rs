@@ -3,6 +3,7 @@
 mod app;
 mod calls;
 mod endings;
+mod instances;
 mod keyboard;
 mod load;
 mod model;
