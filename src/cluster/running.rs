@@ -7,8 +7,6 @@ use super::gather::{self, Gatherer};
 use super::secret::Papers;
 use super::standing::{self, Standing};
 use super::state::{self, State};
-use super::watchdog::{Fellow, Roll, Rolls};
-use super::wire::Listed;
 use super::{
     ClusterError, ClusterSection, door, engine, gauges, membership, pings, purge, reading,
 };
@@ -195,26 +193,6 @@ impl Cluster {
         }
         self.door.stop_graceful(DOOR_CLOSE_MAX);
         drop(lock(&self.end).take());
-    }
-}
-
-/// Whom the watchdog watches over.
-impl Rolls for Cluster {
-    fn roll(&self) -> Option<Roll> {
-        if !self.is_primary() {
-            return None;
-        }
-        let fellow = |listed: Listed| {
-            let seen = self.exchange.reach.of(listed.node_id);
-            let since = seen.and_then(|seen| seen.gone_since());
-            let gone_ms = since.map(|since| since.elapsed().as_millis());
-            Fellow {
-                instance: listed.member.instance.into(),
-                gone_ms: gone_ms.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
-            }
-        };
-        let members = self.exchange.roll().members;
-        Some(Roll(members.into_iter().map(fellow).collect()))
     }
 }
 
