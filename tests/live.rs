@@ -55,7 +55,10 @@ const SETTLE_MAX: Duration = Duration::from_secs(15);
 const BAD_QUESTION: &str = "What does the missing number evolve into?";
 /// Distributions of which a house that runs alone has nothing to show: a quantile of them is no
 /// number.
-const OF_SEVERAL: [&str; 2] = ["calldex_cluster_commit_seconds", "calldex_cluster_entry_writes"];
+const OF_SEVERAL: [&str; 2] = [
+    "calldex_cluster_commit_seconds",
+    "calldex_cluster_entry_writes",
+];
 
 /// A model that fails at one question and is slow at none.
 fn thought(request: &Request) -> Completion {
