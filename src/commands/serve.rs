@@ -21,7 +21,7 @@ const FILES_BESIDES: u64 = 512;
 /// Signals within this time of the first are the same stop.
 const ONE_STOP: Duration = Duration::from_millis(500);
 
-/// A stop takes at most the drain's bound and this: goodbyes, the last callbacks, the last writes.
+/// A stop takes at most the drain's bounds and this: goodbyes, the last callbacks, the last writes.
 const STOP_BESIDES: Duration = Duration::from_secs(30);
 /// What the service manager shows until the doors are open.
 const STARTING: &str = "starting; /readyz on the admin door says what is missing";
@@ -90,7 +90,8 @@ async fn serve(config: Config) -> ExitCode {
     };
     make_room(config.call.live_max);
     let banner = Banner::of(&config);
-    let drain = Duration::from_millis(config.server.drain_ms_max);
+    let server = &config.server;
+    let drain = Duration::from_millis(server.drain_notice_ms + server.drain_ms_max);
     let manager = Manager::find();
     manager.starting(STARTING).await;
     let started = tokio::select! {

@@ -18,7 +18,8 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// Variables with a name of their own, and the setting each stands for.
-const NAMED: [(&str, &str); 12] = [
+const NAMED: [(&str, &str); 13] = [
+    ("TWILIO_ACCOUNT_SID", "twilio.account_sid"),
     ("TWILIO_AUTH_TOKEN", "twilio.auth_token"),
     ("TWILIO_AUTH_TOKEN_OLD", "twilio.auth_token_old"),
     ("PUBLIC_URL", "server.public_url"),

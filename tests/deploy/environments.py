@@ -17,7 +17,7 @@ DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 def compose():
     whole = yaml.safe_load((DEPLOY / "compose/compose.yaml").read_text())
     environment = whole["services"]["calldex-2"]["environment"]
-    return environment | {"PUBLIC_URL": "https://calls.example.net"}
+    return environment | {"PUBLIC_URL": "https://calls.example.net", "TWILIO_ACCOUNT_SID": ""}
 
 
 def kubernetes():

@@ -1,6 +1,6 @@
 """A small stand-in for Twilio's REST API: one account with two numbers, and what was asked of it.
 
-usage: twilio_api.py FOLDER      writes its address into FOLDER/address, requests into FOLDER/requests
+usage: twilio_api.py FOLDER [TOKEN]      writes its address into FOLDER/address, requests into FOLDER/requests
 """
 
 import base64
@@ -12,7 +12,7 @@ from pathlib import Path
 
 FOLDER = Path(sys.argv[1])
 ACCOUNT = "AC" + "0123456789abcdef" * 2
-TOKEN = "a token & more"
+TOKEN = sys.argv[2] if len(sys.argv) > 2 else "a token & more"
 PREFIX = f"/2010-04-01/Accounts/{ACCOUNT}/IncomingPhoneNumbers"
 # Fields of a form, and what they change.
 FIELDS = {
