@@ -122,16 +122,7 @@ impl Book {
     }
 
     fn connect(path: &Path, faults: Faults, added: OpenFlags) -> Result<Self, LogError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | added;
-        let mut connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(BUSY_MAX)?;
-        // Only a file without tables takes it: purged entries can be given back later.
-        connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
-        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
-        connection.execute_batch(&format!(
-            "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;
-             PRAGMA cache_size = -{CACHE_KIB}; PRAGMA wal_autocheckpoint = 0;"
-        ))?;
+        let mut connection = open_writer_with(path, added)?;
         let pages = LogPages::default();
         pages.watch(&mut connection)?;
         Ok(Self {
@@ -353,6 +344,25 @@ impl Page<'_> {
             .query_row([index.cast_signed()], |row| row.get(0))?;
         Ok(bytes.unsigned_abs())
     }
+}
+
+/// A connection for copying the write-ahead log beside the writing one.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, LogError> {
+    Ok(open_writer_with(path, OpenFlags::empty())?)
+}
+
+fn open_writer_with(path: &Path, added: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | added;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_MAX)?;
+    // Only a file without tables takes it: purged entries can be given back later.
+    connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    connection.execute_batch(&format!(
+        "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -{CACHE_KIB}; PRAGMA wal_autocheckpoint = 0;"
+    ))?;
+    Ok(connection)
 }
 
 /// A connection for reading entries beside the writing one.

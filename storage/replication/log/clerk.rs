@@ -3,6 +3,7 @@
 
 use super::LogError;
 use super::book::{Book, PURGED_STEP, Page, ROW_BYTES, mark};
+use super::copier::Copier;
 use super::desk::{Desk, Order, Work};
 use crate::replication::{NodeId, Reach};
 use openraft::LogId;
@@ -13,10 +14,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Pages of the write-ahead log that are copied into the database when there is nothing else to do.
-const LOG_PAGES_IDLE: u64 = 512;
-/// Pages at which they are copied whatever waits: 16 MiB.
+/// Pages by which the write-ahead log has grown when it is copied into the database, beside this
+/// thread: 4 MiB.
+const LOG_PAGES_MIN: u64 = 1_000;
+/// Pages from which this thread copies the last ones itself, so that the log begins anew: 16 MiB.
 const LOG_PAGES_MAX: u64 = 4_096;
+/// Pages that it must have grown by for that to be tried again, where a reader hinders it.
+const LOG_PAGES_STEP: u64 = 256;
 /// How often it is looked whether entries may go from disk.
 const REST: Duration = Duration::from_millis(250);
 /// How long an entry that follows a snapshot waits for that snapshot to be installed for good.
@@ -31,8 +35,11 @@ pub(super) struct Clerk {
     pub(super) bytes: Arc<AtomicU64>,
     /// The index of the first entry on disk, and the one after the last.
     pub(super) rows: Range<u64>,
-    /// Pages of the write-ahead log that have been copied.
-    pub(super) copied_pages: u64,
+    pub(super) copier: Copier,
+    /// Pages of the write-ahead log when it was last copied, beside and here.
+    pub(super) copied_pages: (u64, u64),
+    /// When it was last looked what else there is to do.
+    pub(super) tidied_at: Instant,
 }
 
 /// What a transaction did.
@@ -71,7 +78,11 @@ impl Clerk {
                     return self.book.copy_log();
                 }
             }
-            self.copy_log_from(LOG_PAGES_MAX)?;
+            self.copy_log_if_long()?;
+            if self.tidied_at.elapsed() >= REST {
+                // Entries that keep coming must not keep purged ones on disk.
+                rest = self.tidy()?;
+            }
         }
     }
 
@@ -171,7 +182,7 @@ impl Clerk {
 
     /// What is done when nothing is ordered. How long to rest until the next time.
     fn tidy(&mut self) -> Result<Duration, LogError> {
-        self.copy_log_from(LOG_PAGES_IDLE)?;
+        self.tidied_at = Instant::now();
         let is_more = match self.desk.purging() {
             Some(upto) => self.purge_step(upto)?,
             None => self.book.shrink()?,
@@ -208,20 +219,23 @@ impl Clerk {
         Ok(!is_last)
     }
 
-    /// Copies the write-ahead log if it has grown by `pages` since.
-    fn copy_log_from(&mut self, pages: u64) -> Result<(), LogError> {
+    /// Has the write-ahead log copied if it has grown, and finishes that here when it is long and few
+    /// pages are left: only then does it begin anew.
+    fn copy_log_if_long(&mut self) -> Result<(), LogError> {
         let now = self.book.log_pages();
-        // A shorter one was begun anew.
-        let before = if now < self.copied_pages {
-            0
-        } else {
-            self.copied_pages
-        };
-        self.copied_pages = before;
-        if now - before >= pages {
-            self.book.copy_log()?;
-            self.copied_pages = now;
+        let (mut beside, mut here) = self.copied_pages;
+        if now < beside.max(here) {
+            // It was begun anew.
+            (beside, here) = (0, 0);
         }
+        if now - beside >= LOG_PAGES_MIN {
+            self.copier.copy();
+            beside = now;
+        } else if now >= LOG_PAGES_MAX && now - here >= LOG_PAGES_STEP && !self.copier.is_busy() {
+            self.book.copy_log()?;
+            here = now;
+        }
+        self.copied_pages = (beside, here);
         Ok(())
     }
 }

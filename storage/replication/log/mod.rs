@@ -3,6 +3,7 @@
 
 mod book;
 mod clerk;
+mod copier;
 mod desk;
 mod failure;
 mod form;
@@ -13,6 +14,7 @@ pub use failure::LogError;
 use super::{NodeId, Reach, TypeConfig};
 use crate::faults::Faults;
 use clerk::Clerk;
+use copier::Copier;
 use desk::{Desk, Order};
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{
@@ -245,7 +247,7 @@ impl LogRoom {
         (book, contents): (Book, Contents),
     ) -> Result<Self, LogError> {
         let bytes = Arc::new(AtomicU64::new(0));
-        let running = run(path.clone(), &reach, &bytes, book, contents)?;
+        let running = run(path.clone(), &faults, &reach, &bytes, book, contents)?;
         Ok(Self {
             path,
             faults,
@@ -281,7 +283,14 @@ impl LogRoom {
                 "entries up to {end} were written, it has those up to {found}"
             )));
         }
-        let running = run(self.path.clone(), &self.reach, &self.bytes, book, contents)?;
+        let running = run(
+            self.path.clone(),
+            &self.faults,
+            &self.reach,
+            &self.bytes,
+            book,
+            contents,
+        )?;
         let store = running.store.clone();
         *self.running() = running;
         Ok(store)
@@ -336,6 +345,7 @@ impl LogRoom {
 
 fn run(
     path: PathBuf,
+    faults: &Faults,
     reach: &Arc<Reach>,
     bytes: &Arc<AtomicU64>,
     book: Book,
@@ -351,7 +361,9 @@ fn run(
         reach: Arc::clone(reach),
         bytes: Arc::clone(bytes),
         rows,
-        copied_pages: 0,
+        copier: Copier::start(path.clone(), faults.clone(), Arc::clone(&desk))?,
+        copied_pages: (0, 0),
+        tidied_at: Instant::now(),
     };
     let thread = std::thread::Builder::new()
         .name("calldex-raft-log".to_owned())
