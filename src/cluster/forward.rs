@@ -5,11 +5,10 @@ use super::client::{Addressee, Silence};
 use super::exchange::Exchange;
 use super::wire::{Desk, Forwarded, Taken};
 use bytes::Bytes;
-use calldex_observability::catalog;
 use calldex_storage::Position;
 use calldex_storage::replication::{NodeId, ProposeError, Proposer, Proposing};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the primary may take for one batch. Storage gives a batch up on its own terms, too.
 const FORWARD_MAX: Duration = Duration::from_secs(5);
@@ -23,21 +22,7 @@ pub(super) struct Forwarder {
 
 impl Proposer for Forwarder {
     fn propose(&self, batch: Bytes, writes: usize) -> Proposing<'_> {
-        Box::pin(async move {
-            let began = Instant::now();
-            let result = self.give(batch, writes).await;
-            let word = match result {
-                Ok(_) => {
-                    catalog::CLUSTER_COMMIT_SECONDS.record(began.elapsed().as_secs_f64());
-                    "ok"
-                }
-                Err(ProposeError::NoPrimary) => "no_primary",
-                Err(ProposeError::TimedOut) => "timed_out",
-                Err(ProposeError::Refused) => "refused",
-            };
-            catalog::FORWARDED_BATCHES_TOTAL.with(word).increment(1);
-            result
-        })
+        Box::pin(self.give(batch, writes))
     }
 }
 
