@@ -109,7 +109,6 @@ impl Forwarder {
         let answer = self.ask(batch, writes, begun);
         if answer.is_ok() {
             catalog::CLUSTER_COMMIT_SECONDS.record(begun.elapsed().as_secs_f64());
-            catalog::WRITE_BATCH_SIZE.record(writes as f64);
         }
         catalog::FORWARDED_BATCHES_TOTAL
             .with(label(answer))
