@@ -1,0 +1,124 @@
+//! Houses that are wrong on purpose: the harness must find them out, or it finds nothing.
+
+use crate::events::{Beginning, Load};
+use crate::exchange::{Exchange, ORDINARY, Plan};
+use crate::machine::Ailment;
+use crate::random::Random;
+use rusqlite::Connection;
+use std::time::Duration;
+
+/// Accidents until one shows the loss; each does with a fair chance.
+const ATTEMPTS: usize = 6;
+/// Much, so that something is always under way.
+const BUSY: Load = Load {
+    writes_per_s: 1_200,
+    long_winded: false,
+    wanted_calls: 0,
+    names: false,
+};
+
+#[test]
+fn an_instance_that_acknowledges_too_early_is_found_out() {
+    let test = "an_instance_that_acknowledges_too_early_is_found_out";
+    let mut random = Random::for_test(test);
+    let mut plan = Plan::three();
+    plan.liar = Some(1);
+    let Some(mut exchange) = plan.open(&mut random) else {
+        return;
+    };
+    for _ in 0..ATTEMPTS {
+        exchange.load(BUSY);
+        let before = random.within(200, 500);
+        std::thread::sleep(Duration::from_millis(before));
+        exchange.nodes[1].kill();
+        let wrong = exchange.rest_and_find(test);
+        if wrong.contains("lost: ") {
+            return println!("found out: {}", wrong.lines().nth(1).unwrap_or_default());
+        }
+    }
+    panic!("an instance that acknowledges what it has not written was believed");
+}
+
+#[test]
+fn disks_that_lie_are_found_out_when_all_power_goes() {
+    let test = "disks_that_lie_are_found_out_when_all_power_goes";
+    let mut random = Random::for_test(test);
+    let Some(mut exchange) = Plan::three().with_machines().open(&mut random) else {
+        return;
+    };
+    exchange.load(ORDINARY);
+    exchange.work(&mut random, Duration::from_millis(500));
+    ail_all(&exchange, Ailment::SyncLies, 1);
+    exchange.work(&mut random, Duration::from_millis(800));
+    ail_all(&exchange, Ailment::Cut, 1);
+    exchange
+        .nodes
+        .iter_mut()
+        .for_each(|node| node.cut_power(false));
+    let wrong = exchange.rest_and_find(test);
+    assert!(
+        wrong.contains("lost: "),
+        "disks that lie were believed: {wrong}"
+    );
+    println!("found out: {}", wrong.lines().nth(1).unwrap_or_default());
+}
+
+fn ail_all(exchange: &Exchange, ailment: Ailment, value: i64) {
+    for node in &exchange.nodes {
+        node.machine
+            .as_ref()
+            .expect("it was asked for")
+            .ail(ailment, value);
+    }
+}
+
+/// What the refusals of `directories` are for: a voter that was wiped and is let back under its old
+/// identity, past every guard, loses what a majority had acknowledged.
+#[test]
+fn a_wiped_voter_that_is_let_back_loses_what_was_acknowledged() {
+    let test = "a_wiped_voter_that_is_let_back_loses_what_was_acknowledged";
+    let mut random = Random::for_test(test);
+    let Some(mut exchange) = Plan::three().open(&mut random) else {
+        return;
+    };
+    exchange.load(ORDINARY);
+    exchange.work(&mut random, Duration::from_millis(300));
+    let primary = exchange.primary();
+    let [wiped, behind] = match primary {
+        0 => [1, 2],
+        1 => [2, 0],
+        _ => [0, 1],
+    };
+    exchange.nodes[behind].kill();
+    // The primary and the one that will be wiped are the majority now.
+    exchange.work(&mut random, Duration::from_millis(1_500));
+    exchange.nodes[primary].kill();
+    exchange.nodes[wiped].kill();
+    let identity = exchange.nodes[wiped].standing().identity;
+    let (cluster_id, node_id, _) = identity.expect("it was open");
+    exchange.nodes[wiped].wipe();
+    forget_peers(&exchange, behind);
+    exchange.retired = vec![primary];
+    exchange.nodes[wiped].start(Beginning::Usurp {
+        cluster_id,
+        node_id,
+    });
+    exchange.restart(behind);
+    let wrong = exchange.rest_and_find(test);
+    assert!(
+        wrong.contains("lost: "),
+        "a wiped voter harmed nobody: {wrong}"
+    );
+    println!("found out: {}", wrong.lines().nth(1).unwrap_or_default());
+}
+
+/// Takes from an instance what it knows of the others' starts.
+fn forget_peers(exchange: &Exchange, index: usize) {
+    let path = exchange.nodes[index].data().join("raft.db");
+    let log = Connection::open(path).expect("a log");
+    let forgotten = log.execute("DELETE FROM marks WHERE name LIKE 'peer:%'", []);
+    assert!(
+        forgotten.expect("the marks of the peers") > 0,
+        "nothing was known of the peers"
+    );
+}

@@ -1,0 +1,286 @@
+//! The machine under an instance: its disk and its clock, of `disk.c`, told what to do while the
+//! instance runs.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use tempfile::TempDir;
+
+/// Error numbers of Linux.
+pub const EIO: i64 = 5;
+pub const ENOSPC: i64 = 28;
+/// Fields of the file that both sides map, eight bytes each, in the order of `disk.c`.
+const FIELDS: u64 = 9;
+
+/// What a machine can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ailment {
+    /// The power goes at once: what was not synced is gone, wholly (1) or in part (2).
+    Cut,
+    /// Syncs fail with this error number; 0 ends it.
+    SyncFails,
+    /// Writes fail with this error number.
+    WriteFails,
+    /// Each sync takes this long, microseconds.
+    SyncTakesUs,
+    /// Each write takes this long, microseconds.
+    WriteTakesUs,
+    /// Syncs say that they are done, and are not.
+    SyncLies,
+    /// The clock of the day is off by this much, milliseconds.
+    ClockOffMs,
+}
+
+impl Ailment {
+    const LASTING: [Self; 5] = [
+        Self::SyncFails,
+        Self::WriteFails,
+        Self::SyncTakesUs,
+        Self::WriteTakesUs,
+        Self::SyncLies,
+    ];
+
+    fn offset(self) -> u64 {
+        8 * match self {
+            Self::Cut => 0,
+            Self::SyncFails => 1,
+            Self::WriteFails => 2,
+            Self::SyncTakesUs => 3,
+            Self::WriteTakesUs => 4,
+            Self::SyncLies => 5,
+            Self::ClockOffMs => 6,
+        }
+    }
+}
+
+/// The library to preload, or `None` with a line that says why there is none.
+fn library() -> Option<&'static Path> {
+    static LIBRARY: OnceLock<Option<(TempDir, PathBuf)>> = OnceLock::new();
+    let library = LIBRARY.get_or_init(compile).as_ref();
+    library.map(|(_, path)| path.as_path())
+}
+
+fn compile() -> Option<(TempDir, PathBuf)> {
+    if !cfg!(target_os = "linux") {
+        println!("skipped: the simulated disk needs Linux");
+        return None;
+    }
+    let dir = TempDir::new().expect("a temporary folder");
+    let (library, source) = (dir.path().join("disk.so"), dir.path().join("disk.c"));
+    std::fs::write(&source, include_str!("disk.c")).expect("a file in it");
+    let mut compiler = Command::new("cc");
+    compiler
+        .args(["-shared", "-fPIC", "-O2", "-o"])
+        .arg(&library)
+        .arg(&source);
+    match compiler.args(["-ldl", "-lpthread"]).status() {
+        Ok(status) => assert!(status.success(), "cc does not compile tests/cluster/disk.c"),
+        Err(error) => {
+            println!("skipped: the simulated disk needs a C compiler, `cc`: {error}");
+            return None;
+        }
+    }
+    Some((dir, library))
+}
+
+/// One machine; it outlives the processes on it.
+pub struct Machine {
+    control: File,
+    environment: Vec<(String, String)>,
+}
+
+impl Machine {
+    /// A machine whose disk is below `disk`, with its switch beside it at `control`.
+    pub fn build(disk: &Path, control: &Path, seed: u64) -> Option<Self> {
+        let library = library()?;
+        let file = File::options()
+            .create(true)
+            .truncate(true)
+            .read(true)
+            .write(true)
+            .open(control)
+            .expect("a file in our own folder");
+        file.set_len(FIELDS * 8).expect("room for it");
+        let last = (FIELDS - 1) * 8;
+        file.write_all_at(&seed.to_ne_bytes(), last)
+            .expect("to be written");
+        let variable = |name: &str, path: &Path| (name.to_owned(), path.display().to_string());
+        Some(Self {
+            control: file,
+            environment: vec![
+                variable("LD_PRELOAD", library),
+                variable("CALLDEX_TEST_DISK_DIR", disk),
+                variable("CALLDEX_TEST_CONTROL", control),
+            ],
+        })
+    }
+
+    /// What a process on it has in its environment.
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
+    /// Tells it what to do from now on.
+    pub fn ail(&self, ailment: Ailment, value: i64) {
+        let written = self
+            .control
+            .write_all_at(&value.to_ne_bytes(), ailment.offset());
+        written.expect("to be written");
+    }
+
+    /// All is well again but the clock, which stays as it is; with power, if it was cut.
+    pub fn recover(&self) {
+        Ailment::LASTING
+            .iter()
+            .for_each(|ailment| self.ail(*ailment, 0));
+        self.ail(Ailment::Cut, 0);
+    }
+
+    /// Operations that failed so far.
+    pub fn failures(&self) -> i64 {
+        let mut value = [0; 8];
+        self.control
+            .read_exact_at(&mut value, 7 * 8)
+            .expect("to be read");
+        i64::from_ne_bytes(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Stdio;
+    use std::time::{Duration, Instant};
+
+    struct Lab {
+        dir: TempDir,
+        machine: Machine,
+    }
+
+    impl Lab {
+        fn build() -> Option<Self> {
+            let dir = TempDir::new().unwrap();
+            let disk = dir.path().join("disk");
+            std::fs::create_dir(&disk).unwrap();
+            let machine = Machine::build(&disk, &dir.path().join("control"), 1)?;
+            Some(Self { dir, machine })
+        }
+
+        fn file(&self) -> PathBuf {
+            self.dir.path().join("disk/file")
+        }
+
+        /// This binary on the machine, as [`scribbles_when_told_to`].
+        fn scribe(&self, manner: &str) -> Command {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command
+                .args(["--exact", "machine::tests::scribbles_when_told_to"])
+                .envs(self.machine.environment().iter().cloned())
+                .env(SCRIBBLE, manner)
+                .env("CALLDEX_TEST_FILE", self.file())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            command
+        }
+
+        fn scribbles(&self, manner: &str) -> bool {
+            self.scribe(manner).status().unwrap().success()
+        }
+
+        fn size(&self) -> u64 {
+            std::fs::metadata(self.file()).map_or(0, |file| file.len())
+        }
+    }
+
+    const SCRIBBLE: &str = "CALLDEX_TEST_SCRIBBLE";
+    const BLOCK: [u8; 512] = [7; 512];
+
+    /// A process that writes one block, or a second one and waits for what comes.
+    #[test]
+    fn scribbles_when_told_to() {
+        let Ok(manner) = std::env::var(SCRIBBLE) else {
+            return;
+        };
+        let path = std::env::var("CALLDEX_TEST_FILE").unwrap();
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)
+            .unwrap();
+        match manner.as_str() {
+            "writes" => file.write_all_at(&BLOCK, 0).unwrap(),
+            "syncs" => {
+                file.write_all_at(&BLOCK, 0).unwrap();
+                file.sync_all().unwrap();
+            }
+            _ => {
+                file.write_all_at(&BLOCK, 512).unwrap();
+                std::thread::sleep(Duration::from_secs(60));
+            }
+        }
+    }
+
+    #[test]
+    fn a_disk_fails_when_it_is_told_to_and_recovers() {
+        let Some(lab) = Lab::build() else { return };
+        assert!(lab.scribbles("syncs"));
+        lab.machine.ail(Ailment::SyncFails, EIO);
+        assert!(!lab.scribbles("syncs"));
+        lab.machine.recover();
+        lab.machine.ail(Ailment::WriteFails, ENOSPC);
+        assert!(!lab.scribbles("writes"));
+        assert_eq!(lab.machine.failures(), 2);
+        lab.machine.recover();
+        assert!(lab.scribbles("syncs"));
+    }
+
+    #[test]
+    fn a_disk_is_as_slow_as_it_is_told() {
+        let Some(lab) = Lab::build() else { return };
+        lab.machine.ail(Ailment::SyncTakesUs, 150_000);
+        let begun = Instant::now();
+        assert!(lab.scribbles("syncs"));
+        assert!(begun.elapsed() >= Duration::from_millis(150));
+    }
+
+    #[test]
+    fn a_power_cut_takes_what_was_not_synced_and_nothing_else() {
+        let Some(lab) = Lab::build() else { return };
+        assert!(lab.scribbles("syncs"));
+        let mut writing = lab.scribe("waits").spawn().unwrap();
+        let end = Instant::now() + Duration::from_secs(10);
+        while lab.size() < 1024 && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert_eq!(lab.size(), 1024);
+        lab.machine.ail(Ailment::Cut, 1);
+        assert!(!writing.wait().unwrap().success());
+        assert_eq!(lab.size(), 512);
+    }
+
+    #[test]
+    fn a_clock_is_as_wrong_as_it_is_told() {
+        let Some(lab) = Lab::build() else { return };
+        let seconds = || {
+            let mut date = Command::new("date");
+            date.envs(lab.machine.environment().iter().cloned());
+            let output = date.arg("+%s").output().unwrap();
+            let seconds: i64 = String::from_utf8(output.stdout)
+                .unwrap()
+                .trim()
+                .parse()
+                .unwrap();
+            seconds
+        };
+        let before = seconds();
+        lab.machine.ail(Ailment::ClockOffMs, -86_400_500);
+        let after = seconds();
+        assert!(
+            (before - 86_402..=before - 86_390).contains(&after),
+            "{before} {after}"
+        );
+    }
+}

@@ -1,0 +1,41 @@
+//! One exchange through many accidents.
+
+use crate::events::Load;
+use crate::exchange::{Exchange, Findings, Plan};
+use crate::random::{Random, rounds};
+use std::time::{Duration, Instant};
+
+/// An accident, and what it is called.
+pub type Accident = (&'static str, fn(&mut Exchange, &mut Random));
+
+/// Brings up an exchange, puts it under load, and lets each accident happen as often as is asked for,
+/// in an order of the seed's. After each, everything heals, comes to rest and is judged.
+pub fn befall(test: &str, plan: Plan, load: Load, accidents: &[Accident]) -> Option<Findings> {
+    let mut random = Random::for_test(test);
+    let mut exchange = plan.open(&mut random)?;
+    for (name, accident) in shuffled(accidents, &mut random) {
+        let begun = Instant::now();
+        exchange.load(load);
+        let before = random.within(300, 900);
+        exchange.work(&mut random, Duration::from_millis(before));
+        accident(&mut exchange, &mut random);
+        let found = exchange.rest(&mut random, load, name);
+        println!(
+            "{name}: {} acknowledged so far, {:.1} s",
+            found.acknowledged,
+            begun.elapsed().as_secs_f64()
+        );
+    }
+    Some(exchange.close(test))
+}
+
+fn shuffled(accidents: &[Accident], random: &mut Random) -> Vec<Accident> {
+    let mut all: Vec<Accident> = Vec::new();
+    for _ in 0..rounds(1) {
+        all.extend_from_slice(accidents);
+    }
+    for index in (1..all.len()).rev() {
+        all.swap(index, random.within(0, index as u64) as usize);
+    }
+    all
+}

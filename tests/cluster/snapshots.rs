@@ -1,0 +1,63 @@
+//! Whoever was away for longer than the log is kept is sent the whole database, under load.
+
+use crate::exchange::{Exchange, HEAVY, Plan};
+use crate::random::Random;
+use crate::rounds::befall;
+use std::time::Duration;
+
+/// Less than is written while one is away.
+const LOG_BYTES_MAX: u64 = 1024 * 1024;
+/// Moments of an installation.
+const MOMENTS: [&str; 3] = ["InstallSnapshot", "CopySnapshot", "SnapshotInstalled"];
+const INSTALLED: &str = "calldex_snapshots_total{direction=\"installed\",result=\"ok\"}";
+
+#[test]
+fn nothing_is_lost_when_a_snapshot_is_installed_under_load() {
+    let mut plan = Plan::three();
+    plan.log_bytes_max = LOG_BYTES_MAX;
+    befall(
+        "nothing_is_lost_when_a_snapshot_is_installed_under_load",
+        plan,
+        HEAVY,
+        &[
+            ("a replica was away too long", catch_up),
+            (
+                "a replica was away too long and dies while it catches up",
+                catch_up_and_die,
+            ),
+        ],
+    );
+}
+
+fn stay_away(exchange: &mut Exchange, random: &mut Random) -> usize {
+    let replica = exchange.replica(random);
+    exchange.nodes[replica].kill();
+    exchange.work(random, Duration::from_millis(2_500));
+    replica
+}
+
+fn comes_back(exchange: &mut Exchange, index: usize) {
+    exchange.wait_serving(index, "after a snapshot");
+    exchange.soon("a snapshot to be installed", |exchange| {
+        let installed = exchange.nodes[index].figure(INSTALLED)?;
+        (installed >= 1.0).then_some(())
+    });
+}
+
+fn catch_up(exchange: &mut Exchange, random: &mut Random) {
+    let replica = stay_away(exchange, random);
+    exchange.restart(replica);
+    comes_back(exchange, replica);
+}
+
+fn catch_up_and_die(exchange: &mut Exchange, random: &mut Random) {
+    let replica = stay_away(exchange, random);
+    let moment = random.one_of(&MOMENTS);
+    exchange.nodes[replica].dies_at = Some(moment.to_owned());
+    exchange.restart(replica);
+    let died = exchange.nodes[replica].wait_end(Duration::from_secs(15));
+    assert!(died, "{moment} never came");
+    exchange.restart(replica);
+    // What was installed before it died need not be installed again.
+    exchange.wait_serving(replica, "after a snapshot that was cut short");
+}
