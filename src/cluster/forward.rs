@@ -7,7 +7,7 @@ use super::wire::{Desk, Forwarded, Taken};
 use bytes::Bytes;
 use calldex_storage::Position;
 use calldex_storage::replication::{NodeId, ProposeError, Proposer, Proposing};
-use std::sync::Arc;
+use std::sync::Weak;
 use std::time::Duration;
 
 /// What the primary may take for one batch. Storage gives a batch up on its own terms, too.
@@ -15,70 +15,75 @@ const FORWARD_MAX: Duration = Duration::from_secs(5);
 /// Doors that are tried for one batch: the primary's, and the one that it names instead.
 const DOORS_MAX: usize = 2;
 
-/// See the module.
+/// See the module. Storage keeps it, and the exchange keeps storage: only one of the two may hold
+/// the other.
 pub(super) struct Forwarder {
-    pub(super) exchange: Arc<Exchange>,
+    pub(super) exchange: Weak<Exchange>,
 }
 
 impl Proposer for Forwarder {
     fn propose(&self, batch: Bytes, writes: usize) -> Proposing<'_> {
-        Box::pin(self.give(batch, writes))
+        Box::pin(async move {
+            let exchange = self.exchange.upgrade().ok_or(ProposeError::NoPrimary)?;
+            give(&exchange, batch, writes).await
+        })
     }
 }
 
-impl Forwarder {
-    async fn give(&self, batch: Bytes, writes: usize) -> Result<Position, ProposeError> {
-        let exchange = &self.exchange;
-        if exchange.leading().is_some() {
-            let taken = exchange.gatherer.put(batch, writes).await;
-            return judged(taken);
-        }
-        let mut door = exchange.primary_door().ok_or(ProposeError::NoPrimary)?;
-        let forwarded = Forwarded {
-            writes: u32::try_from(writes).unwrap_or(u32::MAX),
-            batch,
-        };
-        for _ in 0..DOORS_MAX {
-            match self.ask(&door, &forwarded).await? {
-                Taken::Elsewhere(Some(found)) if found.node_id != exchange.node_id => {
-                    door = Addressee::node(found.node_id, found.address);
-                }
-                taken => return judged(taken),
-            }
-        }
-        Err(ProposeError::NoPrimary)
+async fn give(exchange: &Exchange, batch: Bytes, writes: usize) -> Result<Position, ProposeError> {
+    if exchange.leading().is_some() {
+        let taken = exchange.gatherer.put(batch, writes).await;
+        return judged(taken);
     }
+    let mut door = exchange.primary_door().ok_or(ProposeError::NoPrimary)?;
+    let forwarded = Forwarded {
+        writes: u32::try_from(writes).unwrap_or(u32::MAX),
+        batch,
+    };
+    for _ in 0..DOORS_MAX {
+        match ask(exchange, &door, &forwarded).await? {
+            Taken::Elsewhere(Some(found)) if found.node_id != exchange.node_id => {
+                door = Addressee::node(found.node_id, found.address);
+            }
+            taken => return judged(taken),
+        }
+    }
+    Err(ProposeError::NoPrimary)
+}
 
-    async fn ask(&self, door: &Addressee, forwarded: &Forwarded) -> Result<Taken, ProposeError> {
-        let client = &self.exchange.client;
-        let asking = client.ask(door, Desk::Writes, forwarded, FORWARD_MAX);
-        let answer = tokio::select! {
-            answer = asking => answer,
-            // It may be cut off, and the answer never come.
-            () = self.another_primary_than(door.node_id) => Err(Silence::Lost),
-        };
-        answer.map_err(|silence| match silence {
-            Silence::Unreachable | Silence::NotReady | Silence::TurnedAway(_) => {
-                ProposeError::NoPrimary
-            }
-            Silence::Lost | Silence::Malformed => ProposeError::TimedOut,
-            Silence::TooLarge => ProposeError::Refused,
-        })
-    }
-
-    /// Returns when the engine knows of a primary that is another.
-    async fn another_primary_than(&self, node_id: Option<NodeId>) {
-        if let Some(raft) = self.exchange.raft() {
-            let mut metrics = raft.metrics();
-            let is_other = metrics.wait_for(|metrics| {
-                metrics.current_leader.is_some() && metrics.current_leader != node_id
-            });
-            if is_other.await.is_ok() {
-                return;
-            }
+async fn ask(
+    exchange: &Exchange,
+    door: &Addressee,
+    forwarded: &Forwarded,
+) -> Result<Taken, ProposeError> {
+    let client = &exchange.client;
+    let asking = client.ask(door, Desk::Writes, forwarded, FORWARD_MAX);
+    let answer = tokio::select! {
+        answer = asking => answer,
+        // It may be cut off, and the answer never come.
+        () = another_primary_than(exchange, door.node_id) => Err(Silence::Lost),
+    };
+    answer.map_err(|silence| match silence {
+        Silence::Unreachable | Silence::NotReady | Silence::TurnedAway(_) => {
+            ProposeError::NoPrimary
         }
-        std::future::pending().await
+        Silence::Lost | Silence::Malformed => ProposeError::TimedOut,
+        Silence::TooLarge => ProposeError::Refused,
+    })
+}
+
+/// Returns when the engine knows of a primary that is another.
+async fn another_primary_than(exchange: &Exchange, node_id: Option<NodeId>) {
+    if let Some(raft) = exchange.raft() {
+        let mut metrics = raft.metrics();
+        let is_other = metrics.wait_for(|metrics| {
+            metrics.current_leader.is_some() && metrics.current_leader != node_id
+        });
+        if is_other.await.is_ok() {
+            return;
+        }
     }
+    std::future::pending().await
 }
 
 /// What `taken` means to the writes.

@@ -62,8 +62,15 @@ pub struct Cluster {
     address: SocketAddr,
     door: ServerHandle,
     engine: Mutex<Option<JoinHandle<()>>>,
+    keeper: Mutex<Option<Keeper>>,
+}
+
+/// Keeps the runtime on a thread of its own, since it must not be dropped on another's.
+struct Keeper {
     /// Dropped, it ends the runtime.
-    end: Mutex<Option<oneshot::Sender<()>>>,
+    end: oneshot::Sender<()>,
+    /// Tells that it has ended.
+    ended: oneshot::Receiver<()>,
 }
 
 impl Cluster {
@@ -80,7 +87,7 @@ impl Cluster {
             .build()
             .map_err(ClusterError::Threads)?;
         let handle = runtime.handle().clone();
-        let end = keep_running(runtime)?;
+        let keeper = Keeper::keep(runtime)?;
         let opening = handle.spawn(open(setup));
         let (exchange, address, door, engine) = match opening.await {
             Ok(opened) => opened?,
@@ -99,7 +106,7 @@ impl Cluster {
             address,
             door,
             engine: Mutex::new(Some(engine)),
-            end: Mutex::new(Some(end)),
+            keeper: Mutex::new(Some(keeper)),
         }))
     }
 
@@ -192,7 +199,11 @@ impl Cluster {
             let _ = tokio::time::timeout(ENGINE_STOP_MAX, engine).await;
         }
         self.door.stop_graceful(DOOR_CLOSE_MAX);
-        drop(lock(&self.end).take());
+        let keeper = lock(&self.keeper).take();
+        if let Some(Keeper { end, ended }) = keeper {
+            drop(end);
+            let _ = tokio::time::timeout(THREADS_STOP_MAX * 2, ended).await;
+        }
     }
 }
 
@@ -206,17 +217,20 @@ fn lock<T>(place: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps the runtime on a thread of its own, since it must not be dropped on another's.
-fn keep_running(runtime: Runtime) -> Result<oneshot::Sender<()>, ClusterError> {
-    let (end, ended) = oneshot::channel::<()>();
-    std::thread::Builder::new()
-        .name("calldex-cluster".to_owned())
-        .spawn(move || {
-            let _ = runtime.block_on(ended);
-            runtime.shutdown_timeout(THREADS_STOP_MAX);
-        })
-        .map_err(ClusterError::Threads)?;
-    Ok(end)
+impl Keeper {
+    fn keep(runtime: Runtime) -> Result<Self, ClusterError> {
+        let (end, is_over) = oneshot::channel::<()>();
+        let (told, ended) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("calldex-cluster".to_owned())
+            .spawn(move || {
+                let _ = runtime.block_on(is_over);
+                runtime.shutdown_timeout(THREADS_STOP_MAX);
+                let _ = told.send(());
+            })
+            .map_err(ClusterError::Threads)?;
+        Ok(Self { end, ended })
+    }
 }
 
 type Opened = (Arc<Exchange>, SocketAddr, ServerHandle, JoinHandle<()>);
@@ -264,7 +278,7 @@ async fn open(setup: ClusterSetup) -> Result<Opened, ClusterError> {
     tokio::spawn(purge::keep(Arc::clone(&exchange)));
     tokio::spawn(gauges::keep(Arc::clone(&exchange)));
     let forwarder = Arc::new(Forwarder {
-        exchange: Arc::clone(&exchange),
+        exchange: Arc::downgrade(&exchange),
     });
     let runtime = tokio::runtime::Handle::current();
     exchange.replica.connect(forwarder, runtime);

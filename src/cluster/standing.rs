@@ -81,6 +81,14 @@ pub struct Standing {
     pub trouble: Option<String>,
 }
 
+impl Standing {
+    /// The primary, if it is in the list.
+    pub fn primary_member(&self) -> Option<&MemberStanding> {
+        let primary = self.primary?;
+        self.members.iter().find(|member| member.node_id == primary)
+    }
+}
+
 /// How the cluster stands.
 pub(super) fn of(exchange: &Exchange) -> Standing {
     let metrics = exchange.metrics();

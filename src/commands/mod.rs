@@ -4,6 +4,7 @@ mod backup;
 mod bench;
 mod call;
 mod check;
+mod cluster;
 mod health;
 mod load;
 mod names;
@@ -26,6 +27,9 @@ pub enum Command {
     Check(ServeArguments),
     /// Asks a running server whether it takes calls: exit status 0 or 1.
     Health(health::HealthArguments),
+    /// Founds a cluster of several instances, joins one, looks at it, removes a member.
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Copies the database into one file, while the server runs or not.
     Backup(backup::BackupArguments),
     /// Places a simulated call: you type what the caller says.
@@ -45,6 +49,7 @@ impl Command {
             Self::Serve(arguments) => serve::run(&arguments),
             Self::Check(arguments) => check::run(&arguments),
             Self::Health(arguments) => health::run(&arguments),
+            Self::Cluster(command) => cluster::run(&command),
             Self::Backup(arguments) => backup::run(&arguments),
             Self::Call(arguments) => call::run(arguments),
             Self::Load(arguments) => load::run(arguments),

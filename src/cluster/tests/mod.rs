@@ -1,1 +1,5 @@
-//! Three instances in one process.
+//! Instances in one process: real storage, real sockets on loopback.
+
+mod house;
+mod leaving;
+mod writing;

@@ -1,0 +1,120 @@
+//! Founding, joining, writing, losing the primary.
+
+use super::house::*;
+use crate::cluster::{Operator, Role};
+use calldex_observability::redaction::Secret;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_on_any_instance_is_on_all_and_survives_the_primary() {
+    let [mut one, two, three] = three().await;
+    let position = two.write("CA1").await;
+    for house in [&one, &two, &three] {
+        assert!(house.storage().wait_applied(position, PATIENCE).await);
+        house.knows_soon("CA1").await;
+    }
+    // Its own writes a caller reads at once, anywhere else what was acknowledged before.
+    assert!(three.cluster().catch_up(PATIENCE).await);
+    let call = three.cluster().live_call("CA1", PATIENCE).await.unwrap();
+    assert_eq!(call.conversation.instance.as_deref(), Some("two"));
+    assert!(three.cluster().live_call("CA9", PATIENCE).await.is_none());
+
+    let began = Instant::now();
+    one.stop().await;
+    let next = primary_of(&[&two, &three]).await;
+    println!("another primary after {:?}", began.elapsed());
+    for (house, sid) in [(&two, "CA2"), (&three, "CA3")] {
+        house.write(sid).await;
+    }
+    println!("written again after {:?}", began.elapsed());
+    assert!(two.knows("CA2").await && three.knows("CA3").await);
+    let primary = [&two, &three][next];
+    until("the one is gone", || {
+        primary
+            .cluster()
+            .gone()
+            .iter()
+            .any(|gone| gone.instance == "one")
+    })
+    .await;
+
+    one.start().await;
+    one.ready().await;
+    assert!(one.knows("CA1").await);
+    one.knows_soon("CA3").await;
+    assert_eq!(one.standing().role, Role::Replica);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_single_instance_had_is_on_all_of_several() {
+    let mut one = House::new("one", &[]);
+    let config = calldex_storage::StorageConfig::new(one.data());
+    let alone = tokio::task::spawn_blocking(move || {
+        let storage = calldex_storage::Storage::open(config).unwrap();
+        storage
+            .writer
+            .submit(started("CA1", "alone"))
+            .wait()
+            .unwrap();
+        storage.close(Duration::from_secs(5));
+    });
+    alone.await.unwrap();
+    one.found();
+    one.start().await;
+    one.ready().await;
+    let mut two = House::new("two", &[&one]);
+    two.start().await;
+    two.ready().await;
+    two.knows_soon("CA1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_writes_come_together_and_all_arrive() {
+    let [one, two, three] = three().await;
+    let began = Instant::now();
+    let mut receipts = Vec::new();
+    for round in 0..300 {
+        for house in [&one, &two, &three] {
+            let write = started(&format!("CA-{}-{round}", house.name), &house.name);
+            receipts.push(house.storage().writer.submit(write));
+        }
+    }
+    let mut last = 0;
+    for receipt in receipts {
+        let durable = tokio::time::timeout(PATIENCE, receipt).await;
+        last = last.max(durable.unwrap().unwrap());
+    }
+    println!("900 writes on three instances in {:?}", began.elapsed());
+    assert!(last < 600, "nothing was gathered: {last} entries");
+    for house in [&one, &two, &three] {
+        assert!(house.storage().wait_applied(last, PATIENCE).await);
+        for other in ["one", "two", "three"] {
+            assert!(house.knows(&format!("CA-{other}-299")).await);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_without_the_secret_comes_in() {
+    let mut one = House::new("one", &[]);
+    one.found();
+    one.start().await;
+    one.ready().await;
+
+    let mut section = one.section.clone();
+    section.secret = Some(Secret::new("another secret, as long as the first one is"));
+    let stranger = Operator::new(&section).unwrap().standing().await;
+    assert!(stranger.is_err());
+    let friend = Operator::new(&one.section).unwrap().standing().await;
+    assert_eq!(friend.unwrap().role, Role::Primary);
+
+    let mut plain = TcpStream::connect(one.address()).await.unwrap();
+    let request = b"POST /v1/standing HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    plain.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, plain.read_to_end(&mut answer)).await;
+    assert!(read.is_ok(), "the connection is closed");
+    assert!(!answer.starts_with(b"HTTP"), "it speaks no plain HTTP");
+}

@@ -1,0 +1,328 @@
+//! `calldex cluster`: founding a cluster, joining one, looking at it, removing a member.
+
+use super::{ServeArguments, failed, runtime};
+use crate::cluster::{MemberStanding, Operator, OperatorError, Standing};
+use crate::config::{Config, is_address, split_addresses};
+use calldex_storage::replication::Identity;
+use clap::{Args, Subcommand};
+use std::fmt::Write;
+use std::process::ExitCode;
+
+/// Exit status where an instance answered, and knows no primary that a majority follows.
+const WITHOUT_PRIMARY: u8 = 3;
+
+/// What is done with the cluster.
+#[derive(Subcommand)]
+pub enum ClusterCommand {
+    /// Makes the data directory the first instance of a new cluster, with the calls it has
+    ///
+    /// Run it once, on one instance: before `calldex serve`, or while that waits for it. An existing
+    /// database of a single instance is adopted as it is.
+    Init(LocalArguments),
+    /// Notes in an empty data directory through which instances it is to join
+    Join(JoinArguments),
+    /// Asks the running instance how the cluster stands
+    ///
+    /// Exit status: 0 there is a primary that a majority follows, 3 there is none, 1 nobody answers.
+    Status(LocalArguments),
+    /// Removes a member for good
+    Remove(RemoveArguments),
+}
+
+/// Options of all of them.
+#[derive(Args)]
+pub struct LocalArguments {
+    #[command(flatten)]
+    serve: ServeArguments,
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Options of `calldex cluster join`.
+#[derive(Args)]
+pub struct JoinArguments {
+    /// Cluster doors of instances, host:port, separated by commas; one that answers is enough
+    #[arg(value_name = "ADDRESS[,ADDRESS]")]
+    addresses: String,
+    #[command(flatten)]
+    local: LocalArguments,
+}
+
+/// Options of `calldex cluster remove`.
+#[derive(Args)]
+pub struct RemoveArguments {
+    /// The member's node id, name or address, as `calldex cluster status` shows them
+    #[arg(value_name = "NODE_ID|INSTANCE")]
+    who: String,
+    /// Even if no majority of the voters that remain answers
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    local: LocalArguments,
+}
+
+pub(super) fn run(command: &ClusterCommand) -> ExitCode {
+    match command {
+        ClusterCommand::Init(arguments) => init(arguments),
+        ClusterCommand::Join(arguments) => join(arguments),
+        ClusterCommand::Status(arguments) => status(arguments),
+        ClusterCommand::Remove(arguments) => remove(arguments),
+    }
+}
+
+impl LocalArguments {
+    fn config(&self) -> Result<Config, ExitCode> {
+        Config::load(&self.serve.sources()).map_err(failed)
+    }
+
+    /// Prints either form.
+    fn print(&self, json: &serde_json::Value, text: &str) {
+        if self.json {
+            println!("{json}");
+        } else {
+            println!("{}", text.trim_end());
+        }
+    }
+}
+
+fn init(arguments: &LocalArguments) -> ExitCode {
+    let config = match arguments.config() {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let data = &config.server.data;
+    let adopted = data.join(calldex_storage::DATABASE_FILE).exists();
+    let identity = match Identity::found(data) {
+        Ok(identity) => identity,
+        Err(error) => return failed(error),
+    };
+    let (cluster_id, node_id) = (identity.cluster_id(), identity.node_id());
+    let json = serde_json::json!({
+        "cluster_id": cluster_id,
+        "node_id": node_id,
+        "adopted": adopted,
+        "data": data.display().to_string(),
+    });
+    let calls = if adopted {
+        "with the calls it has"
+    } else {
+        "without any calls yet"
+    };
+    let next = if config.cluster.is_set() {
+        "start it with `calldex serve`, unless that is waiting already; then the others, with empty \
+         data directories"
+    } else {
+        "set cluster.listen and cluster.secret and start it with `calldex serve`; then the others, \
+         with empty data directories"
+    };
+    let text = format!(
+        "{} is the first instance of a new cluster, {calls}\n  cluster  {cluster_id}\n  node     {node_id}\nNext: {next}.",
+        data.display()
+    );
+    arguments.print(&json, &text);
+    ExitCode::SUCCESS
+}
+
+fn join(arguments: &JoinArguments) -> ExitCode {
+    let addresses = split_addresses(&arguments.addresses);
+    if let Some(wrong) = addresses.iter().find(|address| !is_address(address)) {
+        return failed(format!(
+            "{wrong:?} is no host:port, such as calldex-0.calldex:7946"
+        ));
+    }
+    if addresses.is_empty() {
+        return failed("name at least one instance, such as calldex-0.calldex:7946");
+    }
+    let config = match arguments.local.config() {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let data = &config.server.data;
+    if let Err(error) = Identity::join_later(data, &addresses) {
+        return failed(error);
+    }
+    let json = serde_json::json!({ "join": addresses, "data": data.display().to_string() });
+    let text = format!(
+        "{} is to join through {}\nNext: start it with `calldex serve`, unless that is waiting already.",
+        data.display(),
+        addresses.join(", ")
+    );
+    arguments.local.print(&json, &text);
+    ExitCode::SUCCESS
+}
+
+/// Asks the running instance.
+fn ask<T>(
+    arguments: &LocalArguments,
+    question: impl AsyncFnOnce(Operator) -> Result<T, OperatorError>,
+) -> Result<T, ExitCode> {
+    let config = arguments.config()?;
+    if !config.cluster.is_set() {
+        return Err(failed(
+            "cluster.listen is not set: this is no instance of several",
+        ));
+    }
+    let runtime = runtime().map_err(failed)?;
+    let answer = runtime.block_on(async {
+        let operator = Operator::new(&config.cluster)?;
+        question(operator).await
+    });
+    answer.map_err(failed)
+}
+
+fn status(arguments: &LocalArguments) -> ExitCode {
+    let standing = match ask(arguments, async |operator| operator.standing().await) {
+        Ok(standing) => standing,
+        Err(code) => return code,
+    };
+    let json = serde_json::to_value(&standing).expect("names and numbers always serialise");
+    arguments.print(&json, &told(&standing));
+    if standing.has_quorum {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(WITHOUT_PRIMARY)
+    }
+}
+
+fn remove(arguments: &RemoveArguments) -> ExitCode {
+    let removing =
+        async |operator: Operator| operator.remove(&arguments.who, arguments.force).await;
+    let removed = match ask(&arguments.local, removing) {
+        Ok(removed) => removed,
+        Err(code) => return code,
+    };
+    let json = serde_json::json!({
+        "node_id": removed.node_id,
+        "instance": removed.instance,
+    });
+    let text = format!(
+        "{} (node {}) is no member any more. Stop it; it may join anew with an empty data directory.",
+        removed.instance, removed.node_id
+    );
+    arguments.local.print(&json, &text);
+    ExitCode::SUCCESS
+}
+
+fn told(standing: &Standing) -> String {
+    let mut text = String::new();
+    let own = standing
+        .members
+        .iter()
+        .find(|member| member.node_id == standing.node_id);
+    let name = own.map_or("this instance", |member| member.instance.as_str());
+    let primary = match (standing.primary_member(), standing.has_quorum) {
+        (Some(member), true) => format!("{} (node {})", member.instance, member.node_id),
+        (Some(member), false) => format!("{}, if a majority still follows it", member.instance),
+        (None, _) => "none".to_owned(),
+    };
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "cluster   {}", standing.cluster_id);
+    let _ = writeln!(
+        text,
+        "asked     {name} (node {}): {}",
+        standing.node_id,
+        standing.role.as_str()
+    );
+    let _ = writeln!(text, "primary   {primary}, term {}", standing.term);
+    let _ = writeln!(
+        text,
+        "position  {} committed, {} applied here",
+        standing.position, standing.applied
+    );
+    if let Some(trouble) = &standing.trouble {
+        let _ = writeln!(text, "trouble   {trouble}");
+    }
+    let heads = [
+        "instance", "node", "address", "role", "calls", "position", "behind",
+    ];
+    let rows = standing.members.iter().map(|member| row(standing, member));
+    let rows: Vec<[String; 7]> = std::iter::once(heads.map(str::to_owned))
+        .chain(rows)
+        .collect();
+    text.push('\n');
+    for cells in &rows {
+        let line: Vec<String> = cells
+            .iter()
+            .enumerate()
+            .map(|(column, cell)| {
+                let width = rows.iter().map(|row| row[column].chars().count()).max();
+                format!("{cell:width$}", width = width.unwrap_or(0))
+            })
+            .collect();
+        let _ = writeln!(text, "{}", line.join("  ").trim_end());
+    }
+    text
+}
+
+fn row(standing: &Standing, member: &MemberStanding) -> [String; 7] {
+    let role = if Some(member.node_id) == standing.primary {
+        "primary"
+    } else if member.voter {
+        "replica"
+    } else {
+        "learner"
+    };
+    let (position, behind) = if member.reachable {
+        (member.position.to_string(), member.lag.to_string())
+    } else {
+        (String::from("-"), "does not answer".to_owned())
+    };
+    [
+        member.instance.clone(),
+        member.node_id.to_string(),
+        member.address.clone(),
+        role.to_owned(),
+        if member.takes_calls { "yes" } else { "no" }.to_owned(),
+        position,
+        behind,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Role;
+
+    fn member(node_id: u64, instance: &str, reachable: bool) -> MemberStanding {
+        MemberStanding {
+            node_id,
+            address: format!("{instance}:7946"),
+            instance: instance.to_owned(),
+            voter: true,
+            takes_calls: node_id != 3,
+            position: 40,
+            lag: 2,
+            reachable,
+        }
+    }
+
+    #[test]
+    fn a_person_sees_who_is_primary_and_who_does_not_answer() {
+        let standing = Standing {
+            cluster_id: "c0ffee".into(),
+            node_id: 2,
+            role: Role::Replica,
+            term: 7,
+            primary: Some(1),
+            members: vec![
+                member(1, "one", true),
+                member(2, "two", true),
+                member(3, "three", false),
+            ],
+            position: 42,
+            applied: 42,
+            has_quorum: true,
+            trouble: None,
+        };
+        let text = told(&standing);
+        assert!(text.contains("primary   one (node 1), term 7"), "{text}");
+        assert!(text.contains("asked     two (node 2): replica"), "{text}");
+        let third = text.lines().last().unwrap();
+        assert!(
+            third.starts_with("three") && third.ends_with("does not answer"),
+            "{text}"
+        );
+        assert!(third.contains(" no "), "{text}");
+    }
+}
