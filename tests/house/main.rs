@@ -23,4 +23,5 @@ mod models;
 mod names;
 mod reconnects;
 mod settings;
+mod take_overs;
 mod terminal;

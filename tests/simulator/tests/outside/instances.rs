@@ -3,14 +3,15 @@
 use crate::app::{App, FROM, LONG, TO, TOKEN, USUAL};
 use calldex_simulator::load::{LoadOptions, run};
 use calldex_simulator::twilio::{
-    AfterDrop, Dial, EndCause, RestDoor, Twilio, TwilioConfig, ViolationKind, Via,
+    AfterDrop, Dial, EndCause, RestDoor, Twilio, TwilioConfig, Via, ViolationKind,
 };
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const ANYWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const ANYWHERE: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 fn both(one: &App, two: &App) -> Twilio {
     let config = TwilioConfig {
@@ -36,7 +37,10 @@ async fn redirect(rest: &RestDoor, account: &str, call_sid: &str, url: &str, tok
     use base64::{Engine, engine::general_purpose::STANDARD};
     let address = rest.base_url().replace("http://", "");
     let mut stream = TcpStream::connect(&address).await.expect("the API listens");
-    let url = url.replace(':', "%3A").replace('/', "%2F").replace('?', "%3F");
+    let url = url
+        .replace(':', "%3A")
+        .replace('/', "%2F")
+        .replace('?', "%3F");
     let body = format!("Url={url}&Method=POST");
     let user = STANDARD.encode(format!("{account}:{token}"));
     let request = format!(
@@ -45,7 +49,10 @@ async fn redirect(rest: &RestDoor, account: &str, call_sid: &str, url: &str, tok
          Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    stream.write_all(request.as_bytes()).await.expect("it reads");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("it reads");
     let mut answer = vec![0; 12];
     stream.read_exact(&mut answer).await.expect("it answers");
     let status = String::from_utf8_lossy(&answer[9..12]).into_owned();
@@ -68,7 +75,10 @@ async fn each_request_goes_to_the_next_instance_or_to_the_one_that_is_asked_for(
     let _socket = two.socket().await;
     assert_eq!(call.instance(), 1);
     call.hang_up().await.expect("a caller can hang up");
-    assert_eq!((one.hooks("/twilio/voice").len(), one.hooks("/over").len()), (1, 1));
+    assert_eq!(
+        (one.hooks("/twilio/voice").len(), one.hooks("/over").len()),
+        (1, 1)
+    );
     one.answer_all();
     two.answer_all();
     for _ in 0..4 {
@@ -82,7 +92,10 @@ async fn each_request_goes_to_the_next_instance_or_to_the_one_that_is_asked_for(
 #[tokio::test]
 async fn a_call_whose_instance_is_killed_goes_on_at_the_next() {
     let (mut one, mut two) = (App::start(USUAL).await, App::start(USUAL).await);
-    let call = both(&one, &two).place(to_first()).await.expect("it is answered");
+    let call = both(&one, &two)
+        .place(to_first())
+        .await
+        .expect("it is answered");
     let socket = one.socket().await;
     assert_eq!(call.instance(), 0);
     two.on_action(&two.relay(USUAL));
@@ -92,7 +105,10 @@ async fn a_call_whose_instance_is_killed_goes_on_at_the_next() {
     let after = call.after_drop(1, LONG).await.expect("something happens");
     assert!(matches!(after, AfterDrop::Reconnected { .. }), "{after:?}");
     let setup = two.socket().await.frame().await;
-    assert_eq!((setup["callSid"].as_str(), call.instance()), (Some(call.call_sid()), 1));
+    assert_eq!(
+        (setup["callSid"].as_str(), call.instance()),
+        (Some(call.call_sid()), 1)
+    );
 }
 
 #[tokio::test]
@@ -100,12 +116,17 @@ async fn the_rest_api_has_a_live_call_ask_another_webhook() {
     let mut app = App::start(USUAL).await;
     let twilio = app.twilio();
     let account = app.config().account_sid;
-    let rest = RestDoor::open(&twilio, ANYWHERE).await.expect("a free port");
+    let rest = RestDoor::open(&twilio, ANYWHERE)
+        .await
+        .expect("a free port");
     let call = twilio.place_call(FROM, TO).await.expect("it is answered");
     let mut socket = app.socket().await;
     let url = format!("{}/twilio/voice?callRef=x", app.base);
     let sid = call.call_sid().to_owned();
-    assert_eq!(redirect(&rest, &account, &sid, &url, "another token").await, 401);
+    assert_eq!(
+        redirect(&rest, &account, &sid, &url, "another token").await,
+        401
+    );
     assert_eq!(redirect(&rest, &account, "CA1", &url, TOKEN).await, 404);
     rest.fails_with(429);
     assert_eq!(redirect(&rest, &account, &sid, &url, TOKEN).await, 429);
@@ -115,11 +136,17 @@ async fn the_rest_api_has_a_live_call_ask_another_webhook() {
     let setup = app.socket().await.frame().await;
     assert_eq!(setup["callStatus"], "IN_PROGRESS");
     let hooks = app.hooks("/twilio/voice");
-    assert!(hooks[1].path.ends_with("?callRef=x") && hooks[1].body.contains("CallStatus=in-progress"));
+    assert!(
+        hooks[1].path.ends_with("?callRef=x") && hooks[1].body.contains("CallStatus=in-progress")
+    );
     assert!(app.hooks("/over").is_empty(), "no action was asked for");
     call.hang_up().await.expect("a caller can hang up");
     assert_eq!(redirect(&rest, &account, &sid, &url, TOKEN).await, 400);
-    let statuses: Vec<u16> = rest.requests().iter().map(|request| request.status).collect();
+    let statuses: Vec<u16> = rest
+        .requests()
+        .iter()
+        .map(|request| request.status)
+        .collect();
     assert_eq!(statuses, [401, 404, 429, 200, 400]);
 }
 
@@ -127,12 +154,17 @@ async fn the_rest_api_has_a_live_call_ask_another_webhook() {
 async fn a_redirect_to_nowhere_ends_the_call() {
     let mut app = App::start(USUAL).await;
     let twilio = app.twilio();
-    let rest = RestDoor::open(&twilio, ANYWHERE).await.expect("a free port");
+    let rest = RestDoor::open(&twilio, ANYWHERE)
+        .await
+        .expect("a free port");
     let call = twilio.place_call(FROM, TO).await.expect("it is answered");
     let _socket = app.socket().await;
     let account = app.config().account_sid;
     let url = "http://127.0.0.1:1/twilio/voice";
-    assert_eq!(redirect(&rest, &account, call.call_sid(), url, TOKEN).await, 200);
+    assert_eq!(
+        redirect(&rest, &account, call.call_sid(), url, TOKEN).await,
+        200
+    );
     let ended = call.ended(LONG).await.expect("it ends");
     assert!(matches!(ended.cause, EndCause::Failed(_)));
     let told = call.violations();
@@ -171,7 +203,10 @@ async fn a_load_goes_on_when_one_of_its_instances_is_killed() {
     let report = report.expect("somebody listens");
     assert_eq!(report.errors_total(), 0, "{:?}", report.errors);
     assert!(report.losses > 0, "{report:?}");
-    assert_eq!((report.calls_completed, report.continued), (12, report.losses));
+    assert_eq!(
+        (report.calls_completed, report.continued),
+        (12, report.losses)
+    );
     assert_eq!(report.back.count, report.losses);
     assert!(report.sessions[&0] > 0 && report.sessions[&1] > report.losses);
     assert!(report.to_table().contains("sockets lost"));
