@@ -35,7 +35,7 @@ pub enum Command {
     /// Places a simulated call: you type what the caller says.
     Call(call::CallArguments),
     /// Places many simulated calls and prints percentiles and failures.
-    Load(load::LoadArguments),
+    Load(Box<load::LoadArguments>),
     /// Scores the name extractor on labelled turns, one JSON object a line.
     Names(names::NamesArguments),
     /// Measures this machine.
@@ -52,7 +52,7 @@ impl Command {
             Self::Cluster(command) => cluster::run(&command),
             Self::Backup(arguments) => backup::run(&arguments),
             Self::Call(arguments) => call::run(arguments),
-            Self::Load(arguments) => load::run(arguments),
+            Self::Load(arguments) => load::run(*arguments),
             Self::Names(arguments) => names::run(&arguments),
             Self::Bench(arguments) => bench::run(&arguments),
         }

@@ -81,7 +81,7 @@ async fn a_reconnect_elsewhere_ends_the_session_that_does_not_know_it_is_dead() 
     dead.hears("Nice to meet you, Brock!").await;
     scene.owned_by(SID, "one").await;
     let mut phone = two.redials(SID, &document);
-    assert_eq!(dead.is_closed().await, MOVED);
+    assert_eq!(dead.closed().await, MOVED);
     scene.owned_by(SID, "two").await;
     assert!(scene.row(SID).await.is_live() && !one.switchboard.holds(SID));
     phone.says("What type is Onix?");
@@ -110,7 +110,7 @@ async fn of_two_sessions_that_claim_at_once_one_is_left() {
     } else {
         (second, "two", first)
     };
-    assert_eq!(closed.is_closed().await, MOVED);
+    assert_eq!(closed.closed().await, MOVED);
     scene.owned_by(SID, owner).await;
     assert!(open.is_open() && scene.row(SID).await.is_live());
 }

@@ -19,7 +19,7 @@ async fn a_call_moves_between_two_turns_and_goes_on_with_all_that_was_said() {
     one.switchboard.move_calls(LONG);
     assert!(phone.is_open(), "it is being spoken");
     phone.all_is_played(&format!("{}{nice}", document.greeting));
-    assert_eq!(phone.is_closed().await, Some(1012));
+    assert_eq!(phone.closed().await, Some(1012));
     assert_eq!(
         (one.switchboard.live(), one.switchboard.limits.taken()),
         (0, 0)
@@ -47,7 +47,7 @@ async fn at_the_deadline_a_call_moves_in_the_middle_of_a_word() {
     phone.says("My name is Brock");
     phone.hears("Nice to meet you").await;
     one.switchboard.move_calls(Duration::from_millis(300));
-    assert_eq!(phone.is_closed().await, Some(1012));
+    assert_eq!(phone.closed().await, Some(1012));
 }
 
 #[tokio::test]

@@ -287,7 +287,7 @@ impl Phone {
     }
 
     /// The code that the session closed its socket with.
-    pub(super) async fn is_closed(self) -> Option<u16> {
+    pub(super) async fn closed(self) -> Option<u16> {
         timeout(PATIENCE, self.task).await.unwrap().unwrap()
     }
 

@@ -1,0 +1,282 @@
+//! Who is gone, what Twilio says, and what becomes of the calls.
+
+use super::*;
+use calldex_storage::record::Conversation;
+
+const WATCHDOG_MS: u64 = 2_000;
+const RESUME_MS: u64 = 60_000;
+
+struct Scene {
+    watch: Watch,
+    now: Now,
+    roll: Roll,
+    calls: Vec<UnfinishedCall>,
+    actions: Vec<Action>,
+}
+
+fn sid(number: usize) -> CallSid {
+    format!("CA{number:032}").into()
+}
+
+fn fellow(instance: &str, gone_ms: Option<u64>) -> Fellow {
+    Fellow {
+        instance: instance.into(),
+        gone_ms,
+    }
+}
+
+fn call(number: usize, instance: &str, epoch: u32) -> UnfinishedCall {
+    UnfinishedCall {
+        conversation: Conversation {
+            call_sid: sid(number),
+            number: None,
+            line: None,
+            caller_kind: None,
+            identity: None,
+            language: None,
+            instance: Some(instance.into()),
+            session_id: None,
+            epoch,
+            resumes: 0,
+            started_at: 1,
+            ended_at: None,
+            outcome: None,
+        },
+        last_at_ms: 5_000,
+        turns: 1,
+    }
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self {
+            watch: Watch::new(WATCHDOG_MS, RESUME_MS, true),
+            now: Now {
+                ms: 100_000,
+                unix_ms: 0,
+            },
+            roll: Roll(vec![fellow("one", None), fellow("two", None)]),
+            calls: Vec::new(),
+            actions: Vec::new(),
+        }
+    }
+
+    fn without_credentials() -> Self {
+        Self {
+            watch: Watch::new(WATCHDOG_MS, RESUME_MS, false),
+            ..Self::new()
+        }
+    }
+
+    /// Time passes; whoever is gone stays away, and calls are read when they are wanted.
+    fn pass(&mut self, ms: u64) -> &mut Self {
+        let end = self.now.ms + ms;
+        while self.now.ms < end {
+            let step = 250.min(end - self.now.ms);
+            self.now.ms += step;
+            for fellow in &mut self.roll.0 {
+                fellow.gone_ms = fellow.gone_ms.map(|gone_ms| gone_ms + step);
+            }
+            let mut actions = Vec::new();
+            self.watch
+                .on(Event::Roll(Some(&self.roll)), self.now, &mut actions);
+            if actions.contains(&Action::Read) {
+                actions.retain(|action| *action != Action::Read);
+                let calls = Some(&self.calls[..]);
+                self.watch
+                    .on(Event::Unfinished(calls), self.now, &mut actions);
+            }
+            self.actions.extend(actions);
+        }
+        self
+    }
+
+    fn goes(&mut self, instance: &str) -> &mut Self {
+        let fellow = self
+            .roll
+            .0
+            .iter_mut()
+            .find(|fellow| fellow.instance == instance);
+        fellow.unwrap().gone_ms = Some(0);
+        self
+    }
+
+    fn answers(&mut self, number: usize, epoch: u32, answer: Answer) -> &mut Self {
+        let event = Event::Answered {
+            call_sid: &sid(number),
+            epoch,
+            answer,
+        };
+        self.watch.on(event, self.now, &mut self.actions);
+        self
+    }
+
+    fn redirects(&self) -> usize {
+        let redirect = |action: &&Action| matches!(action, Action::Redirect { .. });
+        self.actions.iter().filter(redirect).count()
+    }
+
+    fn ends(&self) -> Vec<&CallEnded> {
+        let ends = self.actions.iter().filter_map(|action| match action {
+            Action::Close(end) => Some(end),
+            _ => None,
+        });
+        ends.collect()
+    }
+
+    fn counted(&self, result: Result) -> usize {
+        let is_it = |action: &&Action| **action == Action::Count(result);
+        self.actions.iter().filter(is_it).count()
+    }
+}
+
+#[test]
+fn a_call_is_redirected_once_after_its_owner_has_been_gone_for_two_seconds() {
+    let mut scene = Scene::new();
+    scene.calls = vec![call(1, "two", 7), call(2, "one", 7)];
+    scene.pass(20_000);
+    assert_eq!(scene.actions, [], "everybody is there");
+    scene.goes("two").pass(WATCHDOG_MS - 250);
+    assert_eq!(scene.redirects(), 0, "Twilio itself may still notice");
+    scene.pass(500);
+    let redirect = Action::Redirect {
+        call_sid: sid(1),
+        epoch: 7,
+    };
+    assert_eq!(scene.actions, [redirect]);
+    scene.answers(1, 7, Answer::Redirected).pass(10_000);
+    assert_eq!(
+        (scene.redirects(), scene.counted(Result::Redirected)),
+        (1, 1)
+    );
+}
+
+#[test]
+fn a_call_that_somebody_took_up_is_left_alone() {
+    let mut scene = Scene::new();
+    scene.calls = vec![call(1, "two", 7)];
+    scene.goes("two").pass(1_000);
+    scene.calls = vec![call(1, "one", 8)];
+    scene.pass(120_000);
+    assert_eq!(scene.actions, []);
+}
+
+#[test]
+fn a_call_that_loses_its_next_owner_too_is_redirected_again() {
+    let mut scene = Scene::new();
+    scene.roll.0.push(fellow("three", None));
+    scene.calls = vec![call(1, "two", 7)];
+    scene.goes("two").pass(3_000);
+    scene.answers(1, 7, Answer::Redirected);
+    scene.calls = vec![call(1, "three", 8)];
+    scene.goes("three").pass(3_000);
+    assert_eq!(scene.redirects(), 2);
+}
+
+#[test]
+fn what_nobody_takes_up_is_closed_with_its_true_end() {
+    for mut scene in [Scene::new(), Scene::without_credentials()] {
+        scene.calls = vec![call(1, "two", 7)];
+        scene.goes("two").pass(5_000);
+        if scene.redirects() > 0 {
+            scene.answers(1, 7, Answer::Redirected);
+        } else {
+            assert_eq!(scene.counted(Result::CannotRedirect), 1);
+        }
+        scene.pass(RESUME_MS);
+        let ends = scene.ends();
+        assert_eq!(ends.len(), 1, "{:?}", scene.actions);
+        let end = (ends[0].epoch, ends[0].at_ms, ends[0].outcome);
+        assert_eq!(end, (Some(7), 5_000, Outcome::Abandoned));
+    }
+}
+
+#[test]
+fn a_call_that_is_over_at_twilio_is_closed_at_once() {
+    let mut scene = Scene::new();
+    scene.calls = vec![call(1, "two", 7)];
+    scene.goes("two").pass(3_000).answers(1, 7, Answer::Over);
+    let ends = scene.ends();
+    assert_eq!((ends.len(), ends[0].epoch), (1, None));
+    scene.pass(120_000);
+    assert_eq!((scene.ends().len(), scene.redirects()), (1, 1));
+}
+
+#[test]
+fn a_busy_twilio_is_asked_again_later_and_not_for_ever() {
+    let mut scene = Scene::new();
+    scene.calls = vec![call(1, "two", 7)];
+    scene.goes("two").pass(3_000);
+    for tries in 1..=usize::from(TRIES_MAX) {
+        assert_eq!(scene.redirects(), tries);
+        scene.answers(1, 7, Answer::Busy);
+        assert_eq!(scene.redirects(), tries, "not at once");
+        scene.pass(10_000);
+    }
+    assert_eq!(scene.counted(Result::Failed), 1);
+    scene.pass(10_000);
+    assert_eq!(scene.redirects(), usize::from(TRIES_MAX));
+}
+
+#[test]
+fn many_calls_are_asked_for_a_few_at_a_time() {
+    let mut scene = Scene::new();
+    scene.calls = (0..100).map(|number| call(number, "two", 7)).collect();
+    scene.goes("two").pass(4_000);
+    assert_eq!(scene.redirects(), REDIRECTS_AT_ONCE_MAX);
+    let mut answered = 0;
+    while answered < scene.redirects() {
+        let asked: Vec<usize> = (0..100)
+            .filter(|number| {
+                let call_sid = sid(*number);
+                scene.actions.iter().any(
+                    |action| matches!(action, Action::Redirect { call_sid: asked, .. } if *asked == call_sid),
+                )
+            })
+            .collect();
+        scene.answers(asked[answered], 7, Answer::Redirected);
+        answered += 1;
+    }
+    assert_eq!(scene.counted(Result::Redirected), 100);
+}
+
+#[test]
+fn calls_of_an_instance_that_nobody_knows_are_seen_to() {
+    let mut scene = Scene::new();
+    scene.calls = vec![call(1, "removed", 7)];
+    scene.pass(15_000);
+    assert_eq!(scene.redirects(), 1);
+    scene.answers(1, 7, Answer::Refused).pass(RESUME_MS);
+    assert_eq!((scene.ends().len(), scene.counted(Result::Failed)), (1, 1));
+}
+
+#[test]
+fn an_instance_that_comes_back_in_time_keeps_its_calls() {
+    let mut scene = Scene::new();
+    scene.calls = vec![call(1, "two", 7)];
+    scene.goes("two").pass(1_500);
+    scene.roll = Roll(vec![fellow("one", None), fellow("two", None)]);
+    scene.pass(120_000);
+    assert_eq!(scene.actions, []);
+}
+
+#[test]
+fn only_the_primary_watches() {
+    let mut scene = Scene::new();
+    scene.calls = vec![call(1, "two", 7)];
+    scene.goes("two").pass(3_000);
+    let mut actions = Vec::new();
+    scene.watch.on(Event::Roll(None), scene.now, &mut actions);
+    scene.watch.on(
+        Event::Unfinished(Some(&scene.calls)),
+        scene.now,
+        &mut actions,
+    );
+    let answered = Event::Answered {
+        call_sid: &sid(1),
+        epoch: 7,
+        answer: Answer::Over,
+    };
+    scene.watch.on(answered, scene.now, &mut actions);
+    assert_eq!(actions, [Action::Count(Result::Over)], "it closes nothing");
+}
