@@ -4,7 +4,7 @@
 //! the copy was made at.
 
 use crate::open::DATABASE_FILE;
-use crate::replication::{NODE_FILE, OUTBOX_FILE};
+use crate::replication::{LOG_FILE, NODE_FILE, OUTBOX_FILE};
 use crate::sqlite::{connection, meta, migrations};
 use crate::writer::Position;
 use rusqlite::backup::{Backup as Copy, StepResult};
@@ -27,7 +27,14 @@ const LOCKED_PAUSE: Duration = Duration::from_millis(50);
 /// Only the owner reads a copy: it holds names, numbers and what was said.
 const MODE: u32 = 0o600;
 /// Files of a data directory that no copy may replace.
-const OWN_FILES: [&str; 4] = [DATABASE_FILE, "raft.db", OUTBOX_FILE, NODE_FILE];
+const OWN_FILES: [&str; 5] = [
+    DATABASE_FILE,
+    LOG_FILE,
+    OUTBOX_FILE,
+    NODE_FILE,
+    // The server's key for the references of its calls.
+    "reference.key",
+];
 
 /// What was copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -143,7 +143,13 @@ fn a_file_that_is_there_is_left_alone_unless_it_may_be_replaced() {
 #[test]
 fn a_copy_never_takes_the_place_of_what_is_copied() {
     let house = House::new();
-    for name in ["calls.db", "calls.db-wal", "raft.db", "outbox.db"] {
+    for name in [
+        "calls.db",
+        "calls.db-wal",
+        "raft.db",
+        "outbox.db",
+        "reference.key",
+    ] {
         let file = house.dir.path().join(name);
         let refused = backup(house.dir.path(), &file, Existing::Replace);
         assert!(matches!(refused, Err(BackupError::OwnFile(_))), "{name}");
