@@ -174,7 +174,7 @@ async fn found(exchange: &Exchange, raft: &Raft) -> Result<(), Ended> {
     }
 }
 
-fn config(section: &ClusterSection) -> Result<Config, openraft::ConfigError> {
+fn config(section: &ClusterSection) -> Result<Config, Box<openraft::ConfigError>> {
     let config = Config {
         cluster_name: "calldex".to_owned(),
         heartbeat_interval: section.heartbeat_ms,
@@ -186,7 +186,7 @@ fn config(section: &ClusterSection) -> Result<Config, openraft::ConfigError> {
         max_in_snapshot_log_to_keep: u64::MAX,
         ..Config::default()
     };
-    config.validate()
+    config.validate().map_err(Box::new)
 }
 
 /// Watches the engine until it stops; why.

@@ -138,17 +138,20 @@ pub(super) async fn run(exchange: Arc<Exchange>, mut proposals: mpsc::Receiver<P
             () = tokio::time::sleep_until(due), if can_go => {}
         }
         let now = Instant::now();
-        // Whatever has come already goes with the first.
-        while let Some(proposal) = next.take().or_else(|| proposals.try_recv().ok()) {
-            if !waiting.fits(&proposal) {
-                next = Some(proposal);
+        loop {
+            // Whatever has come already goes with the first.
+            while let Some(proposal) = next.take().or_else(|| proposals.try_recv().ok()) {
+                if !waiting.fits(&proposal) {
+                    next = Some(proposal);
+                    break;
+                }
+                waiting.add(proposal, now);
+            }
+            // One that does not fit means that the entry is as full as it gets.
+            let is_closed = next.is_some() && under_way.len() < UNDER_WAY_MAX;
+            if !is_closed && !waiting.goes(under_way.len(), now) {
                 break;
             }
-            waiting.add(proposal, now);
-        }
-        // One that does not fit means that the entry is as full as it gets.
-        let is_closed = next.is_some() && under_way.len() < UNDER_WAY_MAX;
-        if is_closed || waiting.goes(under_way.len(), now) {
             let entry = std::mem::take(&mut waiting);
             if let Some(commit) = propose(&exchange, entry).await {
                 under_way.spawn(commit);

@@ -26,6 +26,11 @@ impl Seen {
         self.pong.is_some() && self.missed < MISSED_MAX
     }
 
+    /// Whether it answers, and its engine runs.
+    pub(super) fn takes_part(&self) -> bool {
+        self.is_reachable() && self.pong.as_ref().is_some_and(|pong| pong.takes_part)
+    }
+
     /// Since when it has been gone, if it is.
     pub(super) fn gone_since(&self) -> Option<Instant> {
         self.silent_since.filter(|_| self.missed >= MISSED_MAX)
@@ -93,6 +98,7 @@ mod tests {
             voter: true,
             position: 0,
             committed: 0,
+            takes_part: true,
             is_primary: false,
             you_belong: None,
         }

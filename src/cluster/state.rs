@@ -36,7 +36,9 @@ pub(super) fn of(exchange: &Exchange) -> State {
         ),
         Phase::Stopped => State::Failed("stopped".to_owned()),
         // Calls go on from memory, their writes wait in the outbox.
-        Phase::Down(why) => State::Degraded(format!("its log cannot be written: {why}")),
+        Phase::Down(why) => State::Degraded(format!(
+            "the cluster's engine is down, what calls write waits here: {why}"
+        )),
         Phase::Running => running(exchange),
     }
 }

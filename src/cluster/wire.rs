@@ -293,6 +293,8 @@ pub(super) struct Pong {
     pub(super) position: Position,
     /// Committed as far as it knows.
     pub(super) committed: Position,
+    /// Whether its engine runs. One whose disk fails has none, and still has its calls.
+    pub(super) takes_part: bool,
     /// Whether a majority follows it.
     pub(super) is_primary: bool,
     /// Whether the asker is a member: only the primary can tell.

@@ -5,7 +5,7 @@ use calldex_observability::catalog;
 use rustls::ServerConfig;
 use salvo::conn::tcp::TcpCoupler;
 use salvo::conn::{Accepted, Acceptor, ConnCtrl, Holding};
-use salvo::fuse::ArcFusePolicy;
+use salvo::fuse::{ArcFusePolicy, FuseConfig};
 use salvo::http::Version;
 use salvo::http::uri::Scheme;
 use std::io;
@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// What a handshake may take.
+/// What a handshake may take, and the first bytes after it.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(3);
 /// Handshakes at once; further connections wait in the system's queue.
 const HANDSHAKES_MAX: usize = 64;
@@ -133,7 +133,8 @@ impl Acceptor for Admitted {
         Ok(Accepted {
             coupler: TcpCoupler::new(),
             stream,
-            fuse_config: None,
+            // Bounds the wait for the first bytes of HTTP/2.
+            fuse_config: Some(FuseConfig::disabled().with_http1_header_timeout(HANDSHAKE_MAX)),
             conn_ctrl: ConnCtrl::new(),
             local_addr: self.address.into(),
             remote_addr: from.into(),

@@ -44,9 +44,8 @@ impl Council {
                 }
                 Ok(())
             }
-            Greeted::NotNow => Ok(()),
+            Greeted::NotNow | Greeted::Removed => Ok(()),
             Greeted::Refused { why } => Err(Shut::Refused(why)),
-            Greeted::Removed => Err(Shut::Removed),
         }
     }
 
@@ -160,6 +159,5 @@ mod tests {
         let why = "older".to_owned();
         let refused = council.hear(Greeted::Refused { why: why.clone() });
         assert_eq!(refused, Err(Shut::Refused(why)));
-        assert_eq!(council.hear(Greeted::Removed), Err(Shut::Removed));
     }
 }

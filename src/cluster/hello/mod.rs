@@ -19,12 +19,19 @@ use tokio::task::JoinSet;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two rounds.
 const ROUND: Duration = Duration::from_millis(250);
+/// Rounds in a row in which a primary must say that this instance is no member: one that has just been
+/// cut off may not know of a member that joined since.
+const DISOWNED_MAX: u32 = 8;
 /// What a founder waits for others that might know better, at its very first start.
 const FOUNDING_MAX: Duration = Duration::from_secs(1);
 
 /// Somebody has started.
 pub(super) async fn receive(exchange: &Arc<Exchange>, greeting: Greeting) -> Greeted {
     let node_id = greeting.hello.node_id;
+    // Who is not let in itself vouches for nobody.
+    if exchange.phase().is_final() {
+        return Greeted::NotNow;
+    }
     let roll = exchange.roll();
     if exchange.leading().is_some() && roll.get(node_id).is_none() {
         catalog::CLUSTER_REFUSALS_TOTAL
@@ -66,6 +73,7 @@ pub(super) fn pong(exchange: &Exchange, from: NodeId) -> Pong {
         committed: metrics
             .and_then(|metrics| metrics.last_applied)
             .map_or(0, |log_id| log_id.index),
+        takes_part: exchange.raft().is_some(),
         is_primary,
         you_belong: is_primary.then(|| exchange.roll().get(from).is_some()),
     }
@@ -90,9 +98,11 @@ pub(super) async fn greet(
 ) -> Result<(), Shut> {
     let mut council = Council::new(exchange.node_id, known);
     let began = tokio::time::Instant::now();
+    let mut disowned = 0;
     loop {
         match council.verdict() {
-            Verdict::In => return Ok(()),
+            Verdict::In if disowned == 0 => return Ok(()),
+            Verdict::In => {}
             // Nobody was there before the founder; but one that is may know of an older copy.
             Verdict::Unknown
                 if is_founder
@@ -108,10 +118,18 @@ pub(super) async fn greet(
             ))),
         }
         let round = tokio::time::Instant::now() + ROUND;
-        for greeted in ask_all(exchange, &council, last_log).await {
+        let greeted = ask_all(exchange, &council, last_log).await;
+        let is_disowned = greeted
+            .iter()
+            .any(|greeted| matches!(greeted, Greeted::Removed));
+        disowned = if is_disowned { disowned + 1 } else { 0 };
+        if disowned >= DISOWNED_MAX {
+            return Err(Shut::Removed);
+        }
+        for greeted in greeted {
             council.hear(greeted)?;
         }
-        if matches!(council.verdict(), Verdict::In) {
+        if council.verdict() == Verdict::In && disowned == 0 {
             return Ok(());
         }
         tokio::time::sleep_until(round).await;
@@ -154,7 +172,7 @@ pub(super) async fn greet_primary(exchange: &Arc<Exchange>) {
     let answer = exchange.client.ask(&door, Desk::Hello, &greeting, PATIENCE);
     match answer.await {
         Ok(Greeted::Refused { why }) => exchange.enter(Phase::Refused(why)),
-        Ok(Greeted::Removed) => exchange.enter(Phase::Removed),
+        // If it is no member any more, the pings learn so.
         _ => {}
     }
 }

@@ -89,10 +89,10 @@ pub(super) async fn dismiss(exchange: &Arc<Exchange>, dismissal: &Dismissal) -> 
         return Dismissed::Elsewhere(exchange.whereabouts());
     };
     let _one_at_a_time = exchange.changing.lock().await;
-    let is_there = |node_id| answers(exchange, node_id) == Answers::Yes;
+    let takes_part = |node_id| takes_part(exchange, node_id);
     let roll = exchange.roll();
     let (listed, wanted) =
-        match rules::dismissing(&roll, dismissal.who.trim(), dismissal.force, is_there) {
+        match rules::dismissing(&roll, dismissal.who.trim(), dismissal.force, takes_part) {
             Dismissing::Go(listed, wanted) => (listed, wanted),
             Dismissing::Refuse(why) => return Dismissed::Refused { why },
         };
@@ -124,6 +124,11 @@ pub(super) fn note_moved(exchange: &Arc<Exchange>, node_id: NodeId, member: Memb
     if !is_news || !crate::config::is_address(&member.address) {
         return;
     }
+    if let Some(other) = rules::replaced_by(&roll, node_id, &member).first() {
+        // Somebody is called wrongly: nothing is noted until a person has put it right.
+        tracing::warn!(node_id, other, %member, "two members go by one name or address");
+        return;
+    }
     let exchange = Arc::clone(exchange);
     tokio::spawn(async move {
         let _one_at_a_time = exchange.changing.lock().await;
@@ -134,6 +139,12 @@ pub(super) fn note_moved(exchange: &Arc<Exchange>, node_id: NodeId, member: Memb
             tracing::warn!(node_id, %error, "a member's new address could not be noted");
         }
     });
+}
+
+/// Whether a member answers, and its engine runs.
+fn takes_part(exchange: &Exchange, node_id: NodeId) -> bool {
+    let seen = exchange.reach.of(node_id);
+    node_id == exchange.node_id || seen.is_some_and(|seen| seen.takes_part())
 }
 
 fn answers(exchange: &Exchange, node_id: NodeId) -> Answers {

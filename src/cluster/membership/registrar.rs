@@ -2,7 +2,7 @@
 //! voters, who takes a place takes the vote with it, a change that was cut short is finished.
 
 use super::rules::{self, Change, Progress};
-use super::{Answers, answers, apply, change, note_moved};
+use super::{Answers, answers, apply, change, note_moved, takes_part};
 use crate::cluster::exchange::{Exchange, Metrics, Raft};
 use calldex_storage::replication::NodeId;
 use openraft::ChangeMembers;
@@ -86,6 +86,7 @@ fn progress(exchange: &Exchange, metrics: &Metrics, node_id: NodeId) -> Progress
         } else {
             answers(exchange, node_id)
         },
+        takes_part: takes_part(exchange, node_id),
         wants_vote: if is_own {
             Some(exchange.section.voter)
         } else {

@@ -105,6 +105,8 @@ pub(super) fn replaced_by(roll: &Roll, node_id: NodeId, member: &Member) -> BTre
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
     pub(super) answers: Answers,
+    /// Whether it answers, and its engine runs.
+    pub(super) takes_part: bool,
     /// Whether it wants to vote, as it last said.
     pub(super) wants_vote: Option<bool>,
     /// Entries that it lacks of the primary's; none while nothing was acknowledged.
@@ -129,13 +131,13 @@ pub(super) fn next_change(
     progress: impl Fn(NodeId) -> Progress,
 ) -> Option<Change> {
     let voters: BTreeSet<NodeId> = roll.voters().collect();
-    let answers = |node_id: NodeId| node_id == own || progress(node_id).answers == Answers::Yes;
+    let takes_part = |node_id: NodeId| node_id == own || progress(node_id).takes_part;
     let caught_up = |node_id| {
         let progress = progress(node_id);
         let behind = progress
             .behind
             .is_some_and(|behind| behind <= PROMOTION_ENTRIES_MAX);
-        progress.answers == Answers::Yes && behind
+        progress.takes_part && behind
     };
     for listed in roll
         .members
@@ -151,7 +153,7 @@ pub(super) fn next_change(
         if wants_vote && next.len() < VOTERS_MAX {
             next.insert(listed.node_id);
         }
-        if next != voters && has_majority(&next, answers) && has_majority(&voters, answers) {
+        if next != voters && has_majority(&next, takes_part) && has_majority(&voters, takes_part) {
             return Some(Change::Voters(next));
         }
         let old_learners: BTreeSet<NodeId> = gone.difference(&voters).copied().collect();
@@ -160,7 +162,7 @@ pub(super) fn next_change(
         }
     }
     demotion(&voters, own, &progress)
-        .filter(|next| has_majority(next, answers))
+        .filter(|next| has_majority(next, takes_part))
         .map(Change::Demote)
 }
 
@@ -177,8 +179,8 @@ fn demotion(
     Some(next)
 }
 
-fn has_majority(voters: &BTreeSet<NodeId>, answers: impl Fn(NodeId) -> bool) -> bool {
-    let there = voters.iter().filter(|voter| answers(**voter)).count();
+fn has_majority(voters: &BTreeSet<NodeId>, takes_part: impl Fn(NodeId) -> bool) -> bool {
+    let there = voters.iter().filter(|voter| takes_part(**voter)).count();
     there > voters.len() / 2
 }
 
@@ -196,7 +198,7 @@ pub(super) fn dismissing(
     roll: &Roll,
     who: &str,
     force: bool,
-    answers: impl Fn(NodeId) -> bool,
+    takes_part: impl Fn(NodeId) -> bool,
 ) -> Dismissing {
     let is_meant = |listed: &&Listed| {
         listed.node_id.to_string() == who
@@ -231,7 +233,7 @@ pub(super) fn dismissing(
         let words = "it is the last voter: without it there is no cluster";
         return Dismissing::Refuse(words.to_owned());
     }
-    if !force && !has_majority(&rest, answers) {
+    if !force && !has_majority(&rest, takes_part) {
         return Dismissing::Refuse(format!(
             "of the {} voters that remain no majority answers, and nothing could be written then; \
              bring them back first, or insist with --force",

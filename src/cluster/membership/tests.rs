@@ -51,6 +51,7 @@ fn set(ids: &[NodeId]) -> BTreeSet<NodeId> {
 fn there(behind: u64) -> Progress {
     Progress {
         answers: Answers::Yes,
+        takes_part: true,
         wants_vote: Some(true),
         behind: Some(behind),
     }
@@ -58,6 +59,7 @@ fn there(behind: u64) -> Progress {
 
 const GONE: Progress = Progress {
     answers: Answers::No,
+    takes_part: false,
     wants_vote: Some(true),
     behind: None,
 };

@@ -57,18 +57,23 @@ async fn deliver(
     vote: Vote<NodeId>,
     replica: &Arc<Replica>,
 ) -> Result<SnapshotResponse<NodeId>, Silence> {
-    let (pieces, mut read) = tokio::sync::mpsc::channel(PIECES_AHEAD);
+    // Made before anything is sent: it takes as long as the database is large.
     let replica = Arc::clone(replica);
-    // The file is made and read by a thread that may wait for a disk; it ends when nobody takes its
-    // pieces.
+    let made = tokio::task::spawn_blocking(move || replica.snapshot_file()).await;
+    let (meta, file) = match made {
+        Ok(Ok(made)) => made,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "a snapshot could not be made");
+            return Err(Silence::NotReady);
+        }
+        Err(_) => return Err(Silence::NotReady),
+    };
+    let (pieces, mut read) = tokio::sync::mpsc::channel(PIECES_AHEAD);
+    // Read by a thread that may wait for a disk; it ends when nobody takes its pieces.
     tokio::task::spawn_blocking(move || {
         let put = |piece| pieces.blocking_send(piece).is_ok();
-        let read = match replica.snapshot_file() {
-            Ok((meta, file)) => read_out(&file, vote, meta, put),
-            Err(error) => Err(io::Error::other(error)),
-        };
-        if let Err(error) = read {
-            tracing::warn!(%error, "a snapshot could not be made or read");
+        if let Err(error) = read_out(&file, vote, meta, put) {
+            tracing::warn!(%error, "a snapshot could not be read");
             // The body ends with an error, so that half a database is not taken for a whole one.
             let _ = pieces.blocking_send(Err(error));
         }
