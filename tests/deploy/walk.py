@@ -4,7 +4,8 @@ usage: walk.py FILE FOLDER CALLDEX [SECTION...]
 
 Lines after "$ " are typed, in one shell whose working folder is FOLDER. What follows up to the next prompt must be
 printed, in that order; "..." is anything. "caller: " lines are typed into `calldex call` as well. `cargo run
---release` runs CALLDEX, which is what it would have built. `calldex serve` goes to the background until the next one.
+--release` runs CALLDEX, which is what it would have built. `calldex serve` and `deploy/local-cluster` go to the
+background until the next one.
 SECTION: a heading; without any, the whole file. Names that are the reader's own are filled in below.
 """
 
@@ -23,13 +24,16 @@ OWN = {
     "TWILIO_ACCOUNT_SID": "AC0123456789abcdef0123456789abcdef",
     "OPENAI_API_KEY": "none",
 }
-READY_S_MAX = 30
-COMMAND_S_MAX = 60
+READY_S_MAX = 60
+COMMAND_S_MAX = 120
 
 # Nothing is set but what the reader sets, and where stand-ins are for what only the internet has.
 PASSED_ON = ("PATH", "TWILIO_API_BASE", "SSL_CERT_FILE")
+(FOLDER / "bin").mkdir(exist_ok=True)
+(FOLDER / "bin/calldex").symlink_to(CALLDEX)
 environment = {"HOME": str(FOLDER)} | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
 server = None
+environment["PATH"] = f"{FOLDER}/bin:{environment['PATH']}"
 steps = 0
 
 
@@ -82,14 +86,14 @@ def stop():
     server = None
 
 
-def serve(arguments, shown, command):
+def serve(program, arguments, shown, command):
     global server
     stop()
     log = FOLDER / "server.log"
     with log.open("w") as out:
-        server = subprocess.Popen([CALLDEX, *arguments], cwd=FOLDER, env=environment, stdout=out, stderr=out)
+        server = subprocess.Popen([program, *arguments], cwd=FOLDER, env=environment, stdout=out, stderr=out)
     last = time.monotonic() + READY_S_MAX
-    while "is ready" not in log.read_text():
+    while not re.search("is ready|are ready", log.read_text()):
         if server.poll() is not None or time.monotonic() > last:
             sys.exit(f"$ {command}\nis not ready:\n{log.read_text()}")
         time.sleep(0.05)
@@ -122,12 +126,14 @@ def walk(command, shown):
         environment[name] = OWN[name] if value.endswith("...") else value
         return
     words = command.split()
+    # Built already: `calldex` is what it would have made.
     if words[:3] == ["cargo", "run", "--release"]:
         words = ["calldex", *words[4:]]
+        command = " ".join(words)
     if words[0] == "calldex" and (len(words) == 1 or words[1] == "serve"):
-        serve(words[1:], shown, command)
-    elif words[0] == "calldex":
-        run(" ".join([CALLDEX, *words[1:]]), shown)
+        serve(CALLDEX, words[1:], shown, command)
+    elif words[0] == "deploy/local-cluster":
+        serve(FOLDER / words[0], words[1:], shown, command)
     else:
         run(command, shown)
 
