@@ -14,6 +14,7 @@ fn nothing_is_lost_when_clocks_jump() {
         "nothing_is_lost_when_clocks_jump",
         Plan::three().with_machines(),
         ORDINARY,
+        2,
         &[
             ("the primary's clock jumps ahead", jump_ahead),
             ("a clock jumps back and its process starts again", jump_back),

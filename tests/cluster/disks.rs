@@ -19,6 +19,7 @@ fn nothing_is_lost_when_disks_fail() {
         "nothing_is_lost_when_disks_fail",
         Plan::three().with_machines(),
         ORDINARY,
+        5,
         &[
             ("the primary's disk is slow", slow_primary),
             ("a replica's disk is slow", slow_replica),
@@ -36,6 +37,7 @@ fn nothing_is_lost_when_the_power_goes() {
         "nothing_is_lost_when_the_power_goes",
         Plan::three().with_machines(),
         ORDINARY,
+        4,
         &[
             ("one machine loses its power", cut_one),
             ("the primary's machine loses its power", cut_primary),

@@ -239,6 +239,11 @@ pub enum Event {
         /// Monotonic clock of the machine, microseconds.
         at_us: u64,
     },
+    /// In the outbox, and proposed at the next start.
+    Kept {
+        /// Number of the write.
+        id: u64,
+    },
     /// Storage will not say that it is durable.
     Denied {
         /// Number of the write.
@@ -288,6 +293,8 @@ pub enum Event {
         reached: bool,
         /// Whether it was there.
         found: bool,
+        /// How long the position of a token was waited for, microseconds; nothing without one.
+        waited_us: Option<u64>,
     },
     /// An answer to [`Order::Figure`].
     Figure {

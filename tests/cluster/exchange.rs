@@ -337,7 +337,7 @@ impl Exchange {
             self.wait_serving(index, what);
         }
         self.load(load);
-        self.work(random, Duration::from_millis(500));
+        self.work(random, Duration::from_millis(350));
         self.settle(what);
         let held = self.hold_equal(what);
         let wrong = self.judge(&held);
@@ -443,12 +443,17 @@ impl Exchange {
     /// Ends all in order, and looks at every file once more.
     pub fn close(mut self, what: &str) -> Findings {
         self.settle(what);
-        for node in self.nodes.iter_mut().filter(|node| node.is_awake()) {
+        // All at once: each waits a moment for the others' connections.
+        let running = self.awake();
+        running
+            .iter()
+            .for_each(|index| self.nodes[*index].order(&Order::Stop));
+        for index in running {
+            let unflushed = self.nodes[index].stop();
             assert_eq!(
-                node.stop(),
+                unflushed,
                 Some(0),
-                "{what}: instance {} gave up writes",
-                node.index
+                "{what}: instance {index} gave up writes"
             );
         }
         for node in &self.nodes {
@@ -465,11 +470,10 @@ impl Exchange {
             }
         }
         let told = self.record.told();
-        let (reached, looked) = tokens::reached(&told.history);
+        let looks = tokens::tell(&told.history);
         let found = self.findings;
         println!(
-            "{what}: {} acknowledged, 0 lost, 0 twice; {} turns and {} rows on each, equal; \
-             {reached} of {looked} looks elsewhere at the position",
+            "{what}: {} acknowledged, 0 lost, 0 twice; {} turns and {} rows on each, equal; {looks}",
             found.acknowledged, found.turns, found.rows
         );
         assert!(found.acknowledged > 0, "{what}: the load was no load");

@@ -20,6 +20,12 @@ pub enum Fate {
     Denied(String),
 }
 
+/// Not durable on a majority, but on the disk of its instance, which lives to propose it again.
+const PROMISED: Fate = Fate::Acknowledged {
+    position: u64::MAX,
+    at_us: u64::MAX,
+};
+
 /// One write.
 #[derive(Clone, Debug)]
 pub struct Written {
@@ -61,6 +67,8 @@ pub struct Look {
     pub reached: bool,
     /// Whether it was there.
     pub found: bool,
+    /// How long the position of a token was waited for, microseconds.
+    pub waited_us: Option<u64>,
 }
 
 /// The whole record.
@@ -99,6 +107,7 @@ impl History {
                 position,
                 at_us,
             } => self.decide(life, id, Fate::Acknowledged { position, at_us }),
+            Event::Kept { id } => self.decide(life, id, PROMISED),
             Event::Denied { id, reason } => self.decide(life, id, Fate::Denied(reason)),
             Event::Ruled(ruling) => self.hear(life, Heard::Ruled(ruling)),
             Event::Missed => self.hear(life, Heard::Missed),
@@ -116,12 +125,14 @@ impl History {
                 deed,
                 reached,
                 found,
+                waited_us,
                 ..
             } => self.looks.push(Look {
                 life,
                 deed,
                 reached,
                 found,
+                waited_us,
             }),
             _ => {}
         }
@@ -154,10 +165,7 @@ impl History {
     pub fn promise(&mut self, life: u64) -> usize {
         let writes = self.writes.range_mut((life, 0)..=(life, u64::MAX));
         let undecided = writes.filter(|(_, write)| write.fate == Fate::Undecided);
-        let promised = undecided.map(|(_, write)| {
-            let (position, at_us) = (u64::MAX, u64::MAX);
-            write.fate = Fate::Acknowledged { position, at_us };
-        });
+        let promised = undecided.map(|(_, write)| write.fate = PROMISED);
         promised.count()
     }
 

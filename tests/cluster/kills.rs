@@ -11,6 +11,7 @@ fn nothing_is_lost_when_processes_are_killed() {
         "nothing_is_lost_when_processes_are_killed",
         Plan::three(),
         ORDINARY,
+        4,
         &[
             ("the primary is killed", kill_primary),
             ("a replica is killed", kill_replica),

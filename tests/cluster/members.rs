@@ -15,6 +15,7 @@ fn nothing_is_lost_when_members_change_during_a_partition() {
         "nothing_is_lost_when_members_change_during_a_partition",
         Plan::three().with_cuts().with_spare(1),
         ORDINARY,
+        1,
         &[
             (
                 "a replica is cut off, replaced, and comes back",

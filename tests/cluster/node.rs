@@ -123,12 +123,17 @@ impl Node {
     pub fn start(&mut self, beginning: Beginning) {
         assert!(!self.runs(), "instance {} runs already", self.index);
         self.life = fresh_number();
+        let mut section = self.section.clone();
+        if beginning == Beginning::Found {
+            // Nobody is there before it.
+            section["join"] = Value::Array(Vec::new());
+        }
         let birth = Birth {
             life: self.life,
             node: self.index,
             data_dir: self.data().display().to_string(),
             beginning,
-            section: self.section.clone(),
+            section,
             lies: self.lies,
             dies_at: self.dies_at.take(),
         };

@@ -13,6 +13,7 @@ fn writes_wait_in_the_outbox_for_a_primary_and_outlive_their_process() {
         "writes_wait_in_the_outbox_for_a_primary_and_outlive_their_process",
         Plan::three(),
         ORDINARY,
+        1,
         &[("one of three is left, and dies", be_left_and_die)],
     );
 }

@@ -12,6 +12,7 @@ fn nothing_is_lost_when_links_are_cut() {
         "nothing_is_lost_when_links_are_cut",
         Plan::three().with_cuts(),
         ORDINARY,
+        6,
         &[
             ("the primary is cut off", isolate_primary),
             ("a replica is cut off", isolate_replica),
@@ -33,7 +34,7 @@ fn net(exchange: &Exchange) -> &Net {
 }
 
 fn go_on(exchange: &mut Exchange, random: &mut Random) {
-    let time = random.within(1_000, 2_500);
+    let time = random.within(900, 1_900);
     exchange.work(random, Duration::from_millis(time));
 }
 

@@ -6,7 +6,7 @@ use crate::rounds::befall;
 use std::time::Duration;
 
 /// Longer than the longest election timeout, twice over.
-const PAUSE_MS: (u64, u64) = (1_300, 2_500);
+const PAUSE_MS: (u64, u64) = (1_300, 2_000);
 
 #[test]
 fn nothing_is_lost_when_processes_are_paused() {
@@ -14,6 +14,7 @@ fn nothing_is_lost_when_processes_are_paused() {
         "nothing_is_lost_when_processes_are_paused",
         Plan::three(),
         ORDINARY,
+        2,
         &[
             ("the primary is paused", pause_primary),
             ("a replica is paused", pause_replica),

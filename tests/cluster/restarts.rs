@@ -18,6 +18,7 @@ fn nothing_is_lost_in_a_rolling_restart() {
         "nothing_is_lost_in_a_rolling_restart",
         Plan::three(),
         ORDINARY,
+        1,
         &[("a rolling restart", restart_all)],
     );
 }

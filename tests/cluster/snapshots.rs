@@ -19,6 +19,7 @@ fn nothing_is_lost_when_a_snapshot_is_installed_under_load() {
         "nothing_is_lost_when_a_snapshot_is_installed_under_load",
         plan,
         HEAVY,
+        2,
         &[
             ("a replica was away too long", catch_up),
             (

@@ -16,10 +16,22 @@ pub fn judge(history: &History, verdict: &mut Verdict) {
     }
 }
 
-/// Looks at which the position was reached, and all of them.
-pub fn reached(history: &History) -> (usize, usize) {
-    let reached = history.looks.iter().filter(|look| look.reached).count();
-    (reached, history.looks.len())
+/// What came of the looks, in words.
+pub fn tell(history: &History) -> String {
+    let reached: Vec<_> = history.looks.iter().filter(|look| look.reached).collect();
+    let mut waits_us: Vec<u64> = reached.iter().filter_map(|look| look.waited_us).collect();
+    waits_us.sort_unstable();
+    let at = |percent: usize| {
+        let wait_us = waits_us.get((waits_us.len() * percent / 100).min(waits_us.len().max(1) - 1));
+        wait_us.map_or(0.0, |wait_us| *wait_us as f64 / 1_000.0)
+    };
+    format!(
+        "{} of {} looks elsewhere reached the position (token waits p50 {:.1} ms, p99 {:.1} ms)",
+        reached.len(),
+        history.looks.len(),
+        at(50),
+        at(99)
+    )
 }
 
 #[cfg(test)]
@@ -35,6 +47,7 @@ mod tests {
             deed: turn("CA1", 0, 0, 0),
             reached,
             found,
+            waited_us: None,
         });
         let mut verdict = Verdict::default();
         judge(&history, &mut verdict);

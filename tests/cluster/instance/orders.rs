@@ -2,6 +2,7 @@
 
 use super::house::House;
 use super::names::name_of;
+use super::now_us;
 use crate::events::{Deed, Event, Order};
 use calldex_observability::recorder;
 use calldex_storage::Existing;
@@ -41,15 +42,18 @@ pub async fn answer(house: &House, order: Order) -> Event {
 }
 
 async fn look(house: &House, asked: u64, position: Option<u64>, deed: Deed) -> Event {
+    let asked_us = now_us();
     let reached = match position {
         Some(position) => house.storage.wait_applied(position, POSITION_MAX).await,
         None => house.cluster.catch_up(POSITION_MAX).await,
     };
+    let waited_us = position.map(|_| now_us() - asked_us);
     let found = find(house, &deed).await;
     Event::Looked {
         asked,
         reached: reached && found.is_some(),
         found: found == Some(true),
+        waited_us,
         deed,
     }
 }

@@ -106,6 +106,9 @@ fn tell(id: u64, outcome: Result<Position, NotDurable>) {
             position,
             at_us,
         }),
+        Err(NotDurable::Kept) => say(&Event::Kept { id }),
+        // It may be in the outbox or not: nothing is known.
+        Err(NotDurable::Closed) => {}
         Err(reason) => say(&Event::Denied {
             id,
             reason: reason.to_string(),
