@@ -63,6 +63,15 @@ impl Turned {
         Self::away(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "too large")
     }
 
+    /// Nobody waits for the answer.
+    fn broken_off() -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            reason: None,
+            words: "it broke off".to_owned(),
+        }
+    }
+
     /// The engine is down, or not up yet.
     fn not_ready() -> Self {
         Self {
@@ -158,7 +167,8 @@ impl Clerk {
         {
             Ok(question) => question.clone(),
             Err(ParseError::PayloadTooLarge) => return Err(Turned::too_large()),
-            Err(_) => return Err(Turned::malformed()),
+            // It broke off: whoever asked has given it up, or its connection is gone.
+            Err(_) => return Err(Turned::broken_off()),
         };
         answers::answer(&self.exchange, self.desk, from, &question).await
     }
