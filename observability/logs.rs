@@ -122,8 +122,13 @@ fn directives(level: &str) -> String {
         "warn" | "error" => "error",
         _ => return level.to_owned(),
     };
+    // The consensus engine says at every heartbeat what the cluster room says once.
+    let engine = match others {
+        "warn" | "error" => ",openraft=off",
+        _ => "",
+    };
     // Targets match by their beginning: this takes in calldex_storage and the rest of the house.
-    format!("{others},calldex={level}")
+    format!("{others}{engine},calldex={level}")
 }
 
 fn human<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt + tracing::Subscriber
