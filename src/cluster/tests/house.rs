@@ -3,9 +3,9 @@
 use crate::cluster::{Cluster, ClusterSection, ClusterSetup, Standing, State, await_identity};
 use calldex_observability::redaction::Secret;
 use calldex_storage::record::{CallerKind, PhoneNumber};
-use calldex_storage::replication::Identity;
+use calldex_storage::replication::{Identity, Replica};
 use calldex_storage::write::{CallStarted, Write};
-use calldex_storage::{Position, Storage, StorageConfig};
+use calldex_storage::{OpenError, Position, Storage, StorageConfig};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub(super) struct House {
     pub(super) name: String,
     pub(super) section: ClusterSection,
     pub(super) dir: TempDir,
+    /// How often the data directory had to be moved.
+    moves: u32,
     running: Option<(Arc<Storage>, Arc<Cluster>)>,
 }
 
@@ -43,6 +45,7 @@ impl House {
             name: name.to_owned(),
             section,
             dir: TempDir::new().unwrap(),
+            moves: 0,
             running: None,
         }
     }
@@ -52,7 +55,7 @@ impl House {
     }
 
     pub(super) fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.dir.path().join(format!("data-{}", self.moves))
     }
 
     pub(super) fn found(&self) {
@@ -64,10 +67,7 @@ impl House {
         let identity = await_identity(&self.section, &self.name, true, &data, |_| ());
         let identity = tokio::time::timeout(PATIENCE, identity).await;
         identity.expect("an identity in time").unwrap();
-        let mut config = StorageConfig::new(data);
-        config.warm = false;
-        let opened = tokio::task::spawn_blocking(move || Storage::open_replicated(config)).await;
-        let (storage, replica) = opened.unwrap().unwrap();
+        let (storage, replica) = self.open().await;
         let storage = Arc::new(storage);
         let setup = ClusterSetup {
             section: self.section.clone(),
@@ -77,6 +77,25 @@ impl House {
             storage: Arc::clone(&storage),
         };
         self.running = Some((storage, Cluster::start(setup).await.unwrap()));
+    }
+
+    async fn open(&mut self) -> (Storage, Replica) {
+        loop {
+            let mut config = StorageConfig::new(self.data());
+            config.warm = false;
+            let opening = tokio::task::spawn_blocking(move || Storage::open_replicated(config));
+            match opening.await.unwrap() {
+                // On a machine this busy a thread may outlive the closing, which then keeps the
+                // directory for as long as the process lives.
+                Err(OpenError::InUse { .. }) => {
+                    tokio::time::sleep(Duration::from_secs(3)).await;
+                    let before = self.data();
+                    self.moves += 1;
+                    copy(&before, &self.data());
+                }
+                opened => return opened.unwrap(),
+            }
+        }
     }
 
     /// Stops it and gives its data directory free.
