@@ -224,6 +224,7 @@ impl Exchange {
                 node_id: self.node_id,
                 starts: identity.starts(),
                 nonce: identity.nonce(),
+                earlier: identity.earlier().to_vec(),
                 last_log_index,
             },
         }

@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 
 /// The identity in the clear, in the data directory.
 pub const NODE_FILE: &str = "node.json";
+/// Starts that a node tells of, beside the present one: a member that has not seen it for longer
+/// takes it at its word.
+const EARLIER_MAX: usize = 256;
 /// The bits of a node's id that are its slot.
 const SLOT_MASK: NodeId = 0xFFFF;
 
@@ -28,6 +31,9 @@ pub struct Identity {
     node_id: NodeId,
     starts: u64,
     nonce: u64,
+    /// The nonces of the starts before, the latest last; [`EARLIER_MAX`] of them.
+    #[serde(default)]
+    earlier: Vec<u64>,
     /// Whether the cluster begins with it: it alone may make the first entry of the log.
     #[serde(default)]
     founder: bool,
@@ -253,12 +259,18 @@ impl Identity {
             node_id,
             starts: 0,
             nonce: 0,
+            earlier: Vec::new(),
             founder: false,
         }
     }
 
     /// Counts a start, on disk when it returns: before anything is sent.
     pub(crate) fn start(&mut self, book: &mut Book) -> Result<(), IdentityError> {
+        if self.starts > 0 {
+            self.earlier.push(self.nonce);
+        }
+        let beyond = self.earlier.len().saturating_sub(EARLIER_MAX);
+        self.earlier.drain(..beyond);
         self.starts += 1;
         self.nonce = random_u64()?;
         Ok(book.put_mark(mark::IDENTITY, self)?)
@@ -292,6 +304,11 @@ impl Identity {
     /// Random, of this start.
     pub fn nonce(&self) -> u64 {
         self.nonce
+    }
+
+    /// The nonces of the starts before this one, the latest last, as far as they are kept.
+    pub fn earlier(&self) -> &[u64] {
+        &self.earlier
     }
 }
 

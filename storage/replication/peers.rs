@@ -17,8 +17,19 @@ pub struct Hello {
     pub starts: u64,
     /// Random, of this start.
     pub nonce: u64,
+    /// The nonces of the starts before, the latest last.
+    #[serde(default)]
+    pub earlier: Vec<u64>,
     /// The last entry of its log.
     pub last_log_index: Option<u64>,
+}
+
+impl Hello {
+    /// The nonce of an earlier start, if it is told.
+    fn nonce_of(&self, start: u64) -> Option<u64> {
+        let back = usize::try_from(self.starts.checked_sub(start)?).ok()?;
+        self.earlier.iter().rev().nth(back.checked_sub(1)?).copied()
+    }
 }
 
 /// Why a member is turned away. Each says what to do about it.
@@ -35,6 +46,17 @@ pub enum Refusal {
         seen: u64,
         /// Starts that it tells of.
         said: u64,
+    },
+    /// Its data directory is an older copy of itself, which was started often enough since to count
+    /// as many starts.
+    #[error(
+        "node {node_id} was seen at its start {seen}, of which its data directory does not know: it is an older copy. Take that directory away and join anew; a restored backup makes a cluster of its own"
+    )]
+    Parted {
+        /// Who.
+        node_id: NodeId,
+        /// The start that was seen.
+        seen: u64,
     },
     /// Two processes run with copies of one data directory.
     #[error(
@@ -82,6 +104,11 @@ impl Known {
         }
         if hello.starts == self.starts && hello.nonce != self.nonce {
             return Err(Refusal::Twin { node_id });
+        }
+        let told = hello.nonce_of(self.starts);
+        if hello.starts > self.starts && told.is_some_and(|nonce| nonce != self.nonce) {
+            let seen = self.starts;
+            return Err(Refusal::Parted { node_id, seen });
         }
         match self.acknowledged {
             Some(acknowledged) if hello.last_log_index < Some(acknowledged) => {
@@ -201,8 +228,37 @@ mod tests {
             node_id: 1,
             starts,
             nonce,
+            earlier: Vec::new(),
             last_log_index: Some(last),
         }
+    }
+
+    /// A later start, with the nonces of those before.
+    fn later(nonces: &[u64]) -> Hello {
+        let (nonce, earlier) = nonces.split_last().unwrap();
+        Hello {
+            earlier: earlier.to_vec(),
+            ..hello(nonces.len() as u64, *nonce, 100)
+        }
+    }
+
+    #[test]
+    fn an_older_copy_is_refused_however_often_it_is_started() {
+        assert_eq!(KNOWN.judge(&later(&[5, 6, 7])), Ok(()));
+        assert_eq!(KNOWN.judge(&later(&[5, 6, 7, 8, 9])), Ok(()));
+        let parted = Refusal::Parted {
+            node_id: 1,
+            seen: 3,
+        };
+        for copy in [&[5, 6, 70, 80][..], &[5, 60, 70, 80, 90]] {
+            assert_eq!(KNOWN.judge(&later(copy)), Err(parted.clone()));
+        }
+        // So long ago that nothing is told of it.
+        let long_ago = Hello {
+            starts: 500,
+            ..later(&[1, 2, 3])
+        };
+        assert_eq!(KNOWN.judge(&long_ago), Ok(()));
     }
 
     #[test]

@@ -36,6 +36,10 @@ fn who_has_forgotten_is_refused_and_begins_anew() {
                 "a whole directory of the same life is put back",
                 restore_moment,
             ),
+            (
+                "the primary's whole directory of the same life is put back",
+                restore_moment_of_primary,
+            ),
         ],
     );
 }
@@ -141,8 +145,7 @@ fn restore_directory(exchange: &mut Exchange, random: &mut Random) {
 }
 
 /// As a machine's snapshot does: a copy of one moment, while the process runs.
-fn restore_moment(exchange: &mut Exchange, random: &mut Random) {
-    let index = exchange.replica(random);
+fn put_back_moment(exchange: &mut Exchange, random: &mut Random, index: usize) {
     let earlier = exchange.nodes[index].beside("earlier");
     exchange.nodes[index].pause();
     exchange.nodes[index].copy_data(&earlier);
@@ -151,6 +154,24 @@ fn restore_moment(exchange: &mut Exchange, random: &mut Random) {
     exchange.nodes[index].kill();
     exchange.nodes[index].replace_data(&earlier);
     std::fs::remove_dir_all(&earlier).expect("a folder of ours");
+}
+
+fn restore_moment(exchange: &mut Exchange, random: &mut Random) {
+    let index = exchange.replica(random);
+    put_back_moment(exchange, random, index);
     is_refused(exchange, random, index, "a directory of the same life");
     begin_anew(exchange, index);
+}
+
+/// What a primary acknowledged to itself, nobody has noted: it is not always refused. What it lacks
+/// the others have, and none of them may be led by it.
+fn restore_moment_of_primary(exchange: &mut Exchange, random: &mut Random) {
+    let index = exchange.primary();
+    put_back_moment(exchange, random, index);
+    exchange.restart(index);
+    exchange.work(random, Duration::from_millis(1_500));
+    if !exchange.nodes[index].standing().is_serving {
+        return begin_anew(exchange, index);
+    }
+    println!("a primary's directory of the same life was let in");
 }

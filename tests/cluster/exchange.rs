@@ -93,10 +93,11 @@ impl Plan {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let net = Net::lay(self.nodes + self.spare);
-        if self.cuts && net.is_none() {
+        if let (true, Err(hindrance)) = (self.cuts, &net) {
+            println!("skipped: cutting a network needs root, `ip` and `iptables`: {hindrance}");
             return None;
         }
-        let mut exchange = Exchange::build(self, net, alone);
+        let mut exchange = Exchange::build(self, net.ok(), alone);
         for node in &mut exchange.nodes {
             if self.machines && !node.simulate(random.next()) {
                 return None;

@@ -43,12 +43,11 @@ fn hindrance() -> Option<&'static str> {
 }
 
 impl Net {
-    /// Namespaces for `nodes` instances, or `None` with one line that says why there are none.
-    pub fn lay(nodes: u64) -> Option<Self> {
+    /// Namespaces for `nodes` instances, or why there can be none.
+    pub fn lay(nodes: u64) -> Result<Self, &'static str> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         if let Some(hindrance) = hindrance() {
-            println!("skipped: cutting a network needs root, `ip` and `iptables`: {hindrance}");
-            return None;
+            return Err(hindrance);
         }
         let count = COUNT.fetch_add(1, Ordering::SeqCst);
         let net = Self {
@@ -56,7 +55,7 @@ impl Net {
             nodes,
         };
         net.build().expect("namespaces, as at the probe");
-        Some(net)
+        Ok(net)
     }
 
     fn build(&self) -> io::Result<()> {
@@ -230,7 +229,9 @@ mod tests {
 
     #[test]
     fn links_are_cut_in_one_direction_or_both_and_healed() {
-        let Some(net) = Net::lay(3) else { return };
+        let Ok(net) = Net::lay(3) else {
+            return println!("skipped: no namespaces");
+        };
         let [one, two, three] = [0, 1, 2].map(|node| socket(&net, node));
         assert_eq!((arrive(&one, &two, 1), arrive(&two, &one, 1)), (1, 1));
         net.deafen(1, 0);
@@ -248,7 +249,9 @@ mod tests {
 
     #[test]
     fn a_lossy_network_loses_about_what_it_is_told() {
-        let Some(net) = Net::lay(2) else { return };
+        let Ok(net) = Net::lay(2) else {
+            return println!("skipped: no namespaces");
+        };
         let [one, two] = [0, 1].map(|node| socket(&net, node));
         net.lose(30);
         let arrived = arrive(&one, &two, 200);

@@ -259,6 +259,7 @@ fn hello(starts: u64, nonce: u64, last: Option<u64>) -> Hello {
         node_id: 42,
         starts,
         nonce,
+        earlier: Vec::new(),
         last_log_index: last,
     }
 }
