@@ -3,7 +3,7 @@
 use super::{ACTION_PATH, Doors, RELAY_PATH};
 use crate::call::clock;
 use crate::call::others::Mark;
-use crate::call::switchboard::{Arrival, Connection, Farewell};
+use crate::call::switchboard::{Arrival, Connection, Farewell, Hold};
 use crate::twilio::identity::{Channel, Identity, Party};
 use crate::twilio::reference::{REFERENCE_PARAMETER, Reference};
 use crate::twilio::signature::Door;
@@ -27,9 +27,30 @@ const WHATSAPP_PAUSE_S: u32 = 1;
 pub(super) const GREETING_PARAMETER: &str = "greeting";
 /// `<Parameter>`: the first words ask for the caller's name.
 pub(super) const ASKS_NAME_PARAMETER: &str = "asksName";
-/// `<Parameter>`: the session takes up a call whose socket was lost; the epoch that the call was
-/// owned in as far as whoever wrote it knew, or anything else where that was not known.
+/// `<Parameter>`: the session takes up a call whose socket was lost. The epoch that the call was owned
+/// in as far as whoever wrote it knew, then [`COUNTED`] if its return was counted; or a word.
 pub(super) const RESUMED_PARAMETER: &str = "resumed";
+
+/// Marks a return that was counted.
+const COUNTED: char = '+';
+
+/// What [`RESUMED_PARAMETER`] says.
+pub(super) fn hold(text: &str) -> Hold {
+    let epoch = text.strip_suffix(COUNTED);
+    Hold {
+        owner: epoch.unwrap_or(text).parse().ok(),
+        counted: epoch.is_some(),
+    }
+}
+
+/// The same, to be read by [`hold`].
+fn held(hold: Hold) -> String {
+    let mark = if hold.counted { "+" } else { "" };
+    match hold.owner {
+        Some(epoch) => format!("{epoch}{mark}"),
+        None => "unknown".to_owned(),
+    }
+}
 
 /// Sends a TwiML document.
 pub(super) fn send(res: &mut Response, document: &str) {
@@ -93,7 +114,7 @@ impl Doors {
         arrival: &Arrival,
         connection: &Connection<'_>,
     ) -> String {
-        let resumed = connection.resumed;
+        let resumed = connection.resumed.is_some();
         let reference = self.reference(&arrival.call_sid, connection.mark);
         let failed = || goodbye(&self.switchboard.failed(connection.called));
         let url = |door, target| self.guard.url(req, door, target);
@@ -115,10 +136,8 @@ impl Doors {
         if connection.greeting.asks_name {
             connect = connect.parameter(ASKS_NAME_PARAMETER, "1");
         }
-        if resumed {
-            let owner = connection.owner.map(|epoch| epoch.to_string());
-            let owner = owner.unwrap_or_else(|| "unknown".to_owned());
-            connect = connect.parameter(RESUMED_PARAMETER, owner);
+        if let Some(hold) = connection.resumed {
+            connect = connect.parameter(RESUMED_PARAMETER, held(hold));
         }
         let whatsapp = matches!(arrival.identity, Identity::Number(_, Channel::WhatsApp));
         let document = match whatsapp && !resumed {

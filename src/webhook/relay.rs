@@ -1,7 +1,7 @@
 //! `GET /twilio/relay`: the socket of one call (protocol 4, 7.4).
 
 use super::Doors;
-use super::answer::{ASKS_NAME_PARAMETER, GREETING_PARAMETER, RESUMED_PARAMETER, called};
+use super::answer::{ASKS_NAME_PARAMETER, GREETING_PARAMETER, RESUMED_PARAMETER, called, hold};
 use crate::call::clock;
 use crate::call::session::{Incoming, Wire};
 use crate::call::switchboard::{Arrival, Setup};
@@ -111,7 +111,6 @@ impl Doors {
         let mark = self.mark(&setup.call_sid, setup.reference());
         let setup = Setup {
             mark: mark.unwrap_or_default(),
-            owner: parameter(RESUMED_PARAMETER).and_then(|epoch| epoch.parse().ok()),
             arrival: Arrival {
                 call_sid: setup.call_sid.as_str().into(),
                 identity: setup.identity(),
@@ -120,7 +119,7 @@ impl Doors {
             },
             session_id: &setup.session_id,
             greeting,
-            reconnected: parameter(RESUMED_PARAMETER).is_some(),
+            reconnected: parameter(RESUMED_PARAMETER).map(hold),
             in_progress: setup.call_status == CallStatus::InProgress,
         };
         self.switchboard.connect(socket, setup).await;

@@ -52,6 +52,8 @@ pub enum Event<'a> {
         session_id: &'a str,
         /// Whether the caller has already been told (by the greeting of the TwiML).
         greeted: Option<&'a str>,
+        /// Whether the return was counted already, by whoever answered the request before it.
+        counted: bool,
     },
     /// A deadline of [`super::CallState::deadline`] has passed.
     Tick,

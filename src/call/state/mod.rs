@@ -91,6 +91,8 @@ pub struct CallState {
     steps: u32,
     resumes: u32,
     claim: Claim,
+    /// It was given up on purpose by whoever had it before.
+    released: bool,
     moving: Option<Moving>,
     over: bool,
 }
@@ -156,6 +158,7 @@ impl CallState {
             steps: 0,
             resumes: 0,
             claim: Claim::found(0),
+            released: false,
             moving: None,
             over: false,
             setting,
@@ -189,7 +192,8 @@ impl CallState {
             Event::Resumed {
                 session_id,
                 greeted,
-            } => self.on_resumed(session_id, greeted, now, actions),
+                counted,
+            } => self.on_resumed(session_id, greeted, counted, now, actions),
             Event::Tick => self.on_tick(now, actions),
             Event::Drain => self.on_drain(now, actions),
             Event::Move { from_ms, by_ms } => self.on_move(from_ms, by_ms),

@@ -3,7 +3,7 @@
 
 use super::{Action, CallState, Now, Parting};
 
-/// The wish to leave.
+/// The wish to leave (of several instances' calls only).
 pub(super) struct Moving {
     /// Not before, on the clock of [`Now::ms`].
     from_ms: u64,
@@ -65,6 +65,7 @@ impl CallState {
         if let Some(moving) = &mut self.moving {
             moving.left = true;
         }
+        self.release_call(now, actions);
         actions.push(Action::Leave(Parting::Moved));
     }
 

@@ -39,6 +39,8 @@ pub(super) struct Claim {
     /// Claims that came too late.
     lost: u8,
     session_id: CompactString,
+    /// The call came back to its caller by it.
+    returned: bool,
     /// The call's epoch is not known: the next claim is made blindly, under this one.
     pub(super) blind: Option<u32>,
 }
@@ -51,6 +53,7 @@ impl Claim {
             settled: false,
             lost: 0,
             session_id: CompactString::default(),
+            returned: false,
             blind: None,
         }
     }
@@ -86,14 +89,13 @@ impl CallState {
     pub(super) fn on_owner(&mut self, owner: Owner, now: Now, actions: &mut Vec<Action>) {
         match self.tenure(owner) {
             Tenure::Held => {}
-            Tenure::Lost(epoch) if self.claim.lost < CLAIMS_LOST_MAX => {
+            Tenure::Lost(epoch) if self.claim.lost < CLAIMS_LOST_MAX && !self.has_left() => {
                 actions.push(Action::Count(Count::ClaimLost));
                 self.claim.lost += 1;
                 self.claim.epoch = epoch;
+                // What the claim that came too late would have counted, this one does.
                 let session_id = self.claim.session_id.clone();
-                // It was counted as a return by the claim that came too late, which left no trace.
-                let returned = self.resumes > 0;
-                self.claim_call(&session_id, returned, now, actions);
+                self.claim_call(&session_id, self.claim.returned, now, actions);
             }
             Tenure::Lost(_) => {
                 actions.push(Action::Count(Count::ClaimLost));
@@ -128,6 +130,7 @@ impl CallState {
         self.claim.epoch = epoch;
         self.claim.settled = false;
         self.claim.session_id = session_id.into();
+        self.claim.returned = returned;
         actions.push(Action::Record(Write::CallResumed(CallResumed {
             call_sid: self.setting.call_sid.clone(),
             session_id: session_id.into(),
@@ -137,6 +140,15 @@ impl CallState {
             expected: (slot != 0 && blind.is_none()).then_some(found),
             returned,
         })));
+    }
+
+    /// Gives the call to nobody, so that whoever takes it up next has not taken up a failure: planned
+    /// moves do not count in what a call may lose.
+    pub(super) fn release_call(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.claim_call("", false, now, actions);
+        if let Some(Action::Record(Write::CallResumed(release))) = actions.last_mut() {
+            release.instance = CompactString::default();
+        }
     }
 }
 

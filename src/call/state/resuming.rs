@@ -25,6 +25,7 @@ impl CallState {
         }
         let known = setting.caller.clone();
         let epoch = live.conversation.epoch;
+        let released = live.conversation.instance.as_deref() == Some("");
         let transcript = Transcript::restored(live.turns, epoch);
         let mut greeting = Greeting::said("", false);
         if let Some(caller) = &known {
@@ -32,6 +33,7 @@ impl CallState {
         }
         let mut state = Self::bare(setting, transcript, greeting.naming(), now);
         state.claim = Claim::found(epoch);
+        state.released = released;
         state.resumes = resumes;
         state.started_ms = now.ms.saturating_sub(lasted_ms);
         if known.is_some_and(|caller| {
@@ -63,15 +65,17 @@ impl CallState {
         &mut self,
         session_id: &str,
         greeted: Option<&str>,
+        counted: bool,
         now: Now,
         actions: &mut Vec<Action>,
     ) {
         self.on_closed(actions);
-        self.resumes += 1;
+        let counts = !std::mem::take(&mut self.released) && !counted;
+        self.resumes += u32::from(counts);
         self.moving = None;
         let unanswered = self.transcript.is_unanswered();
         let cut_off = self.transcript.is_cut_off();
-        self.claim_call(session_id, true, now, actions);
+        self.claim_call(session_id, counts, now, actions);
         self.transcript.enter(self.claim.epoch);
         if greeted.is_none() {
             // Only Twilio's own reconnect repeats events; one by TwiML begins a new session.

@@ -465,6 +465,7 @@ fn a_lost_socket_resumes_with_one_sentence_and_the_open_question() {
     let resumed = Event::Resumed {
         session_id: "VX2",
         greeted: None,
+        counted: false,
     };
     desk.on(resumed);
     assert_eq!(desk.last_said(), "Sorry about that, I'm back.");
@@ -490,6 +491,7 @@ fn a_call_from_storage_goes_on_where_it_was() {
     desk.on(Event::Resumed {
         session_id: "VX2",
         greeted: Some("Sorry about that, I'm back."),
+        counted: false,
     });
     assert_eq!(desk.asked, 1);
     assert!(desk.said.is_empty(), "Twilio has said it already");
@@ -577,7 +579,7 @@ fn whatever_happens_every_cycle_is_closed_and_every_deadline_moves() {
                 7 => { desk.later(400_000); }
                 8 => { desk.on(Event::AgentSpeaking(word % 2 == 0)); }
                 9 => { desk.on(Event::Played("word")); }
-                10 => { desk.open = false; desk.on(Event::Closed); desk.on(Event::Resumed { session_id: "VX", greeted: None }); }
+                10 => { desk.open = false; desk.on(Event::Closed); desk.on(Event::Resumed { session_id: "VX", greeted: None, counted: false }); }
                 11 => { desk.on(Event::Drain); }
                 12 => { desk.on(Event::NameJudged(Some("Misty"))); }
                 13 => { let (from_ms, by_ms) = (desk.now.ms, desk.now.ms + 1_000); desk.on(Event::Move { from_ms, by_ms }); }
@@ -746,6 +748,7 @@ fn a_tool_that_was_spoken_about_leaves_nothing_open() {
     desk.on(Event::Closed).on(Event::Resumed {
         session_id: "VX2",
         greeted: Some("I'm back."),
+        counted: false,
     });
     assert_eq!(desk.asked, 1);
 }

@@ -1,7 +1,7 @@
 //! A socket opened: whose call it is, and where that call stands.
 
 use super::returning::further;
-use super::{LIVE_MAX, SUPERSEDE_MAX, Setup, Switchboard};
+use super::{Hold, LIVE_MAX, SUPERSEDE_MAX, Setup, Switchboard};
 use crate::call::clock;
 use crate::call::greeting::{Greeting, GreetingKind};
 use crate::call::limits::{Place, Refusal};
@@ -67,7 +67,7 @@ impl Switchboard {
         resumed: Option<&'static str>,
     ) -> Session<'a, W> {
         if let Some(reason) = resumed {
-            let reason = if reason == "action" && !setup.reconnected {
+            let reason = if reason == "action" && setup.reconnected.is_none() {
                 "reconnect"
             } else {
                 reason
@@ -75,13 +75,15 @@ impl Switchboard {
             catalog::CALLS_RESUMED_TOTAL.with(reason).increment(1);
             let greeted = setup
                 .greeting
-                .filter(|_| setup.reconnected)
+                .filter(|_| setup.reconnected.is_some())
                 .map(|(text, _)| text);
             let session_id = setup.session_id;
+            let counted = setup.is_counted(&state);
             state.on(
                 Event::Resumed {
                     session_id,
                     greeted,
+                    counted,
                 },
                 clock::now(),
                 &mut actions,
@@ -138,7 +140,7 @@ impl Switchboard {
         }
         match stored {
             // A call that was connected again goes on in an epoch of its own, even where no turn is seen.
-            Stored::Known(live) if setup.reconnected || !live.turns.is_empty() => {
+            Stored::Known(live) if setup.reconnected.is_some() || !live.turns.is_empty() => {
                 let reason = self.resumed_because(setup, claimed, &live);
                 let state = CallState::restored(setting, *live, clock::now());
                 Ok((Box::new(state), place, Some(reason)))
@@ -175,7 +177,7 @@ impl Switchboard {
             return "taken_over";
         }
         if self.is_several() && !self.is_ours(&live.conversation) {
-            self.took_over(if setup.reconnected {
+            self.took_over(if setup.reconnected.is_some() {
                 "action"
             } else {
                 "reconnect"
@@ -236,7 +238,14 @@ impl Setup<'_> {
     /// Whether `state`, left here by an earlier session, is still where the call stands: not if
     /// another instance has taken the call since.
     fn is_of(&self, state: &CallState) -> bool {
-        self.owner.is_none_or(|owner| owner <= state.epoch())
+        let owner = self.reconnected.and_then(|hold| hold.owner);
+        owner.is_none_or(|owner| owner <= state.epoch())
+    }
+
+    /// Whether the return by this session was counted by a claim that still holds.
+    fn is_counted(&self, state: &CallState) -> bool {
+        let counted = |hold: Hold| hold.counted && hold.owner == Some(state.epoch());
+        self.reconnected.is_some_and(counted)
     }
 }
 

@@ -5,9 +5,10 @@ use crate::call::clock;
 use crate::call::registry::{Control, Parked, Removed, Ringing};
 use crate::call::session::finish;
 use calldex_observability::catalog;
-use calldex_storage::record::Outcome;
+use calldex_storage::record::{Outcome, UnfinishedCall};
 use calldex_storage::write::{CallEnded, Write};
 use compact_str::CompactString;
+use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -108,7 +109,7 @@ impl Switchboard {
             "calls of the last run may come back"
         );
         sleep(Duration::from_secs(self.bounds.resume_s_max)).await;
-        for call in unfinished {
+        for call in self.still_unfinished(unfinished).await {
             let conversation = &call.conversation;
             if self.room.registry.holds(&conversation.call_sid) {
                 continue;
@@ -130,6 +131,23 @@ impl Switchboard {
                 u64::try_from(lasted).unwrap_or_default(),
             );
         }
+    }
+
+    /// Those of `calls` that nobody has taken up or closed since.
+    async fn still_unfinished(&self, calls: Vec<UnfinishedCall>) -> Vec<UnfinishedCall> {
+        let Ok(now) = self.storage.conversations.unfinished().await else {
+            // Their epoch keeps those that were taken up from harm.
+            return calls;
+        };
+        let mut epochs: HashMap<CompactString, u32> = HashMap::new();
+        for call in now {
+            epochs.insert(call.conversation.call_sid, call.conversation.epoch);
+        }
+        let as_before = |call: &UnfinishedCall| {
+            let row = &call.conversation;
+            epochs.get(&row.call_sid) == Some(&row.epoch)
+        };
+        calls.into_iter().filter(as_before).collect()
     }
 
     /// A call whose task died: it may come back from storage like any other; if it does not, it is

@@ -6,7 +6,7 @@ mod moving;
 mod owning;
 mod returning;
 
-pub use returning::{After, Back, Way};
+pub use returning::{After, Back, Hold, Way};
 
 use crate::agent::Agent;
 use crate::call::clock;
@@ -96,9 +96,7 @@ pub struct Connection<'a> {
     /// What this instance knows, for whoever takes the call up.
     pub mark: Mark,
     /// The call was up before: the greeting is the one short sentence after a lost socket.
-    pub resumed: bool,
-    /// The epoch that it is owned in, as far as is known here; for a call that was up before.
-    pub owner: Option<u32>,
+    pub resumed: Option<Hold>,
 }
 
 /// What the first frame of a socket says.
@@ -109,20 +107,18 @@ pub struct Setup<'a> {
     pub session_id: &'a str,
     /// The greeting that the TwiML of this session held, and whether it asked for the name.
     pub greeting: Option<(&'a str, bool)>,
-    /// The TwiML of this session was an answer to a lost one.
-    pub reconnected: bool,
+    /// The TwiML of this session was an answer to a lost one; what it said of the call.
+    pub reconnected: Option<Hold>,
     /// The call had been answered before this session (`IN_PROGRESS`).
     pub in_progress: bool,
     /// How far the instance had come that wrote the TwiML.
     pub mark: Mark,
-    /// The epoch that it knew the call to be owned in, with an answer to a lost session.
-    pub owner: Option<u32>,
 }
 
 impl Setup<'_> {
     /// Whether the call had a session before this one.
     fn came_before(&self) -> bool {
-        self.reconnected || self.in_progress
+        self.reconnected.is_some() || self.in_progress
     }
 }
 
@@ -278,8 +274,7 @@ impl Switchboard {
             greeting,
             language: &setting.language,
             mark: self.mark(),
-            resumed: false,
-            owner: None,
+            resumed: None,
         }
     }
 

@@ -42,6 +42,7 @@ impl Switchboard {
 
     /// `false` if the call's session could not be told.
     fn pass_on(&self, takeover: &Takeover) -> bool {
+        // One that its owner gave up is nobody's, like one that storage has not.
         let known = !takeover.instance.is_empty();
         let owner = Owner {
             epoch: known.then_some(takeover.epoch),
@@ -60,8 +61,10 @@ impl Switchboard {
                 return;
             };
             let row = call.map(|call| call.conversation);
+            let has_owner =
+                |row: &&Conversation| row.instance.as_deref().is_some_and(|name| !name.is_empty());
             let owner = Owner {
-                epoch: row.as_ref().map(|row| row.epoch),
+                epoch: row.as_ref().filter(has_owner).map(|row| row.epoch),
                 claimed: None,
             };
             let ours = row.is_none_or(|row| self.is_ours(&row));
@@ -80,6 +83,7 @@ impl Switchboard {
     fn is_own(&self, epoch: u32, instance: &str) -> bool {
         let slot = u32::from(self.others.slot());
         match epoch {
+            _ if instance.is_empty() => false,
             FIRST_WITH_SLOT.. if slot != 0 => epoch % FIRST_WITH_SLOT == slot,
             _ => instance == self.instance,
         }

@@ -63,6 +63,15 @@ impl Back<'_> {
     }
 }
 
+/// What is known of a call that is connected again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The epoch that it is owned in, as far as is known.
+    pub owner: Option<u32>,
+    /// Its return was counted with a claim in that epoch.
+    pub counted: bool,
+}
+
 /// A call that may come back.
 #[derive(Default)]
 struct Resumable {
@@ -72,6 +81,8 @@ struct Resumable {
     epoch: Option<u32>,
     /// The owner is another instance.
     elsewhere: bool,
+    /// Its owner gave it up on purpose.
+    released: bool,
 }
 
 impl Switchboard {
@@ -108,7 +119,7 @@ impl Switchboard {
         if found.resumes.max(recalled) >= self.reconnects_max {
             return Some(After::Goodbye(Farewell::failed(&line, &language)));
         }
-        let owner = self.hold(&arrival.call_sid, &found, back, until_ms);
+        let held = self.hold(&arrival.call_sid, &found, back, until_ms);
         let greeting = Greeting::resumed(line.phrases(&language));
         let twiml = render(&Connection {
             called: &arrival.called,
@@ -116,8 +127,10 @@ impl Switchboard {
             greeting: &greeting,
             language: &language,
             mark: self.mark(),
-            resumed: true,
-            owner,
+            resumed: Some(Hold {
+                owner: held.or(found.epoch),
+                counted: held.is_some(),
+            }),
         });
         catalog::GREETINGS_TOTAL
             .with(greeting.kind.label())
@@ -134,6 +147,7 @@ impl Switchboard {
                 language: Some(parked.language),
                 epoch: Some(parked.epoch),
                 elsewhere: false,
+                released: false,
             });
         }
         let at_primary = match self.room.registry.holds(call_sid) {
@@ -154,6 +168,7 @@ impl Switchboard {
         let row = further(here, at_primary).filter(goes_on)?.conversation;
         Some(Resumable {
             elsewhere: !self.is_ours(&row),
+            released: row.instance.as_deref() == Some(""),
             resumes: row.resumes,
             language: row.language,
             epoch: Some(row.epoch),
@@ -161,7 +176,8 @@ impl Switchboard {
     }
 
     /// Among several instances: takes another's call over, so that nobody else sees to it while its
-    /// socket is on its way, here or elsewhere. The epoch that the call is owned in from now on.
+    /// socket is on its way, here or elsewhere. The epoch that the call is owned in from now on, if
+    /// it was taken over; an instance whose calls leave takes none.
     fn hold(
         &self,
         call_sid: &CompactString,
@@ -170,8 +186,8 @@ impl Switchboard {
         until_ms: u64,
     ) -> Option<u32> {
         let expected = found.epoch?;
-        if !self.is_several() || !found.elsewhere {
-            return Some(expected);
+        if !self.is_several() || !found.elsewhere || self.leaving().is_some() {
+            return None;
         }
         let epoch = next_epoch(expected, self.others.slot());
         let claim = CallResumed {
@@ -181,8 +197,8 @@ impl Switchboard {
             at_ms: clock::now().unix_ms,
             instance: self.instance.clone(),
             expected: Some(expected),
-            // Its next session counts.
-            returned: false,
+            // A call that loses its session again and again counts, however many instances answer.
+            returned: !found.released,
         };
         drop(self.storage.writer.submit(Write::CallResumed(claim)));
         self.took_over(back.way.label());

@@ -1,12 +1,13 @@
 //! A lean OpenAI-compatible model for measurements: one thread, answers laid out once, every delay
 //! counted from the request, and its own lateness kept so that nobody takes it for the server's.
 //!
-//! `model --port 9009 --ttft-ms 200 --gap-ms 20 --tokens 30`; with `--tells 1` each answer begins with how much the
+//! `model --host 127.0.0.1 --port 9009 --ttft-ms 200 --gap-ms 20 --tokens 30`; with `--tells 1` each answer begins with how much the
 //! model was told, for `calldex load --history`; `GET /_mock/stats` tells what it did.
 //! For scripted failures there is [`calldex_simulator::model`].
 
 use calldex_simulator::model::told;
 use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,6 +25,7 @@ const NO_NAME: &str = r#"{"id":"chatcmpl-lean","object":"chat.completion","creat
 
 /// How it speaks.
 struct Pace {
+    host: IpAddr,
     port: u16,
     first_token: Duration,
     gap: Duration,
@@ -60,6 +62,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn pace(mut arguments: impl Iterator<Item = String>) -> Result<Pace, String> {
     let mut pace = Pace {
+        host: Ipv4Addr::LOCALHOST.into(),
         port: 9009,
         first_token: Duration::from_millis(200),
         gap: Duration::from_millis(20),
@@ -67,8 +70,14 @@ fn pace(mut arguments: impl Iterator<Item = String>) -> Result<Pace, String> {
         tells: false,
     };
     while let Some(flag) = arguments.next() {
-        let value = arguments.next().and_then(|value| value.parse::<u32>().ok());
-        let value = value.ok_or_else(|| format!("{flag}: a whole number must follow"))?;
+        let value = arguments.next().unwrap_or_default();
+        if flag == "--host" {
+            let host = value.parse();
+            pace.host = host.map_err(|_| format!("--host: no IP address: {value}"))?;
+            continue;
+        }
+        let value = value.parse::<u32>();
+        let value = value.map_err(|_| format!("{flag}: a whole number must follow"))?;
         let ms = Duration::from_millis(value.into());
         match flag.as_str() {
             "--port" => pace.port = value.try_into().map_err(|_| format!("no port: {value}"))?,
@@ -78,7 +87,7 @@ fn pace(mut arguments: impl Iterator<Item = String>) -> Result<Pace, String> {
             "--tells" => pace.tells = value > 0,
             _ => {
                 return Err(format!(
-                    "{flag}: --port, --ttft-ms, --gap-ms, --tokens or --tells"
+                    "{flag}: --host, --port, --ttft-ms, --gap-ms, --tokens or --tells"
                 ));
             }
         }
@@ -87,7 +96,7 @@ fn pace(mut arguments: impl Iterator<Item = String>) -> Result<Pace, String> {
 }
 
 async fn listen(pace: Pace) -> Result<(), Box<dyn std::error::Error>> {
-    let listener = TcpListener::bind(("127.0.0.1", pace.port)).await?;
+    let listener = TcpListener::bind((pace.host, pace.port)).await?;
     println!("model at http://{}/v1", listener.local_addr()?);
     let words: Vec<&str> = WORDS.split_inclusive(' ').collect();
     let word = |at: usize| words[at % words.len()];

@@ -67,14 +67,15 @@ impl Caller<'_> {
         let mut standing = self.connect().await?;
         let drops = self.options.turns > 1 && self.chance.happens(self.options.drop_share);
         let hangs_up = self.chance.happens(self.options.hang_up_share);
-        let (mut turn, mut losses) = (0, 0);
+        let mut losses = 0;
         let mut to_drop = drops;
-        while turn < self.options.turns {
+        while self.answered < self.options.turns {
+            let turn = self.answered;
             if turn == 1 && std::mem::take(&mut to_drop) {
                 standing = self.reconnect(standing).await?;
             }
             match self.round(&mut standing, turn, hangs_up).await {
-                Ok(Mood::Stays) => turn += 1,
+                Ok(Mood::Stays) => {}
                 Ok(Mood::Leaves) => break,
                 Err(stop) => {
                     losses += 1;

@@ -25,6 +25,10 @@ fn a_call_where_nobody_speaks_leaves_at_once() {
     desk.is_told_to_move(10_000);
     assert_eq!(desk.leaves, [Parting::Moved]);
     assert_eq!(desk.wrote("call_ended"), 0, "it goes on elsewhere");
+    let Some(Write::CallResumed(release)) = desk.writes.last() else {
+        panic!("it is given up: {:?}", desk.writes);
+    };
+    assert_eq!((release.instance.as_str(), release.returned), ("", false));
 }
 
 #[test]

@@ -36,6 +36,7 @@ impl Desk {
         self.on(Event::Resumed {
             session_id: "VX2",
             greeted: Some("Sorry about that, I'm back."),
+            counted: false,
         })
     }
 }
@@ -202,6 +203,7 @@ fn a_call_from_storage_is_claimed_above_all_that_was_written() {
     let resumed = Event::Resumed {
         session_id: "VX2",
         greeted: Some("I'm back."),
+        counted: false,
     };
     state.on(resumed, now, &mut actions);
     let claim = actions.iter().find_map(|action| match action {
@@ -237,6 +239,7 @@ fn a_call_that_cannot_be_read_is_claimed_blindly_under_an_epoch_of_its_own() {
         let resumed = Event::Resumed {
             session_id: "VX2",
             greeted: Some("I'm back."),
+            counted: false,
         };
         state.on(resumed, now, &mut actions);
         let epoch = state.epoch();

@@ -27,7 +27,7 @@ async fn a_call_moves_between_two_turns_and_goes_on_with_all_that_was_said() {
     let kept = scene.row(SID).await;
     assert!(kept.is_live(), "it is another's to end");
     assert_eq!(kept.turns.len(), 3);
-    scene.owned_by(SID, "one").await;
+    scene.owned_by(SID, "").await;
 
     // The instance that stops answers the action too.
     let document = one.is_asked(SID, Way::Action).await.expect("it goes on");
@@ -35,7 +35,44 @@ async fn a_call_moves_between_two_turns_and_goes_on_with_all_that_was_said() {
     phone.says("What type is Onix?");
     phone.hears("rock").await;
     scene.owned_by(SID, "two").await;
+    let resumes = scene.row(SID).await.conversation.resumes;
+    assert_eq!(resumes, 0, "nothing was lost");
     phone.hangs_up().await;
+    scene.owned_by(SID, "two").await;
+    assert!(!scene.row(SID).await.is_live());
+}
+
+#[tokio::test]
+async fn a_call_outlives_any_number_of_planned_moves_and_what_it_may_lose_besides() {
+    let scene = Scene::new();
+    let first = scene.instance("0", 1);
+    let mut document = first.rings(SID).await;
+    let mut phone = first.connects(SID, &document);
+    let mut holder = first;
+    for round in 1..=6_u16 {
+        phone.says("What type is Onix?");
+        phone.hears("rock").await;
+        holder.switchboard.move_calls(Duration::from_millis(100));
+        assert_eq!(phone.closed().await, Some(1012));
+        let next = scene.instance(&round.to_string(), round + 1);
+        document = next.is_asked(SID, Way::Action).await.expect("it goes on");
+        phone = next.connects_again(SID, &document);
+        holder = next;
+    }
+    for round in 7..=9_u16 {
+        phone.says("What type is Onix?");
+        phone.hears("rock").await;
+        phone.breaks().await;
+        let next = scene.instance(&round.to_string(), round + 1);
+        document = next.is_asked(SID, Way::Action).await.expect("it goes on");
+        phone = next.connects_again(SID, &document);
+        holder = next;
+    }
+    phone.says("What type is Onix?");
+    phone.hears("rock").await;
+    assert_eq!(scene.row(SID).await.conversation.resumes, 3);
+    phone.breaks().await;
+    assert_eq!(holder.is_asked(SID, Way::Action).await, None);
 }
 
 #[tokio::test]

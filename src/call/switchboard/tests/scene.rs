@@ -5,7 +5,7 @@ use crate::agent::{Agent, AgentConfig};
 use crate::call::others::Others;
 use crate::call::session::{Incoming, Wire};
 use crate::call::switchboard::{
-    After, Answer, Arrival, Back, Connection, Mark, Setup, Switchboard, Way,
+    After, Answer, Arrival, Back, Connection, Hold, Mark, Setup, Switchboard, Way,
 };
 use crate::config::{CallSection, Config, Lines};
 use crate::twilio::identity::{Attestation, Party};
@@ -136,7 +136,7 @@ pub(super) fn arrival(call_sid: &str) -> Arrival {
 /// What of a document matters: the epoch it names, the greeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Document {
-    pub(super) owner: Option<u32>,
+    pub(super) hold: Option<Hold>,
     pub(super) greeting: String,
     pub(super) mark: Mark,
 }
@@ -144,7 +144,7 @@ pub(super) struct Document {
 fn note(into: &Mutex<Option<Document>>) -> impl FnOnce(&Connection<'_>) -> String + '_ {
     |connection| {
         *into.lock().unwrap() = Some(Document {
-            owner: connection.owner,
+            hold: connection.resumed,
             greeting: connection.greeting.text.clone(),
             mark: connection.mark,
         });
@@ -210,10 +210,9 @@ impl Instance {
                 arrival: arrival(&call_sid),
                 session_id: &session_id,
                 greeting: Some((&document.greeting, false)),
-                reconnected: kind == Kind::ByAction,
+                reconnected: document.hold.filter(|_| kind == Kind::ByAction),
                 in_progress: kind != Kind::First,
                 mark: document.mark,
-                owner: document.owner.filter(|_| kind == Kind::ByAction),
             };
             switchboard.connect(&mut wire, setup).await;
             wire.closed
