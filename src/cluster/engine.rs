@@ -10,7 +10,7 @@ use calldex_observability::catalog;
 use calldex_storage::replication::{LogStore, NodeId, StateMachine};
 use openraft::error::{InitializeError, RaftError};
 use openraft::storage::RaftLogStorage;
-use openraft::{Config, LogIdOptionExt, SnapshotPolicy, StorageHelper};
+use openraft::{Config, LogIdOptionExt, SnapshotPolicy, StorageHelper, Vote};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -148,9 +148,10 @@ async fn greet(
 
 async fn start(
     exchange: &Arc<Exchange>,
-    log: LogStore,
+    mut log: LogStore,
     machine: StateMachine,
 ) -> Result<Raft, Ended> {
+    lay_down_office(exchange.node_id, &mut log).await?;
     let config = config(&exchange.section).map_err(failed)?;
     let heartbeat = Duration::from_millis(exchange.section.heartbeat_ms);
     let replica = Arc::clone(&exchange.replica);
@@ -162,6 +163,21 @@ async fn start(
         found(exchange, &raft).await?;
     }
     Ok(raft)
+}
+
+/// Whoever was primary is none when it starts: openraft would go on in the same term on the word of
+/// this disk alone, and where that disk has lost the end of its log, or was put back from a copy, two
+/// different entries would have one term and one index. An election shows who has everything.
+async fn lay_down_office(node_id: NodeId, log: &mut LogStore) -> Result<(), Ended> {
+    let vote = log.read_vote().await.map_err(failed)?;
+    let Some(vote) = vote.filter(|vote| vote.committed) else {
+        return Ok(());
+    };
+    if vote.leader_id.voted_for() != Some(node_id) {
+        return Ok(());
+    }
+    let only_voted = Vote::new(vote.leader_id.term, node_id);
+    log.save_vote(&only_voted).await.map_err(failed)
 }
 
 /// Makes this instance the first member, once and for all.
