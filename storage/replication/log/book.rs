@@ -160,22 +160,22 @@ impl Book {
             .connection
             .prepare("SELECT log_index, checksum, body FROM entries ORDER BY log_index")?;
         let mut rows = statement.query([])?;
-        let mut before: Option<u64> = purged.map(|purged| purged.index);
+        let mut next = purged.map_or(0, |purged| purged.index + 1);
         while let Some(row) = rows.next()? {
             let index = row.get::<_, i64>(0)?.cast_unsigned();
             let body = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
             form::check(&index.to_be_bytes(), body, row.get(1)?, || {
                 format!("entry {index}")
             })?;
-            if before.is_some_and(|before| before + 1 != index) {
+            if next != index {
                 return Err(LogError::Damaged(format!("no entry before {index}")));
             }
-            before = Some(index);
+            next = index + 1;
             contents.first_index.get_or_insert(index);
             contents.bytes += ROW_BYTES + body.len() as u64;
         }
-        if let (Some(last), Some(_)) = (before, contents.first_index) {
-            contents.last = self.log_id(last)?;
+        if contents.first_index.is_some() {
+            contents.last = self.log_id(next - 1)?;
         }
         Ok(contents)
     }

@@ -3,6 +3,7 @@
 
 mod fixtures;
 
+mod engines;
 mod identities;
 mod installing;
 mod logs;
