@@ -34,7 +34,7 @@ def seconds(text):
     return int(number) * {"s": 1, "m": 60, "h": 3600}[unit]
 
 
-DRAIN_S = setting("drain_ms_max") // 1000 + AFTER_DRAIN_S
+DRAIN_S = (setting("drain_notice_ms") + setting("drain_ms_max")) // 1000 + AFTER_DRAIN_S
 LONGEST_CALL_S = setting("length_s_max")
 EXPOSED = {int(port) for port in re.search(r"^EXPOSE (.*)$", (DEPLOY / "Dockerfile").read_text(), re.M)[1].split()}
 SECRETS = set(re.findall(r"^(?:given|random) (\w+)", (DEPLOY / "secrets").read_text(), re.M))
@@ -178,6 +178,9 @@ def proxies():
         waits[f"nginx: {name}"] = int(hours) * 3600 + int(minutes) * 60
     for name, wait in waits.items():
         must(wait > LONGEST_CALL_S, f"{name} is shorter than the longest call")
+    inter = re.search(r"inter (\d+)ms fastinter \d+ms downinter \d+ms fall (\d+)", haproxy)
+    told = int(inter[1]) * int(inter[2])
+    must(told < setting("drain_notice_ms"), "haproxy: a drain is seen before its notice is over")
     must("on-marked-down shutdown-sessions" in haproxy, "haproxy: a machine that is gone gives its calls back")
 
 
