@@ -170,9 +170,8 @@ pub(super) async fn greet_primary(exchange: &Arc<Exchange>) {
         .and_then(|metrics| metrics.last_log_index);
     let greeting = exchange.greeting(last_log);
     let answer = exchange.client.ask(&door, Desk::Hello, &greeting, PATIENCE);
-    match answer.await {
-        Ok(Greeted::Refused { why }) => exchange.enter(Phase::Refused(why)),
-        // If it is no member any more, the pings learn so.
-        _ => {}
+    // If it is no member any more, the pings learn so.
+    if let Ok(Greeted::Refused { why }) = answer.await {
+        exchange.enter(Phase::Refused(why));
     }
 }
