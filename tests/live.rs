@@ -53,12 +53,6 @@ const WITHHELD: &str = "+266696687";
 const SETTLE_MAX: Duration = Duration::from_secs(15);
 /// What makes the model fail, however often it is asked.
 const BAD_QUESTION: &str = "What does the missing number evolve into?";
-/// Distributions of which a house that runs alone has nothing to show: a quantile of them is no
-/// number.
-const OF_SEVERAL: [&str; 2] = [
-    "calldex_cluster_commit_seconds",
-    "calldex_cluster_entry_writes",
-];
 
 /// A model that fails at one question and is slow at none.
 fn thought(request: &Request) -> Completion {
@@ -112,8 +106,7 @@ async fn silent(prometheus: &Prometheus) -> Vec<String> {
             for query in &panel.queries {
                 let asked = files::runnable(query, "1m");
                 let values = prometheus.values(&asked).await;
-                let of_several = OF_SEVERAL.iter().any(|name| query.contains(name));
-                if !of_several && values.iter().all(|value| value.is_nan()) {
+                if values.iter().all(|value| value.is_nan()) {
                     silent.push(format!("{}: {}: {asked}", dashboard.name, panel.title));
                 }
             }
@@ -149,7 +142,13 @@ async fn every_panel_has_something_to_show_while_calls_come_in() {
     }
     let mind = Mind::awake().await;
     mind.thinks(thought);
-    let house = House::with_model(&mind).await;
+    // The only member of its cluster, so that what several instances show is there too.
+    let house = House::plan()
+        .with_model(&mind)
+        .set("cluster.listen", "127.0.0.1:0")
+        .set("cluster.secret", "a-secret-of-at-least-32-characters")
+        .start()
+        .await;
     let prometheus = Prometheus::start(house.admin, &files::home().join("rules"));
     // Rates need a look before the first call.
     let deadline = Instant::now() + SETTLE_MAX;

@@ -124,11 +124,25 @@ impl Plan {
         self
     }
 
+    /// A house with a door for others is the first instance of a cluster.
+    fn found(&self, folder: &Path) {
+        let has_door = |(name, _): &(String, String)| name == "CALLDEX_CLUSTER__LISTEN";
+        if self.settings.iter().any(has_door) {
+            let mut command = bare_command();
+            command
+                .current_dir(folder)
+                .args(["cluster", "init", "--data", "data"]);
+            let founded = command.output().expect("the binary starts");
+            assert!(founded.status.success(), "{founded:?}");
+        }
+    }
+
     /// Starts it on free ports and an empty folder.
     pub async fn start(self) -> House {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("calldex.toml"), &self.config).expect("a config file");
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        self.found(folder.path());
         let child = Running::start(&self, folder.path(), free, free).await;
         let mut twilio = self.twilio.clone();
         twilio.base_url = format!("http://{}", child.listen);
