@@ -304,3 +304,19 @@ fn the_entry_after_a_snapshot_waits_until_that_is_installed_for_good() {
     let state = run(survivor.get_log_state()).unwrap();
     assert_eq!(state.last_purged_log_id, Some(log_id(1, 40)));
 }
+
+#[test]
+fn a_log_that_begins_behind_a_snapshot_is_whole_after_a_kill() {
+    use openraft::storage::RaftLogStorage;
+    let primary = primary(5);
+    let (meta, file) = primary.replica().snapshot_file().unwrap();
+    let joined = Instance::joined(&primary.cluster_id());
+    let mut log = joined.log();
+    run(log.purge(log_id(1, 40))).unwrap();
+    install(&mut joined.machine(), &meta, &file).unwrap();
+    joined.append(vec![blank(1, 41), blank(1, 42)]);
+    let killed = joined.after_a_kill();
+    let state = run(killed.log().get_log_state()).unwrap();
+    assert_eq!(state.last_purged_log_id, Some(log_id(1, 40)));
+    assert_eq!(state.last_log_id, Some(log_id(1, 42)));
+}
