@@ -152,7 +152,16 @@ async fn start(
     machine: StateMachine,
 ) -> Result<Raft, Ended> {
     lay_down_office(exchange.node_id, &mut log).await?;
-    let config = config(&exchange.section).map_err(failed)?;
+    let known = StorageHelper::new(&mut log, &mut machine.clone())
+        .get_membership()
+        .await
+        .map_err(failed)?;
+    let known: Vec<NodeId> = known
+        .effective()
+        .nodes()
+        .map(|(node_id, _)| *node_id)
+        .collect();
+    let config = config(&exchange.section, exchange.node_id, &known).map_err(failed)?;
     let heartbeat = Duration::from_millis(exchange.section.heartbeat_ms);
     let replica = Arc::clone(&exchange.replica);
     let network = Network::new(exchange.client.clone(), replica, heartbeat);
@@ -190,12 +199,17 @@ async fn found(exchange: &Exchange, raft: &Raft) -> Result<(), Ended> {
     }
 }
 
-fn config(section: &ClusterSection) -> Result<Config, Box<openraft::ConfigError>> {
+fn config(
+    section: &ClusterSection,
+    node_id: NodeId,
+    members: &[NodeId],
+) -> Result<Config, Box<openraft::ConfigError>> {
+    let (election_timeout_min, election_timeout_max) = election_ms(section, node_id, members);
     let config = Config {
         cluster_name: "calldex".to_owned(),
         heartbeat_interval: section.heartbeat_ms,
-        election_timeout_min: section.election_ms_min,
-        election_timeout_max: section.election_ms_max,
+        election_timeout_min,
+        election_timeout_max,
         max_payload_entries: PAYLOAD_ENTRIES_MAX,
         // Snapshots and purges are ordered by the purger, by bytes and behind the checkpoint.
         snapshot_policy: SnapshotPolicy::Never,
@@ -203,6 +217,21 @@ fn config(section: &ClusterSection) -> Result<Config, Box<openraft::ConfigError>
         ..Config::default()
     };
     config.validate().map_err(Box::new)
+}
+
+/// Between what this instance's election timeout lies, milliseconds: its own part of the whole range,
+/// by its place among the members that are known at the start. openraft draws the timeout once, so two
+/// that drew nearly the same would stand against each other again and again. A later vote of the same
+/// term counts more with a higher id: who has the lower one stands first, and can be outvoted.
+fn election_ms(section: &ClusterSection, node_id: NodeId, members: &[NodeId]) -> (u64, u64) {
+    let (min, max) = (section.election_ms_min, section.election_ms_max);
+    let others = members.iter().filter(|member| **member != node_id);
+    let lower = others.clone().filter(|member| **member < node_id).count() as u64;
+    let part = (max - min) / (others.count() as u64 + 1);
+    if part == 0 {
+        return (min, max);
+    }
+    (min + lower * part, min + (lower + 1) * part)
 }
 
 /// Watches the engine until it stops; why.
@@ -238,5 +267,36 @@ fn tell_primary(exchange: &Exchange, now: &super::exchange::Metrics, primary: Op
     match primary.and_then(|node_id| roll.get(node_id)) {
         Some(listed) => tracing::info!(term, primary = %listed.member, "there is a primary"),
         None => tracing::info!(term, "there is a primary that is not in the list yet"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_member_has_its_own_part_of_the_election_timeouts() {
+        let section = ClusterSection {
+            election_ms_min: 300,
+            election_ms_max: 600,
+            ..ClusterSection::default()
+        };
+        let parts = [10, 20, 30].map(|node_id| election_ms(&section, node_id, &[20, 10, 30]));
+        assert_eq!(parts, [(300, 400), (400, 500), (500, 600)]);
+        assert_eq!(election_ms(&section, 7, &[]), (300, 600), "alone");
+        assert_eq!(
+            election_ms(&section, 15, &[10, 20]),
+            (400, 500),
+            "not in the list yet"
+        );
+        let close = ClusterSection {
+            election_ms_max: 301,
+            ..section
+        };
+        assert_eq!(
+            election_ms(&close, 20, &[10, 20]),
+            (300, 301),
+            "no room for parts"
+        );
     }
 }
