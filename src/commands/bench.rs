@@ -1,11 +1,20 @@
 //! `calldex bench`: what this machine makes of it.
 
+mod cluster;
+mod instance;
+mod load;
+mod orders;
+mod staff;
+mod tally;
+
 use super::{failed, runtime};
 use calldex_storage::bench::{self, Options};
 use clap::{Args, Subcommand};
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Exit status of what Ctrl-C has ended, as shells have it (128 + SIGINT).
 const INTERRUPTED: i32 = 130;
@@ -23,6 +32,35 @@ enum What {
     /// Look-ups by tier, start-up, turn to durable, turns per second, bytes written: each beside a
     /// plain SQLite insert or look-up in the same run
     Storage(StorageArguments),
+    /// One instance alone and several together, in turns: turns per second, turn to durable, CPU of a
+    /// turn, look-ups, and how soon another instance knows a name
+    Cluster(ClusterArguments),
+    /// One instance of `bench cluster`: does what it is told on standard input
+    #[command(hide = true)]
+    Instance,
+}
+
+#[derive(Args)]
+struct ClusterArguments {
+    /// The disk to measure, by a folder on it that exists: one more is made in it and removed again,
+    /// on Ctrl-C too
+    #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir())]
+    data: PathBuf,
+    /// Turns written as fast as they go, each time
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
+    turns: u32,
+    /// Turns a second of the steady load
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    rate: u32,
+    /// Instances together
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=9))]
+    instances: u8,
+    /// How often everything is repeated: look-ups go to sled in the odd rounds, to SQLite in the others
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=100))]
+    rounds: u8,
+    /// Prints one JSON array
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -52,7 +90,18 @@ struct StorageArguments {
 }
 
 pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
-    let What::Storage(storage) = &arguments.what;
+    let outcome = match &arguments.what {
+        What::Storage(storage) => of_storage(storage),
+        What::Cluster(cluster) => of_cluster(cluster),
+        What::Instance => return instance::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(error),
+    }
+}
+
+fn of_storage(storage: &StorageArguments) -> io::Result<()> {
     let options = Options {
         dir: storage.dir.clone(),
         callers: storage.callers,
@@ -62,22 +111,51 @@ pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
         turns_flat_out: storage.turns_flat_out,
         sweep: storage.sweep,
     };
-    if let Err(error) = clear_away_on_ctrl_c(bench::folder(&options)) {
-        return failed(error);
-    }
-    match bench::run(&options, &mut std::io::stdout()) {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => failed(error),
-    }
+    clear_away_on_ctrl_c(bench::folder(&options), || ())?;
+    bench::run(&options, &mut io::stdout()).map(drop)
 }
 
-/// Measures on in this thread, and waits for Ctrl-C in another: then `folder` goes, and the process with it.
-fn clear_away_on_ctrl_c(folder: PathBuf) -> io::Result<()> {
+fn of_cluster(arguments: &ClusterArguments) -> io::Result<()> {
+    let options = cluster::Options {
+        data: arguments.data.clone(),
+        turns: arguments.turns as usize,
+        rate: arguments.rate.into(),
+        instances: arguments.instances.into(),
+        rounds: arguments.rounds.into(),
+    };
+    let staff = staff::Staff::default();
+    let (everybody, interrupted) = (staff.clone(), Arc::new(AtomicBool::new(false)));
+    let stop = Arc::clone(&interrupted);
+    clear_away_on_ctrl_c(options.folder(), move || {
+        stop.store(true, Ordering::SeqCst);
+        everybody.dismiss();
+    })?;
+    let figures = cluster::run(&options, staff);
+    while interrupted.load(Ordering::SeqCst) {
+        // That nobody answers any more is no news; the other thread ends the process.
+        std::thread::park();
+    }
+    let figures = figures?;
+    let mut out = io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut out, &figures)?;
+        return writeln!(out);
+    }
+    tally::print(&figures, options.instances, &mut out)
+}
+
+/// Measures on in this thread, and waits for Ctrl-C in another: then everybody else who works in
+/// `folder` is dismissed, it goes, and the process with it.
+fn clear_away_on_ctrl_c(
+    folder: PathBuf,
+    dismiss: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
     let runtime = runtime()?;
     std::thread::Builder::new().spawn(move || {
         if runtime.block_on(tokio::signal::ctrl_c()).is_err() {
             return;
         }
+        dismiss();
         // What is being written at this moment may come in between: once more, and then the user is told.
         let gone = (0..2).any(|_| std::fs::remove_dir_all(&folder).is_ok() || !folder.exists());
         if !gone {
