@@ -133,7 +133,7 @@ impl Exchange {
         self.shown_ms.store(self.elapsed_ms(), Ordering::Relaxed);
     }
 
-    fn elapsed_ms(&self) -> u64 {
+    pub(super) fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 

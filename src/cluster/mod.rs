@@ -4,6 +4,7 @@
 //! Everything here runs on a runtime of its own, so that a full house does not delay heartbeats.
 
 mod client;
+mod confirm;
 mod door;
 mod engine;
 mod exchange;
@@ -32,7 +33,8 @@ mod tests;
 
 pub use crate::config::ClusterSection;
 pub use operator::{Operator, OperatorError, Removed};
-pub use running::{Cluster, ClusterSetup, Gone};
+pub use reading::CaughtUp;
+pub use running::{Cluster, ClusterSetup, Gone, slot_of};
 pub use secret::SecretError;
 pub use standing::{MemberStanding, Role, Standing};
 pub use state::State;

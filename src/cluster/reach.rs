@@ -1,8 +1,11 @@
 //! Who answers: what the pings to every member have shown.
 
+use super::confirm::Confirmations;
 use super::wire::Pong;
+use calldex_storage::Position;
 use calldex_storage::replication::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -31,6 +34,11 @@ impl Seen {
         self.is_reachable() && self.pong.as_ref().is_some_and(|pong| pong.takes_part)
     }
 
+    /// Whether a call can go on there: it takes part, and its doors for calls stand open.
+    pub(super) fn receives_calls(&self) -> bool {
+        self.takes_part() && self.pong.as_ref().is_some_and(|pong| pong.receives_calls)
+    }
+
     /// Since when it has been gone, if it is.
     pub(super) fn gone_since(&self) -> Option<Instant> {
         self.silent_since.filter(|_| self.missed >= MISSED_MAX)
@@ -39,11 +47,17 @@ impl Seen {
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Reach(Mutex<BTreeMap<NodeId, Seen>>);
+pub(super) struct Reach {
+    seen: Mutex<BTreeMap<NodeId, Seen>>,
+    /// What this instance says of itself: its doors for calls stand open.
+    pub(super) receives_calls: AtomicBool,
+    /// Where it is primary: a majority has answered.
+    pub(super) confirmations: Confirmations<Option<Position>>,
+}
 
 impl Reach {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Seen>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A member answered.
@@ -101,6 +115,7 @@ mod tests {
             takes_part: true,
             is_primary: false,
             you_belong: None,
+            receives_calls: true,
         }
     }
 
@@ -117,6 +132,25 @@ mod tests {
         assert_eq!(reach.of(7).unwrap().gone_since(), Some(began));
         reach.answered(pong(7));
         assert!(reach.is_reachable(7) && reach.of(7).unwrap().gone_since().is_none());
+    }
+
+    #[test]
+    fn calls_can_go_on_where_one_answers_takes_part_and_has_its_doors_open() {
+        let receives = |change: fn(&mut Pong)| {
+            let (reach, mut pong) = (Reach::default(), pong(7));
+            change(&mut pong);
+            reach.answered(pong);
+            reach.of(7).unwrap().receives_calls()
+        };
+        assert!(receives(|_| ()));
+        assert!(
+            !receives(|pong| pong.receives_calls = false),
+            "it stops, or starts"
+        );
+        assert!(
+            !receives(|pong| pong.takes_part = false),
+            "it is not let in"
+        );
     }
 
     #[test]

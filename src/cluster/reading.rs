@@ -17,24 +17,39 @@ const APPLY_MAX: Duration = Duration::from_secs(1);
 /// Between two questions while there is no primary, or an unsure one.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// What came of catching up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CaughtUp {
+    /// All is applied here that was acknowledged to anybody.
+    Fully,
+    /// The primary has told how far it is; this instance has not come so far in time.
+    Behind,
+    /// No primary that a majority follows has answered in time.
+    NoPrimary,
+}
+
 /// How far this primary is.
 pub(super) async fn reached(exchange: &Exchange) -> Reached {
     let Some(raft) = exchange.leading() else {
         return Reached::Elsewhere(exchange.whereabouts());
     };
-    match timeout(CONFIRM_MAX, confirmed(&raft)).await {
+    match timeout(CONFIRM_MAX, confirmed(exchange, &raft)).await {
         Ok(position) => Reached::At(position),
         Err(_) => Reached::Unsure,
     }
 }
 
-/// The last position that was committed before a majority confirmed this primary. Tries until it
-/// does, or for ever.
-async fn confirmed(raft: &Raft) -> Position {
+/// The last position that was committed before a majority confirmed this primary, at or after now.
+/// Tries until it does, or for ever.
+async fn confirmed(exchange: &Exchange, raft: &Raft) -> Position {
     loop {
-        match raft.get_read_log_id().await {
-            Ok((read, _)) => return read.map_or(0, |log_id| log_id.index),
-            Err(_) => sleep(PAUSE / 5).await,
+        let asking = async {
+            let (read, _) = raft.get_read_log_id().await.ok()?;
+            Some(read.map_or(0, |log_id| log_id.index))
+        };
+        match exchange.reach.confirmations.after_now(asking).await {
+            Some(position) => return position,
+            None => sleep(PAUSE / 5).await,
         }
     }
 }

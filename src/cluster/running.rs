@@ -4,6 +4,7 @@ use super::client::{Client, Sender};
 use super::exchange::{Exchange, Phase};
 use super::forward::Forwarder;
 use super::gather::{self, Gatherer};
+use super::reading::CaughtUp;
 use super::secret::Papers;
 use super::standing::{self, Standing};
 use super::state::{self, State};
@@ -12,9 +13,10 @@ use super::{
 };
 use calldex_storage::Storage;
 use calldex_storage::record::LiveCall;
-use calldex_storage::replication::{Member, Replica};
+use calldex_storage::replication::{Member, NodeId, Replica};
 use salvo::server::ServerHandle;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -49,10 +51,17 @@ pub struct ClusterSetup {
 /// A member that does not answer the primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gone {
+    /// Its id.
+    pub node_id: NodeId,
     /// Its name, as in `conversations.instance`.
     pub instance: String,
     /// Of the first question that it left without an answer.
     pub since: Instant,
+}
+
+/// What a node's epochs have in their lower half.
+pub fn slot_of(node_id: NodeId) -> u16 {
+    u16::try_from(node_id & u64::from(u16::MAX)).unwrap_or_default()
 }
 
 /// This instance's place in the cluster, running.
@@ -145,16 +154,46 @@ impl Cluster {
     /// Waits, up to `deadline`, until everything is applied here that was acknowledged to anybody when
     /// this was called. Whether it is.
     pub async fn catch_up(&self, deadline: Duration) -> bool {
+        self.caught_up(deadline).await == CaughtUp::Fully
+    }
+
+    /// The same; what came of it.
+    pub async fn caught_up(&self, deadline: Duration) -> CaughtUp {
         let began = Instant::now();
         let exchange = Arc::clone(&self.exchange);
         let asking = self
             .runtime
             .spawn(async move { reading::primary_position(&exchange, deadline).await });
         let Ok(Some(position)) = asking.await else {
-            return false;
+            return CaughtUp::NoPrimary;
         };
         let rest = deadline.saturating_sub(began.elapsed());
-        self.exchange.storage.wait_applied(position, rest).await
+        match self.exchange.storage.wait_applied(position, rest).await {
+            true => CaughtUp::Fully,
+            false => CaughtUp::Behind,
+        }
+    }
+
+    /// Tells the others that this instance's doors for calls stand open, or that they are about to
+    /// close: with its answers to their pings, four times a second.
+    pub fn receive_calls(&self, open: bool) {
+        let receives = &self.exchange.reach.receives_calls;
+        receives.store(open, Ordering::Relaxed);
+    }
+
+    /// Whether calls can go on at another instance: one that takes calls, answers, takes part, and has
+    /// its doors open.
+    pub fn others_receive_calls(&self) -> bool {
+        let exchange = &self.exchange;
+        let receives = |node_id| {
+            let seen = exchange.reach.of(node_id);
+            seen.is_some_and(|seen| seen.receives_calls())
+        };
+        let members = exchange.roll().members;
+        members.iter().any(|listed| {
+            let is_other = listed.node_id != exchange.node_id;
+            is_other && listed.member.takes_calls && receives(listed.node_id)
+        })
     }
 
     /// The live call as the primary knows it; nothing if it is unknown there, over, or not told within
@@ -174,6 +213,7 @@ impl Cluster {
         let gone = members.into_iter().filter_map(|listed| {
             let since = self.exchange.reach.of(listed.node_id)?.gone_since()?;
             Some(Gone {
+                node_id: listed.node_id,
                 instance: listed.member.instance,
                 since,
             })

@@ -3,6 +3,10 @@
 use super::exchange::{Exchange, Phase};
 use super::standing;
 
+/// An instance with a database waits so long at its start for a majority to let it in; then it takes
+/// calls all the same. Those back first after the loss of all must not leave callers unanswered.
+const GREETING_MS_MAX: u64 = 10_000;
+
 /// How this instance's place in the cluster is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
@@ -27,6 +31,11 @@ impl State {
 /// How it is now.
 pub(super) fn of(exchange: &Exchange) -> State {
     match exchange.phase() {
+        Phase::Greeting(why) if exchange.applied() > 0 && exchange.elapsed_ms() > GREETING_MS_MAX => {
+            State::Degraded(format!(
+                "{why}: calls are taken, what they write waits here"
+            ))
+        }
         Phase::Greeting(why) => State::Failed(why),
         Phase::Refused(why) => State::Failed(format!("not let into the cluster: {why}")),
         Phase::Removed => State::Failed(

@@ -299,6 +299,14 @@ pub(super) struct Pong {
     pub(super) is_primary: bool,
     /// Whether the asker is a member: only the primary can tell.
     pub(super) you_belong: Option<bool>,
+    /// Whether its doors for calls stand open: not before it is ready, nor once it stops. A version that
+    /// does not tell is taken at its member's word.
+    #[serde(default = "yes")]
+    pub(super) receives_calls: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[cfg(test)]

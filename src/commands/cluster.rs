@@ -6,6 +6,7 @@ use crate::config::{Config, is_address, split_addresses};
 use calldex_storage::replication::Identity;
 use clap::{Args, Subcommand};
 use std::fmt::Write;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Exit status where an instance answered, and knows no primary that a majority follows.
@@ -78,11 +79,14 @@ impl LocalArguments {
 
     /// Prints either form.
     fn print(&self, json: &serde_json::Value, text: &str) {
-        if self.json {
-            println!("{json}");
+        let mut out = std::io::stdout().lock();
+        let printed = if self.json {
+            writeln!(out, "{json}")
         } else {
-            println!("{}", text.trim_end());
-        }
+            writeln!(out, "{}", text.trim_end())
+        };
+        // Whoever closed the pipe (`| head`) has read enough; the exit status tells all the same.
+        drop(printed);
     }
 }
 

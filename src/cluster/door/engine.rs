@@ -4,17 +4,26 @@ use super::Turned;
 use crate::cluster::exchange::Exchange;
 use crate::cluster::wire::{pack, unpack};
 use calldex_storage::replication::{NodeId, TypeConfig};
-use openraft::raft::{AppendEntriesRequest, VoteRequest};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest};
 
 /// Entries, or a sign of life.
 pub(super) async fn append(exchange: &Exchange, question: &[u8]) -> Result<Vec<u8>, Turned> {
     let rpc: AppendEntriesRequest<TypeConfig> =
         unpack(question).map_err(|_| Turned::malformed())?;
     let raft = exchange.raft().ok_or_else(Turned::not_ready)?;
+    let (primary, committed) = (rpc.vote.leader_id.voted_for(), rpc.leader_commit);
     let answer = raft.append_entries(rpc).await;
-    answer
-        .map(|answer| pack(&answer))
-        .map_err(|_| Turned::not_ready())
+    let answer = answer.map_err(|_| Turned::not_ready())?;
+    let follows = matches!(
+        answer,
+        AppendEntriesResponse::Success | AppendEntriesResponse::PartialSuccess(_)
+    );
+    // What is committed the primary has on its own disk: should that go back in time, nobody else
+    // can say so.
+    if let (true, Some(primary), Some(committed)) = (follows, primary, committed) {
+        exchange.replica.peers().note(primary, committed.index);
+    }
+    Ok(pack(&answer))
 }
 
 /// A candidate asks for a vote.

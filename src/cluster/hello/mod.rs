@@ -12,6 +12,7 @@ use calldex_observability::catalog;
 use calldex_storage::replication::{NodeId, Refusal};
 use council::{Council, Verdict};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -76,6 +77,7 @@ pub(super) fn pong(exchange: &Exchange, from: NodeId) -> Pong {
         takes_part: exchange.raft().is_some(),
         is_primary,
         you_belong: is_primary.then(|| exchange.roll().get(from).is_some()),
+        receives_calls: exchange.reach.receives_calls.load(Ordering::Relaxed),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::rest::Answer;
 use crate::call::state::Now;
-use calldex_storage::record::{CallSid, Outcome, UnfinishedCall};
+use calldex_storage::record::{CallSid, Conversation, Outcome, UnfinishedCall};
 use calldex_storage::write::CallEnded;
 use compact_str::CompactString;
 use std::collections::hash_map::Entry;
@@ -19,13 +19,38 @@ const READ_MS: u64 = 500;
 /// And this often otherwise: a row may name an instance that nobody knows any more.
 const READ_AT_REST_MS: u64 = 10_000;
 
+/// A call that its owner gave up on purpose is on its way to another: its action comes up to 1.2 s
+/// after the socket, the next socket up to 1.5 s after that (protocol 9.3), and only then it is owned
+/// where the instance that answered was about to stop, too. So much longer it is waited for.
+const MOVING_MS: u64 = 4_000;
+
+/// An epoch from here on holds the slot of its owner in its lower half.
+const FIRST_WITH_SLOT: u32 = 1 << 16;
+
 /// A member of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fellow {
     /// Its name, as calls have it.
     pub instance: CompactString,
+    /// Its part of every epoch that it takes; 0 where that is not known.
+    pub slot: u16,
     /// For how long it has not answered; `None` while it does. Milliseconds.
     pub gone_ms: Option<u64>,
+}
+
+impl Fellow {
+    /// Whether the call is its. An epoch says so more surely than a name: who takes a lost one's place
+    /// has its name, and none of its calls.
+    fn owns(&self, row: &Conversation) -> bool {
+        let instance = row.instance.as_deref().unwrap_or_default();
+        match row.epoch {
+            _ if instance.is_empty() => false,
+            FIRST_WITH_SLOT.. if self.slot != 0 => {
+                row.epoch % FIRST_WITH_SLOT == u32::from(self.slot)
+            }
+            _ => self.instance == instance,
+        }
+    }
 }
 
 /// All members.
@@ -114,9 +139,9 @@ pub(super) struct Watch {
     /// Whether this instance is the primary.
     primary: bool,
     /// Members that answer.
-    present: Vec<CompactString>,
+    present: Vec<Fellow>,
     /// Members that do not, and since when.
-    gone: HashMap<CompactString, u64>,
+    gone: Vec<(Fellow, u64)>,
     orphans: HashMap<CallSid, Orphan>,
     /// Calls to be redirected, the first first.
     due: VecDeque<CallSid>,
@@ -133,7 +158,7 @@ impl Watch {
             can_redirect,
             primary: false,
             present: Vec::new(),
-            gone: HashMap::new(),
+            gone: Vec::new(),
             orphans: HashMap::new(),
             due: VecDeque::new(),
             asked: 0,
@@ -174,15 +199,12 @@ impl Watch {
             self.read_ms = None;
             return;
         };
-        let gone = members.iter().filter_map(|fellow| {
-            Some((
-                fellow.instance.clone(),
-                now.ms.saturating_sub(fellow.gone_ms?),
-            ))
-        });
+        let gone = members
+            .iter()
+            .filter_map(|fellow| Some((fellow.clone(), now.ms.saturating_sub(fellow.gone_ms?))));
         self.gone = gone.collect();
         let present = members.iter().filter(|fellow| fellow.gone_ms.is_none());
-        self.present = present.map(|fellow| fellow.instance.clone()).collect();
+        self.present = present.cloned().collect();
         let every_ms = if self.gone.is_empty() && self.orphans.is_empty() {
             READ_AT_REST_MS
         } else {
@@ -202,19 +224,21 @@ impl Watch {
         let mut still: HashMap<CallSid, Orphan> = HashMap::new();
         for call in calls {
             let row = &call.conversation;
-            let instance = row.instance.as_ref();
-            if instance.is_some_and(|instance| self.present.contains(instance)) {
+            if self.present.iter().any(|fellow| fellow.owns(row)) {
                 continue;
             }
             let before = self.orphans.remove(&row.call_sid);
             let before = before.filter(|orphan| orphan.epoch == row.epoch);
             // One that nobody knows is gone since it was seen first.
-            let since_ms = instance.and_then(|instance| self.gone.get(instance).copied());
+            let owner = self.gone.iter().find(|(fellow, _)| fellow.owns(row));
+            let since_ms = owner.map(|(_, since_ms)| *since_ms);
+            let is_moving = row.instance.as_deref() == Some("");
+            let patience_ms = self.watchdog_ms + if is_moving { MOVING_MS } else { 0 };
             let mut orphan = before.unwrap_or(Orphan {
                 epoch: row.epoch,
                 since_ms: since_ms.unwrap_or(now.ms),
                 last_at_ms: call.last_at_ms,
-                step: Step::Due(since_ms.unwrap_or(now.ms) + self.watchdog_ms),
+                step: Step::Due(since_ms.unwrap_or(now.ms) + patience_ms),
                 tries: 0,
             });
             orphan.last_at_ms = call.last_at_ms;

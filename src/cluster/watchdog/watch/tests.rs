@@ -1,7 +1,6 @@
 //! Who is gone, what Twilio says, and what becomes of the calls.
 
 use super::*;
-use calldex_storage::record::Conversation;
 
 const WATCHDOG_MS: u64 = 2_000;
 const RESUME_MS: u64 = 60_000;
@@ -21,6 +20,7 @@ fn sid(number: usize) -> CallSid {
 fn fellow(instance: &str, gone_ms: Option<u64>) -> Fellow {
     Fellow {
         instance: instance.into(),
+        slot: 0,
         gone_ms,
     }
 }
@@ -128,6 +128,39 @@ impl Scene {
         let is_it = |action: &&Action| **action == Action::Count(result);
         self.actions.iter().filter(is_it).count()
     }
+}
+
+#[test]
+fn who_takes_a_lost_one_s_place_has_its_name_and_not_its_calls() {
+    let mut scene = Scene::new();
+    let of_slot = |slot, gone_ms| Fellow {
+        slot,
+        ..fellow("two", gone_ms)
+    };
+    scene.roll = Roll(vec![of_slot(7, None), of_slot(8, Some(0))]);
+    scene.calls = vec![call(1, "two", 0x1_0007), call(2, "two", 0x1_0008)];
+    scene.pass(3_000);
+    let lost = Action::Redirect {
+        call_sid: sid(2),
+        epoch: 0x1_0008,
+    };
+    assert_eq!(scene.redirects(), 1);
+    assert!(scene.actions.contains(&lost));
+    // The lost one is no member any more.
+    scene.roll.0.truncate(1);
+    scene.pass(RESUME_MS);
+    assert_eq!(scene.ends().len(), 1, "and its call is closed");
+}
+
+#[test]
+fn a_call_on_its_way_from_one_instance_to_another_is_left_in_peace_for_a_while() {
+    let mut scene = Scene::new();
+    scene.calls = vec![call(1, "", 0x1_0001)];
+    // Read at rest; then more often, since somebody has to take it up.
+    scene.pass(10_000 + WATCHDOG_MS + MOVING_MS - 1_000);
+    assert_eq!(scene.redirects(), 0, "its next socket may only be opening");
+    scene.pass(2_000);
+    assert_eq!(scene.redirects(), 1, "nobody came for it");
 }
 
 #[test]
