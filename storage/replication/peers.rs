@@ -174,13 +174,12 @@ impl PeerMarks {
         Ok(())
     }
 
-    /// Notes that a member acknowledged the entry at `log_index`, which is committed: such entries are
-    /// never taken back. On disk with the next transaction of the log. Does not block.
+    /// Notes that a member has the entry at `log_index`, which is committed: such entries are never
+    /// taken back. On disk with the next transaction of the log. Does not block.
     pub fn note(&self, node_id: NodeId, log_index: u64) {
         let mut all = self.known();
-        let Some(known) = all.get_mut(&node_id) else {
-            return;
-        };
+        // It may have been there before this instance, and never have told it of a start.
+        let known = all.entry(node_id).or_default();
         if known.acknowledged < Some(log_index) {
             known.acknowledged = Some(log_index);
             let known = *known;

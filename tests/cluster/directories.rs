@@ -163,15 +163,15 @@ fn restore_moment(exchange: &mut Exchange, random: &mut Random) {
     begin_anew(exchange, index);
 }
 
-/// What a primary acknowledged to itself, nobody has noted: it is not always refused. What it lacks
-/// the others have, and none of them may be led by it.
+/// What a primary has, its followers have noted, but for the last moment.
 fn restore_moment_of_primary(exchange: &mut Exchange, random: &mut Random) {
     let index = exchange.primary();
     put_back_moment(exchange, random, index);
-    exchange.restart(index);
-    exchange.work(random, Duration::from_millis(1_500));
-    if !exchange.nodes[index].standing().is_serving {
-        return begin_anew(exchange, index);
-    }
-    println!("a primary's directory of the same life was let in");
+    is_refused(
+        exchange,
+        random,
+        index,
+        "a primary's directory of the same life",
+    );
+    begin_anew(exchange, index);
 }
