@@ -5,8 +5,8 @@ use crate::cluster::{MemberStanding, Operator, OperatorError, Standing};
 use crate::config::{Config, is_address, split_addresses};
 use calldex_storage::replication::Identity;
 use clap::{Args, Subcommand};
-use std::fmt::Write;
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Exit status where an instance answered, and knows no primary that a majority follows.
