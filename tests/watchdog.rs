@@ -30,6 +30,7 @@ impl Rolls for SecondIsGone {
     fn roll(&self) -> Option<Roll> {
         let gone_ms = u64::try_from(self.0.elapsed().as_millis()).ok();
         let fellow = |instance: &str, gone_ms| Fellow {
+            slot: 0,
             instance: instance.into(),
             gone_ms,
         };

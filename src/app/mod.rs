@@ -31,6 +31,11 @@ const STORAGE_CLOSE_MAX: Duration = Duration::from_secs(10);
 const PART_MAX: Duration = Duration::from_secs(15);
 /// After the last call Twilio still asks for its action (up to 1.2 s after the socket, protocol 9.3).
 const LINGER: Duration = Duration::from_millis(1_500);
+/// The same where calls have moved: their sockets open at another instance (up to 1.5 s after that),
+/// which asks the primary where they stand, and that may be this one.
+const LINGER_MOVED: Duration = Duration::from_millis(3_000);
+/// The others' pings tell within this time who stops at the same moment.
+const NOTICE_MIN: Duration = Duration::from_millis(600);
 /// How often health is looked at and waits are checked.
 const STEP: Duration = Duration::from_millis(250);
 /// Requests that are being answered when the doors close.
@@ -130,6 +135,9 @@ impl App {
             let part = health.part("calls door");
             let address = config.server.listen;
             let door = door::open("server.listen", address, doors.routes(), part).await?;
+            if let Some(place) = &place {
+                place.receive_calls(true);
+            }
             calls.ok();
             Some(door)
         } else {
@@ -159,31 +167,27 @@ impl App {
 
 impl Running {
     /// Stops. Where other instances take calls, live ones move to them, after load balancers had
-    /// time to notice; else new callers are asked to call again, live calls go on up to the drain's
-    /// bound and are then said goodbye to. Then everything is written, and the doors close.
+    /// time to notice; who calls here all the same is greeted as ever, since the socket opens at the
+    /// public address, which leads to the others by then. Where none does, or none does any more, new
+    /// callers are asked to call again, live calls go on up to the drain's bound and are then said
+    /// goodbye to. Then the doors close, and everything is written.
     pub async fn stop(self) {
         self.calls.failed("draining");
         let had_calls = self.switchboard.expected() > 0;
-        let live = self.switchboard.live();
-        if self.place.as_deref().is_some_and(neighbours::take_calls) {
-            tracing::info!(live, "draining: calls move to the other instances");
-            self.move_calls().await;
-        } else {
-            tracing::info!(live, "draining: new calls are asked to call again");
-            self.switchboard.drain();
-        }
+        self.give_notice().await;
+        let had_calls = had_calls || self.switchboard.expected() > 0;
         if !self.calls_end_within(self.drain).await {
             self.switchboard.part();
             self.calls_end_within(PART_MAX).await;
         }
         if had_calls {
-            sleep(LINGER).await;
+            sleep(self.linger()).await;
         }
         self.switchboard.close();
-        let flushed = self.storage.writer.flush(STORAGE_CLOSE_MAX).await;
         for door in &self.doors {
             door.stop_graceful(DOOR_CLOSE_MAX);
         }
+        let flushed = self.storage.writer.flush(STORAGE_CLOSE_MAX).await;
         for worker in &self.workers {
             worker.abort();
         }
@@ -201,17 +205,63 @@ impl Running {
         tracing::info!("stopped");
     }
 
-    async fn move_calls(&self) {
-        sleep(self.notice).await;
-        self.switchboard.move_calls(self.drain);
+    /// Lets load balancers and the other instances notice, where there are any that take calls.
+    async fn give_notice(&self) {
+        let Some(place) = &self.place else {
+            return;
+        };
+        place.receive_calls(false);
+        if self.takes_calls() && place.others_receive_calls() {
+            let live = self.switchboard.live();
+            tracing::info!(live, "draining: load balancers may notice");
+            sleep(self.notice.max(NOTICE_MIN)).await;
+        }
     }
 
+    /// Sees to live calls until there are none, or for so long; whether there are none.
     async fn calls_end_within(&self, bound: Duration) -> bool {
         let end = Instant::now() + bound;
-        while self.switchboard.expected() > 0 && Instant::now() < end {
+        let mut told = None;
+        loop {
+            let others = self.place.as_ref();
+            let others = others.is_some_and(|place| place.others_receive_calls());
+            // Others may stop at the same moment, or be lost, or come back.
+            if told.replace(others) != Some(others) {
+                self.direct_calls(others, end.saturating_duration_since(Instant::now()));
+            }
+            if self.switchboard.expected() == 0 {
+                return true;
+            }
+            if Instant::now() >= end {
+                return false;
+            }
             sleep(STEP).await;
         }
-        self.switchboard.expected() == 0
+    }
+
+    /// Calls move to the others within this time, if there are others; else they stay as long as they
+    /// may.
+    fn direct_calls(&self, others: bool, within: Duration) {
+        let live = self.switchboard.live();
+        if others {
+            tracing::info!(live, "draining: calls move to the other instances");
+            self.switchboard.move_calls(within);
+        } else {
+            tracing::info!(live, "draining: new calls are asked to call again");
+            self.switchboard.keep_calls();
+            self.switchboard.drain();
+        }
+    }
+
+    fn takes_calls(&self) -> bool {
+        self.listen.is_some()
+    }
+
+    fn linger(&self) -> Duration {
+        match self.place {
+            Some(_) => LINGER_MOVED,
+            None => LINGER,
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 //! watchdog are told of them.
 
 use super::{StartError, blocking};
-use crate::call::others::Others;
+use crate::call::others::{CaughtUp, Others};
 use crate::cluster::watchdog::{Fellow, ReferenceMaker, Rest, RestConfig, Roll, Rolls, Watchdog};
-use crate::cluster::{Cluster, ClusterSetup, State, await_identity};
+use crate::cluster::{self, Cluster, ClusterSetup, MemberStanding, State, await_identity, slot_of};
 use crate::config::Config;
 use crate::twilio::reference::{Reference, ReferenceKey};
 use crate::twilio::signature::PublicBase;
@@ -76,15 +76,6 @@ pub(super) async fn ready(place: &Cluster) {
         }
         sleep(READY_STEP).await;
     }
-}
-
-/// Whether calls can go on at another instance.
-pub(super) fn take_calls(place: &Cluster) -> bool {
-    let standing = place.standing();
-    standing
-        .members
-        .iter()
-        .any(|member| member.node_id != standing.node_id && member.takes_calls && member.reachable)
 }
 
 /// The others, as the call room knows them.
@@ -161,8 +152,14 @@ impl Others for Neighbours {
         self.0.log()
     }
 
-    fn catch_up(&self, deadline: Duration) -> BoxFuture<'_, bool> {
-        self.0.catch_up(deadline).boxed()
+    fn catch_up(&self, deadline: Duration) -> BoxFuture<'_, CaughtUp> {
+        let caught_up = self.0.caught_up(deadline);
+        let told = caught_up.map(|caught_up| match caught_up {
+            cluster::CaughtUp::Fully => CaughtUp::Fully,
+            cluster::CaughtUp::Behind => CaughtUp::Behind,
+            cluster::CaughtUp::NoPrimary => CaughtUp::NoPrimary,
+        });
+        told.boxed()
     }
 
     fn live_call<'a>(
@@ -180,20 +177,16 @@ impl Rolls for Neighbours {
             return None;
         }
         let gone = self.0.gone();
-        let fellow = |instance: String| {
-            let since = gone.iter().find(|gone| gone.instance == instance);
+        let fellow = |member: MemberStanding| {
+            let since = gone.iter().find(|gone| gone.node_id == member.node_id);
             let gone_ms = since.map(|gone| gone.since.elapsed().as_millis());
             Fellow {
-                instance: instance.into(),
+                instance: member.instance.into(),
+                slot: slot_of(member.node_id),
                 gone_ms: gone_ms.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
             }
         };
         let members = self.0.standing().members;
-        Some(Roll(
-            members
-                .into_iter()
-                .map(|member| fellow(member.instance))
-                .collect(),
-        ))
+        Some(Roll(members.into_iter().map(fellow).collect()))
     }
 }

@@ -13,15 +13,25 @@ const CATCH_UP_MAX: Duration = Duration::from_millis(250);
 /// Asking the primary for a call.
 const ASK_MAX: Duration = Duration::from_millis(250);
 
+/// What came of catching up with the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CaughtUp {
+    /// All is applied here that was acknowledged anywhere.
+    Fully,
+    /// This instance has not come so far in time; the primary has.
+    Behind,
+    /// There is nobody who could say how far that is: nor would they know of a call.
+    NoPrimary,
+}
+
 /// The other instances. Nothing in it may wait longer than it is told.
 pub trait Others: Send + Sync + 'static {
     /// This instance's own place among them, part of every epoch it takes; 0: it runs alone.
     fn slot(&self) -> u16;
     /// A number of the log that positions belong to, the same on all; 0 alone.
     fn log(&self) -> u64;
-    /// Waits until this instance has applied all that is acknowledged anywhere now; `false` if that
-    /// could not be had within `deadline`.
-    fn catch_up(&self, deadline: Duration) -> BoxFuture<'_, bool>;
+    /// Waits until this instance has applied all that is acknowledged anywhere now, up to `deadline`.
+    fn catch_up(&self, deadline: Duration) -> BoxFuture<'_, CaughtUp>;
     /// The call as the primary has it, within `deadline`.
     fn live_call<'a>(
         &'a self,
@@ -42,8 +52,8 @@ impl Others for Alone {
         0
     }
 
-    fn catch_up(&self, _deadline: Duration) -> BoxFuture<'_, bool> {
-        Box::pin(ready(true))
+    fn catch_up(&self, _deadline: Duration) -> BoxFuture<'_, CaughtUp> {
+        Box::pin(ready(CaughtUp::Fully))
     }
 
     fn live_call<'a>(
@@ -84,8 +94,8 @@ pub(super) async fn latest(
         return None;
     }
     let (caught_up, ()) = tokio::join!(others.catch_up(CATCH_UP_MAX), reach(storage, others, mark));
-    if caught_up {
-        return None;
+    match caught_up {
+        CaughtUp::Behind => others.live_call(call_sid, ASK_MAX).await,
+        CaughtUp::Fully | CaughtUp::NoPrimary => None,
     }
-    others.live_call(call_sid, ASK_MAX).await
 }

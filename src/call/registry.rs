@@ -28,6 +28,8 @@ pub enum Control {
         /// Not after.
         by_ms: u64,
     },
+    /// There is nobody to go to any more: it is not to leave.
+    Stay,
     /// Storage told who owns the call.
     Owner(Owner),
 }

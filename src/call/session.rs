@@ -215,6 +215,7 @@ impl<'a, W: Wire> Session<'a, W> {
                     Some(Control::Move { from_ms, by_ms }) => {
                         self.happen(Event::Move { from_ms, by_ms }).await;
                     }
+                    Some(Control::Stay) => self.happen(Event::Stay).await,
                     Some(Control::Owner(owner)) => self.happen(Event::Owner(owner)).await,
                     // The registry holds the other end as long as this session is the call's own.
                     None => return Leave::Closed { clean: false },

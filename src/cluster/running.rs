@@ -66,7 +66,7 @@ pub fn slot_of(node_id: NodeId) -> u16 {
 
 /// This instance's place in the cluster, running.
 pub struct Cluster {
-    exchange: Arc<Exchange>,
+    pub(super) exchange: Arc<Exchange>,
     runtime: tokio::runtime::Handle,
     address: SocketAddr,
     door: ServerHandle,

@@ -66,6 +66,8 @@ pub enum Event<'a> {
         /// And then whatever is being said.
         by_ms: u64,
     },
+    /// The others are gone before the call has left: it stays.
+    Stay,
     /// Storage told who owns the call.
     Owner(Owner),
     /// The socket is gone.

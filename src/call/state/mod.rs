@@ -197,6 +197,7 @@ impl CallState {
             Event::Tick => self.on_tick(now, actions),
             Event::Drain => self.on_drain(now, actions),
             Event::Move { from_ms, by_ms } => self.on_move(from_ms, by_ms),
+            Event::Stay => self.on_stay(),
             Event::Owner(owner) => self.on_owner(owner, now, actions),
             Event::Closed => return self.on_closed(actions),
         }

@@ -24,6 +24,13 @@ impl CallState {
         }
     }
 
+    pub(super) fn on_stay(&mut self) {
+        // What has left cannot be called back: its owner gave it up.
+        if !self.has_left() {
+            self.moving = None;
+        }
+    }
+
     /// The server cannot wait any longer: a call that is to go on elsewhere leaves now instead of
     /// being ended. Whether it is one.
     pub(super) fn moves_at_once(&mut self, now: Now) -> bool {

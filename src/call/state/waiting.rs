@@ -15,6 +15,9 @@ impl CallState {
         if self.over {
             return None;
         }
+        if self.has_left() {
+            return self.keys_due;
+        }
         let bridge = self.reply.as_ref().and_then(|reply| reply.bridge_due);
         let end = self
             .ending
@@ -42,6 +45,13 @@ impl CallState {
 
     pub(super) fn on_tick(&mut self, now: Now, actions: &mut Vec<Action>) {
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now.ms);
+        if self.has_left() {
+            // Answered by whoever takes the call up.
+            if due(self.keys_due) {
+                self.keep_keys(now, actions);
+            }
+            return;
+        }
         if self
             .ending
             .as_ref()

@@ -89,11 +89,12 @@ impl Switchboard {
                 &mut actions,
             );
         }
-        if self.limits.is_parting() {
-            state.on(Event::Drain, clock::now(), &mut actions);
-        }
+        // One that can go on elsewhere leaves, even where others are said goodbye to.
         if let Some(event) = self.leaving() {
             state.on(event, clock::now(), &mut actions);
+        }
+        if self.limits.is_parting() {
+            state.on(Event::Drain, clock::now(), &mut actions);
         }
         Session::new(wire, &self.room, state, actions)
     }

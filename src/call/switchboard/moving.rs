@@ -35,6 +35,13 @@ impl Switchboard {
         });
     }
 
+    /// The others are gone: calls that have not left stay, as if they had never been told to.
+    pub fn keep_calls(&self) {
+        if self.moving_by_ms.swap(0, Ordering::AcqRel) > 0 {
+            self.room.registry.tell_all(|| Control::Stay);
+        }
+    }
+
     /// What a session is told that begins while all leave.
     pub(super) fn leaving(&self) -> Option<Event<'static>> {
         let by_ms = self.moving_by_ms.load(Ordering::Acquire);

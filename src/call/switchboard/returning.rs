@@ -115,7 +115,11 @@ impl Switchboard {
         let language = found.language.clone();
         let language = language.unwrap_or_else(|| line.language.as_str().into());
         let until_ms = clock::now().ms + RINGING_MS_MAX;
-        let recalled = self.room.registry.recall(&arrival.call_sid, until_ms);
+        // A planned move is no failure, however many of them come here.
+        let recalled = match found.released {
+            true => 0,
+            false => self.room.registry.recall(&arrival.call_sid, until_ms),
+        };
         if found.resumes.max(recalled) >= self.reconnects_max {
             return Some(After::Goodbye(Farewell::failed(&line, &language)));
         }
@@ -150,6 +154,9 @@ impl Switchboard {
                 released: false,
             });
         }
+        if !back.sure && self.is_unheard_of(call_sid).await {
+            return None;
+        }
         let at_primary = match self.room.registry.holds(call_sid) {
             true => None,
             false => others::latest(&self.storage, &*self.others, call_sid, back.mark).await,
@@ -173,6 +180,14 @@ impl Switchboard {
             language: row.language,
             epoch: Some(row.epoch),
         })
+    }
+
+    /// Whether nothing here knows the call. Asked before anybody else is, where nothing proves that it was
+    /// up before: a call that we placed is in progress at its first webhook, and its greeting waits for
+    /// no other instance.
+    async fn is_unheard_of(&self, call_sid: &CompactString) -> bool {
+        let reading = self.storage.conversations.read(call_sid);
+        !self.holds(call_sid) && !matches!(timeout(LIVE_MAX, reading).await, Ok(Ok(Some(_))))
     }
 
     /// Among several instances: takes another's call over, so that nobody else sees to it while its

@@ -1,8 +1,10 @@
 //! Founding, joining, writing, losing the primary.
 
 use super::house::*;
-use crate::cluster::{Operator, Role};
+use crate::cluster::{CaughtUp, Operator, Role};
 use calldex_observability::redaction::Secret;
+use futures_util::future::join_all;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -118,4 +120,21 @@ async fn nobody_without_the_secret_comes_in() {
     let read = tokio::time::timeout(PATIENCE, plain.read_to_end(&mut answer)).await;
     assert!(read.is_ok(), "the connection is closed");
     assert!(!answer.starts_with(b"HTTP"), "it speaks no plain HTTP");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hundreds_who_ask_the_primary_at_once_cost_the_majority_few_questions() {
+    let houses = three().await;
+    let first = primary_of(&houses.each_ref()).await;
+    let confirmations = &houses[first].cluster().exchange.reach.confirmations;
+    let asks = |house: usize| {
+        let cluster = Arc::clone(houses[house].cluster());
+        async move { cluster.caught_up(PATIENCE).await }
+    };
+    let before = confirmations.begun();
+    let all = join_all((0..300).map(|number| asks(number % 3))).await;
+    assert!(all.iter().all(|caught_up| *caught_up == CaughtUp::Fully));
+    let rounds = confirmations.begun() - before;
+    assert!((1..150).contains(&rounds), "{rounds} for 300");
+    println!("{rounds} rounds for 300 who asked");
 }

@@ -138,3 +138,31 @@ fn a_call_that_just_came_stays_for_a_while() {
     desk.later(1);
     assert_eq!(desk.leaves, [Parting::Moved]);
 }
+
+#[test]
+fn keys_that_come_while_a_call_leaves_go_with_it_and_nothing_is_said_any_more() {
+    let mut desk = desk();
+    desk.is_told_to_move(10_000);
+    assert_eq!(desk.leaves, [Parting::Moved]);
+    let (said, asked) = (desk.said.len(), desk.asked);
+    desk.on(Event::Keyed('5')).later(400_000);
+    assert_eq!((desk.said.len(), desk.asked), (said, asked));
+    assert_eq!(desk.turns().last().unwrap().content, "[pressed 5]");
+    assert_eq!(desk.state.deadline(), None);
+}
+
+#[test]
+fn a_call_that_is_to_stay_after_all_stays_unless_it_has_left() {
+    let mut desk = desk();
+    desk.hears("What type is Onix?").is_told_to_move(10_000);
+    desk.on(Event::Stay);
+    desk.reply(&["Rock and ground."])
+        .played(&["Rock and ground."]);
+    desk.later(20_000);
+    assert!(desk.leaves.is_empty());
+    desk.is_told_to_move(0);
+    assert_eq!(desk.leaves, [Parting::Moved]);
+    let said = desk.said.len();
+    desk.on(Event::Stay).hears("What type is Mew?");
+    assert_eq!(desk.said.len(), said, "it was given up");
+}

@@ -1,8 +1,10 @@
 //! A call and its instances.
 
 use super::scene::{Scene, soon};
+use crate::call::others::CaughtUp;
 use crate::call::switchboard::Way;
 use calldex_storage::record::Outcome;
+use std::time::Duration;
 
 const SID: &str = "CA00000000000000000000000000000c01";
 const MOVED: Option<u16> = Some(1012);
@@ -192,4 +194,51 @@ async fn a_call_that_nobody_knows_is_not_taken_for_one_that_was_lost() {
     let render = |_: &super::super::Connection<'_>| String::new();
     let returned = one.switchboard.returned(&arrival, &back, render).await;
     assert!(returned.is_none());
+}
+
+#[tokio::test]
+async fn a_call_in_progress_that_nobody_has_heard_of_asks_no_other_instance() {
+    let scene = Scene::new();
+    let one = scene.instance("one", 1);
+    assert!(
+        !one.is_asked_unsurely(SID).await,
+        "such as one that we placed"
+    );
+    assert_eq!(one.asked(), 0, "its greeting waits for nobody");
+    let two = scene.instance("two", 2);
+    let _document = two.rings(SID).await;
+    scene
+        .storage
+        .writer
+        .flush(Duration::from_secs(10))
+        .await
+        .unwrap();
+    assert!(
+        one.is_asked_unsurely(SID).await,
+        "a fallback after a failure"
+    );
+    assert!(one.asked() > 0);
+}
+
+#[tokio::test]
+async fn without_a_primary_an_action_asks_once_and_goes_by_what_is_known_here() {
+    let scene = Scene::new();
+    for (slot, caught_up, asks) in [
+        (2, CaughtUp::Fully, 1),
+        (3, CaughtUp::NoPrimary, 1),
+        (4, CaughtUp::Behind, 2),
+    ] {
+        let call_sid = format!("CA{slot:032}");
+        let one = scene.instance("one", 1);
+        let _document = one.rings(&call_sid).await;
+        scene
+            .storage
+            .writer
+            .flush(Duration::from_secs(10))
+            .await
+            .unwrap();
+        let other = scene.instance_that("other", slot, caught_up);
+        assert!(other.is_asked(&call_sid, Way::Action).await.is_some());
+        assert_eq!(other.asked(), asks, "{caught_up:?}");
+    }
 }

@@ -118,3 +118,59 @@ async fn a_call_that_comes_to_an_instance_that_stops_is_moved_later() {
     );
     soon("it to leave", || !phone.is_open()).await;
 }
+
+#[tokio::test]
+async fn a_call_stays_where_the_others_are_gone_before_it_has_left() {
+    let scene = Scene::new();
+    let one = scene.instance("one", 1);
+    let document = one.rings(SID).await;
+    let mut phone = one.connects(SID, &document);
+    phone.says("My name is Brock");
+    let nice = phone.hears("would you like to know about?").await;
+    one.switchboard.move_calls(Duration::from_millis(400));
+    one.switchboard.keep_calls();
+    phone.all_is_played(&format!("{}{nice}", document.greeting));
+    phone.says("What type is Onix?");
+    phone.hears("rock").await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(phone.is_open(), "there is nowhere to go");
+    one.switchboard.move_calls(Duration::ZERO);
+    assert_eq!(phone.closed().await, Some(1012), "they are back");
+}
+
+#[tokio::test]
+async fn a_call_that_comes_at_the_very_end_of_a_stop_leaves_instead_of_being_ended() {
+    let scene = Scene::new();
+    let (one, two) = (scene.instance("one", 1), scene.instance("two", 2));
+    let document = one.rings(SID).await;
+    one.switchboard.move_calls(Duration::from_millis(50));
+    one.switchboard.part();
+    let phone = one.connects(SID, &document);
+    assert_eq!(phone.closed().await, Some(1012));
+    assert!(scene.row(SID).await.is_live());
+    let document = two.is_asked(SID, Way::Action).await.expect("it goes on");
+    let mut phone = two.connects_again(SID, &document);
+    phone.says("What type is Onix?");
+    phone.hears("rock").await;
+}
+
+#[tokio::test]
+async fn planned_moves_do_not_count_even_if_all_their_actions_come_to_one_instance() {
+    let scene = Scene::new();
+    let desk = scene.instance("desk", 99);
+    let mut holder = scene.instance("0", 1);
+    let mut document = holder.rings(SID).await;
+    let mut phone = holder.connects(SID, &document);
+    for round in 1..=5_u16 {
+        phone.says("What type is Onix?");
+        phone.hears("rock").await;
+        holder.switchboard.move_calls(Duration::from_millis(100));
+        assert_eq!(phone.closed().await, Some(1012));
+        document = desk.is_asked(SID, Way::Action).await.expect("it goes on");
+        holder = scene.instance(&round.to_string(), round + 1);
+        phone = holder.connects_again(SID, &document);
+    }
+    phone.says("What type is Onix?");
+    phone.hears("rock").await;
+    assert_eq!(scene.row(SID).await.conversation.resumes, 0);
+}

@@ -2,7 +2,7 @@
 //! sockets.
 
 use crate::agent::{Agent, AgentConfig};
-use crate::call::others::Others;
+use crate::call::others::{CaughtUp, Others};
 use crate::call::session::{Incoming, Wire};
 use crate::call::switchboard::{
     After, Answer, Arrival, Back, Connection, Hold, Mark, Setup, Switchboard, Way,
@@ -12,6 +12,7 @@ use crate::twilio::identity::{Attestation, Party};
 use calldex_storage::record::LiveCall;
 use calldex_storage::{Storage, StorageConfig};
 use futures_util::future::{BoxFuture, ready};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -23,20 +24,25 @@ use tokio::time::{Instant, sleep, timeout};
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOG: u64 = 77;
 
-/// One of several, which can or cannot reach the primary.
-struct Slot(u16);
+/// One of several, and how often it asked the primary anything.
+struct Slot {
+    slot: u16,
+    caught_up: CaughtUp,
+    asked: Arc<AtomicU32>,
+}
 
 impl Others for Slot {
     fn slot(&self) -> u16 {
-        self.0
+        self.slot
     }
 
     fn log(&self) -> u64 {
         LOG
     }
 
-    fn catch_up(&self, _deadline: Duration) -> BoxFuture<'_, bool> {
-        Box::pin(ready(true))
+    fn catch_up(&self, _deadline: Duration) -> BoxFuture<'_, CaughtUp> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Box::pin(ready(self.caught_up))
     }
 
     fn live_call<'a>(
@@ -44,6 +50,7 @@ impl Others for Slot {
         _call_sid: &'a str,
         _deadline: Duration,
     ) -> BoxFuture<'a, Option<LiveCall>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         Box::pin(ready(None))
     }
 }
@@ -57,6 +64,7 @@ pub(super) struct Scene {
 /// One instance.
 pub(super) struct Instance {
     pub(super) switchboard: Arc<Switchboard>,
+    asked: Arc<AtomicU32>,
     sweeping: JoinHandle<()>,
 }
 
@@ -77,6 +85,11 @@ impl Scene {
     }
 
     pub(super) fn instance(&self, name: &str, slot: u16) -> Instance {
+        self.instance_that(name, slot, CaughtUp::Fully)
+    }
+
+    /// One that catches up with the others so far.
+    pub(super) fn instance_that(&self, name: &str, slot: u16, caught_up: CaughtUp) -> Instance {
         let agent = Agent::new(&AgentConfig::default()).unwrap();
         let switchboard = Switchboard::new(
             Arc::clone(&self.storage),
@@ -87,10 +100,17 @@ impl Scene {
             false,
             name,
         );
-        let switchboard = Arc::new(switchboard.among(Arc::new(Slot(slot))));
+        let asked = Arc::new(AtomicU32::new(0));
+        let others = Slot {
+            slot,
+            caught_up,
+            asked: Arc::clone(&asked),
+        };
+        let switchboard = Arc::new(switchboard.among(Arc::new(others)));
         let sweeping = Arc::clone(&switchboard);
         Instance {
             switchboard,
+            asked,
             sweeping: tokio::spawn(async move { sweeping.sweep().await }),
         }
     }
@@ -175,6 +195,25 @@ impl Instance {
             After::Reconnect(_) => document.into_inner().unwrap(),
             After::Goodbye(_) => None,
         }
+    }
+
+    /// A webhook for a call in progress of which nothing says that it was here before; whether it was.
+    pub(super) async fn is_asked_unsurely(&self, call_sid: &str) -> bool {
+        let back = Back {
+            sure: false,
+            ..Back::by(Way::Redirect)
+        };
+        let document = Mutex::new(None);
+        let returned = self
+            .switchboard
+            .returned(&arrival(call_sid), &back, note(&document))
+            .await;
+        returned.is_some()
+    }
+
+    /// How often the primary was asked anything.
+    pub(super) fn asked(&self) -> u32 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// The first session of a call.
