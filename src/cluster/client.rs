@@ -5,6 +5,7 @@ use super::wire::{ADDRESS_HEADER, CLUSTER_HEADER, Desk, FROM_HEADER, TO_HEADER, 
 use calldex_storage::replication::NodeId;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Body, RequestBuilder, StatusCode};
+use rustls::CertificateError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -28,6 +29,9 @@ pub(super) enum Silence {
     /// No connection: the question was surely not heard.
     #[error("cannot be reached")]
     Unreachable,
+    /// Its certificate is of another authority, and that comes of the secret: nothing was heard.
+    #[error("has another cluster.secret than this instance")]
+    Stranger,
     /// No answer in time, or the connection broke: it may have been heard.
     #[error("does not answer")]
     Lost,
@@ -197,7 +201,9 @@ fn headers(sender: &Sender) -> HeaderMap {
 
 async fn answer_to(request: RequestBuilder, bytes_max: usize) -> Result<Vec<u8>, Silence> {
     let mut response = request.send().await.map_err(|error| {
-        if error.is_connect() {
+        if is_stranger(&error) {
+            Silence::Stranger
+        } else if error.is_connect() {
             Silence::Unreachable
         } else {
             Silence::Lost
@@ -217,6 +223,26 @@ async fn answer_to(request: RequestBuilder, bytes_max: usize) -> Result<Vec<u8>,
         StatusCode::PAYLOAD_TOO_LARGE => Err(Silence::TooLarge),
         _ => Err(Silence::TurnedAway(words(&answer))),
     }
+}
+
+/// Whether a connection came to nothing because the other side's certificate is not of our secret.
+fn is_stranger(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(rustls::Error::InvalidCertificate(fault)) = error.downcast_ref() {
+            return matches!(
+                fault,
+                CertificateError::UnknownIssuer | CertificateError::BadSignature
+            );
+        }
+        // An I/O error names what is beneath the error that it carries, and passes over that itself.
+        let carried = error.downcast_ref::<std::io::Error>();
+        cause = match carried.and_then(std::io::Error::get_ref) {
+            Some(carried) => Some(carried),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 /// The door's own words: one line, short.

@@ -64,7 +64,7 @@ async fn ask(
         () = another_primary_than(exchange, door.node_id) => Err(Silence::Lost),
     };
     answer.map_err(|silence| match silence {
-        Silence::Unreachable | Silence::NotReady | Silence::TurnedAway(_) => {
+        Silence::Unreachable | Silence::Stranger | Silence::NotReady | Silence::TurnedAway(_) => {
             ProposeError::NoPrimary
         }
         Silence::Lost | Silence::Malformed => ProposeError::TimedOut,

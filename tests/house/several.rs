@@ -1,0 +1,531 @@
+//! Several houses behind one number: processes of one cluster on loopback, and Twilio before them,
+//! which sends each request where a test says.
+
+use crate::door;
+use crate::house::{LINE, PUBLIC_URL, TOKEN, bare_command};
+use crate::mind::Mind;
+use crate::phone::{Phone, SPEED};
+use crate::rows::{Books, Conversation};
+use calldex_simulator::twilio::{Dial, RestDoor, Twilio, TwilioConfig, Via};
+use rusqlite::types::Value as Cell;
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use serde_json::Value;
+use std::fs::{File, OpenOptions};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Shared by all instances of a cluster.
+pub const SECRET: &str = "several-houses-share-this-one-secret";
+/// Longest wait for anything that takes elections and restarts on a busy machine.
+pub const LONG: Duration = Duration::from_secs(60);
+/// How often is looked whether something has come.
+const STEP: Duration = Duration::from_millis(50);
+/// Clusters that run at once; each is three processes.
+const CLUSTERS_MAX: usize = 2;
+/// Ports are chosen from here on, below those that the system hands out by itself.
+const PORTS: std::ops::Range<u16> = 12_000..19_000;
+const NAMES: [&str; 3] = ["one", "two", "three"];
+
+static TURNS: Semaphore = Semaphore::const_new(CLUSTERS_MAX);
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+
+/// Waits until `look` finds something, at most [`LONG`].
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + LONG;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited {LONG:?} for {what}");
+        tokio::time::sleep(STEP).await;
+    }
+}
+
+/// A port that nobody has, and that no other test of this process is given.
+pub fn free() -> SocketAddr {
+    let count = PORTS.end - PORTS.start;
+    // Another process begins elsewhere.
+    let begin = u16::try_from(std::process::id() % u32::from(count)).expect("below a u16");
+    loop {
+        let step = NEXT_PORT.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + begin.wrapping_add(step) % count;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+/// What a command printed, on both of its outputs.
+pub fn printed(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+/// Everything in a database, a line a row.
+pub fn dump(database: &Path) -> Vec<String> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let books = Connection::open_with_flags(database, flags).expect("the database opens");
+    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let mut tables = books.prepare(tables).expect("tables can be read");
+    let names = tables.query_map([], |row| row.get::<_, String>(0));
+    let names: Vec<String> = names
+        .and_then(Iterator::collect)
+        .expect("tables have names");
+    let mut lines = Vec::new();
+    for name in names {
+        let mut all = books
+            .prepare(&format!("SELECT * FROM {name}"))
+            .expect("a table can be read");
+        let columns = all.column_count();
+        let rows = all.query_map([], |row| {
+            let cells: Result<Vec<Cell>, _> = (0..columns).map(|column| row.get(column)).collect();
+            Ok(format!("{name} {:?}", cells?))
+        });
+        let rows: Vec<String> = rows.and_then(Iterator::collect).expect("rows can be read");
+        lines.extend(rows);
+    }
+    lines.sort();
+    lines
+}
+
+/// One instance: its folder and doors, and the process while it runs.
+pub struct Instance {
+    pub name: String,
+    pub listen: SocketAddr,
+    pub admin: SocketAddr,
+    pub cluster: SocketAddr,
+    folder: PathBuf,
+    settings: Vec<(String, String)>,
+    child: Option<Child>,
+}
+
+impl Instance {
+    /// One that is not started, in a folder below `below`.
+    pub fn new(below: &Path, name: &str) -> Self {
+        let folder = below.join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        Self {
+            name: name.to_owned(),
+            listen: free(),
+            admin: free(),
+            cluster: free(),
+            folder,
+            settings: Vec::new(),
+            child: None,
+        }
+    }
+
+    /// A setting by its path; a later one replaces an earlier.
+    pub fn set(&mut self, path: &str, value: impl ToString) {
+        let name = format!("CALLDEX_{}", path.replace('.', "__").to_uppercase());
+        self.variable(&name, value);
+    }
+
+    /// A variable by its own name.
+    pub fn variable(&mut self, name: &str, value: impl ToString) {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_string()));
+    }
+
+    /// What every one of several has: its doors, and those of `doors`.
+    pub fn joins(&mut self, doors: &[String]) {
+        self.set("listen", self.listen);
+        self.set("admin", self.admin);
+        self.set("server.instance", self.name.clone());
+        self.set("cluster.listen", self.cluster);
+        self.set("cluster.join", doors.join(","));
+        self.set("cluster.secret", SECRET);
+        // A machine that runs all tests at once is slow to answer.
+        self.set("cluster.heartbeat_ms", 100);
+        self.set("cluster.election_ms_min", 600);
+        self.set("cluster.election_ms_max", 1_200);
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.data().join("calls.db")
+    }
+
+    /// `calldex ARGUMENTS` with this instance's settings.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = bare_command();
+        command
+            .current_dir(&self.folder)
+            .args(arguments)
+            .args(["--data", "data"])
+            .envs(self.settings.iter().cloned())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end.
+    pub fn runs(&self, arguments: &[&str]) -> Output {
+        let output = self.command(arguments).output();
+        output.expect("the binary starts")
+    }
+
+    /// Starts `calldex serve`, and waits for nothing.
+    pub fn start(&mut self) {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .expect("a log file");
+        let both = log.try_clone().expect("a second handle");
+        let mut command = self.command(&["serve"]);
+        command.stdout(log).stderr(both);
+        self.child = Some(command.spawn().expect("the binary starts"));
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// What it has printed, in all its lives.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // One that has ended already cannot be killed, which is as well.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let child = self.child.as_ref().expect("the instance runs");
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill is there").success());
+    }
+
+    /// Waits until the process has ended by itself.
+    pub async fn exit(&mut self) -> ExitStatus {
+        let child = self.child.as_mut().expect("the instance runs");
+        let ended = until("an instance to end", async || {
+            child.try_wait().expect("a child can be asked")
+        });
+        let status = ended.await;
+        self.child = None;
+        status
+    }
+
+    /// A page of the admin door, if that is open.
+    pub async fn page(&self, path: &str) -> Option<door::Answer> {
+        TcpStream::connect(self.admin).await.ok()?;
+        Some(door::get(self.admin, path, &[]).await)
+    }
+
+    /// What `/readyz` says: its HTTP status, and its words.
+    pub async fn ready(&self) -> Option<(u16, Value)> {
+        let answer = self.page("/readyz").await?;
+        let words = serde_json::from_str(&answer.body).ok()?;
+        Some((answer.status, words))
+    }
+
+    /// Whether it takes part and nothing is amiss.
+    pub async fn is_well(&self) -> bool {
+        let ready = self.ready().await;
+        ready.is_some_and(|(status, words)| status == 200 && words["status"] == "ok")
+    }
+
+    /// How it says the cluster stands.
+    pub async fn standing(&self) -> Option<Value> {
+        let answer = self.page("/api/status").await?;
+        let mut status: Value = serde_json::from_str(&answer.body).ok()?;
+        Some(status["cluster"].take()).filter(Value::is_object)
+    }
+
+    pub fn rows(&self) -> Books {
+        Books::open(&self.database())
+    }
+
+    /// Which instance has the call, as this one's database says.
+    pub fn owner(&self, call_sid: &str) -> Option<String> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let books = Connection::open_with_flags(self.database(), flags).expect("it opens");
+        let sql = "SELECT instance FROM conversations WHERE call_sid = ?1";
+        let row = books.query_row(sql, [call_sid], |row| row.get::<_, Option<String>>(0));
+        row.optional().expect("owners can be read").flatten()
+    }
+
+    /// The sum of a metric over its series.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let answer = self.page("/metrics").await.expect("the admin door is open");
+        let values = answer.body.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name)?;
+            let (_, value) = rest
+                .starts_with([' ', '{'])
+                .then(|| rest.rsplit_once(' '))??;
+            value.parse::<f64>().ok()
+        });
+        values.sum()
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- what {} said\n{}---", self.name, self.said());
+        }
+    }
+}
+
+/// Instances before they are started.
+pub struct Plan {
+    all: Vec<(String, String)>,
+    single: Vec<(usize, String, String)>,
+    twilio: TwilioConfig,
+    calls: usize,
+}
+
+impl Plan {
+    /// A setting of all, by its path.
+    pub fn set(mut self, path: &str, value: impl ToString) -> Self {
+        self.all.push((path.to_owned(), value.to_string()));
+        self
+    }
+
+    /// The last takes no calls.
+    pub fn with_a_third_voter(mut self) -> Self {
+        self.single.push((2, "server.calls".into(), "false".into()));
+        self.calls = 2;
+        self
+    }
+
+    /// The agent has this model behind it, and never says that it is still thinking.
+    pub fn with_model(self, mind: &Mind) -> Self {
+        self.set("openai_base_url", mind.base_url())
+            .set("openai_api_key", "sk-house")
+            .set("openai_model", "house-model")
+            .set("call.bridge_ms", 120_000)
+    }
+
+    /// Twilio takes its real time where it asks for the action; the voice is fast instead.
+    pub fn real_time(mut self) -> Self {
+        self.twilio.speed = 1.0;
+        self.twilio.pace.characters_per_s = 600.0;
+        self.twilio.pace.first_audio = Duration::from_millis(20);
+        self.twilio.pace.synthesis = Duration::from_millis(10);
+        self.twilio.pace.greeting_after = Duration::from_millis(20);
+        self
+    }
+
+    /// Starts all, and waits until each is a voter that lacks nothing.
+    pub async fn start(self) -> Several {
+        let turn = TURNS.acquire().await.expect("never closed");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut instances: Vec<Instance> = NAMES
+            .iter()
+            .map(|name| Instance::new(folder.path(), name))
+            .collect();
+        let mut twilio = self.twilio.clone();
+        let mut bases = instances[..self.calls]
+            .iter()
+            .map(|instance| format!("http://{}", instance.listen));
+        twilio.base_url = bases.next().expect("somebody takes calls");
+        twilio.instances = bases.collect();
+        twilio.public_url = Some(PUBLIC_URL.to_owned());
+        twilio.auth_token = Some(TOKEN.into());
+        let account_sid = twilio.account_sid.clone();
+        let twilio = Twilio::new(twilio).expect("the simulator's settings");
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let rest = RestDoor::open(&twilio, anywhere)
+            .await
+            .expect("a free port");
+        let doors: Vec<String> = instances
+            .iter()
+            .map(|instance| instance.cluster.to_string())
+            .collect();
+        for (place, instance) in instances.iter_mut().enumerate() {
+            instance.joins(&doors);
+            instance.variable("TWILIO_AUTH_TOKEN", TOKEN);
+            instance.variable("PUBLIC_URL", PUBLIC_URL);
+            instance.set("twilio.account_sid", &account_sid);
+            instance.set("twilio.api_base", rest.base_url());
+            for (path, value) in &self.all {
+                match path.strip_prefix("openai_") {
+                    Some(_) => instance.variable(&path.to_uppercase(), value),
+                    None => instance.set(path, value),
+                }
+            }
+            for (_, path, value) in self.single.iter().filter(|(of, ..)| *of == place) {
+                instance.set(path, value);
+            }
+        }
+        let founded = instances[0].runs(&["cluster", "init"]);
+        assert!(founded.status.success(), "{}", printed(&founded));
+        instances.iter_mut().for_each(Instance::start);
+        let several = Several {
+            twilio,
+            rest,
+            instances,
+            folder,
+            _turn: turn,
+        };
+        several.settled().await;
+        several
+    }
+}
+
+/// The instances and Twilio before them. Dropping it kills them all.
+pub struct Several {
+    pub twilio: Twilio,
+    /// Where the primary asks Twilio to redirect calls.
+    pub rest: RestDoor,
+    pub instances: Vec<Instance>,
+    folder: TempDir,
+    _turn: SemaphorePermit<'static>,
+}
+
+impl Several {
+    /// Three signed instances with the offline agent.
+    pub fn plan() -> Plan {
+        let mut twilio = TwilioConfig {
+            speed: SPEED,
+            ..TwilioConfig::default()
+        };
+        twilio.pace.characters_per_s = 60.0;
+        Plan {
+            all: Vec::new(),
+            single: Vec::new(),
+            twilio,
+            calls: NAMES.len(),
+        }
+    }
+
+    /// Where they all lie.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Instance> {
+        self.instances
+            .iter()
+            .filter(|instance| instance.is_running())
+    }
+
+    /// An ordinary call, up to the greeting, whose requests go there.
+    pub async fn call(&self, from: &str, via: Via) -> Phone {
+        let mut dial = Dial::new(from, LINE);
+        dial.via = via;
+        let placed = self.twilio.place(dial).await;
+        Phone::new(placed.unwrap_or_else(|error| panic!("a call from {from}: {error}")))
+    }
+
+    /// Waits until all that run are well, are as far as each other, and know each other as voters.
+    pub async fn settled(&self) {
+        until("all to be well and equally far", async || {
+            let mut positions = Vec::new();
+            for instance in self.running() {
+                if !instance.is_well().await {
+                    return None;
+                }
+                let standing = instance.standing().await?;
+                let members = standing["members"].as_array()?;
+                let is_whole =
+                    |member: &Value| member["voter"] == true && member["reachable"] == true;
+                if members.len() != NAMES.len() || !members.iter().all(is_whole) {
+                    return None;
+                }
+                positions.push(standing["applied"].as_u64()?);
+            }
+            positions.dedup();
+            (positions.len() == 1).then_some(())
+        })
+        .await;
+    }
+
+    /// The place of the primary that a majority follows.
+    pub async fn primary(&self) -> usize {
+        until("a primary", async || {
+            for (place, instance) in self.instances.iter().enumerate() {
+                if !instance.is_running() {
+                    continue;
+                }
+                let standing = instance.standing().await?;
+                if standing["role"] == "primary" && standing["has_quorum"] == true {
+                    return Some(place);
+                }
+            }
+            None
+        })
+        .await
+    }
+
+    /// Waits until a turn with these words is in the database of each that runs.
+    pub async fn kept(&self, call_sid: &str, words: &str) {
+        until(&format!("{words:?} to be kept by all"), async || {
+            let has = |instance: &Instance| {
+                let turns = instance.rows().turns(call_sid);
+                turns.iter().any(|turn| turn.content.contains(words))
+            };
+            self.running().all(has).then_some(())
+        })
+        .await;
+    }
+
+    /// The conversation once all that run have its end.
+    pub async fn closed(&self, call_sid: &str) -> Conversation {
+        until("the conversation to be closed everywhere", async || {
+            let mut found = None;
+            for instance in self.running() {
+                let row = instance.rows().conversation(call_sid);
+                found = Some(row.filter(|row| row.ended_at.is_some())?);
+            }
+            found
+        })
+        .await
+    }
+
+    /// Waits until the databases of all that run hold the same, and says what.
+    pub async fn alike(&self) -> Vec<String> {
+        let mut last = Vec::new();
+        let deadline = Instant::now() + LONG;
+        loop {
+            let dumps: Vec<_> = self.running().map(|one| dump(&one.database())).collect();
+            if dumps.windows(2).all(|two| two[0] == two[1]) {
+                return dumps.into_iter().next().unwrap_or(last);
+            }
+            last = dumps.concat();
+            last.sort();
+            assert!(
+                Instant::now() < deadline,
+                "the databases are not alike:\n{}",
+                last.join("\n")
+            );
+            tokio::time::sleep(STEP).await;
+        }
+    }
+}
+
+/// Replaces an instance's database, and nothing else of it.
+pub fn put_back(copy: &Path, database: &Path) {
+    for tail in ["-wal", "-shm"] {
+        // There may be none.
+        let _ = std::fs::remove_file(format!("{}{tail}", database.display()));
+    }
+    std::fs::copy(copy, database).expect("a database can be copied");
+    let synced = File::open(database).and_then(|file| file.sync_all());
+    synced.expect("to be written");
+}

@@ -1,0 +1,242 @@
+//! Who is one of several: status, removal, replacement, backups, and what is refused.
+
+use crate::house::House;
+use crate::several::{Instance, SECRET, Several, dump, printed, put_back, until};
+use calldex_simulator::twilio::Via;
+use serde_json::Value;
+
+const BROCK: &str = "+14155550130";
+
+/// `calldex cluster status --json` and its exit status.
+fn status(instance: &Instance) -> (Option<i32>, Value) {
+    let output = instance.runs(&["cluster", "status", "--json"]);
+    let standing = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+    (output.status.code(), standing)
+}
+
+fn node_of(standing: &Value, name: &str) -> Option<u64> {
+    let mut members = standing["members"].as_array()?.iter();
+    members.find(|member| member["instance"] == name)?["node_id"].as_u64()
+}
+
+/// Waits until `instance` counts this many members.
+async fn members(instance: &Instance, count: usize) -> Value {
+    until("the members to be as many", async || {
+        let standing = instance.standing().await?;
+        let members = standing["members"].as_array()?.len();
+        (members == count).then_some(standing)
+    })
+    .await
+}
+
+/// Runs to its end what must be refused, and says in which words it was.
+async fn refused(instance: &mut Instance) -> String {
+    let before = instance.said().len();
+    instance.start();
+    let ended = instance.exit().await;
+    let said = instance.said()[before..].to_owned();
+    assert!(!ended.success(), "{said}");
+    said
+}
+
+async fn knows_brock(several: &Several, place: usize) {
+    let phone = several.call(BROCK, Via::only(place)).await;
+    let reply = phone.says("My name is Brock").await;
+    assert!(reply.contains("Brock"), "{reply}");
+    phone.hangs_up().await;
+    several.closed(phone.call_sid()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_are_shown_removed_and_replaced() {
+    let mut several = Several::plan().start().await;
+    knows_brock(&several, 0).await;
+    let primary = several.primary().await;
+    let [one, two, three] = &several.instances[..] else {
+        unreachable!("there are three");
+    };
+    for instance in [one, two] {
+        let (code, standing) = status(instance);
+        assert_eq!(code, Some(0), "{standing}");
+        assert_eq!(standing["has_quorum"], true);
+        assert_eq!(standing["members"].as_array().map(Vec::len), Some(3));
+        let table = instance.runs(&["cluster", "status"]);
+        let table = printed(&table);
+        let name = &several.instances[primary].name;
+        assert!(
+            table.contains(&format!("primary   {name} (node ")),
+            "{table}"
+        );
+        for member in &several.instances {
+            let line = table.lines().find(|line| line.starts_with(&member.name));
+            let line = line.unwrap_or_else(|| panic!("{} in {table}", member.name));
+            assert!(line.contains(&member.cluster.to_string()), "{line}");
+            assert!(line.contains(" yes ") && !line.contains("answer"), "{line}");
+        }
+    }
+    let unknown = one.runs(&["cluster", "remove", "nobody"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(printed(&unknown).contains("no member is called"));
+
+    // Removed while it runs: it says so, takes no calls, and its place is free.
+    let removed = two.runs(&["cluster", "remove", "three"]);
+    let text = printed(&removed);
+    assert!(removed.status.success(), "{text}");
+    assert!(
+        text.contains("three") && text.contains("no member any more"),
+        "{text}"
+    );
+    members(one, 2).await;
+    until("the removed one to know it", async || {
+        let (status, words) = three.ready().await?;
+        let told = words.to_string().contains("removed from the cluster");
+        (status == 503 && told).then_some(())
+    })
+    .await;
+
+    // A new machine in its place, then one in the place of a member that is only gone.
+    replaced(&mut several, 2).await;
+    replaced(&mut several, 1).await;
+    assert!(
+        several
+            .alike()
+            .await
+            .iter()
+            .any(|row| row.contains("Brock"))
+    );
+    knows_brock(&several, 1).await;
+
+    several.instances[1].kill();
+    several.instances[2].kill();
+    until("the last one to know that it is", async || {
+        let (code, standing) = status(&several.instances[0]);
+        (code == Some(3) && standing["has_quorum"] == false).then_some(())
+    })
+    .await;
+    several.instances[0].kill();
+    let (code, _) = status(&several.instances[0]);
+    assert_eq!(code, Some(1), "nobody answers");
+}
+
+/// The same name and address on an empty disk: another node, with all there is.
+async fn replaced(several: &mut Several, place: usize) {
+    let before = several.instances[(place + 1) % 3].standing().await;
+    let old = node_of(
+        &before.expect("it takes part"),
+        &several.instances[place].name,
+    );
+    let instance = &mut several.instances[place];
+    instance.kill();
+    std::fs::remove_dir_all(instance.data()).expect("a disk can be lost");
+    instance.start();
+    several.settled().await;
+    let after = members(&several.instances[0], 3).await;
+    let new = node_of(&after, &several.instances[place].name);
+    assert!(new.is_some() && new != old, "{old:?} {after}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_a_member_is_a_house_of_its_own_and_is_refused_in_the_old_cluster() {
+    let mut several = Several::plan().start().await;
+    knows_brock(&several, 1).await;
+    let copy = several.folder().join("copy.db");
+    let file = copy.display().to_string();
+    let made = several.instances[1].runs(&["backup", &file]);
+    let text = printed(&made);
+    assert_eq!(made.status.code(), Some(0), "{text}");
+    assert!(text.contains("1 calls, 1 callers"), "{text}");
+
+    let mut house = House::start().await;
+    house.kill();
+    let data = house.folder().join("data");
+    std::fs::remove_dir_all(&data).expect("a folder can be emptied");
+    std::fs::create_dir(&data).expect("a folder");
+    std::fs::copy(&copy, house.database()).expect("a copy");
+    house.restart().await;
+    let phone = house.call(BROCK).await;
+    let greeting = phone.first_greeting();
+    assert!(greeting.starts_with("Welcome back, Brock!"), "{greeting}");
+    phone.hangs_up().await;
+    house.closed(phone.call_sid()).await;
+    assert_eq!(house.rows().count("conversations"), 2);
+    drop(house);
+
+    let third = &mut several.instances[2];
+    third.kill();
+    let own = dump(&third.database());
+    put_back(&copy, &third.database());
+    let said = refused(third).await;
+    assert!(
+        said.contains("a restored backup makes a cluster of its own"),
+        "{said}"
+    );
+    std::fs::remove_dir_all(third.data()).expect("it is taken away");
+    third.start();
+    several.settled().await;
+    let rows = several.alike().await;
+    let of_calls = |rows: &[String]| {
+        let rows = rows.iter().filter(|row| !row.starts_with("meta"));
+        rows.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(of_calls(&rows), of_calls(&own), "as it was before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_not_the_secret_is_refused_and_a_member_does_not_serve_alone() {
+    let mut several = Several::plan().start().await;
+    let door = several.instances[0].cluster.to_string();
+    let mut stranger = Instance::new(several.folder(), "stranger");
+    stranger.joins(&[door.clone()]);
+    stranger.set(
+        "cluster.secret",
+        "another-secret-of-more-than-32-characters",
+    );
+    stranger.start();
+    until("the stranger to be told why", async || {
+        let (status, words) = stranger.ready().await?;
+        let why = words["parts"]["cluster"]["reason"].as_str()?;
+        let is_told = why.contains(&door) && why.contains("cluster.secret");
+        (status == 503 && is_told).then_some(())
+    })
+    .await;
+    assert!(!stranger.database().exists(), "it got nothing");
+    stranger.kill();
+    let asked = {
+        let one = &mut several.instances[0];
+        one.set(
+            "cluster.secret",
+            "another-secret-of-more-than-32-characters",
+        );
+        let asked = one.runs(&["cluster", "status"]);
+        one.set("cluster.secret", SECRET);
+        asked
+    };
+    let text = printed(&asked);
+    assert_eq!(asked.status.code(), Some(1), "{text}");
+    assert!(text.contains("cluster.secret"), "{text}");
+    members(&several.instances[0], 3).await;
+
+    for (secret, fault) in [("", "cluster.secret"), ("short", "32 characters")] {
+        stranger.set("cluster.secret", secret);
+        let said = refused(&mut stranger).await;
+        assert!(
+            said.contains(fault) && said.contains("openssl rand"),
+            "{said}"
+        );
+    }
+
+    let third = &mut several.instances[2];
+    third.kill();
+    let mut alone = third.command(&["serve"]);
+    for name in ["LISTEN", "JOIN", "SECRET"] {
+        alone.env_remove(format!("CALLDEX_CLUSTER__{name}"));
+    }
+    let output = alone.output().expect("the binary starts");
+    let said = printed(&output);
+    assert!(!output.status.success(), "{said}");
+    for words in ["is one of several instances", "[cluster]", "calldex backup"] {
+        assert!(said.contains(words), "{words:?} in {said}");
+    }
+    third.start();
+    several.settled().await;
+}
