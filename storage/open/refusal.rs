@@ -36,8 +36,8 @@ pub enum OpenError {
         /// What gives it away.
         reason: String,
     },
-    /// It is one of several instances, and was to be opened as if it were alone.
-    #[error("{} is one of several instances, which alone would go another way than the others: set [cluster] listen and secret; or, to go on without the others, wait until calldex_outbox_writes is 0, copy it with `calldex backup FILE` and serve FILE as {DATABASE_FILE} from an empty directory", path.display())]
+    /// It is one of several instances, or is to join them, and was to be opened as if it were alone.
+    #[error("{} is one of several instances, or is to be, which alone would go another way than the others: set [cluster] listen and secret; or, to go on without the others, wait until calldex_outbox_writes is 0, copy it with `calldex backup FILE` and serve FILE as {DATABASE_FILE} from an empty directory", path.display())]
     Replicated {
         /// The data directory.
         path: PathBuf,

@@ -7,7 +7,7 @@ use super::log::{Book, LOG_FILE, LogError, mark};
 use crate::faults::Faults;
 use crate::lock::{DirectoryLock, LockError};
 use crate::open::DATABASE_FILE;
-use crate::sqlite::migrations::{MigrationError, migrate};
+use crate::sqlite::migrations::{APPLICATION_ID, MigrationError, migrate};
 use crate::sqlite::{connection, meta};
 use openraft::LogId;
 use rusqlite::Connection;
@@ -205,7 +205,7 @@ impl Identity {
         let _lock = DirectoryLock::take(data_dir)?;
         place.refuse_member()?;
         place.remove_stillborn_log()?;
-        if place.calls.exists() {
+        if place.has_calls()? {
             return Err(IdentityError::HasCalls);
         }
         let join = addresses.to_vec();
@@ -219,10 +219,10 @@ impl Identity {
         let _lock = DirectoryLock::take(data_dir)?;
         place.refuse_member()?;
         place.remove_stillborn_log()?;
-        place.remove_stillborn_calls()?;
-        if place.calls.exists() {
+        if place.has_calls()? {
             return Err(IdentityError::HasCalls);
         }
+        remove_database(&place.calls)?;
         let identity = Self::of(cluster_id.to_owned(), node_id);
         place.mark_calls(cluster_id)?;
         place.settle(&identity)?;
@@ -246,11 +246,17 @@ impl Identity {
         }
     }
 
-    /// Whether the directory has an identity, whole or not: a house of one instance must not use it.
+    /// Whether the directory has an identity, whole or not, or is to join: a house of one instance must
+    /// not use it.
     pub fn is_in(data_dir: &Path) -> bool {
         let place = Place::at(data_dir);
-        let is_member = !matches!(place.node_file(), Ok(None | Some(NodeFile::Joining { .. })));
-        is_member || place.has_started_log().unwrap_or(true)
+        let has_node_file = !matches!(place.node_file(), Ok(None));
+        has_node_file || place.has_started_log().unwrap_or(true)
+    }
+
+    /// Whether the directory has calls of its own, which joining would replace.
+    pub fn has_calls(data_dir: &Path) -> Result<bool, IdentityError> {
+        Place::at(data_dir).has_calls()
     }
 
     fn of(cluster_id: String, node_id: NodeId) -> Self {
@@ -376,8 +382,10 @@ impl Place {
         match self.kept_identity() {
             Ok(kept) => Ok(kept.is_some_and(|identity| identity.starts > 0)),
             // A file without tables was cut short even earlier.
-            Err(_) if fs::metadata(&self.log)?.len() == 0 => Ok(false),
-            Err(error) => Err(error),
+            Err(error) => match connection::open_reader(&self.log) {
+                Ok(log) if is_blank(&log).unwrap_or(false) => Ok(false),
+                _ => Err(error),
+            },
         }
     }
 
@@ -386,27 +394,30 @@ impl Place {
         remove_database(&self.log)
     }
 
-    /// Removes a database that joining made and nothing was ever written to.
-    fn remove_stillborn_calls(&self) -> Result<(), IdentityError> {
+    /// Whether there is a database with anything in it. One that has nothing is left of a joining that
+    /// was cut short.
+    fn has_calls(&self) -> Result<bool, IdentityError> {
         if !self.calls.exists() {
-            return Ok(());
+            return Ok(false);
         }
         let connection = connection::open_reader(&self.calls)?;
-        if meta::cluster_id(&connection)?.is_none() {
-            return Ok(());
+        if is_blank(&connection)? {
+            return Ok(false);
         }
-        let applied = meta::applied_state(&connection)?;
+        let application_id: i32 =
+            connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+        if application_id != APPLICATION_ID {
+            return Ok(true);
+        }
+        let is_applied_to = meta::cluster_id(&connection)?.is_some()
+            && meta::applied_state(&connection)?.last.is_some();
         let rows: i64 = connection.query_row(
             "SELECT (SELECT COUNT(*) FROM callers) + (SELECT COUNT(*) FROM conversations)
                   + (SELECT COUNT(*) FROM tombstones)",
             [],
             |row| row.get(0),
         )?;
-        drop(connection);
-        match applied.last.is_none() && rows == 0 {
-            true => remove_database(&self.calls),
-            false => Ok(()),
-        }
+        Ok(is_applied_to || rows > 0)
     }
 
     /// Makes the database one of the cluster, on disk when it returns.
@@ -479,6 +490,15 @@ impl Place {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether there are no tables yet.
+fn is_blank(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row(
+        "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)",
+        [],
+        |row| row.get(0),
+    )
 }
 
 fn remove_database(path: &Path) -> Result<(), IdentityError> {

@@ -128,6 +128,7 @@ impl Replica {
                 jobs,
                 snapshots,
                 reach: Arc::clone(&reach),
+                room: Arc::clone(&room),
             },
             reach,
             room,

@@ -198,6 +198,10 @@ fn hear_of(caller: &mut Caller, name: &CompactString, at_ms: i64) {
             .min_by_key(|&index| people[index].last_at_ms);
         longest_unheard.map(|index| people.remove(index));
     }
+    // As they are read from the database, where the order decides between two who were last heard in
+    // one millisecond: it must not matter whether this caller is read anew in between.
+    people
+        .sort_by(|one, other| (one.first_at_ms, &one.name).cmp(&(other.first_at_ms, &other.name)));
     caller.people = people.into();
 }
 

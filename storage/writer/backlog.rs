@@ -88,6 +88,14 @@ impl Backlog {
         Some(self.0.front()?.parts.first()?.at)
     }
 
+    /// When the oldest part was made that is not in the outbox.
+    pub(super) fn unkept_since(&self) -> Option<Instant> {
+        // Whatever is kept came before what is not.
+        let unkept = self.0.iter().rev().take_while(|held| held.row.is_none());
+        let oldest = unkept.filter(|held| held.is_unkept()).last()?;
+        Some(oldest.parts.first()?.at)
+    }
+
     /// How many batches, from the first, make the next proposal.
     pub(super) fn next_count(&self) -> usize {
         let (mut writes, mut bytes) = (0, 0);

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 /// How long the primary may take to answer, milliseconds. Then the batch, which may still land, is
 /// proposed again.
 pub const PROPOSE_MS_MAX: u64 = 1_000;
-/// From when on a batch that is on its way is kept in the outbox too, with all that came after it,
-/// milliseconds: what a crash can take is not older.
+/// From when on a batch that is on its way, or waits behind others, is kept in the outbox too, with all
+/// that came after it, milliseconds: what a crash can take is not older.
 pub const KEEP_AFTER_MS: u64 = 100;
 /// How often what has come meanwhile is kept.
 const STEP: Duration = Duration::from_millis(20);
@@ -67,6 +67,7 @@ impl Forwarder {
     /// is then in the outbox.
     pub(crate) fn run(mut self) {
         while self.has_more() && !self.shared.queue.is_shut() && !self.is_in_vain() {
+            self.keep_what_is_old();
             let count = self.backlog.next_count();
             match self.propose(count) {
                 Ok(position) => self.settle(count, Ok(position)),
@@ -137,6 +138,15 @@ impl Forwarder {
             if waited >= Duration::from_millis(KEEP_AFTER_MS) || self.shared.queue.is_closing() {
                 self.keep();
             }
+        }
+    }
+
+    /// What waits behind others that are answered quickly is not in memory alone for longer either.
+    fn keep_what_is_old(&mut self) {
+        let waiting = || self.shared.queue.waiting_since();
+        let since = self.backlog.unkept_since().or_else(waiting);
+        if since.is_some_and(|since| since.elapsed() >= Duration::from_millis(KEEP_AFTER_MS)) {
+            self.keep();
         }
     }
 

@@ -192,6 +192,11 @@ impl Queue {
         before - state.places.len()
     }
 
+    /// When the oldest was made that waits to be taken.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        self.lock().oldest()
+    }
+
     /// Waits for writes and takes the next batch, oldest first. `None` once closing and empty.
     pub(super) fn take(&self) -> Option<Vec<Part>> {
         let mut state = self.lock();

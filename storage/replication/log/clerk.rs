@@ -86,8 +86,47 @@ impl Clerk {
         }
     }
 
-    /// Carries `orders` out in one transaction, then tells who waits.
+    /// Carries `orders` out, then tells who waits: in one transaction, unless there are entries from
+    /// before and from behind a snapshot among them. The latter wait for the snapshot, the former not.
     fn carry_out(
+        &mut self,
+        mut orders: Vec<Order>,
+        committed: Option<LogId<NodeId>>,
+    ) -> Result<(), LogError> {
+        loop {
+            let behind = orders.split_off(self.place_of_gap(&orders));
+            if behind.is_empty() {
+                return self.carry_out_together(orders, committed);
+            }
+            if let Err(error) = self.carry_out_together(orders, None) {
+                behind.into_iter().for_each(|order| order.refuse(&error));
+                return Err(error);
+            }
+            orders = behind;
+        }
+    }
+
+    /// Where entries follow in `orders` that are not the next ones after those before.
+    fn place_of_gap(&self, orders: &[Order]) -> usize {
+        let mut end = self.rows.end;
+        for (place, order) in orders.iter().enumerate() {
+            match order {
+                Order::Append { rows, .. } => {
+                    let (first, last) = (rows.first(), rows.last());
+                    if place > 0 && first.is_some_and(|(log_id, _)| log_id.index > end) {
+                        return place;
+                    }
+                    end = last.map_or(end, |(log_id, _)| log_id.index + 1);
+                }
+                Order::Truncate(since, _) => end = end.min(*since),
+                Order::Vote(..) | Order::Mark(..) => {}
+            }
+        }
+        orders.len()
+    }
+
+    /// Carries `orders` out in one transaction, then tells who waits.
+    fn carry_out_together(
         &mut self,
         orders: Vec<Order>,
         committed: Option<LogId<NodeId>>,

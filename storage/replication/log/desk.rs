@@ -184,7 +184,7 @@ pub(super) enum Work {
 pub(super) struct Desk {
     sight: Mutex<Sight>,
     ordered: Condvar,
-    /// Told when orders have been carried out.
+    /// Told when orders have been carried out, and when entries are gone from disk.
     room: Notify,
 }
 
@@ -322,6 +322,26 @@ impl Desk {
         self.ordered.notify_one();
     }
 
+    /// Takes entries up to `upto`, which the database has for good, out of sight, and waits until they
+    /// are gone from disk.
+    pub(super) async fn let_go(&self, upto: LogId<NodeId>) -> Result<(), LogError> {
+        self.purge(upto);
+        self.ordered.notify_one();
+        loop {
+            let gone = self.room.notified();
+            {
+                let sight = self.look();
+                if let Some(error) = &sight.closed {
+                    return Err(error.clone());
+                }
+                if sight.purging.is_none() {
+                    return Ok(());
+                }
+            }
+            gone.await;
+        }
+    }
+
     /// Notes the committed log id; it is written with the next order.
     pub(super) fn commit(&self, committed: Option<LogId<NodeId>>) {
         let mut sight = self.look();
@@ -401,13 +421,16 @@ impl Desk {
 
     /// For the thread: entries up to `upto` are gone.
     pub(super) fn note_purged(&self, upto: LogId<NodeId>) {
-        let mut sight = self.look();
-        if sight
-            .purging
-            .is_some_and(|purging| purging.index <= upto.index)
         {
-            sight.purging = None;
+            let mut sight = self.look();
+            if sight
+                .purging
+                .is_some_and(|purging| purging.index <= upto.index)
+            {
+                sight.purging = None;
+            }
         }
+        self.room.notify_waiters();
     }
 
     /// Takes nothing any more. What waits is carried out if `error` is none; with one it is refused.

@@ -314,6 +314,12 @@ impl LogRoom {
         true
     }
 
+    /// Waits until it is on disk that the log begins behind `upto`, which the database has for good.
+    pub(crate) async fn let_go(&self, upto: LogId<NodeId>) -> Result<(), LogError> {
+        let desk = Arc::clone(&self.running().store.desk);
+        desk.let_go(upto).await
+    }
+
     /// Writes a mark with the next transaction, whenever that is.
     pub(crate) fn note_mark(&self, name: String, value: &impl Serialize) {
         let desk = Arc::clone(&self.running().store.desk);

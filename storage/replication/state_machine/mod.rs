@@ -5,6 +5,7 @@ mod sieve;
 
 pub(crate) use applier::Applier;
 
+use super::log::LogRoom;
 use super::snapshot::{SnapshotBuilder, Snapshots};
 use super::{Member, NodeId, Outcome, Reach, SnapshotFile, TypeConfig};
 use openraft::storage::RaftStateMachine;
@@ -54,6 +55,7 @@ pub struct StateMachine {
     pub(crate) jobs: mpsc::Sender<Job>,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) reach: Arc<Reach>,
+    pub(crate) room: Arc<LogRoom>,
 }
 
 impl StateMachine {
@@ -99,20 +101,29 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(Box::new(self.snapshots.blank()))
     }
 
-    /// On disk for good when it returns, and no cache shows what was there before.
+    /// On disk for good when it returns, and no cache shows what was there before. The log says so too:
+    /// the primary, told of it, holds this instance to what the snapshot has, and a log that a kill
+    /// left as it was before would look as if it had forgotten that.
     async fn install_snapshot(
         &mut self,
         meta: &SnapshotMeta<NodeId, Member>,
         snapshot: Box<SnapshotFile>,
     ) -> Result<(), StorageError<NodeId>> {
         let meta = meta.clone();
-        let signature = meta.signature();
+        let (signature, last) = (meta.signature(), meta.last_log_id);
         let installed = self
             .ask(|answer| Job::Install(meta, *snapshot, answer))
             .await;
         installed.map_err(|halt| {
-            StorageIOError::write_snapshot(Some(signature), AnyError::new(&halt)).into()
-        })
+            StorageIOError::write_snapshot(Some(signature), AnyError::new(&halt))
+        })?;
+        match last {
+            Some(last) if self.reach.durable_index() >= Some(last.index) => {
+                let gone = self.room.let_go(last).await;
+                gone.map_err(|error| StorageIOError::write_logs(AnyError::new(&error)).into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Always of the present state; the file is made when it is needed.

@@ -168,6 +168,21 @@ fn what_a_primary_is_slow_to_take_is_in_the_outbox_before_it_answers() {
 }
 
 #[test]
+fn what_waits_behind_quick_answers_is_in_the_outbox_too() {
+    let one_by_one = |config: &mut StorageConfig| config.bounds.batch_writes_max = 1;
+    let instance = Instance::with(Manner::Slow(Duration::from_millis(30)), one_by_one);
+    let mut receipts = say(&instance, 0..40);
+    let mut last = receipts.pop().unwrap();
+    let mut most = 0;
+    while last.peek().is_none() {
+        most = most.max(kept(instance.dir.path()));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(most > 20, "{most} were in the outbox");
+    all_settle(receipts);
+}
+
+#[test]
 fn closing_without_a_primary_leaves_everything_in_the_outbox_and_says_so() {
     for deadline in [Duration::ZERO, Duration::from_millis(300)] {
         let mut instance = Instance::new(Manner::IsGone);

@@ -254,6 +254,50 @@ fn founding_and_joining_that_were_cut_short_can_be_done_again() {
     Instance::open(dir, Faults::default());
 }
 
+#[test]
+fn files_that_a_kill_left_before_anything_was_in_them_stand_in_nobodys_way() {
+    let begin_log = |dir: &std::path::Path| {
+        let log = Connection::open(dir.join("raft.db")).unwrap();
+        log.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")
+            .unwrap();
+        log.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
+            .unwrap();
+    };
+    let begin_calls = |dir: &std::path::Path| {
+        let calls = Connection::open(dir.join("calls.db")).unwrap();
+        calls
+            .query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
+            .unwrap();
+    };
+    let dir = TempDir::new().unwrap();
+    begin_log(dir.path());
+    assert!(std::fs::metadata(dir.path().join("raft.db")).unwrap().len() > 0);
+    assert_eq!(Identity::read(dir.path()).unwrap(), None);
+    Identity::found(dir.path()).unwrap();
+    let dir = TempDir::new().unwrap();
+    begin_calls(dir.path());
+    begin_log(dir.path());
+    assert!(!Identity::has_calls(dir.path()).unwrap());
+    Identity::join(dir.path(), "c0ffee", 5).unwrap();
+    Instance::open(dir, Faults::default());
+    // Another program's file is not calldex's to remove.
+    let dir = TempDir::new().unwrap();
+    let foreign = Connection::open(dir.path().join("calls.db")).unwrap();
+    foreign.execute_batch("CREATE TABLE theirs (x)").unwrap();
+    assert!(Identity::has_calls(dir.path()).unwrap());
+    Identity::join(dir.path(), "c0ffee", 5).unwrap_err();
+}
+
+#[test]
+fn a_directory_that_is_to_join_is_not_opened_alone() {
+    let dir = TempDir::new().unwrap();
+    Identity::join_later(dir.path(), &["one:7946".to_owned()]).unwrap();
+    let config = StorageConfig::new(dir.path());
+    let alone = Storage::open(config).err().unwrap().to_string();
+    assert!(alone.contains("[cluster] listen and secret"), "{alone}");
+    assert!(!dir.path().join("calls.db").exists());
+}
+
 fn hello(starts: u64, nonce: u64, last: Option<u64>) -> Hello {
     Hello {
         node_id: 42,

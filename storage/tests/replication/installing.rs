@@ -7,7 +7,7 @@ use openraft::RaftLogReader;
 use openraft::storage::RaftStateMachine;
 use rusqlite::Connection;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 type Meta = openraft::SnapshotMeta<u64, calldex_storage::replication::Member>;
 
@@ -319,4 +319,82 @@ fn a_log_that_begins_behind_a_snapshot_is_whole_after_a_kill() {
     let state = run(killed.log().get_log_state()).unwrap();
     assert_eq!(state.last_purged_log_id, Some(log_id(1, 40)));
     assert_eq!(state.last_log_id, Some(log_id(1, 42)));
+}
+
+#[test]
+fn who_is_killed_after_installing_has_forgotten_nothing_of_what_it_acknowledged() {
+    use openraft::storage::RaftLogStorage;
+    let primary = primary(5);
+    let (meta, file) = primary.replica().snapshot_file().unwrap();
+    let joined = Instance::joined(&primary.cluster_id());
+    joined.append(vec![blank(1, 0), blank(1, 1)]);
+    let mut log = joined.log();
+    run(log.purge(log_id(1, 40))).unwrap();
+    install(&mut joined.machine(), &meta, &file).unwrap();
+    // The primary notes that this instance has everything up to here, and asks for it at its next start.
+    let killed = joined.after_a_kill();
+    let state = run(killed.log().get_log_state()).unwrap();
+    assert_eq!(state.last_log_id, Some(log_id(1, 40)));
+}
+
+#[test]
+fn entries_before_and_behind_a_snapshot_do_not_share_a_transaction() {
+    use openraft::storage::{RaftLogStorage, RaftLogStorageExt};
+    let primary = primary(5);
+    let (meta, file) = primary.replica().snapshot_file().unwrap();
+    let (shut, commits) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicU64::new(0)),
+    );
+    let (is_shut, counted) = (Arc::clone(&shut), Arc::clone(&commits));
+    let faults = calldex_storage::Faults::new(move |operation| {
+        if operation == Operation::RaftCommit {
+            counted.fetch_add(1, Ordering::SeqCst);
+            wait_until("the disk is back", || !is_shut.load(Ordering::SeqCst));
+        }
+        Ok(())
+    });
+    let joined = Instance::joined_with(&primary.cluster_id(), faults);
+    joined.append(vec![blank(1, 0)]);
+    let log = joined.log();
+    let appended = |index: u64| {
+        let mut appender = log.clone();
+        let appending = std::thread::spawn(move || {
+            run(appender.blocking_append([blank(1, index)])).unwrap();
+        });
+        let mut log = log.clone();
+        wait_until("readable at once", || {
+            run(log.get_log_state()).unwrap().last_log_id == Some(log_id(1, index))
+        });
+        appending
+    };
+    // One waits in the slow disk, the next behind it; meanwhile a snapshot comes.
+    shut.store(true, Ordering::SeqCst);
+    let before = commits.load(Ordering::SeqCst);
+    let mut appends = vec![appended(1)];
+    wait_until("in the disk", || commits.load(Ordering::SeqCst) > before);
+    appends.push(appended(2));
+    run(log.clone().purge(log_id(1, 40))).unwrap();
+    appends.push(appended(41));
+    std::thread::scope(|scope| {
+        let installing = scope.spawn(|| install(&mut joined.machine(), &meta, &file));
+        shut.store(false, Ordering::SeqCst);
+        let begun = commits.load(Ordering::SeqCst);
+        wait_until("written", || commits.load(Ordering::SeqCst) > begun);
+        // Whenever it is killed, its log can be opened again.
+        for _ in 0..5 {
+            let killed = joined.copied(|_| true);
+            drop(Instance::open(killed, calldex_storage::Faults::default()));
+        }
+        installing.join().unwrap().unwrap();
+    });
+    appends
+        .into_iter()
+        .for_each(|append| append.join().unwrap());
+    let killed = joined.after_a_kill();
+    let mut survivor = killed.log();
+    assert_eq!(
+        run(survivor.try_get_log_entries(..)).unwrap(),
+        [blank(1, 41)]
+    );
 }

@@ -3,7 +3,7 @@
 use super::fixtures::*;
 use calldex_storage::Operation;
 use calldex_storage::replication::TypeConfig;
-use calldex_storage::write::encode;
+use calldex_storage::write::{NameGiven, Stamp, Write, encode};
 use openraft::Entry;
 use openraft::RaftSnapshotBuilder;
 use openraft::storage::{RaftLogStorage, RaftStateMachine, StorageHelper};
@@ -40,6 +40,35 @@ fn however_entries_are_grouped_the_database_is_the_same() {
     let mut entries = whole_call(0, "CA1", "+14155550100", 5);
     entries.extend(whole_call(8, "CA2", "+14155550100", 5));
     entries.extend(whole_call(16, "CA3", "+14155550101", 5));
+    let (one, two) = (Instance::of_one_lineage(), Instance::of_one_lineage());
+    one.apply(entries.clone());
+    entries.into_iter().for_each(|entry| two.apply(vec![entry]));
+    assert_eq!(one.dump(), two.dump());
+}
+
+#[test]
+fn people_heard_in_one_millisecond_are_the_same_however_entries_are_grouped() {
+    let from = "+14155550100";
+    let given = |name: &str, step, at: i64| NameGiven {
+        number: number(from),
+        name: name.into(),
+        stamp: Stamp {
+            call_sid: "CA1".into(),
+            step,
+            at_ms: AT_MS + at,
+        },
+    };
+    let entries: Vec<_> = (0..)
+        .zip([
+            started("CA1", from),
+            Write::NameConfirmed(given("Ann", 1, 1)),
+            Write::PersonAdded(given("Zoe", 2, 10)),
+            Write::PersonAdded(given("Bob", 3, 10)),
+            // Whoever was heard last takes Ann's place: both were.
+            Write::PersonForgotten(given("Ann", 4, 20)),
+        ])
+        .map(|(index, write)| entry(index, &[write]))
+        .collect();
     let (one, two) = (Instance::of_one_lineage(), Instance::of_one_lineage());
     one.apply(entries.clone());
     entries.into_iter().for_each(|entry| two.apply(vec![entry]));
