@@ -1,7 +1,7 @@
 //! A whole database comes in: to a file beside the own one, then to the engine.
 
 use super::Turned;
-use crate::cluster::exchange::Exchange;
+use crate::cluster::exchange::{Exchange, Raft};
 use crate::cluster::network::{LABEL_BYTES_MAX, Label};
 use crate::cluster::wire::{pack, unpack};
 use bytes::{Buf, Bytes, BytesMut};
@@ -47,15 +47,47 @@ async fn receive(exchange: &Exchange, body: ReqBody) -> Result<Vec<u8>, Turned> 
     };
     let label = pieces.label().await?;
     has_room(file.path(), label.bytes)?;
+    let _calm = Calm::over(&raft, exchange.section.election_ms_max);
     pieces.write_to(&file, label.bytes).await?;
     let snapshot = Snapshot {
         meta: label.meta,
         snapshot: file,
     };
-    let installed = raft.install_full_snapshot(label.vote, snapshot).await;
-    installed
-        .map(|answer| pack(&answer))
-        .map_err(|_| Turned::not_ready())
+    let sender = label.vote;
+    let installed = raft.install_full_snapshot(sender, snapshot).await;
+    let answer = installed.map_err(|_| Turned::not_ready())?;
+    if answer.vote > sender {
+        tracing::warn!("a snapshot came from who is primary no more: it is not taken");
+    }
+    Ok(pack(&answer))
+}
+
+/// As long as the database comes in, and a moment beyond, this instance does not stand for primary:
+/// signs of life may be late behind so many bytes, and who stood would turn the sender out of office,
+/// and the database away.
+struct Calm {
+    raft: Raft,
+    beyond: Duration,
+}
+
+impl Calm {
+    fn over(raft: &Raft, election_ms_max: u64) -> Self {
+        raft.runtime_config().elect(false);
+        Self {
+            raft: raft.clone(),
+            beyond: Duration::from_millis(election_ms_max),
+        }
+    }
+}
+
+impl Drop for Calm {
+    fn drop(&mut self) {
+        let (raft, beyond) = (self.raft.clone(), self.beyond);
+        tokio::spawn(async move {
+            tokio::time::sleep(beyond).await;
+            raft.runtime_config().elect(true);
+        });
+    }
 }
 
 /// Whether the disk holds `bytes` more.
