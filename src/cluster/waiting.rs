@@ -4,7 +4,6 @@ use super::client::{Addressee, Client, Sender};
 use super::secret::Papers;
 use super::wire::{Admission, Application, Desk};
 use super::{ClusterError, ClusterSection};
-use calldex_storage::DATABASE_FILE;
 use calldex_storage::replication::{Identity, Member, NodeId, Standing, random_node_id};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -44,7 +43,7 @@ pub async fn await_identity(
         };
         let waits_for = if doors.is_empty() {
             "waiting for `calldex cluster init` or `calldex cluster join`".to_owned()
-        } else if data.join(DATABASE_FILE).exists() {
+        } else if has_calls(data).await? {
             "waiting for `calldex cluster init`: the data directory has calls of its own, which \
              joining would replace"
                 .to_owned()
@@ -67,6 +66,14 @@ pub async fn await_identity(
             told = waits_for;
         }
         sleep(LOOK).await;
+    }
+}
+
+async fn has_calls(data: &Path) -> Result<bool, ClusterError> {
+    let data = data.to_owned();
+    match tokio::task::spawn_blocking(move || Identity::has_calls(&data)).await {
+        Ok(has_calls) => Ok(has_calls?),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }
 
