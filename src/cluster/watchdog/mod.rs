@@ -138,11 +138,24 @@ impl Watchdog {
         let Some(rest) = self.rest.clone() else {
             return;
         };
-        tracing::info!(call = %call_sid, "its instance is gone: Twilio is asked to redirect it");
-        let position = self.storage.applied();
+        let storage = Arc::clone(&self.storage);
         self.work.spawn(async move {
-            let answer = rest.redirect(&call_sid, position).await;
+            let answer = if is_owned_in(&storage, &call_sid, epoch).await {
+                tracing::info!(call = %call_sid, "its instance is gone: Twilio is asked to redirect it");
+                rest.redirect(&call_sid, storage.applied()).await
+            } else {
+                Answer::NotAsked
+            };
             Done::Redirected(call_sid, epoch, answer)
         });
+    }
+}
+
+/// Whether a call goes on in this epoch still: it was listed a while ago, and who has taken it up
+/// since must not be cut short by a redirect. What cannot be read is taken for what it was.
+async fn is_owned_in(storage: &Storage, call_sid: &str, epoch: u32) -> bool {
+    match storage.conversations.read(call_sid).await {
+        Ok(call) => call.is_some_and(|call| call.is_live() && call.conversation.epoch == epoch),
+        Err(_) => true,
     }
 }

@@ -43,6 +43,8 @@ pub struct RestError(#[from] reqwest::Error);
 /// What Twilio said to a redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
+    /// It was not asked: the call is over, or somebody has taken it up.
+    NotAsked,
     /// It requests the webhook.
     Redirected,
     /// The call is over, or was never one of this account.

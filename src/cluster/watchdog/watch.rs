@@ -23,6 +23,10 @@ const READ_AT_REST_MS: u64 = 10_000;
 /// after the socket, the next socket up to 1.5 s after that (protocol 9.3), and only then it is owned
 /// where the instance that answered was about to stop, too. So much longer it is waited for.
 const MOVING_MS: u64 = 4_000;
+/// While there is no primary, calls are taken over all the same, and their claims wait in outboxes.
+/// Whoever is elected asks for no redirect before those had so long to come: it would cut short a
+/// call that goes on already. Milliseconds.
+const ELECTED_MS: u64 = 1_000;
 
 /// An epoch from here on holds the slot of its owner in its lower half.
 const FIRST_WITH_SLOT: u32 = 1 << 16;
@@ -138,6 +142,8 @@ pub(super) struct Watch {
     can_redirect: bool,
     /// Whether this instance is the primary.
     primary: bool,
+    /// As primary it asks for nothing before that.
+    asks_from_ms: u64,
     /// Members that answer.
     present: Vec<Fellow>,
     /// Members that do not, and since when.
@@ -157,6 +163,7 @@ impl Watch {
             resume_ms,
             can_redirect,
             primary: false,
+            asks_from_ms: 0,
             present: Vec::new(),
             gone: Vec::new(),
             orphans: HashMap::new(),
@@ -189,6 +196,9 @@ impl Watch {
     }
 
     fn on_roll(&mut self, roll: Option<&Roll>, now: Now, actions: &mut Vec<Action>) {
+        if !self.primary {
+            self.asks_from_ms = now.ms + ELECTED_MS.min(self.watchdog_ms);
+        }
         self.primary = roll.is_some();
         let Some(Roll(members)) = roll else {
             // Whoever is primary now begins anew; what was asked is still answered.
@@ -312,6 +322,12 @@ impl Watch {
                 return;
             }
             Answer::Busy | Answer::Refused => Result::Failed,
+            Answer::NotAsked => {
+                if let Some(orphan) = orphan {
+                    orphan.step = Step::Settled;
+                }
+                return;
+            }
         };
         actions.push(Action::Count(result));
         let Some(orphan) = orphan else {
@@ -333,7 +349,7 @@ impl Watch {
     /// Asks for as many calls as may be asked for at once.
     fn ask(&mut self, now: Now, actions: &mut Vec<Action>) {
         for _ in 0..self.due.len() {
-            if self.asked >= REDIRECTS_AT_ONCE_MAX {
+            if self.asked >= REDIRECTS_AT_ONCE_MAX || now.ms < self.asks_from_ms {
                 return;
             }
             let Some(call_sid) = self.due.pop_front() else {

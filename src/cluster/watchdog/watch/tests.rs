@@ -313,3 +313,39 @@ fn only_the_primary_watches() {
     scene.watch.on(answered, scene.now, &mut actions);
     assert_eq!(actions, [Action::Count(Result::Over)], "it closes nothing");
 }
+
+#[test]
+fn whoever_is_elected_waits_for_claims_that_were_made_without_a_primary() {
+    let mut scene = Scene::new();
+    scene.goes("two");
+    scene.roll.0[1].gone_ms = Some(WATCHDOG_MS * 2);
+    scene.calls = vec![call(1, "two", 3)];
+    scene.pass(ELECTED_MS);
+    assert_eq!(scene.actions, []);
+    // Another has taken it up meanwhile, and its claim lay in an outbox.
+    let mut taken_up = Scene::new();
+    taken_up.goes("two");
+    taken_up.roll.0[1].gone_ms = Some(WATCHDOG_MS * 2);
+    taken_up.calls = vec![call(1, "two", 3)];
+    taken_up.pass(ELECTED_MS / 2);
+    taken_up.calls = vec![call(1, "one", 4)];
+    taken_up.pass(ELECTED_MS * 4);
+    assert_eq!(taken_up.actions, []);
+    scene.pass(250);
+    let redirect = Action::Redirect {
+        call_sid: sid(1),
+        epoch: 3,
+    };
+    assert_eq!(scene.actions, [redirect]);
+}
+
+#[test]
+fn a_call_that_was_taken_up_before_twilio_was_asked_is_left_alone() {
+    let mut scene = Scene::new();
+    scene.calls = vec![call(1, "two", 3)];
+    scene.pass(250).goes("two").pass(WATCHDOG_MS);
+    assert_eq!(scene.actions.len(), 1, "{:?}", scene.actions);
+    scene.actions.clear();
+    scene.answers(1, 3, Answer::NotAsked).pass(WATCHDOG_MS);
+    assert_eq!(scene.actions, []);
+}
