@@ -27,13 +27,14 @@ const LOCKED_PAUSE: Duration = Duration::from_millis(50);
 /// Only the owner reads a copy: it holds names, numbers and what was said.
 const MODE: u32 = 0o600;
 /// Files of a data directory that no copy may replace.
-const OWN_FILES: [&str; 5] = [
+const OWN_FILES: [&str; 6] = [
     DATABASE_FILE,
     LOG_FILE,
     OUTBOX_FILE,
     NODE_FILE,
     // The server's key for the references of its calls.
     "reference.key",
+    "calldex.lock",
 ];
 
 /// What was copied.

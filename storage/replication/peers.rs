@@ -159,9 +159,23 @@ impl PeerMarks {
             nonce: hello.nonce,
             ..before
         };
-        self.room
-            .put_mark(peer_mark(hello.node_id), &after)
-            .map_err(|error| Refusal::Unable(error.to_string()))?;
+        self.put(hello.node_id, &after)?;
+        let now = self.keep_start(&hello, &after)?;
+        if now.acknowledged != before.acknowledged {
+            // Noted meanwhile, perhaps with the start before, and perhaps after this one went to disk.
+            self.put(hello.node_id, &now)?;
+            self.note_again(hello.node_id, now.acknowledged);
+        }
+        Ok(())
+    }
+
+    fn put(&self, node_id: NodeId, known: &Known) -> Result<(), Refusal> {
+        let put = self.room.put_mark(peer_mark(node_id), known);
+        put.map_err(|error| Refusal::Unable(error.to_string()))
+    }
+
+    /// The start is on disk: from now on it is noted with what comes. What is known then.
+    fn keep_start(&self, hello: &Hello, after: &Known) -> Result<Known, Refusal> {
         let mut all = self.known();
         let kept = all.entry(hello.node_id).or_default();
         if hello.starts > kept.starts || kept.starts == 0 {
@@ -171,7 +185,15 @@ impl PeerMarks {
                 node_id: hello.node_id,
             });
         }
-        Ok(())
+        Ok(*kept)
+    }
+
+    /// What was noted while an older mark went to disk is noted once more.
+    fn note_again(&self, node_id: NodeId, put: Option<u64>) {
+        let all = self.known();
+        if let Some(known) = all.get(&node_id).filter(|known| known.acknowledged > put) {
+            self.room.note_mark(peer_mark(node_id), known);
+        }
     }
 
     /// Notes that a member has the entry at `log_index`, which is committed: such entries are never
@@ -182,9 +204,8 @@ impl PeerMarks {
         let known = all.entry(node_id).or_default();
         if known.acknowledged < Some(log_index) {
             known.acknowledged = Some(log_index);
-            let known = *known;
-            drop(all);
-            self.room.note_mark(peer_mark(node_id), &known);
+            // Within the lock: a later note must not be overtaken by this one.
+            self.room.note_mark(peer_mark(node_id), known);
         }
     }
 

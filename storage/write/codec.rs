@@ -37,6 +37,10 @@ pub enum DecodeError {
     /// Written by a later version.
     #[error("a batch of writes in form {0}, this version reads up to {FORM}")]
     Newer(u32),
+    /// A batch, and a write in it that this version does not know: written by a later one that has
+    /// forgotten to say so.
+    #[error("a batch of writes in form {0}, with one that this version does not know")]
+    Unknown(u32),
     /// Damaged, or something else altogether.
     #[error("not a batch of writes")]
     Damaged,
@@ -55,7 +59,12 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Write>, DecodeError> {
     if form > FORM {
         return Err(DecodeError::Newer(form));
     }
-    let opened: Opened = serde_json::from_slice(bytes).map_err(|_| DecodeError::Damaged)?;
+    let opened: Result<Opened, _> = serde_json::from_slice(bytes);
+    let opened = opened.map_err(|error| match error.is_data() {
+        // Whole JSON: who knows what it says applies it, so it must not be set aside here.
+        true => DecodeError::Unknown(form),
+        false => DecodeError::Damaged,
+    })?;
     Ok(opened.writes)
 }
 
@@ -81,6 +90,14 @@ mod tests {
     fn a_newer_form_is_refused_by_its_number() {
         let newer = br#"{"form":3,"writes":[{"write":"something_new"}]}"#;
         assert!(matches!(decode(newer), Err(DecodeError::Newer(3))));
+    }
+
+    #[test]
+    fn a_write_that_is_not_known_is_told_from_damage() {
+        let unknown = br#"{"form":1,"writes":[{"write":"something_new"}]}"#;
+        assert!(matches!(decode(unknown), Err(DecodeError::Unknown(1))));
+        let cut = &unknown[..unknown.len() - 1];
+        assert!(matches!(decode(cut), Err(DecodeError::Damaged)));
     }
 
     #[test]

@@ -186,7 +186,7 @@ async fn who_has_not_the_secret_is_refused_and_a_member_does_not_serve_alone() {
     let mut several = Several::plan().start().await;
     let door = several.instances[0].cluster.to_string();
     let mut stranger = Instance::new(several.folder(), "stranger");
-    stranger.joins(&[door.clone()]);
+    stranger.joins(std::slice::from_ref(&door));
     stranger.set(
         "cluster.secret",
         "another-secret-of-more-than-32-characters",

@@ -58,7 +58,7 @@ async fn writes(exchange: &Exchange, forwarded: Forwarded) -> Taken {
     match decode(&forwarded.batch) {
         Ok(writes) => exchange.gatherer.put(forwarded.batch, writes.len()).await,
         // Its maker is of a later version: this primary may be, too, after its upgrade.
-        Err(DecodeError::Newer(_)) => Taken::Busy,
+        Err(DecodeError::Newer(_) | DecodeError::Unknown(_)) => Taken::Busy,
         Err(DecodeError::Damaged) => Taken::Refused,
     }
 }

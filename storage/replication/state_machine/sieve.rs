@@ -41,7 +41,9 @@ impl Decoded {
         match decode(batch) {
             Ok(writes) if self.writes.is_empty() => self.writes = writes,
             Ok(writes) => self.writes.extend(writes),
-            Err(error @ DecodeError::Newer(_)) => return Err(Halt::Newer(error.to_string())),
+            Err(error @ (DecodeError::Newer(_) | DecodeError::Unknown(_))) => {
+                return Err(Halt::Newer(error.to_string()));
+            }
             Err(error) => {
                 catalog::WRITE_FAILURES_TOTAL.with("other").increment(1);
                 let (index, bytes) = (self.log_id.index, batch.len());
