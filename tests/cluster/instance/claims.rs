@@ -25,14 +25,14 @@ pub fn begin(birth: &Birth, house: &Arc<House>, submitter: &Submitter, pace: &Ar
         house: Arc::downgrade(house),
         submitter: submitter.another(),
         random: Random::from_seed(birth.life * 16 + 8),
+        pace: Arc::clone(pace),
         claims: 0,
     };
-    let pace = Arc::clone(pace);
     tokio::spawn(async move {
         loop {
             let rest_ms = claimant.random.within(5, 60);
             tokio::time::sleep(Duration::from_millis(rest_ms)).await;
-            let calls = pace.wanted_calls.load(Ordering::SeqCst);
+            let calls = claimant.wanted_calls();
             if calls > 0 {
                 claimant.claim_one(calls).await;
             }
@@ -46,10 +46,16 @@ struct Claimant {
     house: std::sync::Weak<House>,
     submitter: Submitter,
     random: Random,
+    pace: Arc<Pace>,
     claims: u64,
 }
 
 impl Claimant {
+    /// How many calls are claimed by turns; none once everything is to come to rest.
+    fn wanted_calls(&self) -> u64 {
+        self.pace.wanted_calls.load(Ordering::SeqCst)
+    }
+
     async fn claim_one(&mut self, calls: u64) {
         let call = words::wanted_call(self.random.within(0, calls - 1));
         let Some((expected, epoch)) = self.read(&call).await else {
@@ -69,6 +75,8 @@ impl Claimant {
         };
         if house.storage.wait_applied(position, APPLIED_MAX).await
             && house.owner(&call) == Some((epoch, self.instance.clone()))
+            // It may have been waited for so long that the databases are being compared by now.
+            && self.wanted_calls() > 0
         {
             let (deed, turn) = turn_of(&call, epoch, 0, 0);
             let call_sid = call.as_str().into();
