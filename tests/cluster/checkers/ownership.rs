@@ -17,8 +17,12 @@ pub fn judge(history: &History, verdict: &mut Verdict) {
         judge_agreement(*life, feed, &winners(history), verdict);
     }
     judge_answers(history, verdict);
+    let winners = winners(history);
     for ((life, call), epochs) in &history.owners_seen {
-        let falls = epochs.windows(2).find(|pair| pair[1] < pair[0]);
+        // An instance reads its own claim while it waits to be decided, and it may lose.
+        let was_won = |epoch: &u32| winners.get(call).is_some_and(|won| won.contains(epoch));
+        let decided: Vec<u32> = epochs.iter().copied().filter(was_won).collect();
+        let falls = decided.windows(2).find(|pair| pair[1] < pair[0]);
         verdict.expect(falls.is_none(), || {
             format!("life {life} read the epoch of {call} fall: {falls:?}")
         });
@@ -257,10 +261,22 @@ mod tests {
         assert!(judged(&told).contains("heard the epoch fall"));
         let mut read = Told::default();
         for epoch in [4, 3] {
+            read.ruled(5, won("CW1", epoch, "calldex-0"));
             let call = "CW1".to_owned();
             read.history.note(1, &Event::OwnerSeen { call, epoch });
         }
         assert!(judged(&read).contains("read the epoch"));
+    }
+
+    #[test]
+    fn an_own_claim_that_was_read_before_it_lost_is_no_fall() {
+        let mut read = Told::default();
+        read.ruled(5, won("CW1", 3, "calldex-0"));
+        for epoch in [4, 3] {
+            let call = "CW1".to_owned();
+            read.history.note(1, &Event::OwnerSeen { call, epoch });
+        }
+        assert!(!judged(&read).contains("read the epoch"));
     }
 
     #[test]
