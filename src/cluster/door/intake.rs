@@ -26,18 +26,23 @@ const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
 /// Takes the database in `body` in, and installs it.
 pub(super) async fn take_in(exchange: &Exchange, body: ReqBody) -> Result<Vec<u8>, Turned> {
     let taken = receive(exchange, body).await;
-    let result = if taken.is_ok() { "ok" } else { "failed" };
+    let is_installed = matches!(taken, Ok((_, true)));
+    let result = if is_installed { "ok" } else { "failed" };
     catalog::SNAPSHOTS_TOTAL
         .with("installed", result)
         .increment(1);
     match &taken {
-        Ok(_) => tracing::info!("a snapshot of the whole database is installed"),
+        Ok((_, true)) => tracing::info!("a snapshot of the whole database is installed"),
+        Ok((_, false)) => {
+            tracing::warn!("a snapshot came from who is primary no more: it is not taken");
+        }
         Err(turned) => tracing::warn!(why = %turned.words, "a snapshot could not be taken in"),
     }
-    taken
+    taken.map(|(answer, _)| answer)
 }
 
-async fn receive(exchange: &Exchange, body: ReqBody) -> Result<Vec<u8>, Turned> {
+/// The engine's answer, and whether the database was taken.
+async fn receive(exchange: &Exchange, body: ReqBody) -> Result<(Vec<u8>, bool), Turned> {
     let raft = exchange.raft().ok_or_else(Turned::not_ready)?;
     let file = raft.begin_receiving_snapshot().await;
     let file = file.map_err(|_| Turned::not_ready())?;
@@ -56,10 +61,7 @@ async fn receive(exchange: &Exchange, body: ReqBody) -> Result<Vec<u8>, Turned> 
     let sender = label.vote;
     let installed = raft.install_full_snapshot(sender, snapshot).await;
     let answer = installed.map_err(|_| Turned::not_ready())?;
-    if answer.vote > sender {
-        tracing::warn!("a snapshot came from who is primary no more: it is not taken");
-    }
-    Ok(pack(&answer))
+    Ok((pack(&answer), answer.vote <= sender))
 }
 
 /// As long as the database comes in, and a moment beyond, this instance does not stand for primary:
