@@ -25,3 +25,4 @@ pub use snapshot::{SnapshotBuilder, SnapshotError};
 pub(crate) use state_machine::Applier;
 pub use state_machine::StateMachine;
 pub use types::{Batches, Member, NodeId, Outcome, SnapshotFile, TypeConfig};
+pub(crate) use types::{LogPoint, StoredMembers};

@@ -11,6 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A node's random identity, made with its data directory and never given to another.
 pub type NodeId = u64;
 
+/// An entry's place in the log, and the election of its primary.
+pub(crate) type LogPoint = openraft::LogId<NodeId>;
+/// Who belongs to the cluster, and since which entry.
+pub(crate) type StoredMembers = openraft::StoredMembership<NodeId, Member>;
+
 openraft::declare_raft_types!(
     /// openraft's types as calldex uses them.
     pub TypeConfig:

@@ -1,7 +1,6 @@
 //! The database's own row: which lineage it is of, how far it has been written.
 
-use crate::replication::{Member, NodeId};
-use openraft::{LogId, StoredMembership};
+use crate::replication::{LogPoint, StoredMembers};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
@@ -54,9 +53,9 @@ pub(crate) fn note_erasure(connection: &Connection, rev: u64) -> rusqlite::Resul
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AppliedState {
     /// The last entry that is in the database.
-    pub last: Option<LogId<NodeId>>,
+    pub last: Option<LogPoint>,
     /// The last membership that is.
-    pub membership: StoredMembership<NodeId, Member>,
+    pub membership: StoredMembers,
 }
 
 /// Which cluster the database belongs to, if to one; `None` too for a database of version 1, which
@@ -126,8 +125,8 @@ fn from_json<T: DeserializeOwned>(row: &Row<'_>, index: usize) -> rusqlite::Resu
 /// and the membership if there was one among the entries.
 pub(crate) fn advance_to(
     connection: &Connection,
-    last: &LogId<NodeId>,
-    membership: Option<&StoredMembership<NodeId, Member>>,
+    last: &LogPoint,
+    membership: Option<&StoredMembers>,
 ) -> rusqlite::Result<()> {
     let json = serde_json::to_string(last).expect("a log id is numbers");
     connection
