@@ -2,7 +2,8 @@
 
 use crate::exchange::{Exchange, ORDINARY, Plan};
 use crate::instance::now_us;
-use crate::random::{Random, is_long_form, rounds};
+use crate::random::{Random, rounds};
+use crate::rounds::is_long_form;
 use std::time::Duration;
 
 /// Kills in the short form, and at least in the long one.

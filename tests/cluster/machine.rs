@@ -1,17 +1,15 @@
-//! The machine under an instance: its disk and its clock, of `disk.c`, told what to do while the
+//! The machine under an instance: its disk and its clock, of `policy.c`, told what to do while the
 //! instance runs.
 
+use crate::sectors;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
-use tempfile::TempDir;
+use std::path::Path;
 
 /// Error numbers of Linux.
 pub const EIO: i64 = 5;
 pub const ENOSPC: i64 = 28;
-/// Fields of the file that both sides map, eight bytes each, in the order of `disk.c`.
+/// Fields of the file that both sides map, eight bytes each, in the order of `policy.c`.
 const FIELDS: u64 = 9;
 
 /// What a machine can be told.
@@ -55,36 +53,6 @@ impl Ailment {
     }
 }
 
-/// The library to preload, or `None` with a line that says why there is none.
-fn library() -> Option<&'static Path> {
-    static LIBRARY: OnceLock<Option<(TempDir, PathBuf)>> = OnceLock::new();
-    let library = LIBRARY.get_or_init(compile).as_ref();
-    library.map(|(_, path)| path.as_path())
-}
-
-fn compile() -> Option<(TempDir, PathBuf)> {
-    if !cfg!(target_os = "linux") {
-        println!("skipped: the simulated disk needs Linux");
-        return None;
-    }
-    let dir = TempDir::new().expect("a temporary folder");
-    let (library, source) = (dir.path().join("disk.so"), dir.path().join("disk.c"));
-    std::fs::write(&source, include_str!("disk.c")).expect("a file in it");
-    let mut compiler = Command::new("cc");
-    compiler
-        .args(["-shared", "-fPIC", "-O2", "-o"])
-        .arg(&library)
-        .arg(&source);
-    match compiler.args(["-ldl", "-lpthread"]).status() {
-        Ok(status) => assert!(status.success(), "cc does not compile tests/cluster/disk.c"),
-        Err(error) => {
-            println!("skipped: the simulated disk needs a C compiler, `cc`: {error}");
-            return None;
-        }
-    }
-    Some((dir, library))
-}
-
 /// One machine; it outlives the processes on it.
 pub struct Machine {
     control: File,
@@ -94,7 +62,7 @@ pub struct Machine {
 impl Machine {
     /// A machine whose disk is below `disk`, with its switch beside it at `control`.
     pub fn build(disk: &Path, control: &Path, seed: u64) -> Option<Self> {
-        let library = library()?;
+        let library = sectors::library(include_str!("policy.c"))?;
         let file = File::options()
             .create(true)
             .truncate(true)
@@ -111,7 +79,7 @@ impl Machine {
             control: file,
             environment: vec![
                 variable("LD_PRELOAD", library),
-                variable("CALLDEX_TEST_DISK_DIR", disk),
+                variable(sectors::FOLDER, disk),
                 variable("CALLDEX_TEST_CONTROL", control),
             ],
         })
@@ -151,8 +119,11 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
+    use std::process::Command;
     use std::process::Stdio;
     use std::time::{Duration, Instant};
+    use tempfile::TempDir;
 
     struct Lab {
         dir: TempDir,

@@ -12,6 +12,11 @@
 //! (all of them), [`net::Net`] (their links), [`machine::Machine`] (disk and clock under one), and
 //! [`history::History`] (what they told), which [`checkers`] judge.
 
+#[path = "../accidents/random.rs"]
+mod random;
+#[path = "../accidents/disk.rs"]
+mod sectors;
+
 mod books;
 mod checkers;
 mod dump;
@@ -22,7 +27,6 @@ mod instance;
 mod machine;
 mod net;
 mod node;
-mod random;
 mod record;
 mod rounds;
 mod words;
@@ -40,3 +44,10 @@ mod partitions;
 mod pauses;
 mod restarts;
 mod snapshots;
+
+/// What this suite's randomness is told by.
+const SUITE: random::Suite = random::Suite {
+    name: "cluster",
+    seed: "CALLDEX_TEST_CLUSTER_SEED",
+    rounds: "CALLDEX_TEST_CLUSTER_ROUNDS",
+};

@@ -3,7 +3,8 @@
 use crate::events::Order;
 use crate::exchange::{Exchange, HEAVY, Plan};
 use crate::instance::DIES;
-use crate::random::{Random, is_long_form, rounds};
+use crate::random::{Random, rounds};
+use crate::rounds::is_long_form;
 use calldex_storage::Operation;
 use std::time::Duration;
 

@@ -2,8 +2,20 @@
 
 use crate::events::Load;
 use crate::exchange::{Exchange, Findings, Plan};
-use crate::random::{Random, is_long_form, rounds};
+use crate::random::{Random, rounds, rounds_asked};
 use std::time::{Duration, Instant};
+
+impl Random {
+    /// One of `choices`.
+    pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.within(0, choices.len() as u64 - 1) as usize]
+    }
+}
+
+/// Whether the long form was asked for, in which figures are held to their bounds.
+pub fn is_long_form() -> bool {
+    rounds_asked().is_some()
+}
 
 /// An accident, and what it is called.
 pub type Accident = (&'static str, fn(&mut Exchange, &mut Random));

@@ -1,9 +1,7 @@
-//! The disk of `disk.c`, compiled when it is first needed.
+//! The disk under a child, told beforehand what is to happen to it.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
-use tempfile::TempDir;
+use crate::sectors;
+use std::path::Path;
 
 /// Error numbers of Linux.
 pub const EIO: i32 = 5;
@@ -12,43 +10,14 @@ pub const EROFS: i32 = 30;
 
 /// The library to preload, or `None` with a line that says why there is none.
 pub fn library() -> Option<&'static Path> {
-    static LIBRARY: OnceLock<Option<(TempDir, PathBuf)>> = OnceLock::new();
-    LIBRARY
-        .get_or_init(compile)
-        .as_ref()
-        .map(|(_, path)| path.as_path())
-}
-
-fn compile() -> Option<(TempDir, PathBuf)> {
-    if !cfg!(target_os = "linux") {
-        println!("skipped: the simulated disk needs Linux");
-        return None;
-    }
-    let dir = TempDir::new().unwrap();
-    let library = dir.path().join("disk.so");
-    let source = dir.path().join("disk.c");
-    std::fs::write(&source, include_str!("disk.c")).unwrap();
-    let compiled = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O2", "-o"])
-        .arg(&library)
-        .arg(&source)
-        .arg("-ldl")
-        .status();
-    match compiled {
-        Ok(status) => assert!(status.success(), "cc does not compile tests/storage/disk.c"),
-        Err(error) => {
-            println!("skipped: the simulated disk needs a C compiler, `cc`: {error}");
-            return None;
-        }
-    }
-    Some((dir, library))
+    sectors::library(include_str!("policy.c"))
 }
 
 /// What a disk below `data_dir` is told by its environment.
 pub fn environment(library: &Path, data_dir: &Path) -> Vec<(&'static str, String)> {
     vec![
         ("LD_PRELOAD", library.display().to_string()),
-        ("CALLDEX_DISK_DIR", data_dir.display().to_string()),
+        (sectors::FOLDER, data_dir.display().to_string()),
     ]
 }
 

@@ -1,11 +1,17 @@
 //! Randomness that repeats from its seed, and how much of it is wanted.
 
+use crate::SUITE;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The variable that repeats a run's choices.
-const SEED: &str = "CALLDEX_TEST_CLUSTER_SEED";
-/// The variable that asks for the long form: how often each kind of fault happens.
-const ROUNDS: &str = "CALLDEX_TEST_CLUSTER_ROUNDS";
+/// What a suite's randomness is told by.
+pub struct Suite {
+    /// The test target.
+    pub name: &'static str,
+    /// The variable that repeats a run's choices.
+    pub seed: &'static str,
+    /// The variable that asks for the long form: how often each kind of accident happens.
+    pub rounds: &'static str,
+}
 
 /// xorshift64*: good enough to choose moments, and the same everywhere.
 pub struct Random(u64);
@@ -22,8 +28,9 @@ impl Random {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
             now.expect("a clock after 1970").subsec_nanos().into()
         };
-        let seed = from_environment(SEED).unwrap_or_else(clock);
-        println!("seed {seed}: repeat with {SEED}={seed} cargo test --test cluster {test}");
+        let (name, variable) = (SUITE.name, SUITE.seed);
+        let seed = from_environment(variable).unwrap_or_else(clock);
+        println!("seed {seed}: repeat with {variable}={seed} cargo test --test {name} {test}");
         Self::from_seed(seed)
     }
 
@@ -44,21 +51,16 @@ impl Random {
     pub fn chance(&mut self, percent: u64) -> bool {
         self.within(1, 100) <= percent
     }
-
-    /// One of `choices`.
-    pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.within(0, choices.len() as u64 - 1) as usize]
-    }
 }
 
-/// How often each kind of fault happens: `short` in the ordinary test command.
+/// How often each kind of accident happens: `short` in the ordinary test command.
 pub fn rounds(short: usize) -> usize {
-    from_environment(ROUNDS).map_or(short, |rounds| rounds as usize)
+    rounds_asked().unwrap_or(short)
 }
 
-/// Whether the long form was asked for, in which figures are held to their bounds.
-pub fn is_long_form() -> bool {
-    from_environment(ROUNDS).is_some()
+/// The long form, if it was asked for.
+pub fn rounds_asked() -> Option<usize> {
+    from_environment(SUITE.rounds).map(|rounds| rounds as usize)
 }
 
 fn from_environment(name: &str) -> Option<u64> {

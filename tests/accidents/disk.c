@@ -1,20 +1,17 @@
-/* The machine under an instance, loaded with LD_PRELOAD by the cluster's fault suite: a disk that can
- * be told, while the instance runs, to be slow, to be full, to fail, to lie or to lose its power, and
- * a clock that can be told to be wrong. What it is told lies in the file CALLDEX_TEST_CONTROL, mapped
- * by both sides (disk.rs writes it).
+/* A disk between the process and the real one, loaded with LD_PRELOAD by the suites of accidents.
  *
  * It remembers, for every file below CALLDEX_TEST_DISK_DIR, what each sector held when the file was
- * last synced. When the power goes, every sector that was not synced is put back (cut = 1), or each
- * with a chance of one half (cut = 2), and the process ends. sync_file_range is no barrier, as on a
- * real disk. A sync that fails behaves as Linux's: the sectors that it should have written are held
- * to be clean from then on, no later sync writes them, and at a power cut they are gone, unless they
- * were written anew. A sync that lies says that it was done and was not.
+ * last synced. When the power goes, every sector that was not synced is put back, or each with a chance
+ * of one half where the cut is partial, and the process ends. sync_file_range is no barrier, as on a
+ * real disk. A sync that fails behaves as Linux's: the sectors that it should have written are held to
+ * be clean from then on, no later sync writes them, and at a power cut they are gone, unless they were
+ * written anew. A sync that lies says that it was done and was not.
+ *
+ * What happens when is each suite's own: its policy.c, which is included at the end, says so.
  *
  * Not modelled: creation, removal and renaming of files are taken as durable at once, and so is what
  * is copied by the kernel (copy_file_range) or written through memory maps (the shared-memory index
  * beside the log, which is rebuilt).
- *
- * The sibling tests/storage/disk.c is the same disk, told beforehand by the environment.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -27,10 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SECTOR 512
@@ -41,23 +35,11 @@ struct file {
   dev_t dev;
   ino_t ino;
   int own_fd;              /* for putting sectors back; never closed */
+  int is_database;         /* calls.db or a file beside it */
   off_t durable_size;
   unsigned char **saved;   /* by sector: what it held at the last sync, or NULL */
   unsigned char *stuck;    /* by sector: a sync failed, so that none will write it */
   size_t sectors;
-};
-
-/* What disk.rs writes; the order of the fields is known there. */
-struct control {
-  volatile int64_t cut;              /* 1: whole, 2: partial */
-  volatile int64_t sync_errno;
-  volatile int64_t write_errno;
-  volatile int64_t sync_delay_us;
-  volatile int64_t write_delay_us;
-  volatile int64_t sync_lies;
-  volatile int64_t clock_offset_ms;
-  volatile int64_t hits;             /* written here: operations that failed */
-  volatile int64_t seed;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -66,7 +48,6 @@ static int files_count;
 static int file_of_fd[FDS_MAX]; /* index + 1 */
 static char dir[4096];
 static unsigned long random_state = 88172645463325252UL;
-static struct control nothing, *control = &nothing;
 
 static int (*real_open)(const char *, int, ...);
 static int (*real_close)(int);
@@ -75,26 +56,23 @@ static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
 static int (*real_ftruncate)(int, off_t);
 static int (*real_fsync)(int);
 static int (*real_fdatasync)(int);
-static int (*real_clock_gettime)(clockid_t, struct timespec *);
 
-static void cut_power(void);
-
-/* The power goes when it is told to, whether the instance is writing or not. */
-static void *watch(void *unused) {
-  for (;;) {
-    if (control->cut) {
-      pthread_mutex_lock(&lock);
-      cut_power();
-    }
-    usleep(2000);
-  }
-  return unused;
-}
+/* The suite's policy. */
+/* When the library is loaded, with the real functions known. */
+static void begin(void);
+/* Whether a power cut spares some of what was not synced. */
+static int cut_is_partial(void);
+/* Before a write or a sync, without the lock: what takes time. */
+static void before_write(int fd);
+static void before_sync(int fd);
+/* With the lock held: whether a write fails; then errno is set. */
+static int write_fails(struct file *file);
+/* With the lock held: what becomes of a sync. One that fails has set errno. */
+enum sync { SYNC_WORKS, SYNC_FAILS, SYNC_LIES };
+static enum sync sync_goes(struct file *file);
 
 __attribute__((constructor)) static void start(void) {
-  const char *path = getenv("CALLDEX_TEST_DISK_DIR"), *told = getenv("CALLDEX_TEST_CONTROL");
-  pthread_t watcher;
-  int fd;
+  const char *path = getenv("CALLDEX_TEST_DISK_DIR");
   real_open = dlsym(RTLD_NEXT, "open64");
   real_close = dlsym(RTLD_NEXT, "close");
   real_write = dlsym(RTLD_NEXT, "write");
@@ -102,16 +80,8 @@ __attribute__((constructor)) static void start(void) {
   real_ftruncate = dlsym(RTLD_NEXT, "ftruncate64");
   real_fsync = dlsym(RTLD_NEXT, "fsync");
   real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
-  real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
-  if (!path || !told) return;
-  snprintf(dir, sizeof dir, "%s/", path);
-  fd = real_open(told, O_RDWR | O_CLOEXEC, 0);
-  if (fd < 0) abort();
-  control = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (control == MAP_FAILED) abort();
-  real_close(fd);
-  random_state ^= (unsigned long)control->seed * 2654435761UL;
-  if (pthread_create(&watcher, NULL, watch, NULL) != 0) abort();
+  if (path) snprintf(dir, sizeof dir, "%s/", path);
+  begin();
 }
 
 static int coin(void) {
@@ -123,19 +93,6 @@ static int coin(void) {
 
 static struct file *of_fd(int fd) {
   return fd >= 0 && fd < FDS_MAX && file_of_fd[fd] ? &files[file_of_fd[fd] - 1] : NULL;
-}
-
-/* Whether this call is one that fails. */
-static int fails(int64_t with, struct file *file) {
-  if (!with || !file) return 0;
-  control->hits++;
-  errno = (int)with;
-  return 1;
-}
-
-static void take_time(int64_t delay_us, int fd) {
-  /* Not with the lock held: only this operation is slow. */
-  if (delay_us && of_fd(fd)) usleep((useconds_t)delay_us);
 }
 
 static void save(struct file *file, off_t from, off_t to) {
@@ -174,9 +131,9 @@ static void cut_power(void) {
     struct file *file = &files[index];
     struct stat now;
     if (fstat(file->own_fd, &now) != 0) abort();
-    int keeps_size = control->cut == 2 && now.st_size > file->durable_size && coin();
+    int keeps_size = cut_is_partial() && now.st_size > file->durable_size && coin();
     for (size_t at = 0; at < file->sectors; at++) {
-      if (!file->saved[at] || (control->cut == 2 && coin())) continue;
+      if (!file->saved[at] || (cut_is_partial() && coin())) continue;
       if (real_pwrite(file->own_fd, file->saved[at], SECTOR, (off_t)at * SECTOR) != SECTOR) abort();
     }
     if (real_ftruncate(file->own_fd, keeps_size ? now.st_size : file->durable_size) != 0) abort();
@@ -195,8 +152,9 @@ static void note_open(int fd, const char *path, int flags) {
   while (index < files_count && !(files[index].ino == info.st_ino && files[index].dev == info.st_dev)) index++;
   if (index == files_count) {
     if (files_count == FILES_MAX) abort();
-    struct file fresh = {info.st_dev, info.st_ino, real_open(path, O_RDWR | O_CLOEXEC, 0), info.st_size, NULL, NULL, 0};
+    struct file fresh = {info.st_dev, info.st_ino, real_open(path, O_RDWR | O_CLOEXEC, 0), 0, info.st_size, NULL, NULL, 0};
     if (fresh.own_fd < 0) return;
+    fresh.is_database = strstr(path, "calls.db") != NULL;
     files[files_count++] = fresh;
   }
   file_of_fd[fd] = index + 1;
@@ -236,11 +194,11 @@ int close(int fd) {
 }
 
 static ssize_t write_at(int fd, const void *bytes, size_t count, off_t at, int positioned) {
-  take_time(control->write_delay_us, fd);
+  before_write(fd);
   pthread_mutex_lock(&lock);
   struct file *file = of_fd(fd);
   ssize_t written = -1;
-  if (!fails(control->write_errno, file)) {
+  if (!write_fails(file)) {
     off_t from = positioned ? at : (file ? lseek(fd, 0, SEEK_CUR) : 0);
     if (file) save(file, from, from + (off_t)count);
     written = positioned ? real_pwrite(fd, bytes, count, at) : real_write(fd, bytes, count);
@@ -275,17 +233,20 @@ int ftruncate(int fd, off_t size) { return truncate_to(fd, size); }
 int ftruncate64(int fd, off_t size) { return truncate_to(fd, size); }
 
 static int sync_either(int fd, int (*real)(int)) {
-  take_time(control->sync_delay_us, fd);
+  before_sync(fd);
   pthread_mutex_lock(&lock);
   struct file *file = of_fd(fd);
   int outcome = -1;
-  if (file && control->sync_lies) {
-    outcome = 0;
-  } else if (fails(control->sync_errno, file)) {
-    sync_failed(file);
-  } else {
-    outcome = real(fd);
-    if (file && outcome == 0) synced(file);
+  switch (sync_goes(file)) {
+    case SYNC_LIES:
+      outcome = 0;
+      break;
+    case SYNC_FAILS:
+      sync_failed(file);
+      break;
+    case SYNC_WORKS:
+      outcome = real(fd);
+      if (file && outcome == 0) synced(file);
   }
   int kept = errno;
   pthread_mutex_unlock(&lock);
@@ -296,24 +257,4 @@ static int sync_either(int fd, int (*real)(int)) {
 int fsync(int fd) { return sync_either(fd, real_fsync); }
 int fdatasync(int fd) { return sync_either(fd, real_fdatasync); }
 
-int clock_gettime(clockid_t clock, struct timespec *now) {
-  int outcome = real_clock_gettime ? real_clock_gettime(clock, now) : -1;
-  int64_t offset = control->clock_offset_ms;
-  if (outcome == 0 && offset && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)) {
-    int64_t ms = now->tv_nsec / 1000000 + offset, s = ms / 1000;
-    ms -= s * 1000;
-    if (ms < 0) ms += 1000, s--;
-    now->tv_sec += s;
-    now->tv_nsec = ms * 1000000 + now->tv_nsec % 1000000;
-  }
-  return outcome;
-}
-
-int gettimeofday(struct timeval *restrict now, void *restrict zone) {
-  struct timespec exact;
-  (void)zone;
-  int outcome = clock_gettime(CLOCK_REALTIME, &exact);
-  now->tv_sec = exact.tv_sec;
-  now->tv_usec = exact.tv_nsec / 1000;
-  return outcome;
-}
+#include "policy.c"
