@@ -1,10 +1,10 @@
 //! The consensus engine's life: greeted in, started, watched, and after a failure of its disk
 //! started again.
 
-use super::exchange::{Exchange, Phase, Raft, roll_of};
+use super::exchange::{Exchange, Phase, Raft, roll_as_of, roll_of};
 use super::hello::{self, Shut};
 use super::network::Network;
-use super::wire::{Listed, Roll};
+use super::wire::Roll;
 use crate::config::ClusterSection;
 use calldex_observability::catalog;
 use calldex_storage::replication::{LogStore, NodeId, StateMachine};
@@ -40,9 +40,7 @@ pub(super) async fn supervise(exchange: Arc<Exchange>) {
     let mut is_greeted = false;
     loop {
         let began = tokio::time::Instant::now();
-        let ended = run(&exchange, &mut is_greeted).await;
-        exchange.install(None);
-        match ended {
+        match run(&exchange, &mut is_greeted).await {
             Ended::Finally => return,
             Ended::Failed(why) => {
                 tracing::error!(why, "the cluster's engine has failed and is started again");
@@ -65,12 +63,14 @@ pub(super) async fn supervise(exchange: Arc<Exchange>) {
 async fn run(exchange: &Arc<Exchange>, is_greeted: &mut bool) -> Ended {
     let mut phases = exchange.phases();
     let starting = async {
-        let (log, machine) = open(exchange).await?;
+        let (mut log, mut machine) = open(exchange).await?;
+        let known = members_known(&mut log, &mut machine).await?;
+        let node_ids: Vec<NodeId> = known.members.iter().map(|listed| listed.node_id).collect();
         if !*is_greeted {
-            greet(exchange, log.clone(), machine.clone()).await?;
+            greet(exchange, &mut log, known).await?;
             *is_greeted = true;
         }
-        start(exchange, log, machine).await
+        start(exchange, &node_ids, log, machine).await
     };
     let raft = tokio::select! {
         started = starting => match started {
@@ -105,34 +105,22 @@ async fn open(exchange: &Arc<Exchange>) -> Result<(LogStore, StateMachine), Ende
     opened.await.map_err(failed)?.map_err(failed)
 }
 
-/// Asks the members, as this instance's own data knows them, whether it may take part.
-async fn greet(
-    exchange: &Arc<Exchange>,
-    mut log: LogStore,
-    mut machine: StateMachine,
-) -> Result<(), Ended> {
+/// The members as this instance's own data has them.
+async fn members_known(log: &mut LogStore, machine: &mut StateMachine) -> Result<Roll, Ended> {
+    let membership = StorageHelper::new(log, machine).get_membership().await;
+    let membership = membership.map_err(failed)?;
+    let effective = membership.effective();
+    Ok(roll_as_of(effective.log_id(), effective.membership()))
+}
+
+/// Asks the members that are `known` whether this instance may take part.
+async fn greet(exchange: &Arc<Exchange>, log: &mut LogStore, known: Roll) -> Result<(), Ended> {
     let last_log = log
         .get_log_state()
         .await
         .map_err(failed)?
         .last_log_id
         .index();
-    let membership = StorageHelper::new(&mut log, &mut machine)
-        .get_membership()
-        .await
-        .map_err(failed)?;
-    let effective = membership.effective();
-    let known = Roll {
-        index: effective.log_id().map(|log_id| log_id.index),
-        members: effective
-            .nodes()
-            .map(|(node_id, member)| Listed {
-                node_id: *node_id,
-                member: member.clone(),
-                voter: effective.voter_ids().any(|voter| voter == *node_id),
-            })
-            .collect(),
-    };
     let is_founder = exchange.replica.identity().is_founder();
     match hello::greet(exchange, known, last_log, is_founder).await {
         Ok(()) => Ok(()),
@@ -148,20 +136,12 @@ async fn greet(
 
 async fn start(
     exchange: &Arc<Exchange>,
+    members: &[NodeId],
     mut log: LogStore,
     machine: StateMachine,
 ) -> Result<Raft, Ended> {
     lay_down_office(exchange.node_id, &mut log).await?;
-    let known = StorageHelper::new(&mut log, &mut machine.clone())
-        .get_membership()
-        .await
-        .map_err(failed)?;
-    let known: Vec<NodeId> = known
-        .effective()
-        .nodes()
-        .map(|(node_id, _)| *node_id)
-        .collect();
-    let config = config(&exchange.section, exchange.node_id, &known).map_err(failed)?;
+    let config = config(&exchange.section, exchange.node_id, members).map_err(failed)?;
     let heartbeat = Duration::from_millis(exchange.section.heartbeat_ms);
     let replica = Arc::clone(&exchange.replica);
     let network = Network::new(exchange.client.clone(), replica, heartbeat);

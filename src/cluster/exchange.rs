@@ -8,7 +8,7 @@ use super::wire::{Greeting, Listed, Roll, Whereabouts};
 use crate::config::ClusterSection;
 use calldex_storage::replication::{Hello, Member, NodeId, Replica, TypeConfig};
 use calldex_storage::{Position, Storage};
-use openraft::{RaftMetrics, ServerState};
+use openraft::{LogId, Membership, RaftMetrics, ServerState};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -234,10 +234,18 @@ impl Exchange {
 /// The members as the engine knows them.
 pub(super) fn roll_of(metrics: &Metrics) -> Roll {
     let stored = &metrics.membership_config;
-    let voters: BTreeSet<NodeId> = stored.membership().voter_ids().collect();
-    let members = stored.membership().nodes();
+    roll_as_of(stored.log_id(), stored.membership())
+}
+
+/// The members that the entry at `log_id` made so.
+pub(super) fn roll_as_of(
+    log_id: &Option<LogId<NodeId>>,
+    membership: &Membership<NodeId, Member>,
+) -> Roll {
+    let voters: BTreeSet<NodeId> = membership.voter_ids().collect();
+    let members = membership.nodes();
     Roll {
-        index: stored.log_id().map(|log_id| log_id.index),
+        index: log_id.map(|log_id| log_id.index),
         members: members
             .map(|(node_id, member)| Listed {
                 node_id: *node_id,
