@@ -3,6 +3,7 @@
 use super::exchange::Exchange;
 use super::standing::{self, Role};
 use calldex_observability::catalog;
+use calldex_storage::Position;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,9 +16,9 @@ const ROLES: [Role; 4] = [Role::Primary, Role::Replica, Role::Learner, Role::Can
 pub(super) async fn keep(exchange: Arc<Exchange>) {
     let mut behind_since: Option<Instant> = None;
     loop {
-        show(&exchange);
-        let committed = standing::committed(&exchange);
-        let lag = committed.saturating_sub(exchange.applied());
+        let (applied, committed) = (exchange.applied(), standing::committed(&exchange));
+        show(&exchange, applied, committed);
+        let lag = committed.saturating_sub(applied);
         catalog::REPLICATION_LAG_ENTRIES.set(lag as f64);
         behind_since = match lag {
             0 => None,
@@ -29,7 +30,7 @@ pub(super) async fn keep(exchange: Arc<Exchange>) {
     }
 }
 
-fn show(exchange: &Exchange) {
+fn show(exchange: &Exchange, applied: Position, committed: Position) {
     let role = standing::role(exchange);
     for other in ROLES {
         let is = if other == role { 1.0 } else { 0.0 };
@@ -43,8 +44,8 @@ fn show(exchange: &Exchange) {
     catalog::CLUSTER_HAS_QUORUM.set(quorum);
     catalog::CLUSTER_LOG_BYTES.set(exchange.replica.log_bytes() as f64);
     let position = |of: &str, index: u64| catalog::CLUSTER_POSITION.with(of).set(index as f64);
-    position("applied", exchange.applied());
-    position("committed", standing::committed(exchange));
+    position("applied", applied);
+    position("committed", committed);
     if let Some(metrics) = exchange.metrics() {
         catalog::CLUSTER_TERM.set(metrics.current_term as f64);
         let voters = metrics.membership_config.membership().voter_ids().count();
