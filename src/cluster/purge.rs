@@ -17,7 +17,7 @@ const KEPT_PERCENT: u64 = 75;
 /// What making a snapshot may take before it is looked at again.
 const SNAPSHOT_MAX: Duration = Duration::from_secs(10 * 60);
 /// The founding entry, and the first of the first primary.
-const FOUNDED_INDEX: u64 = 1;
+pub(super) const FOUNDED_INDEX: u64 = 1;
 
 /// Purges until it is aborted.
 pub(super) async fn keep(exchange: Arc<Exchange>) {

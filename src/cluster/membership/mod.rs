@@ -9,6 +9,7 @@ mod tests;
 pub(super) use registrar::keep;
 
 use super::exchange::{Exchange, Raft};
+use super::purge::FOUNDED_INDEX;
 use super::wire::{Admission, Application, Dismissal, Dismissed};
 use calldex_storage::replication::{Member, NodeId};
 use openraft::ChangeMembers;
@@ -53,7 +54,7 @@ pub(super) async fn admit(exchange: &Arc<Exchange>, application: Application) ->
         .metrics()
         .borrow()
         .purged
-        .is_some_and(|purged| purged.index >= 1);
+        .is_some_and(|purged| purged.index >= FOUNDED_INDEX);
     if !is_purged {
         let why = "the cluster is being founded".to_owned();
         return Admission::Wait { why };
