@@ -2,7 +2,7 @@
 //! voters, who takes a place takes the vote with it, a change that was cut short is finished.
 
 use super::rules::{self, Change, Progress};
-use super::{Answers, answers, apply, change, note_moved, takes_part};
+use super::{answers, apply, change, note_moved, takes_part};
 use crate::cluster::exchange::{Exchange, Metrics, Raft};
 use calldex_storage::replication::NodeId;
 use openraft::ChangeMembers;
@@ -81,11 +81,7 @@ fn progress(exchange: &Exchange, metrics: &Metrics, node_id: NodeId) -> Progress
     let last = metrics.last_log_index.unwrap_or(0);
     let is_own = node_id == exchange.node_id;
     Progress {
-        answers: if is_own {
-            Answers::Yes
-        } else {
-            answers(exchange, node_id)
-        },
+        answers: answers(exchange, node_id),
         takes_part: takes_part(exchange, node_id),
         wants_vote: if is_own {
             Some(exchange.section.voter)
