@@ -127,13 +127,11 @@ impl Client {
         if question.len() > desk.question_bytes_max() {
             return Err(Silence::TooLarge);
         }
-        let request = self.request(whom, desk, patience).body(question);
-        let answer = answer_to(request, desk.answer_bytes_max());
-        unpack(&answer.await?).map_err(|_| Silence::Malformed)
+        self.send(whom, desk, question.into(), patience).await
     }
 
-    /// Sends a body piece by piece.
-    pub(super) async fn send_stream<A: DeserializeOwned>(
+    /// The same with a body of any length, which may come piece by piece.
+    pub(super) async fn send<A: DeserializeOwned>(
         &self,
         whom: &Addressee,
         desk: Desk,

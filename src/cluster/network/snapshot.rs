@@ -80,9 +80,7 @@ async fn deliver(
     });
     let body = stream::poll_fn(move |context| read.poll_recv(context));
     let body = reqwest::Body::wrap_stream(body);
-    client
-        .send_stream(whom, Desk::Snapshot, body, SENDING_MAX)
-        .await
+    client.send(whom, Desk::Snapshot, body, SENDING_MAX).await
 }
 
 fn read_out(
