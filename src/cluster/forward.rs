@@ -36,10 +36,7 @@ async fn give(exchange: &Exchange, batch: Bytes, writes: usize) -> Result<Positi
         return judged(taken);
     }
     let mut door = exchange.primary_door().ok_or(ProposeError::NoPrimary)?;
-    let forwarded = Forwarded {
-        writes: u32::try_from(writes).unwrap_or(u32::MAX),
-        batch,
-    };
+    let forwarded = Forwarded { batch };
     for _ in 0..DOORS_MAX {
         match ask(exchange, &door, &forwarded).await? {
             Taken::Elsewhere(Some(found)) if found.node_id != exchange.node_id => {

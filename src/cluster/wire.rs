@@ -185,7 +185,6 @@ pub(super) enum Greeted {
 /// Writes for the primary.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Forwarded {
-    pub(super) writes: u32,
     pub(super) batch: bytes::Bytes,
 }
 
