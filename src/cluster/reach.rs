@@ -62,12 +62,12 @@ impl Reach {
 
     /// A member answered.
     pub(super) fn answered(&self, pong: Pong) {
+        let node_id = pong.node_id;
         let seen = Seen {
             missed: 0,
             silent_since: None,
             pong: Some(pong),
         };
-        let node_id = seen.pong.as_ref().map_or(0, |pong| pong.node_id);
         self.lock().insert(node_id, seen);
     }
 
