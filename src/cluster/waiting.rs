@@ -1,10 +1,12 @@
 //! Before this instance is one of several: it waits for `calldex cluster init`, or joins.
 
-use super::client::{Addressee, Client, Sender};
+use super::client::{Addressee, Client, Sender, Silence};
 use super::secret::Papers;
 use super::wire::{Admission, Application, Desk};
 use super::{ClusterError, ClusterSection};
-use calldex_storage::replication::{Identity, Member, NodeId, Standing, random_node_id};
+use calldex_storage::replication::{
+    Identity, IdentityError, Member, NodeId, Standing, random_node_id,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -35,7 +37,7 @@ pub async fn await_identity(
     let mut told = String::new();
     let mut asked: Option<Instant> = None;
     loop {
-        let standing = read(data).await?;
+        let standing = on_disk(data, Identity::read).await?;
         let doors = match standing {
             Some(Standing::Member(_)) => return Ok(()),
             Some(Standing::Joining(addresses)) => addresses,
@@ -43,7 +45,7 @@ pub async fn await_identity(
         };
         let waits_for = if doors.is_empty() {
             "waiting for `calldex cluster init` or `calldex cluster join`".to_owned()
-        } else if has_calls(data).await? {
+        } else if on_disk(data, Identity::has_calls).await? {
             "waiting for `calldex cluster init`: the data directory has calls of its own, which \
              joining would replace"
                 .to_owned()
@@ -69,18 +71,14 @@ pub async fn await_identity(
     }
 }
 
-async fn has_calls(data: &Path) -> Result<bool, ClusterError> {
+/// What may take its time with the disk that `data` is on.
+async fn on_disk<T: Send + 'static>(
+    data: &Path,
+    work: impl FnOnce(&Path) -> Result<T, IdentityError> + Send + 'static,
+) -> Result<T, ClusterError> {
     let data = data.to_owned();
-    match tokio::task::spawn_blocking(move || Identity::has_calls(&data)).await {
-        Ok(has_calls) => Ok(has_calls?),
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
-}
-
-async fn read(data: &Path) -> Result<Option<Standing>, ClusterError> {
-    let data = data.to_owned();
-    match tokio::task::spawn_blocking(move || Identity::read(&data)).await {
-        Ok(standing) => Ok(standing?),
+    match tokio::task::spawn_blocking(move || work(&data)).await {
+        Ok(done) => Ok(done?),
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
 }
@@ -147,7 +145,7 @@ impl Joiner {
                         break;
                     }
                     Err(silence) => {
-                        if !matches!(silence, super::client::Silence::Unreachable) {
+                        if silence != Silence::Unreachable {
                             why = format!("{} {silence}", door.address);
                         }
                         break;
@@ -158,11 +156,7 @@ impl Joiner {
         Ok(Some(why))
     }
 
-    async fn ask(
-        &self,
-        door: &Addressee,
-        node_id: NodeId,
-    ) -> Result<Admission, super::client::Silence> {
+    async fn ask(&self, door: &Addressee, node_id: NodeId) -> Result<Admission, Silence> {
         let application = Application {
             node_id,
             member: self.member.clone(),
@@ -173,17 +167,10 @@ impl Joiner {
     }
 
     async fn become_member(&self, cluster_id: String, node_id: NodeId) -> Result<(), ClusterError> {
-        let data = self.data.clone();
-        let joining =
-            tokio::task::spawn_blocking(move || Identity::join(&data, &cluster_id, node_id));
-        match joining.await {
-            Ok(identity) => {
-                let identity = identity?;
-                let (cluster_id, node_id) = (identity.cluster_id(), identity.node_id());
-                tracing::info!(cluster_id, node_id, "joined the cluster");
-                Ok(())
-            }
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
+        let joining = move |data: &Path| Identity::join(data, &cluster_id, node_id);
+        let identity = on_disk(&self.data, joining).await?;
+        let (cluster_id, node_id) = (identity.cluster_id(), identity.node_id());
+        tracing::info!(cluster_id, node_id, "joined the cluster");
+        Ok(())
     }
 }
