@@ -322,7 +322,7 @@ async fn open_storage(
         queue_writes_max: config.storage.queue_writes_max,
         ..Bounds::default()
     };
-    if config.cluster.listen.is_some() {
+    if config.cluster.is_set() {
         let (storage, place) = neighbours::join(config, settings, health).await?;
         return Ok((storage, Some(place)));
     }
@@ -377,16 +377,17 @@ fn guard(config: &Config) -> Guard {
         .cloned()
         .collect();
     let verifier = (!tokens.is_empty()).then(|| Verifier::new(&tokens));
-    // Validated before: an address that does not parse cannot get here.
-    let base = config
-        .server
-        .public_url
-        .as_deref()
-        .and_then(|url| PublicBase::parse(url).ok());
     let trust = if config.server.trust_forwarded {
         Trust::Proxy
     } else {
         Trust::Direct
     };
-    Guard::new(verifier, base, trust)
+    Guard::new(verifier, public_base(config), trust)
+}
+
+/// How Twilio reaches this instance, where that is set.
+fn public_base(config: &Config) -> Option<PublicBase> {
+    let url = config.server.public_url.as_deref()?;
+    // Validated before: an address that does not parse cannot get here.
+    PublicBase::parse(url).ok()
 }

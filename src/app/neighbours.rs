@@ -1,13 +1,12 @@
 //! Where this instance is one of several: its place among them, and what the call room and the
 //! watchdog are told of them.
 
-use super::{StartError, blocking};
+use super::{StartError, blocking, public_base};
 use crate::call::others::{CaughtUp, Others};
 use crate::cluster::watchdog::{Fellow, ReferenceMaker, Rest, RestConfig, Roll, Rolls, Watchdog};
 use crate::cluster::{self, Cluster, ClusterSetup, MemberStanding, State, await_identity, slot_of};
 use crate::config::Config;
 use crate::twilio::reference::{Reference, ReferenceKey};
-use crate::twilio::signature::PublicBase;
 use calldex_observability::health::{Health, Part};
 use calldex_storage::record::LiveCall;
 use calldex_storage::{Storage, StorageConfig};
@@ -111,11 +110,8 @@ fn rest(
     keys: &[ReferenceKey],
 ) -> Result<Option<Rest>, StartError> {
     let twilio = &config.twilio;
-    let base = config.server.public_url.as_deref();
-    // Validated before: an address that does not parse cannot get here.
-    let base = base.and_then(|url| PublicBase::parse(url).ok());
     let (Some(account_sid), Some(auth_token), Some(public_base)) =
-        (&twilio.account_sid, &twilio.auth_token, base)
+        (&twilio.account_sid, &twilio.auth_token, public_base(config))
     else {
         return Ok(None);
     };

@@ -21,7 +21,7 @@ pub(super) fn reference_keys(config: &Config) -> Result<Vec<ReferenceKey>, Start
             .collect(),
         // The same on every instance, as a key in a data directory would not be.
         (None, None) => match &config.cluster.secret {
-            Some(secret) if config.cluster.listen.is_some() => vec![secret.clone()],
+            Some(secret) if config.cluster.is_set() => vec![secret.clone()],
             _ => vec![own_secret(&config.server.data)?],
         },
     };
