@@ -164,19 +164,16 @@ impl Exchange {
         leads.then_some(raft)
     }
 
-    /// The primary as far as this instance knows, which may be itself.
-    pub(super) fn primary(&self) -> Option<Listed> {
+    /// Where the primary is, as far as this instance knows; nothing where it would be this instance,
+    /// which then cannot be sure.
+    pub(super) fn whereabouts(&self) -> Option<Whereabouts> {
         let metrics = self.metrics()?;
         let node_id = metrics.current_leader?;
-        roll_of(&metrics).get(node_id).cloned()
-    }
-
-    /// Where the primary is; nothing where it would be this instance, which then cannot be sure.
-    pub(super) fn whereabouts(&self) -> Option<Whereabouts> {
-        let primary = self.primary()?;
-        (primary.node_id != self.node_id).then_some(Whereabouts {
-            node_id: primary.node_id,
-            address: primary.member.address,
+        let membership = metrics.membership_config.membership();
+        let member = membership.get_node(&node_id)?;
+        (node_id != self.node_id).then(|| Whereabouts {
+            node_id,
+            address: member.address.clone(),
         })
     }
 

@@ -142,12 +142,12 @@ pub(super) fn role(exchange: &Exchange) -> Role {
 
 /// The last entry that is known here to be committed: by the own engine, or as the primary last said.
 pub(super) fn committed(exchange: &Exchange) -> Position {
-    let own = exchange
-        .metrics()
-        .and_then(|metrics| metrics.last_applied)
-        .map_or(0, |log_id| log_id.index);
-    let primary = exchange.primary().map(|listed| listed.node_id);
-    let said = primary
+    let Some(metrics) = exchange.metrics() else {
+        return 0;
+    };
+    let own = metrics.last_applied.map_or(0, |log_id| log_id.index);
+    let said = metrics
+        .current_leader
         .and_then(|node_id| exchange.reach.of(node_id)?.pong)
         .map_or(0, |pong| pong.committed);
     own.max(said)
