@@ -1,6 +1,7 @@
 //! Who may become a member, who votes, who may be removed: decided from what is known, without asking
 //! anybody.
 
+use crate::cluster::slot_of;
 use crate::cluster::wire::{Application, Listed, Roll};
 use calldex_storage::replication::{Member, NodeId};
 use std::collections::BTreeSet;
@@ -11,8 +12,6 @@ pub(super) const MEMBERS_MAX: usize = 32;
 pub(super) const VOTERS_MAX: usize = 7;
 /// Entries that a learner may be behind when it becomes a voter: it must not hold up the next write.
 pub(super) const PROMOTION_ENTRIES_MAX: u64 = 64;
-/// What tells epochs of two nodes apart: see `calldex_storage::record::next_epoch`.
-const SLOT_MASK: NodeId = 0xFFFF;
 
 /// How a member answers the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +53,9 @@ pub(super) fn admittance(
             Admittance::ChooseAnother
         };
     }
-    let slot = node_id & SLOT_MASK;
-    let has_slot = |listed: &Listed| listed.node_id & SLOT_MASK == slot;
+    // It tells epochs of two nodes apart: see `calldex_storage::record::next_epoch`.
+    let slot = slot_of(*node_id);
+    let has_slot = |listed: &Listed| slot_of(listed.node_id) == slot;
     if slot == 0 || roll.members.iter().any(has_slot) {
         return Admittance::ChooseAnother;
     }
