@@ -43,6 +43,15 @@ pub use waiting::await_identity;
 use calldex_storage::replication::IdentityError;
 use std::net::SocketAddr;
 
+/// Certificates of the secret in `section`.
+fn papers(section: &ClusterSection) -> Result<secret::Papers, ClusterError> {
+    let secret = section
+        .secret
+        .as_ref()
+        .ok_or(ClusterError::Unset("secret"))?;
+    Ok(secret::Papers::issue(secret)?)
+}
+
 /// Why this instance cannot be one of several.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {

@@ -1,9 +1,8 @@
 //! What a person asks of a running cluster from the command line.
 
 use super::client::{Addressee, Client, Sender, Silence};
-use super::secret::Papers;
 use super::wire::{Desk, Dismissal, Dismissed, Whereabouts};
-use super::{ClusterError, ClusterSection, Standing};
+use super::{ClusterError, ClusterSection, Standing, papers};
 use std::time::{Duration, Instant};
 
 /// What an instance may take to answer.
@@ -54,10 +53,7 @@ impl Operator {
     /// # Errors
     /// [`ClusterError`]: no secret, or none that can be used.
     pub fn new(section: &ClusterSection) -> Result<Self, ClusterError> {
-        let secret = section
-            .secret
-            .as_ref()
-            .ok_or(ClusterError::Unset("secret"))?;
+        let papers = papers(section)?;
         // The own door is nearer than what the others know it by.
         let address = match section.listen {
             Some(listen) if listen.ip().is_unspecified() => {
@@ -66,7 +62,7 @@ impl Operator {
             Some(listen) => listen.to_string(),
             None => return Err(ClusterError::Unset("listen")),
         };
-        let client = Client::new(&Papers::issue(secret)?, &Sender::default())?;
+        let client = Client::new(&papers, &Sender::default())?;
         Ok(Self { client, address })
     }
 

@@ -5,11 +5,10 @@ use super::exchange::{Exchange, Phase};
 use super::forward::Forwarder;
 use super::gather::{self, Gatherer};
 use super::reading::CaughtUp;
-use super::secret::Papers;
 use super::standing::{self, Standing};
 use super::state::{self, State};
 use super::{
-    ClusterError, ClusterSection, door, engine, gauges, membership, pings, purge, reading,
+    ClusterError, ClusterSection, door, engine, gauges, membership, papers, pings, purge, reading,
 };
 use calldex_storage::Storage;
 use calldex_storage::record::LiveCall;
@@ -284,11 +283,7 @@ async fn open(setup: ClusterSetup) -> Result<Opened, ClusterError> {
         storage,
     } = setup;
     let listen = section.listen.ok_or(ClusterError::Unset("listen"))?;
-    let secret = section
-        .secret
-        .as_ref()
-        .ok_or(ClusterError::Unset("secret"))?;
-    let papers = Papers::issue(secret)?;
+    let papers = papers(&section)?;
     let admitted = door::bind(listen, &papers).await?;
     let address = admitted.address();
     let member = Member {

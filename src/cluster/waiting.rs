@@ -1,9 +1,8 @@
 //! Before this instance is one of several: it waits for `calldex cluster init`, or joins.
 
 use super::client::{Addressee, Client, Sender, Silence};
-use super::secret::Papers;
 use super::wire::{Admission, Application, Desk};
-use super::{ClusterError, ClusterSection};
+use super::{ClusterError, ClusterSection, papers};
 use calldex_storage::replication::{
     Identity, IdentityError, Member, NodeId, Standing, random_node_id,
 };
@@ -98,10 +97,7 @@ impl Joiner {
         takes_calls: bool,
         data: &Path,
     ) -> Result<Self, ClusterError> {
-        let secret = section
-            .secret
-            .as_ref()
-            .ok_or(ClusterError::Unset("secret"))?;
+        let papers = papers(section)?;
         let member = Member {
             address: section.advertised(),
             instance: instance.to_owned(),
@@ -112,7 +108,7 @@ impl Joiner {
             ..Sender::default()
         };
         Ok(Self {
-            client: Client::new(&Papers::issue(secret)?, &sender)?,
+            client: Client::new(&papers, &sender)?,
             member,
             voter: section.voter,
             data: data.to_owned(),
