@@ -4,7 +4,7 @@
 use super::{StartError, blocking, public_base};
 use crate::call::others::{CaughtUp, Others};
 use crate::cluster::watchdog::{Fellow, ReferenceMaker, Rest, RestConfig, Roll, Rolls, Watchdog};
-use crate::cluster::{self, Cluster, ClusterSetup, MemberStanding, State, await_identity, slot_of};
+use crate::cluster::{self, Cluster, ClusterSetup, State, Watched, await_identity, slot_of};
 use crate::config::Config;
 use crate::twilio::reference::{Reference, ReferenceKey};
 use calldex_observability::health::{Health, Part};
@@ -169,20 +169,15 @@ impl Others for Neighbours {
 
 impl Rolls for Neighbours {
     fn roll(&self) -> Option<Roll> {
-        if !self.0.is_primary() {
-            return None;
-        }
-        let gone = self.0.gone();
-        let fellow = |member: MemberStanding| {
-            let since = gone.iter().find(|gone| gone.node_id == member.node_id);
-            let gone_ms = since.map(|gone| gone.since.elapsed().as_millis());
+        let fellow = |member: Watched| {
+            let gone_ms = member.gone_since.map(|since| since.elapsed().as_millis());
             Fellow {
                 instance: member.instance.into(),
                 slot: slot_of(member.node_id),
                 gone_ms: gone_ms.map(|ms| u64::try_from(ms).unwrap_or(u64::MAX)),
             }
         };
-        let members = self.0.standing().members;
+        let members = self.0.watched()?;
         Some(Roll(members.into_iter().map(fellow).collect()))
     }
 }

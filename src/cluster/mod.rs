@@ -34,7 +34,7 @@ mod tests;
 pub use crate::config::ClusterSection;
 pub use operator::{Operator, OperatorError, Removed};
 pub use reading::CaughtUp;
-pub use running::{Cluster, ClusterSetup, Gone, slot_of};
+pub use running::{Cluster, ClusterSetup, Watched, slot_of};
 pub use secret::SecretError;
 pub use standing::{MemberStanding, Role, Standing};
 pub use state::State;

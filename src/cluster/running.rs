@@ -47,15 +47,15 @@ pub struct ClusterSetup {
     pub storage: Arc<Storage>,
 }
 
-/// A member that does not answer the primary.
+/// A member as the primary sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gone {
+pub struct Watched {
     /// Its id.
     pub node_id: NodeId,
     /// Its name, as in `conversations.instance`.
     pub instance: String,
-    /// Of the first question that it left without an answer.
-    pub since: Instant,
+    /// If it is gone: of the first question that it left without an answer.
+    pub gone_since: Option<Instant>,
 }
 
 /// What a node's epochs have in their lower half.
@@ -203,21 +203,21 @@ impl Cluster {
         self.runtime.spawn(asking).await.ok().flatten()
     }
 
-    /// Members that do not answer, seen from the primary; nobody where this instance is not.
-    pub fn gone(&self) -> Vec<Gone> {
+    /// All members, seen from the primary; nothing where this instance is not.
+    pub fn watched(&self) -> Option<Vec<Watched>> {
         if !self.is_primary() {
-            return Vec::new();
+            return None;
         }
         let members = self.exchange.roll().members;
-        let gone = members.into_iter().filter_map(|listed| {
-            let since = self.exchange.reach.of(listed.node_id)?.gone_since()?;
-            Some(Gone {
+        let watched = members.into_iter().map(|listed| {
+            let seen = self.exchange.reach.of(listed.node_id);
+            Watched {
                 node_id: listed.node_id,
                 instance: listed.member.instance,
-                since,
-            })
+                gone_since: seen.and_then(|seen| seen.gone_since()),
+            }
         });
-        gone.collect()
+        Some(watched.collect())
     }
 
     /// Returns when a first snapshot or entry is applied and there is a primary that a majority

@@ -36,10 +36,10 @@ async fn a_write_on_any_instance_is_on_all_and_survives_the_primary() {
     println!("written again after {:?}", began.elapsed());
     assert!(rest[0].knows("CA2").await && rest[1].knows("CA3").await);
     until("the lost one is known to be gone", || {
-        next.cluster()
-            .gone()
+        let watched = next.cluster().watched().unwrap_or_default();
+        watched
             .iter()
-            .any(|gone| gone.instance == lost)
+            .any(|member| member.instance == lost && member.gone_since.is_some())
     })
     .await;
 
