@@ -164,9 +164,14 @@ impl Doors {
     /// without one that we sealed.
     pub(super) fn mark(&self, call_sid: &str, text: Option<&str>) -> Option<Mark> {
         let reference = Reference::open_for(call_sid, text?, &self.keys, 0).ok()?;
-        Some(Mark {
-            position: reference.position,
-            log: reference.epoch,
-        })
+        Some(mark_in(&reference))
+    }
+}
+
+/// How far whoever sealed the reference had come.
+pub(super) fn mark_in(reference: &Reference) -> Mark {
+    Mark {
+        position: reference.position,
+        log: reference.epoch,
     }
 }

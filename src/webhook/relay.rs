@@ -1,8 +1,11 @@
 //! `GET /twilio/relay`: the socket of one call (protocol 4, 7.4).
 
 use super::Doors;
-use super::answer::{ASKS_NAME_PARAMETER, GREETING_PARAMETER, RESUMED_PARAMETER, called, hold};
+use super::answer::{
+    ASKS_NAME_PARAMETER, GREETING_PARAMETER, RESUMED_PARAMETER, called, hold, mark_in,
+};
 use crate::call::clock;
+use crate::call::others::Mark;
 use crate::call::session::{Incoming, Wire};
 use crate::call::switchboard::{Arrival, Setup};
 use crate::twilio::identity::Attestation;
@@ -83,15 +86,18 @@ impl Doors {
             return;
         };
         catalog::HANDSHAKES_TOTAL.with("ok").increment(1);
-        if let Err(error) = self.check_reference(&setup).await {
-            catalog::RELAY_REFERENCE_FAILURES_TOTAL
-                .with(error)
-                .increment(1);
-            tracing::warn!(call = %setup.call_sid, reason = error, "a socket without the reference of its call");
-            socket.close(1008, "no reference of this call").await;
-            return;
-        }
-        let run = self.run(&mut socket, &setup);
+        let mark = match self.check_reference(&setup).await {
+            Ok(mark) => mark,
+            Err(error) => {
+                catalog::RELAY_REFERENCE_FAILURES_TOTAL
+                    .with(error)
+                    .increment(1);
+                tracing::warn!(call = %setup.call_sid, reason = error, "a socket without the reference of its call");
+                socket.close(1008, "no reference of this call").await;
+                return;
+            }
+        };
+        let run = self.run(&mut socket, &setup, mark);
         let call = AssertUnwindSafe(run.instrument(spans::call(&setup.call_sid)))
             .catch_unwind()
             .await;
@@ -103,14 +109,13 @@ impl Doors {
         }
     }
 
-    async fn run(&self, socket: &mut Socket, setup: &frames::Setup) {
+    async fn run(&self, socket: &mut Socket, setup: &frames::Setup, mark: Mark) {
         let parameter = |name: &str| setup.parameters.get(name).map(String::as_str);
         let greeting = parameter(GREETING_PARAMETER)
             .filter(|text| !text.is_empty())
             .map(|text| (text, parameter(ASKS_NAME_PARAMETER).is_some()));
-        let mark = self.mark(&setup.call_sid, setup.reference());
         let setup = Setup {
-            mark: mark.unwrap_or_default(),
+            mark,
             arrival: Arrival {
                 call_sid: setup.call_sid.as_str().into(),
                 identity: setup.identity(),
@@ -125,18 +130,17 @@ impl Doors {
         self.switchboard.connect(socket, setup).await;
     }
 
-    /// The `<Parameter>` that only our webhook's answer had. One that has expired still opens the
-    /// door to a call that is up already: Twilio's own reconnect repeats it hours later.
-    async fn check_reference(&self, setup: &frames::Setup) -> Result<(), &'static str> {
+    /// What the `<Parameter>` says that only our webhook's answer had. One that has expired still opens
+    /// the door to a call that is up already: Twilio's own reconnect repeats it hours later.
+    async fn check_reference(&self, setup: &frames::Setup) -> Result<Mark, &'static str> {
         let text = setup.reference().ok_or("missing")?;
         let now = clock::unix_seconds();
         match Reference::open_for(&setup.call_sid, text, &self.keys, now) {
-            Ok(_) => Ok(()),
+            Ok(reference) => Ok(mark_in(&reference)),
             Err(ReferenceError::Expired { .. })
                 if self.switchboard.knows(&setup.call_sid).await =>
             {
-                let genuine = Reference::open_for(&setup.call_sid, text, &self.keys, 0);
-                genuine.map(drop).map_err(|_| "forged")
+                self.mark(&setup.call_sid, Some(text)).ok_or("forged")
             }
             Err(error) => Err(error.label()),
         }
