@@ -26,27 +26,22 @@ impl Switchboard {
         }
         let (found, seat) = self.room.registry.connect(&setup.arrival.call_sid);
         let mut actions = Vec::new();
-        let taken = match found {
-            Found::Ringing(ringing) => Ok(self.first_session(*ringing, &setup, &mut actions)),
-            Found::Parked(parked) if setup.is_of(&parked.state) => {
-                Ok((parked.state, parked.place, Some("action")))
-            }
-            // Its place is free again before the call takes one.
-            Found::Parked(parked) => {
-                drop(parked);
-                self.take_up(&setup, false, &mut actions).await
-            }
-            Found::Live(control) => match supersede(&control).await {
-                Some((state, place)) if setup.is_of(&state) => {
-                    Ok((state, place, Some("reconnect")))
-                }
-                superseded => {
-                    drop(superseded);
-                    self.take_up(&setup, false, &mut actions).await
-                }
-            },
-            Found::Awaited => self.take_up(&setup, true, &mut actions).await,
-            Found::Nothing => self.take_up(&setup, false, &mut actions).await,
+        let claimed = matches!(found, Found::Awaited);
+        // A state that is not where the call stands goes, and its place with it, before the call takes one.
+        let still = |state: Box<CallState>, place, why| {
+            setup.is_of(&state).then_some((state, place, Some(why)))
+        };
+        let here = match found {
+            Found::Ringing(ringing) => Some(self.first_session(*ringing, &setup, &mut actions)),
+            Found::Parked(parked) => still(parked.state, parked.place, setup.came_by()),
+            Found::Live(control) => supersede(&control)
+                .await
+                .and_then(|(state, place)| still(state, place, "reconnect")),
+            Found::Awaited | Found::Nothing => None,
+        };
+        let taken = match here {
+            Some(taken) => Ok(taken),
+            None => self.take_up(&setup, claimed, &mut actions).await,
         };
         match taken {
             Ok((state, place, resumed)) => {
@@ -67,11 +62,6 @@ impl Switchboard {
         resumed: Option<&'static str>,
     ) -> Session<'a, W> {
         if let Some(reason) = resumed {
-            let reason = if reason == "action" && setup.reconnected.is_none() {
-                "reconnect"
-            } else {
-                reason
-            };
             catalog::CALLS_RESUMED_TOTAL.with(reason).increment(1);
             let greeted = setup
                 .greeting
@@ -178,11 +168,7 @@ impl Switchboard {
             return "taken_over";
         }
         if self.is_several() && !self.is_ours(&live.conversation) {
-            self.took_over(if setup.reconnected.is_some() {
-                "action"
-            } else {
-                "reconnect"
-            });
+            self.took_over(setup.came_by());
             return "taken_over";
         }
         catalog::CONVERSATIONS_RECOVERED_TOTAL
@@ -236,6 +222,15 @@ impl Switchboard {
 }
 
 impl Setup<'_> {
+    /// How a call comes that had a session before: by the TwiML of an action, or by Twilio's own
+    /// reconnect.
+    fn came_by(&self) -> &'static str {
+        match self.reconnected {
+            Some(_) => "action",
+            None => "reconnect",
+        }
+    }
+
     /// Whether `state`, left here by an earlier session, is still where the call stands: not if
     /// another instance has taken the call since.
     fn is_of(&self, state: &CallState) -> bool {
