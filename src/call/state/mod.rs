@@ -13,7 +13,7 @@ mod tooling;
 mod waiting;
 
 pub use event::{Action, Count, Event, Now, Parting, Sentence};
-pub use owning::{Owner, Tenure};
+pub use owning::{Owner, Tenure, is_released};
 
 use super::greeting::Greeting;
 use super::naming::{NameChange, Naming};

@@ -2,7 +2,7 @@
 //! of its own, by compare-and-swap in storage, and goes on without waiting for the outcome.
 
 use super::{Action, CallState, Count, Now, Parting};
-use calldex_storage::record::next_epoch;
+use calldex_storage::record::{Conversation, next_epoch};
 use calldex_storage::write::{CallResumed, Write};
 use compact_str::CompactString;
 
@@ -122,6 +122,11 @@ impl CallState {
         now: Now,
         actions: &mut Vec<Action>,
     ) {
+        let claim = self.next_claim(session_id, returned, now);
+        actions.push(Action::Record(Write::CallResumed(claim)));
+    }
+
+    fn next_claim(&mut self, session_id: &str, returned: bool, now: Now) -> CallResumed {
         let slot = self.setting.slot;
         let found = self.claim.epoch;
         let blind = self.claim.blind.take();
@@ -131,7 +136,7 @@ impl CallState {
         self.claim.settled = false;
         self.claim.session_id = session_id.into();
         self.claim.returned = returned;
-        actions.push(Action::Record(Write::CallResumed(CallResumed {
+        CallResumed {
             call_sid: self.setting.call_sid.clone(),
             session_id: session_id.into(),
             epoch,
@@ -139,17 +144,23 @@ impl CallState {
             instance: self.setting.instance.clone(),
             expected: (slot != 0 && blind.is_none()).then_some(found),
             returned,
-        })));
+        }
     }
 
     /// Gives the call to nobody, so that whoever takes it up next has not taken up a failure: planned
     /// moves do not count in what a call may lose.
     pub(super) fn release_call(&mut self, now: Now, actions: &mut Vec<Action>) {
-        self.claim_call("", false, now, actions);
-        if let Some(Action::Record(Write::CallResumed(release))) = actions.last_mut() {
-            release.instance = CompactString::default();
-        }
+        let release = CallResumed {
+            instance: CompactString::default(),
+            ..self.next_claim("", false, now)
+        };
+        actions.push(Action::Record(Write::CallResumed(release)));
     }
+}
+
+/// Whether whoever had the call gave it to nobody: [`CallState::release_call`].
+pub fn is_released(row: &Conversation) -> bool {
+    row.instance.as_deref() == Some("")
 }
 
 /// An epoch for a call whose own cannot be read: one that no owner before can have had.

@@ -1,7 +1,7 @@
 //! A call that comes back: on this instance after a lost socket, or from storage after a lost
 //! process (protocol 6.3, 6.4).
 
-use super::owning::{Claim, blind_epoch};
+use super::owning::{Claim, blind_epoch, is_released};
 use super::{Action, CallState, Now, Setting};
 use crate::call::greeting::Greeting;
 use crate::call::transcript::Transcript;
@@ -25,7 +25,7 @@ impl CallState {
         }
         let known = setting.caller.clone();
         let epoch = live.conversation.epoch;
-        let released = live.conversation.instance.as_deref() == Some("");
+        let released = is_released(&live.conversation);
         let transcript = Transcript::restored(live.turns, epoch);
         let mut greeting = Greeting::said("", false);
         if let Some(caller) = &known {

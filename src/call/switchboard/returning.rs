@@ -5,6 +5,7 @@ use crate::call::clock;
 use crate::call::greeting::Greeting;
 use crate::call::others::{self, Mark};
 use crate::call::registry::Awaited;
+use crate::call::state::is_released;
 use calldex_observability::catalog;
 use calldex_storage::record::{LiveCall, next_epoch};
 use calldex_storage::write::{CallResumed, Write};
@@ -96,10 +97,7 @@ impl Switchboard {
     ) -> After {
         match self.returned(arrival, back, render).await {
             Some(after) => after,
-            None => {
-                let line = self.lines.of(&arrival.called);
-                After::Goodbye(Farewell::failed(line, &line.language))
-            }
+            None => After::Goodbye(self.failed(&arrival.called)),
         }
     }
 
@@ -175,7 +173,7 @@ impl Switchboard {
         let row = further(here, at_primary).filter(goes_on)?.conversation;
         Some(Resumable {
             elsewhere: !self.is_ours(&row),
-            released: row.instance.as_deref() == Some(""),
+            released: is_released(&row),
             resumes: row.resumes,
             language: row.language,
             epoch: Some(row.epoch),
