@@ -1,7 +1,6 @@
 //! `calldex backup`: a consistent copy of the database, while the server runs or not.
 
 use super::{ServeArguments, failed};
-use crate::config::Config;
 use calldex_storage::{BackupError, DATABASE_FILE, Existing, backup};
 use clap::Args;
 use std::path::PathBuf;
@@ -44,11 +43,7 @@ impl BackupArguments {
         if let Some(data) = &self.data {
             return Ok(data.clone());
         }
-        let arguments = ServeArguments {
-            config: self.config.clone(),
-            ..ServeArguments::default()
-        };
-        let config = Config::load(&arguments.sources()).map_err(|faults| faults.to_string())?;
+        let config = ServeArguments::configured(self.config.as_ref())?;
         Ok(config.server.data)
     }
 }

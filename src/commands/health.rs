@@ -4,7 +4,6 @@
 
 use super::serve::ServeArguments;
 use super::{failed, runtime};
-use crate::config::Config;
 use clap::Args;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -50,11 +49,7 @@ impl HealthArguments {
         if let Some(address) = self.admin {
             return Ok(reachable(address));
         }
-        let arguments = ServeArguments {
-            config: self.config.clone(),
-            ..ServeArguments::default()
-        };
-        let config = Config::load(&arguments.sources()).map_err(|faults| faults.to_string())?;
+        let config = ServeArguments::configured(self.config.as_ref())?;
         Ok(reachable(config.admin.listen))
     }
 }

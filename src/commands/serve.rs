@@ -44,6 +44,15 @@ pub struct ServeArguments {
 }
 
 impl ServeArguments {
+    /// The configuration by its file and the environment alone, for commands that need one setting of it.
+    pub(super) fn configured(file: Option<&PathBuf>) -> Result<Config, String> {
+        let arguments = Self {
+            config: file.cloned(),
+            ..Self::default()
+        };
+        Config::load(&arguments.sources()).map_err(|faults| faults.to_string())
+    }
+
     /// Where these arguments and the environment say that settings are.
     pub fn sources(&self) -> Sources {
         Sources {
