@@ -7,8 +7,15 @@ use super::*;
 use crate::agent::{Failure, Tool, ToolCall};
 use crate::call::greeting::Recalled;
 use crate::config::{Config, Lines};
+use calldex_storage::record::{Conversation, LiveCall};
 
 const SID: &str = "CA00000000000000000000000000000001";
+/// A new session by the TwiML of an action, whose greeting told the caller.
+const BACK: Event<'static> = Event::Resumed {
+    session_id: "VX2",
+    greeted: Some("Sorry about that, I'm back."),
+    counted: false,
+};
 
 /// One call under test, with what it has said and kept so far.
 struct Desk {
@@ -481,45 +488,37 @@ fn a_lost_socket_resumes_with_one_sentence_and_the_open_question() {
 fn a_call_from_storage_goes_on_where_it_was() {
     let mut before = Desk::known_as("Ana");
     before.hears("Tell me about Mew.");
-    let mut live = LiveCallBuilder::of(&before);
-    live.conversation.epoch = 0;
+    let live = kept(before.turns());
     let state = CallState::restored(setting(Some(known("Ana"))), live, before.now);
     let mut desk = Desk {
         state,
         ..Desk::known_as("Ana")
     };
-    desk.on(Event::Resumed {
-        session_id: "VX2",
-        greeted: Some("Sorry about that, I'm back."),
-        counted: false,
-    });
+    desk.on(BACK);
     assert_eq!(desk.asked, 1);
     assert!(desk.said.is_empty(), "Twilio has said it already");
     assert_eq!(desk.state.transcript.history().len(), 2);
 }
 
-struct LiveCallBuilder;
-
-impl LiveCallBuilder {
-    fn of(desk: &Desk) -> calldex_storage::record::LiveCall {
-        calldex_storage::record::LiveCall {
-            conversation: calldex_storage::record::Conversation {
-                call_sid: SID.into(),
-                number: Some(number()),
-                line: None,
-                caller_kind: Some(CallerKind::Number),
-                identity: None,
-                language: None,
-                instance: None,
-                session_id: None,
-                epoch: 0,
-                resumes: 0,
-                started_at: 1,
-                ended_at: None,
-                outcome: None,
-            },
-            turns: desk.turns(),
-        }
+/// A call of an instance alone, as storage has it.
+fn kept(turns: Vec<Turn>) -> LiveCall {
+    LiveCall {
+        conversation: Conversation {
+            call_sid: SID.into(),
+            number: Some(number()),
+            line: None,
+            caller_kind: Some(CallerKind::Number),
+            identity: None,
+            language: None,
+            instance: None,
+            session_id: None,
+            epoch: 0,
+            resumes: 0,
+            started_at: 1,
+            ended_at: None,
+            outcome: None,
+        },
+        turns,
     }
 }
 
@@ -745,10 +744,6 @@ fn a_tool_that_was_spoken_about_leaves_nothing_open() {
         .on(Event::Token("Noted!"))
         .on(Event::Tool(&call))
         .on(Event::Replied);
-    desk.on(Event::Closed).on(Event::Resumed {
-        session_id: "VX2",
-        greeted: Some("I'm back."),
-        counted: false,
-    });
+    desk.on(Event::Closed).on(BACK);
     assert_eq!(desk.asked, 1);
 }

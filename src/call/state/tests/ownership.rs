@@ -31,21 +31,13 @@ impl Desk {
             claimed: Some(claimed),
         }))
     }
-
-    fn comes_back(&mut self) -> &mut Self {
-        self.on(Event::Resumed {
-            session_id: "VX2",
-            greeted: Some("Sorry about that, I'm back."),
-            counted: false,
-        })
-    }
 }
 
 #[test]
 fn one_instance_alone_takes_a_call_over_as_it_always_did() {
     let mut desk = Desk::new_caller();
     assert!(desk.claims().is_empty(), "its first session claims nothing");
-    desk.comes_back();
+    desk.on(BACK);
     let claim = desk.claims()[0].clone();
     assert_eq!(
         (claim.epoch, claim.expected, claim.returned),
@@ -69,8 +61,7 @@ fn a_first_session_claims_its_call_before_it_writes_a_turn() {
 #[test]
 fn each_return_is_a_claim_on_what_this_session_had() {
     let mut desk = one_of_several();
-    desk.told(epoch(1, OWN_SLOT), epoch(1, OWN_SLOT))
-        .comes_back();
+    desk.told(epoch(1, OWN_SLOT), epoch(1, OWN_SLOT)).on(BACK);
     let claim = desk.claims()[1].clone();
     assert_eq!(
         (claim.epoch, claim.expected, claim.returned),
@@ -176,23 +167,13 @@ fn a_call_from_storage_is_claimed_above_all_that_was_written() {
     let mut setting = setting(None);
     setting.slot = OWN_SLOT;
     let turn = Turn::new(Role::Caller, "Hello?", 1, epoch(3, 9), 0);
-    let live = calldex_storage::record::LiveCall {
-        conversation: calldex_storage::record::Conversation {
-            call_sid: SID.into(),
-            number: None,
-            line: None,
-            caller_kind: None,
-            identity: None,
-            language: None,
-            instance: Some("two".into()),
-            session_id: None,
-            epoch: epoch(2, 8),
-            resumes: 1,
-            started_at: 1_800_000_000,
-            ended_at: None,
-            outcome: None,
-        },
-        turns: vec![turn],
+    let mut live = kept(vec![turn]);
+    live.conversation = Conversation {
+        instance: Some("two".into()),
+        epoch: epoch(2, 8),
+        resumes: 1,
+        started_at: 1_800_000_000,
+        ..live.conversation
     };
     let now = Now {
         ms: 10_000,
@@ -200,12 +181,7 @@ fn a_call_from_storage_is_claimed_above_all_that_was_written() {
     };
     let mut state = CallState::restored(setting, live, now);
     let mut actions = Vec::new();
-    let resumed = Event::Resumed {
-        session_id: "VX2",
-        greeted: Some("I'm back."),
-        counted: false,
-    };
-    state.on(resumed, now, &mut actions);
+    state.on(BACK, now, &mut actions);
     let claim = actions.iter().find_map(|action| match action {
         Action::Record(Write::CallResumed(claim)) => Some(claim),
         _ => None,
@@ -236,12 +212,7 @@ fn a_call_that_cannot_be_read_is_claimed_blindly_under_an_epoch_of_its_own() {
         let now = Now { ms: 1, unix_ms };
         let mut state = CallState::unread(setting, now);
         let mut actions = Vec::new();
-        let resumed = Event::Resumed {
-            session_id: "VX2",
-            greeted: Some("I'm back."),
-            counted: false,
-        };
-        state.on(resumed, now, &mut actions);
+        state.on(BACK, now, &mut actions);
         let epoch = state.epoch();
         assert!(
             matches!(&actions[0], Action::Record(Write::CallResumed(claim))

@@ -1,13 +1,21 @@
 //! A call and its instances.
 
-use super::scene::{Scene, soon};
+use super::scene::{Document, Instance, Phone, Scene, soon};
 use crate::call::others::CaughtUp;
 use crate::call::switchboard::Way;
 use calldex_storage::record::Outcome;
-use std::time::Duration;
 
 const SID: &str = "CA00000000000000000000000000000c01";
 const MOVED: Option<u16> = Some(1012);
+
+/// A call that rang and connected there, whose caller has given a name.
+async fn brock_calls(instance: &Instance) -> (Document, Phone) {
+    let document = instance.rings(SID).await;
+    let mut phone = instance.connects(SID, &document);
+    phone.says("My name is Brock");
+    phone.hears("Nice to meet you, Brock!").await;
+    (document, phone)
+}
 
 #[tokio::test]
 async fn a_first_session_may_come_to_another_instance_than_its_webhook() {
@@ -45,10 +53,7 @@ async fn an_action_at_any_instance_takes_the_call_with_its_history_and_its_open_
     let scene = Scene::new();
     let (one, two) = (scene.instance("one", 1), scene.instance("two", 2));
     let three = scene.instance("three", 3);
-    let document = one.rings(SID).await;
-    let mut phone = one.connects(SID, &document);
-    phone.says("My name is Brock");
-    phone.hears("Nice to meet you, Brock!").await;
+    let (_, phone) = brock_calls(&one).await;
     phone.says("What type is Onix?");
     phone.breaks().await;
     assert!(one.switchboard.holds(SID));
@@ -77,10 +82,7 @@ async fn an_action_at_any_instance_takes_the_call_with_its_history_and_its_open_
 async fn a_reconnect_elsewhere_ends_the_session_that_does_not_know_it_is_dead() {
     let scene = Scene::new();
     let (one, two) = (scene.instance("one", 1), scene.instance("two", 2));
-    let document = one.rings(SID).await;
-    let mut dead = one.connects(SID, &document);
-    dead.says("My name is Brock");
-    dead.hears("Nice to meet you, Brock!").await;
+    let (document, dead) = brock_calls(&one).await;
     scene.owned_by(SID, "one").await;
     let mut phone = two.redials(SID, &document);
     assert_eq!(dead.closed().await, MOVED);
@@ -121,10 +123,7 @@ async fn of_two_sessions_that_claim_at_once_one_is_left() {
 async fn a_call_that_comes_back_to_where_it_was_is_not_taken_up_from_there() {
     let scene = Scene::new();
     let (one, two) = (scene.instance("one", 1), scene.instance("two", 2));
-    let document = one.rings(SID).await;
-    let mut phone = one.connects(SID, &document);
-    phone.says("My name is Brock");
-    phone.hears("Nice to meet you, Brock!").await;
+    let (_, phone) = brock_calls(&one).await;
     phone.breaks().await;
     let document = two.is_asked(SID, Way::Action).await.unwrap();
     let mut phone = two.connects_again(SID, &document);
@@ -146,10 +145,7 @@ async fn a_call_that_comes_back_to_where_it_was_is_not_taken_up_from_there() {
 async fn a_redirect_takes_up_a_call_whose_owner_closed_it() {
     let scene = Scene::new();
     let (one, two) = (scene.instance("one", 1), scene.instance("two", 2));
-    let document = one.rings(SID).await;
-    let mut phone = one.connects(SID, &document);
-    phone.says("My name is Brock");
-    phone.hears("Nice to meet you, Brock!").await;
+    let (_, phone) = brock_calls(&one).await;
     // As Twilio closes a session whose call is redirected.
     phone.hangs_up().await;
     scene.owned_by(SID, "one").await;
@@ -186,14 +182,7 @@ async fn a_call_that_is_lost_again_and_again_is_said_goodbye_to_by_whichever_ins
 async fn a_call_that_nobody_knows_is_not_taken_for_one_that_was_lost() {
     let scene = Scene::new();
     let one = scene.instance("one", 1);
-    let back = super::super::Back {
-        sure: false,
-        ..super::super::Back::by(Way::Redirect)
-    };
-    let arrival = super::scene::arrival(SID);
-    let render = |_: &super::super::Connection<'_>| String::new();
-    let returned = one.switchboard.returned(&arrival, &back, render).await;
-    assert!(returned.is_none());
+    assert!(!one.is_asked_unsurely(SID).await);
 }
 
 #[tokio::test]
@@ -207,12 +196,7 @@ async fn a_call_in_progress_that_nobody_has_heard_of_asks_no_other_instance() {
     assert_eq!(one.asked(), 0, "its greeting waits for nobody");
     let two = scene.instance("two", 2);
     let _document = two.rings(SID).await;
-    scene
-        .storage
-        .writer
-        .flush(Duration::from_secs(10))
-        .await
-        .unwrap();
+    scene.is_written().await;
     assert!(
         one.is_asked_unsurely(SID).await,
         "a fallback after a failure"
@@ -231,12 +215,7 @@ async fn without_a_primary_an_action_asks_once_and_goes_by_what_is_known_here() 
         let call_sid = format!("CA{slot:032}");
         let one = scene.instance("one", 1);
         let _document = one.rings(&call_sid).await;
-        scene
-            .storage
-            .writer
-            .flush(Duration::from_secs(10))
-            .await
-            .unwrap();
+        scene.is_written().await;
         let other = scene.instance_that("other", slot, caught_up);
         assert!(other.is_asked(&call_sid, Way::Action).await.is_some());
         assert_eq!(other.asked(), asks, "{caught_up:?}");

@@ -57,7 +57,7 @@ impl Others for Slot {
 
 /// The database and its folder.
 pub(super) struct Scene {
-    pub(super) storage: Arc<Storage>,
+    storage: Arc<Storage>,
     _folder: TempDir,
 }
 
@@ -120,9 +120,14 @@ impl Scene {
         call.expect("the call is known")
     }
 
+    /// Waits until everything that was told so far is kept.
+    pub(super) async fn is_written(&self) {
+        self.storage.writer.flush(PATIENCE).await.unwrap();
+    }
+
     /// Waits until the call is owned by this instance, and every claim made so far is decided.
     pub(super) async fn owned_by(&self, call_sid: &str, instance: &str) {
-        self.storage.writer.flush(PATIENCE).await.unwrap();
+        self.is_written().await;
         let owner = self.row(call_sid).await.conversation.instance;
         assert_eq!(owner.as_deref(), Some(instance));
     }
@@ -144,7 +149,7 @@ pub(super) async fn soon(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-pub(super) fn arrival(call_sid: &str) -> Arrival {
+fn arrival(call_sid: &str) -> Arrival {
     Arrival {
         call_sid: call_sid.into(),
         identity: Party::new("+14155550130").identity(),
