@@ -72,7 +72,8 @@ impl<'a> Report<'a> {
     ) -> io::Result<()> {
         times.sort_unstable();
         let scale = if unit == "us" { 1e6 } else { 1e3 };
-        let at = |share: f64| percentile(times, share).as_secs_f64() * scale;
+        let time = |share: f64| percentile(times, share).unwrap_or_default();
+        let at = |share: f64| time(share).as_secs_f64() * scale;
         let (p50, p99, p999) = (at(0.5), at(0.99), at(0.999));
         self.add(Figure {
             what: what.into(),
@@ -98,11 +99,8 @@ impl<'a> Report<'a> {
     }
 }
 
-/// The value below which `share` of the sorted `times` lie.
-pub(super) fn percentile(times: &[Duration], share: f64) -> Duration {
-    let last = times.len().saturating_sub(1);
-    times
-        .get((last as f64 * share).round() as usize)
-        .copied()
-        .unwrap_or_default()
+/// The value below which `share` (0 to 1) of the `sorted` ones lie; `None` where there is none.
+pub fn percentile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
+    let last = sorted.len().checked_sub(1)?;
+    sorted.get((last as f64 * share).round() as usize).copied()
 }

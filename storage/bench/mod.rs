@@ -7,9 +7,11 @@ mod lookups;
 mod plain;
 mod scene;
 
-pub use figures::Figure;
-use figures::Report;
+pub use figures::{Figure, percentile};
+pub use plain::fsyncs;
+pub use scene::{Random, number, words};
 
+use figures::Report;
 use scene::Scene;
 use std::io;
 use std::path::PathBuf;

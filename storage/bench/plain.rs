@@ -41,8 +41,12 @@ impl PlainInserts {
     }
 }
 
-/// The time of each of `count` appends of one page, each synced: what the disk itself takes.
-pub(super) fn fsyncs(path: &Path, count: usize) -> io::Result<Vec<Duration>> {
+/// The time of each of `count` appends of one page to the file at `path`, each synced: what the disk
+/// itself takes.
+///
+/// # Errors
+/// A disk that fails.
+pub fn fsyncs(path: &Path, count: usize) -> io::Result<Vec<Duration>> {
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     let page = [7_u8; 4_096];
     (0..count)

@@ -65,8 +65,8 @@ impl Drop for Scene {
     }
 }
 
-/// The `index`th number.
-pub(super) fn number(index: usize) -> PhoneNumber {
+/// The `index`th number: ten digits after `+1`.
+pub fn number(index: usize) -> PhoneNumber {
     let text = format!(
         "+1{:010}",
         2_000_000_000_u64 + index as u64 * 7_919 % 7_000_000_000
@@ -74,14 +74,19 @@ pub(super) fn number(index: usize) -> PhoneNumber {
     PhoneNumber::parse(&text).expect("ten digits after +1")
 }
 
-/// The turn `seq` of the call `call`.
-pub(super) fn turn(call: usize, seq: u32) -> Write {
+/// What is said in the turn `seq` of the call `call`: 200 bytes.
+pub fn words(call: usize, seq: u32) -> String {
     let mut words = format!("call {call} turn {seq} ");
     words.extend(std::iter::repeat_n(
         'x',
         WORDS_BYTES.saturating_sub(words.len()),
     ));
-    let turn = Turn::new(Role::Caller, words, 1_700_000_000_000, 0, seq);
+    words
+}
+
+/// The turn `seq` of the call `call`.
+pub(super) fn turn(call: usize, seq: u32) -> Write {
+    let turn = Turn::new(Role::Caller, words(call, seq), 1_700_000_000_000, 0, seq);
     Write::TurnAppended {
         call_sid: call_sid(call),
         turn,
@@ -119,11 +124,12 @@ pub(super) fn bytes_written() -> u64 {
     line.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// xorshift: the order of look-ups need not be unpredictable.
-pub(super) struct Random(pub u64);
+/// xorshift: the order of look-ups need not be unpredictable. Of the seed only 0 is no good.
+pub struct Random(pub u64);
 
 impl Random {
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    /// Some number below `end`; 0 below 0 as well.
+    pub fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

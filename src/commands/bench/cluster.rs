@@ -3,11 +3,11 @@
 use super::orders::{Answer, Names, Opening, Order, Place, Turns, Written};
 use super::staff::{Hand, Staff};
 use super::tally::{Figure, Side, Sum, Tally};
+use calldex_storage::bench;
 use calldex_storage::replication::random_node_id;
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Callers in the directory, many more than memory keeps.
@@ -329,7 +329,7 @@ impl Part<'_> {
     }
 
     fn fsyncs(&mut self) -> io::Result<()> {
-        let times = fsyncs(&self.dir.join("fsync"))?;
+        let times = bench::fsyncs(&self.dir.join("fsync"), FSYNCS)?;
         let ms = times.iter().map(|time| time.as_secs_f64() * 1e3);
         self.tally
             .note(self.side, Sum::Spread, "one fsync", "ms", ms);
@@ -410,18 +410,4 @@ fn moments(answer: Answer) -> io::Result<Vec<u64>> {
         Answer::Moments { unix_ns } => Ok(unix_ns),
         _ => Err(io::Error::other("another answer than was asked for")),
     }
-}
-
-/// The time of each of some appends of one page, each synced: what the disk itself takes.
-fn fsyncs(path: &Path) -> io::Result<Vec<Duration>> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    let page = [7_u8; 4_096];
-    (0..FSYNCS)
-        .map(|_| {
-            file.write_all(&page)?;
-            let begun = Instant::now();
-            file.sync_data()?;
-            Ok(begun.elapsed())
-        })
-        .collect()
 }

@@ -1,7 +1,8 @@
 //! What one instance does while it is measured: turns, look-ups, names.
 
 use super::orders::{Answer, LookUps, Names, Turns, Written};
-use calldex_storage::record::{CallSid, PhoneNumber, Role, Turn};
+use calldex_storage::bench::{Random, number, words};
+use calldex_storage::record::{CallSid, Role, Turn};
 use calldex_storage::write::{NameGiven, Stamp, Write};
 use calldex_storage::{Recall, Receipt, Storage, Tier};
 use std::collections::VecDeque;
@@ -12,8 +13,6 @@ use tokio::runtime::Runtime;
 
 /// Calls that are live at once.
 const CALLS: usize = 500;
-/// Bytes of a turn's words, as `calldex bench storage` has them.
-const WORDS_BYTES: usize = 200;
 /// Turns under way flat out: enough for full batches, below the queue's bound.
 const UNDER_WAY_MAX: usize = 20_000;
 /// What one look-up may take.
@@ -47,23 +46,10 @@ impl Written {
 
 fn turn(series: u32, index: usize) -> Write {
     let (call, seq) = (index % CALLS, (index / CALLS) as u32);
-    let mut words = format!("call {call} turn {seq} ");
-    words.extend(std::iter::repeat_n(
-        'x',
-        WORDS_BYTES.saturating_sub(words.len()),
-    ));
     Write::TurnAppended {
         call_sid: CallSid::from(format!("CA{series:016x}{call:016x}")),
-        turn: Turn::new(Role::Caller, words, AT_MS, 0, seq),
+        turn: Turn::new(Role::Caller, words(call, seq), AT_MS, 0, seq),
     }
-}
-
-fn number(index: usize) -> PhoneNumber {
-    let text = format!(
-        "+1{:010}",
-        2_000_000_000_u64 + index as u64 * 7_919 % 7_000_000_000
-    );
-    PhoneNumber::parse(&text).expect("ten digits after +1")
 }
 
 fn name(index: usize) -> Write {
@@ -180,14 +166,11 @@ pub(super) fn look_up(
     is_over: impl Fn() -> bool,
 ) -> LookUps {
     let mut times = LookUps::default();
-    let mut random = 0x1234_5678_9ABC_DEF1_u64;
+    let mut random = Random(0x1234_5678_9ABC_DEF1);
     while !is_over() {
         for at in 0..LOOK_UPS_AT_ONCE {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
             let among = if at % 2 == 0 { REGULARS.min(of) } else { of };
-            let number = number((random >> 11) as usize % among.max(1));
+            let number = number(random.below(among));
             let begun = Instant::now();
             let asked = storage.directory.recall_from(&number, LOOK_UP_MAX);
             let (_, tier) = runtime.block_on(asked);

@@ -1,5 +1,6 @@
 //! What was measured on one instance alone and on several, side by side.
 
+use calldex_storage::bench::percentile;
 use serde::Serialize;
 use std::io;
 
@@ -99,7 +100,10 @@ impl Line {
     }
 
     fn figure(&self, suffix: &str, share: f64) -> Figure {
-        let (alone, several) = (at(&self.alone, share), at(&self.several, share));
+        let (alone, several) = (
+            percentile(&self.alone, share),
+            percentile(&self.several, share),
+        );
         let ratio = alone
             .zip(several)
             .filter(|(alone, _)| *alone > 0.0)
@@ -112,12 +116,6 @@ impl Line {
             ratio,
         }
     }
-}
-
-/// The value below which `share` of the sorted `values` lie.
-fn at(values: &[f64], share: f64) -> Option<f64> {
-    let last = values.len().checked_sub(1)?;
-    values.get((last as f64 * share).round() as usize).copied()
 }
 
 /// Prints `figures` as a table.
