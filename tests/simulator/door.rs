@@ -67,31 +67,28 @@ impl Door {
             .take(HEADERS_MAX)
             .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
             .collect();
-        let header = |name: &str| {
-            headers
-                .iter()
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.as_str())
+        let mut asked = Asked {
+            method,
+            path,
+            headers,
+            body: Vec::new(),
         };
-        if header("expect").is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
+        let expected = asked.header("expect");
+        if expected.is_some_and(|value| value.eq_ignore_ascii_case("100-continue")) {
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
-        let body = if header("transfer-encoding")
-            .is_some_and(|value| value.to_ascii_lowercase().contains("chunked"))
+        let encoding = asked.header("transfer-encoding");
+        asked.body = if encoding.is_some_and(|value| value.to_ascii_lowercase().contains("chunked"))
         {
             self.chunked_body().await?
         } else {
-            let length: usize = header("content-length")
+            let length: usize = asked
+                .header("content-length")
                 .and_then(|value| value.parse().ok())
                 .unwrap_or(0);
             self.exactly(length).await?
         };
-        Ok(Some(Asked {
-            method,
-            path,
-            headers,
-            body,
-        }))
+        Ok(Some(asked))
     }
 
     /// Writes bytes; fails when the client has gone.
