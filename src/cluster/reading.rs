@@ -3,7 +3,7 @@
 
 use super::client::{Addressee, Silence};
 use super::exchange::{Exchange, Raft};
-use super::wire::{CallAsked, CallTold, Desk, Reached, Whereabouts};
+use super::wire::{CallAsked, CallTold, Desk, Reached};
 use calldex_storage::Position;
 use calldex_storage::record::LiveCall;
 use std::time::Duration;
@@ -75,20 +75,16 @@ pub(super) async fn call(exchange: &Exchange, call_sid: &str) -> CallTold {
 pub(super) async fn primary_position(exchange: &Exchange, deadline: Duration) -> Option<Position> {
     let asking = async {
         loop {
-            let answer = match exchange.primary_door() {
+            let mut answer = match exchange.primary_door() {
                 None => Ok(reached(exchange).await),
                 Some(door) => ask_position(exchange, &door, deadline).await,
             };
-            match answer {
-                Ok(Reached::At(position)) => return position,
-                Ok(Reached::Elsewhere(Some(found))) => {
-                    let door = door_at(&found);
-                    if let Ok(Reached::At(position)) = ask_position(exchange, &door, deadline).await
-                    {
-                        return position;
-                    }
-                }
-                _ => {}
+            if let Ok(Reached::Elsewhere(Some(found))) = answer {
+                let door = Addressee::node(found.node_id, found.address);
+                answer = ask_position(exchange, &door, deadline).await;
+            }
+            if let Ok(Reached::At(position)) = answer {
+                return position;
             }
             sleep(PAUSE).await;
         }
@@ -134,8 +130,4 @@ pub(super) async fn primary_call(
         }
     }
     None
-}
-
-fn door_at(found: &Whereabouts) -> Addressee {
-    Addressee::node(found.node_id, found.address.clone())
 }
