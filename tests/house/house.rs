@@ -41,6 +41,35 @@ pub fn bare_command() -> Command {
     command
 }
 
+/// The variable that holds the setting with this path, such as `call.live_max`.
+pub fn variable_of(path: &str) -> String {
+    format!("CALLDEX_{}", path.replace('.', "__").to_uppercase())
+}
+
+/// Sends a process a signal by its name, such as `TERM`.
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), &child.id().to_string()])
+        .status();
+    assert!(sent.expect("kill is there").success());
+}
+
+/// The sum of a metric over the series of a page whose labels hold `label` (all of them, if empty).
+pub fn sum(page: &str, name: &str, label: &str) -> f64 {
+    let mut sum = 0.0;
+    for line in page.lines() {
+        let series = line
+            .strip_prefix(name)
+            .filter(|rest| rest.starts_with([' ', '{']));
+        if let Some((labels, value)) = series.and_then(|rest| rest.rsplit_once(' '))
+            && labels.contains(label)
+        {
+            sum += value.parse::<f64>().expect("a metric's value is a number");
+        }
+    }
+    sum
+}
+
 /// Waits until `look` finds something, at most [`PATIENCE`].
 pub async fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
@@ -89,8 +118,7 @@ impl Plan {
 
     /// A setting by its path, such as `call.live_max`.
     pub fn set(self, path: &str, value: impl ToString) -> Self {
-        let name = format!("CALLDEX_{}", path.replace('.', "__").to_uppercase());
-        self.variable(&name, value)
+        self.variable(&variable_of(path), value)
     }
 
     /// A variable by its own name.
@@ -327,11 +355,7 @@ impl House {
 
     /// Sends a signal by its name, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let id = self.process().child.id().to_string();
-        let sent = Command::new("kill")
-            .args([&format!("-{name}"), &id])
-            .status();
-        assert!(sent.expect("kill is there").success());
+        signal(&self.process().child, name);
     }
 
     /// Waits until the process has ended by itself.
@@ -400,18 +424,7 @@ impl House {
     pub async fn metric(&self, name: &str, label: &str) -> f64 {
         let answer = door::get(self.admin, "/metrics", &[]).await;
         assert_eq!(answer.status, 200);
-        let mut sum = 0.0;
-        for line in answer.body.lines() {
-            let series = line
-                .strip_prefix(name)
-                .filter(|rest| rest.starts_with([' ', '{']));
-            if let Some((labels, value)) = series.and_then(|rest| rest.rsplit_once(' '))
-                && labels.contains(label)
-            {
-                sum += value.parse::<f64>().expect("a metric's value is a number");
-            }
-        }
-        sum
+        sum(&answer.body, name, label)
     }
 
     /// Waits until a metric reaches a value.

@@ -1,5 +1,6 @@
 //! What was kept, read as any SQLite client reads it.
 
+use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use serde_json::Value;
 use std::path::Path;
@@ -98,6 +99,13 @@ impl Books {
         all.pop()
     }
 
+    /// Which instance has the call.
+    pub fn owner(&self, call_sid: &str) -> Option<String> {
+        let sql = "SELECT instance FROM conversations WHERE call_sid = ?1";
+        let owner = self.0.query_row(sql, params![call_sid], |row| row.get(0));
+        owner.optional().expect("owners can be read").flatten()
+    }
+
     pub fn conversations(&self) -> Vec<Conversation> {
         let mut all = self
             .0
@@ -130,6 +138,33 @@ impl Books {
             })
         });
         rows.and_then(Iterator::collect).expect("turns can be read")
+    }
+
+    /// Everything, a line a row.
+    pub fn dump(&self) -> Vec<String> {
+        let tables =
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+        let mut tables = self.0.prepare(tables).expect("tables can be read");
+        let names = tables.query_map([], |row| row.get::<_, String>(0));
+        let names: Vec<String> = names
+            .and_then(Iterator::collect)
+            .expect("tables have names");
+        let mut lines: Vec<String> = names.iter().flat_map(|name| self.table(name)).collect();
+        lines.sort();
+        lines
+    }
+
+    fn table(&self, name: &str) -> Vec<String> {
+        let mut all = self
+            .0
+            .prepare(&format!("SELECT * FROM {name}"))
+            .expect("a table can be read");
+        let columns = all.column_count();
+        let rows = all.query_map([], |row| {
+            let cells: Result<Vec<Cell>, _> = (0..columns).map(|column| row.get(column)).collect();
+            Ok(format!("{name} {:?}", cells?))
+        });
+        rows.and_then(Iterator::collect).expect("rows can be read")
     }
 
     /// Role and words of each turn.

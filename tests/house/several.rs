@@ -2,13 +2,11 @@
 //! which sends each request where a test says.
 
 use crate::door;
-use crate::house::{LINE, PUBLIC_URL, TOKEN, bare_command};
+use crate::house::{self, LINE, PUBLIC_URL, TOKEN, bare_command, variable_of};
 use crate::mind::Mind;
 use crate::phone::{Phone, SPEED};
 use crate::rows::{Books, Conversation};
 use calldex_simulator::twilio::{Dial, RestDoor, Twilio, TwilioConfig, Via};
-use rusqlite::types::Value as Cell;
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use serde_json::Value;
 use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -68,33 +66,6 @@ pub fn printed(output: &Output) -> String {
     text(&output.stdout) + &text(&output.stderr)
 }
 
-/// Everything in a database, a line a row.
-pub fn dump(database: &Path) -> Vec<String> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let books = Connection::open_with_flags(database, flags).expect("the database opens");
-    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
-    let mut tables = books.prepare(tables).expect("tables can be read");
-    let names = tables.query_map([], |row| row.get::<_, String>(0));
-    let names: Vec<String> = names
-        .and_then(Iterator::collect)
-        .expect("tables have names");
-    let mut lines = Vec::new();
-    for name in names {
-        let mut all = books
-            .prepare(&format!("SELECT * FROM {name}"))
-            .expect("a table can be read");
-        let columns = all.column_count();
-        let rows = all.query_map([], |row| {
-            let cells: Result<Vec<Cell>, _> = (0..columns).map(|column| row.get(column)).collect();
-            Ok(format!("{name} {:?}", cells?))
-        });
-        let rows: Vec<String> = rows.and_then(Iterator::collect).expect("rows can be read");
-        lines.extend(rows);
-    }
-    lines.sort();
-    lines
-}
-
 /// One instance: its folder and doors, and the process while it runs.
 pub struct Instance {
     pub name: String,
@@ -124,8 +95,7 @@ impl Instance {
 
     /// A setting by its path; a later one replaces an earlier.
     pub fn set(&mut self, path: &str, value: impl ToString) {
-        let name = format!("CALLDEX_{}", path.replace('.', "__").to_uppercase());
-        self.variable(&name, value);
+        self.variable(&variable_of(path), value);
     }
 
     /// A variable by its own name.
@@ -211,11 +181,7 @@ impl Instance {
 
     /// Sends a signal by its name, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let child = self.child.as_ref().expect("the instance runs");
-        let sent = Command::new("kill")
-            .args([&format!("-{name}"), &child.id().to_string()])
-            .status();
-        assert!(sent.expect("kill is there").success());
+        house::signal(self.child.as_ref().expect("the instance runs"), name);
     }
 
     /// Waits until the process has ended by itself.
@@ -259,26 +225,10 @@ impl Instance {
         Books::open(&self.database())
     }
 
-    /// Which instance has the call, as this one's database says.
-    pub fn owner(&self, call_sid: &str) -> Option<String> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let books = Connection::open_with_flags(self.database(), flags).expect("it opens");
-        let sql = "SELECT instance FROM conversations WHERE call_sid = ?1";
-        let row = books.query_row(sql, [call_sid], |row| row.get::<_, Option<String>>(0));
-        row.optional().expect("owners can be read").flatten()
-    }
-
     /// The sum of a metric over its series.
     pub async fn metric(&self, name: &str) -> f64 {
         let answer = self.page("/metrics").await.expect("the admin door is open");
-        let values = answer.body.lines().filter_map(|line| {
-            let rest = line.strip_prefix(name)?;
-            let (_, value) = rest
-                .starts_with([' ', '{'])
-                .then(|| rest.rsplit_once(' '))??;
-            value.parse::<f64>().ok()
-        });
-        values.sum()
+        house::sum(&answer.body, name, "")
     }
 }
 
@@ -293,31 +243,35 @@ impl Drop for Instance {
 
 /// Instances before they are started.
 pub struct Plan {
-    all: Vec<(String, String)>,
-    single: Vec<(usize, String, String)>,
+    /// What all have in their environment.
+    variables: Vec<(String, String)>,
     twilio: TwilioConfig,
+    /// The first so many take calls.
     calls: usize,
 }
 
 impl Plan {
     /// A setting of all, by its path.
-    pub fn set(mut self, path: &str, value: impl ToString) -> Self {
-        self.all.push((path.to_owned(), value.to_string()));
+    pub fn set(self, path: &str, value: impl ToString) -> Self {
+        self.variable(&variable_of(path), value)
+    }
+
+    fn variable(mut self, name: &str, value: impl ToString) -> Self {
+        self.variables.push((name.to_owned(), value.to_string()));
         self
     }
 
     /// The last takes no calls.
     pub fn with_a_third_voter(mut self) -> Self {
-        self.single.push((2, "server.calls".into(), "false".into()));
         self.calls = 2;
         self
     }
 
     /// The agent has this model behind it, and never says that it is still thinking.
     pub fn with_model(self, mind: &Mind) -> Self {
-        self.set("openai_base_url", mind.base_url())
-            .set("openai_api_key", "sk-house")
-            .set("openai_model", "house-model")
+        self.variable("OPENAI_BASE_URL", mind.base_url())
+            .variable("OPENAI_API_KEY", "sk-house")
+            .variable("OPENAI_MODEL", "house-model")
             .set("call.bridge_ms", 120_000)
     }
 
@@ -363,14 +317,9 @@ impl Plan {
             instance.variable("PUBLIC_URL", PUBLIC_URL);
             instance.set("twilio.account_sid", &account_sid);
             instance.set("twilio.api_base", rest.base_url());
-            for (path, value) in &self.all {
-                match path.strip_prefix("openai_") {
-                    Some(_) => instance.variable(&path.to_uppercase(), value),
-                    None => instance.set(path, value),
-                }
-            }
-            for (_, path, value) in self.single.iter().filter(|(of, ..)| *of == place) {
-                instance.set(path, value);
+            instance.set("server.calls", place < self.calls);
+            for (name, value) in &self.variables {
+                instance.variable(name, value);
             }
         }
         let founded = instances[0].runs(&["cluster", "init"]);
@@ -407,8 +356,7 @@ impl Several {
         };
         twilio.pace.characters_per_s = 60.0;
         Plan {
-            all: Vec::new(),
-            single: Vec::new(),
+            variables: Vec::new(),
             twilio,
             calls: NAMES.len(),
         }
@@ -498,12 +446,21 @@ impl Several {
         .await
     }
 
+    /// The place of the primary, or of one that is not.
+    pub async fn one_that(&self, is_primary: bool) -> usize {
+        let primary = self.primary().await;
+        match is_primary {
+            true => primary,
+            false => (primary + 1) % NAMES.len(),
+        }
+    }
+
     /// Waits until the databases of all that run hold the same, and says what.
     pub async fn alike(&self) -> Vec<String> {
         let mut last = Vec::new();
         let deadline = Instant::now() + LONG;
         loop {
-            let dumps: Vec<_> = self.running().map(|one| dump(&one.database())).collect();
+            let dumps: Vec<_> = self.running().map(|one| one.rows().dump()).collect();
             if dumps.windows(2).all(|two| two[0] == two[1]) {
                 return dumps.into_iter().next().unwrap_or(last);
             }

@@ -98,7 +98,7 @@ async fn a_name_learned_on_one_instance_greets_the_next_call_on_another() {
         assert!(reply.to_lowercase().contains("rock"), "{reply}");
         several.kept(phone.call_sid(), &reply).await;
         for instance in &several.instances {
-            let owner = instance.owner(phone.call_sid());
+            let owner = instance.rows().owner(phone.call_sid());
             let name = several.instances[relay].name.as_str();
             assert_eq!(owner.as_deref(), Some(name), "as {} has it", instance.name);
         }
@@ -120,12 +120,7 @@ async fn a_call_outlives_its_instance(is_primary: bool) {
     let mind = Mind::awake().await;
     let plan = Several::plan().with_model(&mind).real_time();
     let mut several = plan.start().await;
-    let primary = several.primary().await;
-    let holder = if is_primary {
-        primary
-    } else {
-        (primary + 1) % 3
-    };
+    let holder = several.one_that(is_primary).await;
     let phone = several.call(BROCK, Via::only(holder)).await;
     let mut words = asks(&several, &mind, &phone, Completion::silence()).await;
     phone.goes_via(Via::default());
@@ -229,12 +224,7 @@ async fn a_call_leaves_an_instance_that_stands_still(is_primary: bool) {
         .with_model(&mind)
         .set("call.watchdog_ms", 1_000);
     let several = plan.start().await;
-    let primary = several.primary().await;
-    let paused = if is_primary {
-        primary
-    } else {
-        (primary + 1) % 3
-    };
+    let paused = several.one_that(is_primary).await;
     let other = (paused + 1) % 3;
     let phone = several.call(BROCK, Via::only(paused)).await;
     // It lies in the socket of the paused instance when that wakes.

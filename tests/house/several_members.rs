@@ -1,11 +1,13 @@
 //! Who is one of several: status, removal, replacement, backups, and what is refused.
 
 use crate::house::House;
-use crate::several::{Instance, SECRET, Several, dump, printed, put_back, until};
+use crate::several::{Instance, SECRET, Several, printed, put_back, until};
 use calldex_simulator::twilio::Via;
 use serde_json::Value;
 
 const BROCK: &str = "+14155550130";
+/// Good enough for a cluster, and not this one's.
+const OTHER_SECRET: &str = "another-secret-of-more-than-32-characters";
 
 /// `calldex cluster status --json` and its exit status.
 fn status(instance: &Instance) -> (Option<i32>, Value) {
@@ -163,7 +165,7 @@ async fn a_backup_of_a_member_is_a_house_of_its_own_and_is_refused_in_the_old_cl
 
     let third = &mut several.instances[2];
     third.kill();
-    let own = dump(&third.database());
+    let own = third.rows().dump();
     put_back(&copy, &third.database());
     let said = refused(third).await;
     assert!(
@@ -187,10 +189,7 @@ async fn who_has_not_the_secret_is_refused_and_a_member_does_not_serve_alone() {
     let door = several.instances[0].cluster.to_string();
     let mut stranger = Instance::new(several.folder(), "stranger");
     stranger.joins(std::slice::from_ref(&door));
-    stranger.set(
-        "cluster.secret",
-        "another-secret-of-more-than-32-characters",
-    );
+    stranger.set("cluster.secret", OTHER_SECRET);
     stranger.start();
     until("the stranger to be told why", async || {
         let (status, words) = stranger.ready().await?;
@@ -203,10 +202,7 @@ async fn who_has_not_the_secret_is_refused_and_a_member_does_not_serve_alone() {
     stranger.kill();
     let asked = {
         let one = &mut several.instances[0];
-        one.set(
-            "cluster.secret",
-            "another-secret-of-more-than-32-characters",
-        );
+        one.set("cluster.secret", OTHER_SECRET);
         let asked = one.runs(&["cluster", "status"]);
         one.set("cluster.secret", SECRET);
         asked
