@@ -8,6 +8,7 @@ mod backup;
 pub mod bench;
 mod conversations;
 mod directory;
+mod ending;
 mod faults;
 mod lock;
 mod open;

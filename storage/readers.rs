@@ -1,6 +1,7 @@
 //! The pool of readers: a few threads with a read-only connection each, a bounded queue before
 //! them. Whatever may touch the disk to answer a question runs here, never on the async runtime.
 
+use crate::ending;
 use crate::sqlite::connection;
 use rusqlite::Connection;
 use std::collections::VecDeque;
@@ -167,7 +168,6 @@ impl Readers {
 
     /// Ends the threads, waiting for them at most until `end`; one that hangs in the disk is left.
     pub(crate) fn close(&self, end: Instant) {
-        const STEP: Duration = Duration::from_millis(1);
         {
             let mut state = self.shared.lock();
             state.closed = true;
@@ -177,12 +177,7 @@ impl Readers {
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
-            while !thread.is_finished() && Instant::now() < end {
-                std::thread::sleep(STEP);
-            }
-            if thread.is_finished() {
-                let _ = thread.join();
-            }
+            let _ = ending::join(thread, end);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What runs beside the calls, and how it ends.
 
 use crate::directory::Warm;
+use crate::ending;
 use crate::lock::DirectoryLock;
 use crate::readers::Readers;
 use crate::replication::ReplicaParts;
@@ -8,9 +9,6 @@ use crate::writer::{Checkpointer, Writer};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-/// How often a thread that is to end is looked at.
-const STEP: Duration = Duration::from_millis(1);
 
 /// The threads through which writes go.
 pub(super) enum Writing {
@@ -46,9 +44,7 @@ impl Writing {
                 parts,
             } => {
                 let log_has_ended = parts.close(end);
-                while !applier.is_finished() && Instant::now() < end {
-                    std::thread::sleep(STEP);
-                }
+                ending::wait(end, || applier.is_finished());
                 (vec![forwarder, applier], log_has_ended)
             }
         };

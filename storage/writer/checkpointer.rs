@@ -4,6 +4,7 @@
 use super::failure::CommitError;
 use super::scribe::log_path;
 use super::{LogPages, Shared, Writer};
+use crate::ending;
 use crate::faults::{Faults, Operation};
 use crate::replication::Reach;
 use crate::sqlite::connection::{self, Synchronous};
@@ -58,19 +59,12 @@ impl Checkpointer {
 
     /// Ends the thread and waits for it until `end`; one that hangs in the disk is left.
     pub(crate) fn stop(&mut self, end: Instant) {
-        const STEP: Duration = Duration::from_millis(1);
         self.stop.store(true, Ordering::SeqCst);
         let Some(thread) = self.thread.take() else {
             return;
         };
         thread.thread().unpark();
-        while !thread.is_finished() && Instant::now() < end {
-            std::thread::sleep(STEP);
-        }
-        if thread.is_finished() {
-            // A panic of it has been printed; nothing depends on its work.
-            let _ = thread.join();
-        }
+        let _ = ending::join(thread, end);
     }
 }
 

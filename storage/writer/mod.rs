@@ -30,6 +30,7 @@ pub use receipt::{NotDurable, Position, Receipt};
 pub(crate) use scribe::{Scribe, StartError};
 pub(crate) use thread::{OnApplied, run};
 
+use crate::ending;
 use crate::write::Write;
 use calldex_observability::catalog;
 use pending::WriteId;
@@ -244,11 +245,7 @@ impl Writer {
 }
 
 fn wait_for(bound: Duration, is_finished: &impl Fn() -> bool) {
-    const STEP: Duration = Duration::from_millis(2);
-    let end = Instant::now() + bound;
-    while !is_finished() && Instant::now() < end {
-        std::thread::sleep(STEP);
-    }
+    ending::wait(Instant::now() + bound, is_finished);
 }
 
 /// Why a flush did not end well.

@@ -7,6 +7,7 @@ mod keeper;
 mod label;
 mod sheet;
 
+use crate::ending;
 use crate::faults::{Faults, Operation};
 use crate::record::Caller;
 use crate::write::Applied;
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The tier's folder in the data directory. May be deleted at any time while the house is closed.
 pub(crate) const WARM_DIR: &str = "warm";
@@ -130,7 +131,6 @@ impl Warm {
 
     /// Lets the keeper finish until `end` and mark the tier as cleanly closed; later it is left.
     pub(crate) fn close(&self, end: Instant) {
-        const STEP: Duration = Duration::from_millis(1);
         self.shelf.tell(|signal| signal.stop = true);
         let Some(keeper) = self
             .keeper
@@ -140,13 +140,7 @@ impl Warm {
         else {
             return;
         };
-        while !keeper.is_finished() && Instant::now() < end {
-            std::thread::sleep(STEP);
-        }
-        if keeper.is_finished() {
-            // A panic of the keeper has been reported by the runtime; the tier is only a cache.
-            let _ = keeper.join();
-        }
+        let _ = ending::join(keeper, end);
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) use book::{Book, Contents, mark};
 pub use failure::LogError;
 
 use super::{NodeId, Reach, TypeConfig};
+use crate::ending;
 use crate::faults::Faults;
 use clerk::Clerk;
 use copier::Copier;
@@ -301,17 +302,13 @@ impl LogRoom {
         let Some(thread) = self.running().thread.take() else {
             return true;
         };
-        const STEP: Duration = Duration::from_millis(1);
-        while !thread.is_finished() && Instant::now() < end {
-            std::thread::sleep(STEP);
+        match ending::join(thread, end) {
+            Ok(()) => true,
+            Err(hanging) => {
+                self.running().thread = Some(hanging);
+                false
+            }
         }
-        if !thread.is_finished() {
-            self.running().thread = Some(thread);
-            return false;
-        }
-        // A panic of it has been reported by the thread itself.
-        let _ = thread.join();
-        true
     }
 
     /// Waits until it is on disk that the log begins behind `upto`, which the database has for good.
