@@ -45,10 +45,10 @@ pub(super) fn hold(text: &str) -> Hold {
 
 /// The same, to be read by [`hold`].
 fn held(hold: Hold) -> String {
-    let mark = if hold.counted { "+" } else { "" };
-    match hold.owner {
-        Some(epoch) => format!("{epoch}{mark}"),
-        None => "unknown".to_owned(),
+    match (hold.owner, hold.counted) {
+        (Some(epoch), true) => format!("{epoch}{COUNTED}"),
+        (Some(epoch), false) => epoch.to_string(),
+        (None, _) => "unknown".to_owned(),
     }
 }
 
