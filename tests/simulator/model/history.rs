@@ -1,8 +1,6 @@
 //! How much a model was told, in words that a caller can hear: whether a call that moved has its history is then known
 //! from outside.
 
-use super::{completion::Completion, request::Request};
-
 /// How the sentence begins.
 const BEGINNING: &str = "You have said ";
 /// And ends.
@@ -17,15 +15,6 @@ pub fn told(turns: usize) -> String {
 pub fn told_in(reply: &str) -> Option<usize> {
     let (_, after) = reply.split_once(BEGINNING)?;
     after.split_once(END)?.0.trim().parse().ok()
-}
-
-impl Completion {
-    /// Tells how many turns of the caller there are in `request`.
-    pub fn remembers(request: &Request) -> Self {
-        let messages = request.messages();
-        let turns = messages.iter().filter(|(role, _)| role == "user").count();
-        Self::says(&told(turns))
-    }
 }
 
 #[cfg(test)]
