@@ -12,6 +12,7 @@ mod ending;
 mod faults;
 mod lock;
 mod open;
+mod pauses;
 mod readers;
 pub mod record;
 pub mod replication;

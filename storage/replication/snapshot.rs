@@ -3,6 +3,7 @@
 
 use super::{Member, NodeId, Reach, SnapshotFile, TypeConfig};
 use crate::faults::{Faults, Operation};
+use crate::pauses::Pauses;
 use crate::sqlite::connection::{self, Synchronous};
 use crate::sqlite::meta::{self, AppliedState};
 use crate::sqlite::migrations::{self, APPLICATION_ID, migrate};
@@ -25,10 +26,6 @@ pub(crate) const SNAPSHOT_DIR: &str = "snapshots";
 const PAGES_STEP: i32 = 2_048;
 /// How long such a rest is.
 const REST: Duration = Duration::from_millis(2);
-/// First pause after the database could not be made durable; each further one doubles.
-const RETRY_MIN: Duration = Duration::from_millis(20);
-/// Longest such pause.
-const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// A snapshot's description.
 pub(crate) type Description = SnapshotMeta<NodeId, Member>;
@@ -161,7 +158,7 @@ impl Snapshots {
     /// Makes what is applied durable, for as long as that takes; its description, which is empty if
     /// nothing is. Blocks.
     fn build(&self) -> Result<Description, SnapshotError> {
-        let mut pause = RETRY_MIN;
+        let mut pauses = Pauses::of_disk();
         while !self.closed.load(Ordering::SeqCst) {
             let applied = self.reach.applied();
             match self.settle() {
@@ -172,8 +169,7 @@ impl Snapshots {
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "the database could not be made durable"),
             }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(RETRY_MAX);
+            std::thread::sleep(pauses.lengthen());
         }
         Err(SnapshotError::Closed)
     }

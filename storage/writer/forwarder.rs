@@ -8,6 +8,7 @@ use super::keeping::{Keeping, fate_at_close};
 use super::line::Line;
 use super::queue::writes_in;
 use super::{NotDurable, Position, Shared};
+use crate::pauses::Pauses;
 use crate::replication::{Kept, Outbox, PROPOSAL_BYTES_MAX, ProposeError};
 use calldex_observability::catalog;
 use std::sync::Arc;
@@ -22,11 +23,11 @@ pub const PROPOSE_MS_MAX: u64 = 1_000;
 pub const KEEP_AFTER_MS: u64 = 100;
 /// How often what has come meanwhile is kept.
 const STEP: Duration = Duration::from_millis(20);
-/// First pause after a proposal that failed, milliseconds; each further one doubles.
-const RETRY_MS_MIN: u64 = 20;
-/// Longest pause between two proposals, milliseconds: an election takes a second, and what waits
-/// should not wait for much more.
-const RETRY_MS_MAX: u64 = 250;
+/// First pause after a proposal that failed; each further one doubles.
+const RETRY_MIN: Duration = Duration::from_millis(20);
+/// Longest pause between two proposals: an election takes a second, and what waits should not wait
+/// for much more.
+const RETRY_MAX: Duration = Duration::from_millis(250);
 
 /// How long a primary is still looked for when closing has begun and everything is in the outbox,
 /// milliseconds: about an election.
@@ -38,7 +39,7 @@ pub(crate) struct Forwarder {
     line: Arc<Line>,
     keeping: Keeping,
     backlog: Backlog,
-    pause_ms: u64,
+    pauses: Pauses,
     /// Since when, closing having begun, no proposal has been taken.
     in_vain_since: Option<Instant>,
 }
@@ -58,7 +59,7 @@ impl Forwarder {
             line,
             keeping,
             backlog,
-            pause_ms: RETRY_MS_MIN,
+            pauses: Pauses::new(RETRY_MIN, RETRY_MAX),
             in_vain_since: None,
         }
     }
@@ -160,8 +161,7 @@ impl Forwarder {
 
     /// A pause after a proposal that failed, during which everything that comes is kept.
     fn rest(&mut self) {
-        let end = Instant::now() + Duration::from_millis(self.pause_ms);
-        self.pause_ms = (self.pause_ms * 2).min(RETRY_MS_MAX);
+        let end = Instant::now() + self.pauses.lengthen();
         loop {
             self.keep();
             let left = end.saturating_duration_since(Instant::now());
@@ -174,7 +174,8 @@ impl Forwarder {
     fn note(&mut self, answer: Result<Position, ProposeError>) {
         let degraded = &self.shared.degraded;
         if matches!(answer, Ok(_) | Err(ProposeError::Refused)) {
-            (self.pause_ms, self.in_vain_since) = (RETRY_MS_MIN, None);
+            self.pauses.reset();
+            self.in_vain_since = None;
             if degraded.set_of(Cause::Primary, None) {
                 tracing::info!("there is a primary again: what waited is proposed");
             }

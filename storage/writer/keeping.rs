@@ -4,6 +4,7 @@ use super::backlog::{Backlog, Held};
 use super::failure::{Cause, CommitError};
 use super::queue::{Part, writes_in};
 use super::{NotDurable, Shared};
+use crate::pauses::Pauses;
 use crate::replication::{Kept, Outbox};
 use crate::write::decode;
 use calldex_observability::catalog;
@@ -11,19 +12,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// First pause after the outbox failed; each further one doubles. What it did not take stays in
-/// memory.
-const RETRY_MS_MIN: u64 = 20;
-/// Longest pause between two attempts.
-const RETRY_MS_MAX: u64 = 2_000;
 /// Batches in one transaction of the outbox.
 const KEPT_AT_ONCE_MAX: usize = 64;
 
 /// See the module.
 pub(super) struct Keeping {
     outbox: Outbox,
+    /// Until when it is left alone after it failed; what it did not take stays in memory.
     retry_at: Option<Instant>,
-    pause_ms: u64,
+    pauses: Pauses,
     /// Whether settled rows are still in the outbox.
     is_behind: bool,
 }
@@ -33,7 +30,7 @@ impl Keeping {
         Self {
             outbox,
             retry_at: None,
-            pause_ms: RETRY_MS_MIN,
+            pauses: Pauses::of_disk(),
             is_behind: false,
         }
     }
@@ -127,8 +124,7 @@ impl Keeping {
     }
 
     fn degrade(&mut self, shared: &Shared, error: &CommitError) {
-        self.retry_at = Some(Instant::now() + Duration::from_millis(self.pause_ms));
-        self.pause_ms = (self.pause_ms * 2).min(RETRY_MS_MAX);
+        self.retry_at = Some(Instant::now() + self.pauses.lengthen());
         catalog::WRITE_FAILURES_TOTAL
             .with(error.kind())
             .increment(1);
@@ -138,7 +134,8 @@ impl Keeping {
     }
 
     fn recover(&mut self, shared: &Shared) {
-        (self.retry_at, self.pause_ms) = (None, RETRY_MS_MIN);
+        self.retry_at = None;
+        self.pauses.reset();
         if shared.degraded.set_of(Cause::Outbox, None) {
             tracing::info!("the outbox takes writes again");
         }

@@ -4,16 +4,12 @@ use super::queue::{Part, writes_in};
 use super::receipt::{NotDurable, Position};
 use super::{Scribe, Shared};
 use crate::faults::{Faults, Operation};
+use crate::pauses::Pauses;
 use crate::write::{Applied, Write};
 use calldex_observability::catalog;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
-
-/// First pause after a failed commit; each further one doubles.
-const RETRY_MS_MIN: u64 = 20;
-/// Longest pause between two attempts.
-const RETRY_MS_MAX: u64 = 2_000;
+use std::time::Instant;
 
 /// Who is told of each batch before it is acknowledged.
 pub(crate) type OnApplied = Box<dyn FnMut(&Applied) + Send>;
@@ -97,7 +93,7 @@ fn persist_together(
         .iter()
         .filter_map(|part| part.write.as_deref())
         .collect();
-    let mut pause_ms = RETRY_MS_MIN;
+    let mut pauses = Pauses::of_disk();
     loop {
         let begun = Instant::now();
         let error = match scribe.commit(&writes) {
@@ -117,10 +113,9 @@ fn persist_together(
             return Err(NotDurable::Refused);
         }
         shared.degrade(&error);
-        if shared.queue.pause(Duration::from_millis(pause_ms)) {
+        if shared.queue.pause(pauses.lengthen()) {
             return Err(NotDurable::Closed);
         }
-        pause_ms = (pause_ms * 2).min(RETRY_MS_MAX);
     }
 }
 

@@ -5,6 +5,7 @@ use super::label::{Distrust, Label};
 use super::sheet::{Fault, Sheet};
 use super::{Shelf, WarmConfig, folder};
 use crate::faults::Operation;
+use crate::pauses::Pauses;
 use crate::record::Caller;
 use crate::sqlite::meta::Meta;
 use crate::sqlite::{callers, connection, meta};
@@ -60,9 +61,9 @@ impl Keeper {
 
     /// Keeps the tier until the storage closes.
     pub(super) fn run(self) {
-        let mut pause = RETRY_MIN;
+        let mut pauses = Pauses::new(RETRY_MIN, RETRY_MAX);
         loop {
-            let halt = self.keep(&mut pause);
+            let halt = self.keep(&mut pauses);
             self.shelf.ready.store(false, Ordering::SeqCst);
             match halt {
                 Halt::Stop => return self.put_away(),
@@ -71,22 +72,21 @@ impl Keeper {
                     tracing::warn!("the warm tier cannot read the database; trying again")
                 }
             }
-            if self.rest(pause) {
+            if self.rest(pauses.lengthen()) {
                 return self.put_away();
             }
-            pause = (pause * 2).min(RETRY_MAX);
         }
     }
 
     /// Opens, catches up, and follows, until something ends it.
-    fn keep(&self, pause: &mut Duration) -> Halt {
-        match self.try_keep(pause) {
+    fn keep(&self, pauses: &mut Pauses) -> Halt {
+        match self.try_keep(pauses) {
             Ok(never) => match never {},
             Err(halt) => halt,
         }
     }
 
-    fn try_keep(&self, pause: &mut Duration) -> Result<std::convert::Infallible, Halt> {
+    fn try_keep(&self, pauses: &mut Pauses) -> Result<std::convert::Infallible, Halt> {
         let database = connection::open_reader(&self.config.database)?;
         let now = meta::read(&database)?;
         let (sheet, mut label) = self.open(&now)?;
@@ -94,7 +94,7 @@ impl Keeper {
         loop {
             self.catch_up(&database, &sheet, &mut label)?;
             if self.shelf.trust() {
-                *pause = RETRY_MIN;
+                pauses.reset();
                 self.count(&database)?;
             }
             self.wait_for_changes()?;

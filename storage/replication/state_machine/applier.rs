@@ -4,6 +4,7 @@
 use super::sieve::{Decoded, Sieve};
 use super::{Halt, Job};
 use crate::faults::{Faults, Operation};
+use crate::pauses::{self, Pauses};
 use crate::replication::snapshot::Snapshots;
 use crate::replication::{Member, NodeId, Outcome, Reach, SnapshotFile, TypeConfig};
 use crate::sqlite::ledger::{Ledger, Places};
@@ -17,11 +18,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-
-/// First pause after a failed commit; each further one doubles.
-const RETRY_MS_MIN: u64 = 20;
-/// Longest pause between two attempts.
-const RETRY_MS_MAX: u64 = 2_000;
 
 /// See the module.
 pub(crate) struct Applier {
@@ -167,7 +163,7 @@ impl Room<'_> {
                         if !sieve.set_aside(&entry.writes, &entry.log_id) {
                             // No write was at work: the tables themselves refuse. It passes, or a
                             // person has to look.
-                            self.pause(Duration::from_millis(RETRY_MS_MAX))?;
+                            self.pause(pauses::DISK_MAX)?;
                         }
                     }
                 }
@@ -208,7 +204,7 @@ impl Room<'_> {
         &mut self,
         mut work: impl FnMut(&Transaction<'_>, &Ledger) -> Result<Applied, CommitError>,
     ) -> Result<Applied, Setback> {
-        let mut pause_ms = RETRY_MS_MIN;
+        let mut pauses = Pauses::of_disk();
         loop {
             let operation = Some(Operation::ApplyEntries);
             let error = match self.scribe.transact(operation, &mut work) {
@@ -225,9 +221,7 @@ impl Room<'_> {
                 return Err(Setback::OfTheWrites);
             }
             self.shared.degrade(&error);
-            self.pause(Duration::from_millis(pause_ms))
-                .map_err(Setback::Halt)?;
-            pause_ms = (pause_ms * 2).min(RETRY_MS_MAX);
+            self.pause(pauses.lengthen()).map_err(Setback::Halt)?;
         }
     }
 
@@ -281,7 +275,7 @@ impl Room<'_> {
     }
 
     fn replace(&mut self, source: &Connection) -> Result<meta::Meta, Halt> {
-        let mut pause_ms = RETRY_MS_MIN;
+        let mut pauses = Pauses::of_disk();
         loop {
             match self.scribe.replace_with(source) {
                 Ok(meta) => {
@@ -290,8 +284,7 @@ impl Room<'_> {
                 }
                 Err(error) => self.shared.degrade(&error),
             }
-            self.pause(Duration::from_millis(pause_ms))?;
-            pause_ms = (pause_ms * 2).min(RETRY_MS_MAX);
+            self.pause(pauses.lengthen())?;
         }
     }
 }
