@@ -25,8 +25,8 @@ pub struct ModelRequest<'a> {
     pub host: &'a str,
     /// Port of the provider's address.
     pub port: u16,
-    /// Which provider of ours it is: `primary` or `fallback`.
-    pub provider: &'static str,
+    /// Its configured name.
+    pub provider: &'a str,
 }
 
 /// The span of one call, for [`tracing::Instrument`]. Ends when it is dropped.

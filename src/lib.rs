@@ -10,5 +10,6 @@ pub mod call;
 pub mod cluster;
 pub mod commands;
 pub mod config;
+pub mod tools;
 pub mod twilio;
 pub mod webhook;

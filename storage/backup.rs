@@ -9,7 +9,6 @@ use crate::sqlite::{connection, meta, migrations};
 use crate::writer::Position;
 use rusqlite::backup::{Backup as Copy, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -107,7 +106,7 @@ pub fn backup(data_dir: &Path, file: &Path, existing: Existing) -> Result<Backup
     if !source.is_file() {
         return Err(BackupError::NoDatabase(source));
     }
-    let partial = with_suffix(file, ".partial");
+    let partial = connection::beside(file, ".partial");
     let made = make(&source, &partial).and_then(|backup| {
         put_in_place(&partial, file, existing)?;
         Ok(backup)
@@ -152,7 +151,7 @@ fn make(source: &Path, partial: &Path) -> Result<Backup, BackupError> {
 
 /// A calldex database, of this version or an earlier one; the file of the original program too.
 fn recognise(from: &Connection) -> rusqlite::Result<Result<(), String>> {
-    let version: i64 = from.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let version = connection::pragma(from, "user_version")?;
     if version > migrations::VERSION {
         return Ok(Err(format!(
             "it is of version {version}, made by a later calldex: copy it with that one"
@@ -190,7 +189,7 @@ fn create(partial: &Path) -> io::Result<()> {
 
 /// Whatever cannot be removed shows when the file is made.
 fn remove(partial: &Path) {
-    for file in [partial.to_owned(), with_suffix(partial, "-journal")] {
+    for file in [partial.to_owned(), connection::beside(partial, "-journal")] {
         let _ = std::fs::remove_file(file);
     }
 }
@@ -291,12 +290,6 @@ fn folder_of(file: &Path) -> PathBuf {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
     }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path.as_os_str());
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 fn foreign(path: &Path, reason: String) -> BackupError {

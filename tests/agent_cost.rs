@@ -3,14 +3,16 @@
 //! `cargo test --release -p calldex --test agent_cost -- --ignored --nocapture`
 
 use calldex::agent::speech::Speech;
-use calldex::agent::{Agent, AgentConfig, Brief, CallerFacts, Message, Persona, ReplyEvent};
+use calldex::agent::{
+    Agent, AgentConfig, Brief, CallerFacts, Message, ModelConfig, Persona, Prompts, ReplyEvent,
+};
 use futures_util::StreamExt;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 const TOKENS: usize = 2_000;
@@ -122,12 +124,11 @@ fn answer(socket: &mut impl Write, pause: Option<Duration>) {
 }
 
 fn brief() -> Brief {
+    // The prompts of a line are compiled at start.
+    static PROMPTS: LazyLock<Prompts> =
+        LazyLock::new(|| Prompts::of_persona(&Arc::new(Persona::default())));
     let history = vec![Message::caller("Is Onix a rock?")];
-    Brief::new(
-        &Arc::new(Persona::default()),
-        Arc::new(CallerFacts::default()),
-        history,
-    )
+    Brief::on(&PROMPTS, Arc::new(CallerFacts::default()), history)
 }
 
 async fn by_the_agent(agent: &Agent) {
@@ -173,11 +174,12 @@ fn print(what: &str, cost: Cost) {
 
 async fn measure(pause: Option<Duration>) -> (Cost, Cost) {
     let base_url = model(pause);
-    let agent = Agent::new(&AgentConfig {
+    let model = ModelConfig {
         base_url: Some(base_url.clone()),
-        ..AgentConfig::default()
-    })
-    .unwrap();
+        ..ModelConfig::default()
+    };
+    let models = [("default".to_owned(), model)].into();
+    let agent = Agent::new(&AgentConfig::default(), &models).unwrap();
     let client = reqwest::Client::builder().no_proxy();
     let client = client.tls_backend_preconfigured(trusting_nobody());
     let client = client.build().unwrap();

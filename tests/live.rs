@@ -39,6 +39,12 @@ mod prometheus;
     reason = "the vocabulary of tests/house, of which this test uses a part"
 )]
 mod rows;
+#[path = "house/tool_server.rs"]
+#[allow(
+    dead_code,
+    reason = "the vocabulary of tests/house, of which this test uses a part"
+)]
+mod tool_server;
 
 use calldex_simulator::load::{self, LoadOptions};
 use calldex_simulator::model::{Completion, Request};
@@ -46,6 +52,7 @@ use house::{House, PUBLIC_URL, TOKEN};
 use mind::Mind;
 use prometheus::Prometheus;
 use std::time::{Duration, Instant};
+use tool_server::{Said, ToolServer};
 
 /// Whoever withholds their number calls from here (protocol 2.2).
 const WITHHELD: &str = "+266696687";
@@ -54,10 +61,16 @@ const SETTLE_MAX: Duration = Duration::from_secs(15);
 /// What makes the model fail, however often it is asked.
 const BAD_QUESTION: &str = "What does the missing number evolve into?";
 
-/// A model that fails at one question and is slow at none.
+/// What makes the model call the operator's tool.
+const TOOL_QUESTION: &str = "Is my order 4711 there?";
+
+/// A model that fails at one question, looks one up and is slow at none.
 fn thought(request: &Request) -> Completion {
+    let has_result = request.messages().iter().any(|(role, _)| role == "tool");
     if request.last_user() == BAD_QUESTION {
         Completion::status(503)
+    } else if request.last_user() == TOOL_QUESTION && !has_result {
+        Completion::calls("order_status", "{}")
     } else {
         Completion::words(12).first_token_ms(30).gap_ms(4)
     }
@@ -95,6 +108,7 @@ async fn calls(house: &House) {
     assert!(report.barge_ins > 0, "{report:?}");
     let withheld = house.call(WITHHELD).await;
     withheld.says("Which type beats rock?").await;
+    withheld.says(TOOL_QUESTION).await;
     withheld.hangs_up().await;
 }
 
@@ -143,8 +157,15 @@ async fn every_panel_has_something_to_show_while_calls_come_in() {
     let mind = Mind::awake().await;
     mind.thinks(thought);
     // The only member of its cluster, so that what several instances show is there too.
+    let orders = ToolServer::start(|_| Said::json(&serde_json::json!({ "state": "sent" }))).await;
+    let tool = format!(
+        "[[tool]]\nname = \"order_status\"\ndescription = \"Where an order is.\"\nurl = \"{}\"\n\
+         allow_private = true\n",
+        orders.url("/orders")
+    );
     let house = House::plan()
         .with_model(&mind)
+        .config(&tool)
         .set("cluster.listen", "127.0.0.1:0")
         .set("cluster.secret", "a-secret-of-at-least-32-characters")
         .start()

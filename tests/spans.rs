@@ -5,7 +5,7 @@ mod collector;
 
 use calldex::agent::post::Post;
 use calldex::agent::{
-    Agent, AgentConfig, Brief, CallerFacts, Failure, Message, Persona, ReplyEvent,
+    Agent, AgentConfig, Brief, CallerFacts, Failure, Message, ModelConfig, Persona, ReplyEvent,
 };
 use calldex_observability::logs::{self, LogFormat};
 use calldex_observability::spans::{self, Exporter};
@@ -75,12 +75,13 @@ async fn a_call_and_its_requests_to_the_model_reach_the_collector_without_a_word
     let collector = Collector::start();
     let refusal = "HTTP/1.1 401 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let base_url = model(vec![stream(&["Togepi", " is."]), refusal.to_owned()]);
-    let agent = Agent::new(&AgentConfig {
+    let model = ModelConfig {
         base_url: Some(base_url.clone()),
         model: "small-model".to_owned(),
-        ..AgentConfig::default()
-    })
-    .unwrap();
+        ..ModelConfig::default()
+    };
+    let models = [("default".to_owned(), model)].into();
+    let agent = Agent::new(&AgentConfig::default(), &models).unwrap();
     let post = Post::new(&collector.base_url).unwrap();
     let exporter = Exporter::start(&collector.base_url, post).unwrap();
     logs::init_exporting(LogFormat::Human, "off", &exporter).unwrap();

@@ -3,11 +3,11 @@
 super::catalog! {
     /// Time to answer a webhook.
     WEBHOOK_SECONDS: histogram Seconds "calldex_webhook_seconds"
-        { door: ["voice", "action", "status"] } by VOICE;
+        { door: ["voice", "action", "dialled", "status"] } by VOICE;
     /// Webhooks answered, by door and result.
     WEBHOOK_REQUESTS_TOTAL: counter Count "calldex_webhook_requests_total"
         {
-            door: ["voice", "action", "status"],
+            door: ["voice", "action", "dialled", "status"],
             result: ["ok", "forbidden", "bad_request", "too_large", "repeated", "failed"]
         };
     /// WebSocket handshakes answered.
@@ -26,6 +26,10 @@ super::catalog! {
     /// Frames sent to Twilio.
     FRAMES_SENT_TOTAL: counter Count "calldex_frames_sent_total"
         { kind: ["text", "end", "language", "play", "send_digits"] };
+    /// Pings of sockets that were silent: sent, answered, unanswered on a socket that never answered one (it
+    /// is kept), and unanswered on one that did (it is dead).
+    PINGS_TOTAL: counter Count "calldex_pings_total"
+        { outcome: ["sent", "answered", "unanswered", "dead"] };
     /// Error frames from Twilio: it could not use what it was sent.
     FRAME_ERRORS_TOTAL: counter Count "calldex_frame_errors_total";
 }

@@ -12,9 +12,11 @@ mod described;
 mod doors;
 mod handle;
 mod model;
+mod named;
 mod names;
 mod process;
 mod storage;
+mod tools;
 
 pub use calls::*;
 pub use cluster::*;
@@ -25,9 +27,11 @@ pub use handle::{
     Series,
 };
 pub use model::*;
+pub use named::NamedCounter;
 pub use names::*;
 pub use process::*;
 pub use storage::*;
+pub use tools::*;
 
 /// Every metric of every room, in the order of the rooms.
 pub fn all() -> impl Iterator<Item = &'static dyn Metric> {
@@ -36,6 +40,7 @@ pub fn all() -> impl Iterator<Item = &'static dyn Metric> {
         doors::ALL,
         names::ALL,
         model::ALL,
+        tools::ALL,
         storage::ALL,
         cluster::ALL,
         process::ALL,
@@ -77,6 +82,7 @@ macro_rules! catalog {
 
 macro_rules! handle_type {
     (seconds_counter) => { $crate::catalog::handle::SecondsCounter };
+    (named_counter $($values:tt)*) => { $crate::catalog::named::NamedCounter };
     ($kind:ident) => {
         $crate::catalog::handle::One<$crate::catalog::inner!($kind)>
     };
@@ -109,6 +115,9 @@ macro_rules! kind {
         $crate::catalog::Kind::Counter
     };
     (seconds_counter) => {
+        $crate::catalog::Kind::Counter
+    };
+    (named_counter) => {
         $crate::catalog::Kind::Counter
     };
     (gauge) => {

@@ -13,7 +13,7 @@ super::catalog! {
         {
             kind: [
                 "connect", "refused", "rate_limited", "status", "first_token_timeout", "stalled", "cut",
-                "too_long", "protocol",
+                "too_long", "protocol", "out_of_tokens", "filtered", "loading",
             ]
         };
     /// Second attempts before the first token.
@@ -23,11 +23,37 @@ super::catalog! {
     /// the fallback is down.
     MODEL_HEDGES_TOTAL: counter Count "calldex_model_hedges_total"
         { result: ["won", "lost", "refused"] };
-    /// Pieces of text that the model streamed.
-    MODEL_TOKENS_TOTAL: counter Count "calldex_model_tokens_total";
+    /// Tokens by the providers' own count, by the configured name of the model: of questions, of those the
+    /// part that the provider had in its cache, and of answers.
+    MODEL_TOKENS_TOTAL: named_counter Count "calldex_model_tokens_total"
+        { model: ["default"], direction: ["input", "cached", "output"] };
+    /// Pieces of text that the models streamed.
+    MODEL_PIECES_TOTAL: counter Count "calldex_model_pieces_total";
+    /// Requests that a model's server refused for one of their parameters and that were made again without
+    /// it, by the configured name of the model.
+    MODEL_ADAPTATIONS_TOTAL: named_counter Count "calldex_model_adaptations_total"
+        {
+            model: ["default"],
+            parameter: [
+                "tools", "stream_options", "max_tokens", "temperature", "reasoning_effort",
+                "response_format", "user", "prompt_cache_key", "system_role", "context",
+            ]
+        };
+    /// Complete replies by how they ended: said to the end, with tools to call, cut at the longest reply
+    /// (raise max_tokens), stopped by the provider's filter.
+    MODEL_ENDINGS_TOTAL: counter Count "calldex_model_endings_total"
+        { ending: ["said", "tools", "length", "filtered"] };
+    /// What a model's answers cost, in millionths of the currency that its prices are in, by the configured
+    /// name of the model.
+    MODEL_COST_MICROS_TOTAL: named_counter Count "calldex_model_cost_micros_total"
+        { model: ["default"], part: ["input", "output"] };
+    /// Parts of replies that were left out: events that are no JSON, parts of a form that is not
+    /// known, tools called in writing that are not offered, turns of others.
+    MODEL_CHUNKS_DROPPED_TOTAL: counter Count "calldex_model_chunks_dropped_total"
+        { reason: ["malformed", "unknown_part", "written_tool", "other_turn"] };
     /// Tools that the model called.
     MODEL_TOOLS_TOTAL: counter Count "calldex_model_tools_total"
-        { tool: ["end_call", "hand_over", "set_name", "switch_language", "note_preference", "unknown"] };
+        { tool: ["end_call", "hand_over", "set_name", "switch_language", "note_preference", "configured", "unknown"] };
     /// Replies that are being streamed now.
     MODEL_IN_FLIGHT: gauge Count "calldex_model_in_flight";
 }

@@ -1,7 +1,11 @@
-//! Puts a tool call together from the pieces in which it is streamed.
+//! Puts tool calls together from the pieces in which they are streamed, and names them as they were
+//! offered.
 
 use super::chunk::CallDelta;
-use super::tools::{ARGUMENTS_BYTES_MAX, CALLS_MAX, Tool, ToolCall};
+use super::offered::Offered;
+use super::tools::{ARGUMENTS_BYTES_MAX, CALLS_READ_MAX, Tool, ToolCall};
+use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// Longest id and name of a call; longer ones are cut.
 const LABEL_BYTES_MAX: usize = 128;
@@ -12,108 +16,183 @@ pub(super) struct Assembly {
     calls: Vec<Pieces>,
 }
 
+#[derive(Default)]
 struct Pieces {
-    index: u32,
+    index: i64,
     id: String,
     name: String,
     arguments: String,
+    /// Where the latest piece that looks like a beginning begins: some servers repeat the
+    /// arguments from their start.
+    restart: usize,
     oversized: bool,
+    /// It came as text among the words.
+    written: bool,
 }
 
 impl Assembly {
-    /// Takes a piece. Pieces belong together by index; a new id under an old index begins a new
-    /// call, as some servers count every call as the first.
-    pub(super) fn add(&mut self, delta: &CallDelta<'_>) {
-        let id = delta.id.as_ref().map_or("", |id| &id.0);
-        let index = delta
-            .index
-            .unwrap_or_else(|| self.calls.last().map_or(0, |call| call.index));
-        let Some(call) = self.call(index, id) else {
-            return;
-        };
-        let Some(function) = &delta.function else {
-            return;
-        };
-        if let Some(name) = &function.name {
-            call.add_name(&name.0);
+    /// Takes a piece. Pieces belong together by index. A new id under an old index begins a new
+    /// call, and so does a name when the call before it is complete: some servers count every call
+    /// as the first. A call that is told again is one call.
+    pub(super) fn add(&mut self, delta: &CallDelta<'_>, offered: &Offered) {
+        let last = self.calls.last().map_or(0, |call| call.index);
+        let index = delta.index.unwrap_or(last);
+        if let Some(call) = self.call(index, delta, offered) {
+            call.add(delta, offered);
         }
-        if let Some(arguments) = &function.arguments {
-            call.add_arguments(&arguments.0);
+    }
+
+    /// Takes a call that was written among the words.
+    pub(super) fn add_written(&mut self, name: &str, arguments: &str) {
+        if self.calls.len() >= CALLS_READ_MAX {
+            return;
         }
+        let mut call = Pieces {
+            index: i64::MIN,
+            name: bounded(name, LABEL_BYTES_MAX).to_owned(),
+            written: true,
+            ..Pieces::default()
+        };
+        call.add_arguments(arguments);
+        self.calls.push(call);
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }
 
-    /// The calls, complete; the assembly is then empty.
-    pub(super) fn finish(&mut self, language: &str) -> impl Iterator<Item = ToolCall> {
-        let complete = |(at, call): (usize, Pieces)| ToolCall {
-            tool: match call.oversized {
-                true => Tool::Unknown { name: call.name },
-                false => Tool::understand(&call.name, &call.arguments, language),
-            },
-            id: if call.id.is_empty() {
-                format!("call_{at}")
-            } else {
-                call.id
-            },
-        };
-        std::mem::take(&mut self.calls)
+    /// The calls, complete; the assembly is then empty. A call that came in both ways is one call.
+    pub(super) fn finish(
+        &mut self,
+        language: &str,
+        offered: &Offered,
+    ) -> impl Iterator<Item = ToolCall> + use<> {
+        let mut calls = std::mem::take(&mut self.calls);
+        for call in &mut calls {
+            if let Some(name) = offered.named(&call.name) {
+                call.name = name.to_owned();
+            }
+        }
+        let told: Vec<String> = calls
+            .iter()
+            .filter(|call| !call.written)
+            .map(|call| call.name.clone())
+            .collect();
+        calls.retain(|call| !(call.written && told.contains(&call.name)));
+        let (language, own) = (language.to_owned(), Arc::clone(offered.own()));
+        calls
             .into_iter()
             .enumerate()
-            .map(complete)
+            .map(move |(at, call)| ToolCall {
+                tool: match call.oversized {
+                    true => Tool::Unknown { name: call.name },
+                    false => Tool::understand(&call.name, call.read_arguments(), &language, &own),
+                },
+                id: match call.id.is_empty() {
+                    true => format!("call_{at}"),
+                    false => call.id,
+                },
+            })
     }
 
-    /// The call that a piece with `index` and `id` belongs to; `None` past the bound.
-    fn call(&mut self, index: u32, id: &str) -> Option<&mut Pieces> {
+    /// The call that the piece belongs to; `None` past the bound.
+    fn call(
+        &mut self,
+        index: i64,
+        piece: &CallDelta<'_>,
+        offered: &Offered,
+    ) -> Option<&mut Pieces> {
         let known = self.calls.iter().rposition(|call| call.index == index);
-        let same = known.filter(|at| {
-            id.is_empty() || self.calls[*at].id.is_empty() || self.calls[*at].id == id
-        });
+        // A call that goes on under another index than it began.
+        let nameless = piece.id.is_empty() && piece.name.is_empty();
+        if let (None, true, Some(last)) = (known, nameless, self.calls.last_mut()) {
+            last.index = index;
+            return self.calls.last_mut();
+        }
+        let same = known.filter(|at| self.calls[*at].goes_on(piece, offered));
         if let Some(at) = same {
-            if self.calls[at].id.is_empty() {
-                self.calls[at].id.push_str(bounded(id, LABEL_BYTES_MAX));
-            }
             return self.calls.get_mut(at);
         }
-        if self.calls.len() >= CALLS_MAX {
+        if self.calls.len() >= CALLS_READ_MAX {
             return None;
         }
-        let (name, arguments, id) = (
-            String::new(),
-            String::new(),
-            bounded(id, LABEL_BYTES_MAX).to_owned(),
-        );
         self.calls.push(Pieces {
             index,
-            id,
-            name,
-            arguments,
-            oversized: false,
+            ..Pieces::default()
         });
         self.calls.last_mut()
     }
 }
 
 impl Pieces {
-    /// Names come whole, in pieces, or whole with every piece.
-    fn add_name(&mut self, piece: &str) {
-        if self.name != piece {
-            self.name.push_str(bounded(
-                piece,
-                LABEL_BYTES_MAX.saturating_sub(self.name.len()),
-            ));
+    /// Whether `piece` belongs to this call, as their index says.
+    fn goes_on(&self, piece: &CallDelta<'_>, offered: &Offered) -> bool {
+        let same_id = piece.id.is_empty() || self.id.is_empty() || self.id == piece.id;
+        if !same_id || piece.name.is_empty() || self.name.is_empty() {
+            return same_id;
         }
+        let whole = |arguments: &str| object(arguments).is_some();
+        let repeated = *piece.name == *self.name
+            && (piece.arguments.is_empty() || *piece.arguments == *self.arguments);
+        let both_offered = *piece.name != *self.name
+            && offered.named(&self.name).is_some()
+            && offered.named(&piece.name).is_some();
+        let complete = object(&self.arguments).is_some_and(|arguments| !arguments.is_empty())
+            || (self.arguments.is_empty() && both_offered)
+            || (whole(&self.arguments) && *piece.name != *self.name);
+        repeated || !complete
+    }
+
+    fn add(&mut self, piece: &CallDelta<'_>, offered: &Offered) {
+        if self.id.is_empty() {
+            self.id.push_str(bounded(&piece.id, LABEL_BYTES_MAX));
+        }
+        self.add_name(&piece.name, offered);
+        // Told again as a whole.
+        if *piece.arguments != *self.arguments || object(&self.arguments).is_none() {
+            self.add_arguments(&piece.arguments);
+        }
+    }
+
+    /// Names come whole, in pieces, or whole with every piece.
+    fn add_name(&mut self, piece: &str, offered: &Offered) {
+        if self.name == piece
+            || (self.name.starts_with(piece) && offered.named(&self.name).is_some())
+        {
+            return;
+        }
+        if piece.starts_with(self.name.as_str()) {
+            self.name.clear();
+        }
+        let left = LABEL_BYTES_MAX.saturating_sub(self.name.len());
+        self.name.push_str(bounded(piece, left));
     }
 
     fn add_arguments(&mut self, piece: &str) {
         if self.arguments.len() + piece.len() > ARGUMENTS_BYTES_MAX {
             self.oversized = true;
-        } else {
-            self.arguments.push_str(piece);
+            return;
         }
+        if piece.trim_start().starts_with('{') {
+            self.restart = self.arguments.len();
+        }
+        self.arguments.push_str(piece);
     }
+
+    /// The arguments, or the part of them that was told last.
+    fn read_arguments(&self) -> &str {
+        let last = &self.arguments[self.restart..];
+        let whole = serde_json::from_str::<Value>(&self.arguments).is_ok();
+        if !whole && object(last).is_some() {
+            return last;
+        }
+        &self.arguments
+    }
+}
+
+/// `arguments`, if they are a whole object.
+fn object(arguments: &str) -> Option<Map<String, Value>> {
+    serde_json::from_str(arguments).ok()
 }
 
 fn bounded(text: &str, bytes_max: usize) -> &str {
@@ -123,23 +202,45 @@ fn bounded(text: &str, bytes_max: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::ToolSet;
+    use crate::agent::chunk::Chunk;
 
     fn assembled(deltas: &[&str]) -> Vec<(String, Tool)> {
+        let offered = Offered::of(&ToolSet::ALL);
         let mut assembly = Assembly::default();
         for delta in deltas {
-            assembly.add(&serde_json::from_str(delta).unwrap());
+            let chunk = serde_json::from_str(&format!(
+                r#"{{"choices":[{{"delta":{{"tool_calls":[{delta}]}}}}]}}"#
+            ))
+            .unwrap();
+            for call in &Chunk::loose(&chunk).calls {
+                assembly.add(call, &offered);
+            }
         }
         let calls = assembly
-            .finish("en-US")
+            .finish("en-US", &offered)
             .map(|call| (call.id, call.tool))
             .collect();
         assert!(assembly.is_empty());
         calls
     }
 
+    fn tools(deltas: &[&str]) -> Vec<Tool> {
+        assembled(deltas)
+            .into_iter()
+            .map(|(_, tool)| tool)
+            .collect()
+    }
+
     fn set_name(name: &str) -> Tool {
         Tool::SetName {
             name: name.to_owned(),
+        }
+    }
+
+    fn end_call(farewell: &str) -> Tool {
+        Tool::EndCall {
+            farewell: Some(farewell.to_owned()),
         }
     }
 
@@ -161,31 +262,119 @@ mod tests {
 
     #[test]
     fn indexes_and_ids_may_be_missing_or_wrong() {
-        let calls = assembled(&[
-            r#"{"id":"a","function":{"name":"set_name","arguments":"{\"name\":\"Ann\"}"}}"#,
-            r#"{"id":"b","function":{"name":"set_name","arguments":"{\"name\":\"Bea\"}"}}"#,
-        ]);
-        assert_eq!(
-            calls,
-            [
-                ("a".to_owned(), set_name("Ann")),
-                ("b".to_owned(), set_name("Bea"))
-            ]
-        );
+        let ann = r#""function":{"name":"set_name","arguments":"{\"name\":\"Ann\"}"}"#;
+        let bea = r#""function":{"name":"set_name","arguments":"{\"name\":\"Bea\"}"}"#;
+        for (first, second) in [
+            (r#""id":"a""#, r#""id":"b""#),
+            (r#""id":7"#, r#""id":8"#),
+            (r#""index":0,"id":"""#, r#""index":0,"id":"""#),
+            (r#""index":0,"id":"call_0""#, r#""index":0,"id":"call_0""#),
+            (r#""index":-1,"id":null"#, r#""index":-1,"id":null"#),
+            (r#""index":"0""#, r#""index":"1""#),
+            (r#""index":null"#, r#""index":null"#),
+            (r#""index":0.0,"type":null"#, r#""index":1.0,"type":null"#),
+        ] {
+            let (one, two) = (format!("{{{first},{ann}}}"), format!("{{{second},{bea}}}"));
+            let expected = [set_name("Ann"), set_name("Bea")];
+            assert_eq!(tools(&[&one, &two]), expected, "{first} {second}");
+        }
         let nameless =
             assembled(&[r#"{"function":{"name":"set_name","arguments":"{\"name\":\"Cy\"}"}}"#]);
         assert_eq!(nameless, [("call_0".to_owned(), set_name("Cy"))]);
     }
 
     #[test]
-    fn a_name_repeated_with_every_piece_is_one_name() {
+    fn a_call_that_is_told_again_is_one_call() {
         let piece = |arguments: &str| {
-            format!(r#"{{"index":0,"function":{{"name":"end_call","arguments":"{arguments}"}}}}"#)
+            let arguments = serde_json::to_string(arguments).unwrap();
+            format!(
+                r#"{{"index":0,"id":"a","function":{{"name":"end_call","arguments":{arguments}}}}}"#
+            )
         };
-        assert_eq!(
-            assembled(&[&piece("{"), &piece("}")])[0].1,
-            Tool::EndCall { farewell: None }
-        );
+        let bye = r#"{"farewell":"Bye"}"#;
+        for pieces in [
+            // The name with every piece.
+            vec!["{\"farewell\":", "\"Bye\"}"],
+            // The whole once more at the end, or an empty piece.
+            vec!["{\"farewell\":", "\"Bye\"}", bye],
+            vec![bye, bye],
+            vec![bye, ""],
+            // Always from the start.
+            vec!["{\"fare", "{\"farewell\":\"B", bye],
+            // A placeholder first.
+            vec!["{}", bye],
+        ] {
+            let deltas: Vec<String> = pieces.iter().map(|arguments| piece(arguments)).collect();
+            let deltas: Vec<&str> = deltas.iter().map(String::as_str).collect();
+            assert_eq!(tools(&deltas), [end_call("Bye")], "{pieces:?}");
+        }
+        let nameless = r#"{"index":0,"function":{"arguments":"{\"farewell\":\"Bye\"}"}}"#;
+        assert_eq!(tools(&[&piece("{}"), nameless]), [end_call("Bye")]);
+    }
+
+    #[test]
+    fn a_call_may_go_on_under_another_index() {
+        let calls = tools(&[
+            r#"{"index":0,"id":"a","function":{"name":"set_name","arguments":"{\"name\":\"Ann\"}"}}"#,
+            r#"{"index":0,"id":"b","function":{"name":"set_name","arguments":"{\"name\":"}}"#,
+            r#"{"index":1,"function":{"arguments":"\"Bea\"}"}}"#,
+        ]);
+        assert_eq!(calls, [set_name("Ann"), set_name("Bea")]);
+    }
+
+    #[test]
+    fn calls_without_arguments_under_one_index_are_told_apart_by_name() {
+        let calls = tools(&[
+            r#"{"index":0,"function":{"name":"end_call"}}"#,
+            r#"{"index":0,"function":{"name":"hand_over","arguments":{}}}"#,
+        ]);
+        assert_eq!(calls.len(), 2);
+        let in_pieces = [
+            r#"{"index":0,"function":{"name":"end"}}"#,
+            r#"{"index":0,"function":{"name":"_call"}}"#,
+        ];
+        assert_eq!(tools(&in_pieces), [Tool::EndCall { farewell: None }]);
+        let from_the_start = [
+            r#"{"index":0,"function":{"name":"end"}}"#,
+            r#"{"index":0,"function":{"name":"end_call"}}"#,
+        ];
+        assert_eq!(tools(&from_the_start), [Tool::EndCall { farewell: None }]);
+    }
+
+    #[test]
+    fn calls_come_in_many_forms() {
+        for delta in [
+            r#"{"index":0,"function":{"name":"end_call","arguments":{"farewell":"Bye"}}}"#,
+            r#"{"name":"end_call","arguments":"{\"farewell\":\"Bye\"}"}"#,
+            r#"{"function":{"name":"functions.end_call","parameters":{"farewell":"Bye"}}}"#,
+            r#"{"function":{"name":"default_api:end_call","arguments":"\"{\\\"farewell\\\":\\\"Bye\\\"}\""}}"#,
+            r#"{"function":{"name":"end_call<|channel|>commentary","arguments":"{\"farewell\":\"Bye\"}"}}"#,
+        ] {
+            assert_eq!(tools(&[delta]), [end_call("Bye")], "{delta}");
+        }
+        for nothing in ["null", "[]", "\"\""] {
+            let delta = format!(r#"{{"function":{{"name":"end_call","arguments":{nothing}}}}}"#);
+            assert_eq!(
+                tools(&[&delta]),
+                [Tool::EndCall { farewell: None }],
+                "{nothing}"
+            );
+        }
+        assert_eq!(tools(&["null"]), []);
+    }
+
+    #[test]
+    fn a_call_that_came_in_both_ways_is_one_call() {
+        let offered = Offered::of(&ToolSet::ALL);
+        let mut assembly = Assembly::default();
+        let delta = CallDelta {
+            name: "end_call".into(),
+            ..CallDelta::default()
+        };
+        assembly.add_written("end_call", "{}");
+        assembly.add_written("set_name", r#"{"name":"Ann"}"#);
+        assembly.add(&delta, &offered);
+        assert_eq!(assembly.finish("en-US", &offered).count(), 2);
     }
 
     #[test]
@@ -194,7 +383,7 @@ mod tests {
         let begin = r#"{"index":0,"function":{"name":"set_name","arguments":"{\"name\":\""}}"#;
         let flood = format!(r#"{{"index":0,"function":{{"arguments":"{long}"}}}}"#);
         assert_eq!(
-            assembled(&[begin, &flood])[0].1,
+            tools(&[begin, &flood])[0],
             Tool::Unknown {
                 name: "set_name".to_owned()
             }
@@ -203,8 +392,8 @@ mod tests {
             .map(|i| format!(r#"{{"index":{i},"function":{{"name":"end_call"}}}}"#))
             .collect();
         assert_eq!(
-            assembled(&many.iter().map(String::as_str).collect::<Vec<_>>()).len(),
-            CALLS_MAX
+            tools(&many.iter().map(String::as_str).collect::<Vec<_>>()).len(),
+            CALLS_READ_MAX
         );
     }
 }

@@ -1,5 +1,6 @@
-//! A chunk of a streamed answer, borrowed from the bytes that came: no tree and, for a token
-//! without escapes, no copy. Also reads a whole answer, where a server does not stream.
+//! A chunk of a streamed answer. The usual form is borrowed from the bytes that came: no tree and,
+//! for a token without escapes, no copy. Every other form is left to [`loose`](super::loose).
+//! Also reads a whole answer, where a server does not stream.
 
 use super::reply::Usage;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
@@ -8,58 +9,186 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+/// What one chunk says, in whatever form it came.
+#[derive(Default)]
+pub(super) struct Chunk<'a> {
+    /// The number of the choice that this belongs to. One choice is asked for.
+    pub index: Option<i64>,
+    /// Words, or an empty text.
+    pub content: Cow<'a, str>,
+    /// Pieces of tool calls.
+    pub calls: Vec<CallDelta<'a>>,
+    /// Why the model stopped.
+    pub finish_reason: Option<Cow<'a, str>>,
+    /// The words and the calls are those of the whole answer, not what came newly.
+    pub is_message: bool,
+    /// The provider's count of tokens.
+    pub usage: Option<Usage>,
+    /// The model thinks: a sign of life that is not said.
+    pub thinks: bool,
+    /// The chunk reports an error.
+    pub failed: bool,
+    /// Parts that may have held words and are of no known form.
+    pub unread: u32,
+}
+
+/// A piece of a tool call.
+#[derive(Default)]
+pub(super) struct CallDelta<'a> {
+    pub index: Option<i64>,
+    pub id: Cow<'a, str>,
+    pub name: Cow<'a, str>,
+    pub arguments: Cow<'a, str>,
+}
+
+impl<'a> Chunk<'a> {
+    /// Reads the usual form: every field of the type that the protocol gives it, the first choice
+    /// number 0. `None` for any other, which may be a chunk all the same.
+    pub(super) fn usual(data: &'a str) -> Option<Self> {
+        let wire: Wire<'a> = serde_json::from_str(data).ok()?;
+        let choice = wire.choice.filter(|choice| choice.index.unwrap_or(0) == 0);
+        let (Some(choice), None) = (choice, wire.error) else {
+            return None;
+        };
+        let is_message = choice.delta.is_none() && choice.message.is_some();
+        // The protocol of completions that are no chats.
+        let is_text = choice.text.is_some() && choice.delta.is_none() && !is_message;
+        let delta = choice.delta.or(choice.message).unwrap_or_default();
+        if is_text || delta.function_call.or(delta.refusal).is_some() {
+            return None;
+        }
+        Some(Self {
+            thinks: delta.reasoning_content.or(delta.reasoning).is_some(),
+            index: choice.index,
+            content: delta.content.map_or(Cow::Borrowed(""), |text| text.0),
+            calls: delta
+                .tool_calls
+                .into_iter()
+                .flatten()
+                .map(CallDelta::from)
+                .collect(),
+            finish_reason: choice.finish_reason.map(|reason| reason.0),
+            is_message,
+            usage: wire.usage.map(Usage::from),
+            failed: false,
+            unread: 0,
+        })
+    }
+}
+
 /// `chat.completion.chunk`, or `chat.completion`.
 #[derive(Deserialize)]
-pub(super) struct Chunk<'a> {
-    /// Only one choice is ever asked for.
+struct Wire<'a> {
     #[serde(borrow, default, rename = "choices", deserialize_with = "first")]
-    pub choice: Option<Choice<'a>>,
+    choice: Option<Choice<'a>>,
     #[serde(default)]
-    pub usage: Option<Usage>,
+    usage: Option<Counts>,
     #[serde(default)]
-    pub error: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct Choice<'a> {
+struct Choice<'a> {
+    #[serde(default)]
+    index: Option<i64>,
     /// In a stream.
     #[serde(borrow, default)]
-    pub delta: Option<Delta<'a>>,
+    delta: Option<Delta<'a>>,
     /// In a whole answer.
     #[serde(borrow, default)]
-    pub message: Option<Delta<'a>>,
+    message: Option<Delta<'a>>,
     #[serde(borrow, default)]
-    pub finish_reason: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Delta<'a> {
-    #[serde(borrow, default)]
-    pub content: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub tool_calls: Option<Vec<CallDelta<'a>>>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct CallDelta<'a> {
+    finish_reason: Option<Text<'a>>,
     #[serde(default)]
-    pub index: Option<u32>,
+    text: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize, Default)]
+struct Delta<'a> {
     #[serde(borrow, default)]
-    pub id: Option<Text<'a>>,
+    content: Option<Text<'a>>,
     #[serde(borrow, default)]
-    pub function: Option<FunctionDelta<'a>>,
+    tool_calls: Option<Vec<WireCall<'a>>>,
+    #[serde(default)]
+    function_call: Option<IgnoredAny>,
+    #[serde(default)]
+    refusal: Option<IgnoredAny>,
+    #[serde(default)]
+    reasoning_content: Option<IgnoredAny>,
+    #[serde(default)]
+    reasoning: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct FunctionDelta<'a> {
+struct WireCall<'a> {
+    #[serde(default)]
+    index: Option<i64>,
     #[serde(borrow, default)]
-    pub name: Option<Text<'a>>,
+    id: Option<Text<'a>>,
+    #[serde(borrow)]
+    function: WireFunction<'a>,
+}
+
+#[derive(Deserialize)]
+struct WireFunction<'a> {
     #[serde(borrow, default)]
-    pub arguments: Option<Text<'a>>,
+    name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    arguments: Option<Text<'a>>,
+}
+
+/// `usage`, as the protocol has it.
+#[derive(Deserialize)]
+struct Counts {
+    #[serde(default)]
+    prompt_tokens: Option<u32>,
+    #[serde(default)]
+    completion_tokens: Option<u32>,
+    #[serde(default)]
+    prompt_tokens_details: Option<PromptDetails>,
+    #[serde(default)]
+    completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[derive(Deserialize)]
+struct PromptDetails {
+    #[serde(default)]
+    cached_tokens: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct CompletionDetails {
+    #[serde(default)]
+    reasoning_tokens: Option<u32>,
+}
+
+impl From<Counts> for Usage {
+    fn from(counts: Counts) -> Self {
+        let prompt = counts.prompt_tokens_details;
+        let completion = counts.completion_tokens_details;
+        Self {
+            prompt_tokens: counts.prompt_tokens.unwrap_or(0),
+            completion_tokens: counts.completion_tokens.unwrap_or(0),
+            cached_tokens: prompt.and_then(|of| of.cached_tokens).unwrap_or(0),
+            reasoning_tokens: completion.and_then(|of| of.reasoning_tokens).unwrap_or(0),
+        }
+    }
+}
+
+impl<'a> From<WireCall<'a>> for CallDelta<'a> {
+    fn from(call: WireCall<'a>) -> Self {
+        let text = |text: Option<Text<'a>>| text.map_or(Cow::Borrowed(""), |text| text.0);
+        Self {
+            index: call.index,
+            id: text(call.id),
+            name: text(call.function.name),
+            arguments: text(call.function.arguments),
+        }
+    }
 }
 
 /// A text, borrowed where it has no escapes. (serde borrows a `Cow` only outside of an `Option`.)
-pub(super) struct Text<'a>(pub Cow<'a, str>);
+struct Text<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -115,8 +244,7 @@ mod tests {
     use super::*;
 
     fn content(json: &str) -> Option<Cow<'_, str>> {
-        let chunk: Chunk<'_> = serde_json::from_str(json).unwrap();
-        chunk.choice?.delta?.content.map(|text| text.0)
+        Chunk::usual(json).map(|chunk| chunk.content)
     }
 
     #[test]
@@ -128,15 +256,41 @@ mod tests {
     }
 
     #[test]
-    fn what_servers_leave_out_or_add_is_tolerated() {
+    fn what_servers_leave_out_or_add_is_still_the_usual_form() {
+        for json in [
+            r#"{"choices":[{"delta":{"role":"assistant","content":null,"refusal":null,"tool_calls":null},"logprobs":null}],"usage":null,"error":null,"x_groq":{"id":[1,2]}}"#,
+            r#"{"choices":[{"delta":{"reasoning_content":"hm"}},{"delta":{"content":"second"}}]}"#,
+            r#"{"choices":[{"delta":{"content":""}}],"usage":{"prompt_tokens":null,"prompt_tokens_details":null}}"#,
+        ] {
+            assert!(matches!(content(json), Some(Cow::Borrowed(""))), "{json}");
+        }
+    }
+
+    #[test]
+    fn the_counts_of_tokens_are_read_with_their_details() {
+        let json = r#"{"choices":[{"delta":{}}],"usage":{"prompt_tokens":12,"completion_tokens":9,"total_tokens":21,
+            "prompt_tokens_details":{"cached_tokens":8},"completion_tokens_details":{"reasoning_tokens":5}}}"#;
+        let expected = Usage {
+            prompt_tokens: 12,
+            completion_tokens: 9,
+            cached_tokens: 8,
+            reasoning_tokens: 5,
+        };
+        assert_eq!(Chunk::usual(json).unwrap().usage, Some(expected));
+    }
+
+    #[test]
+    fn what_is_unusual_is_left_to_the_loose_reading() {
         for json in [
             "{}",
-            r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}"#,
-            r#"{"choices":null,"usage":null,"error":null,"x_groq":{"id":[1,2]}}"#,
-            r#"{"choices":[{"delta":{"role":"assistant","content":null,"refusal":null},"logprobs":null}]}"#,
-            r#"{"choices":[{"delta":{"reasoning_content":"hm"}},{"delta":{"content":"second"}}]}"#,
+            "{\"choices\":[]}",
+            r#"{"choices":[{"index":1,"delta":{"content":"second"}}]}"#,
+            r#"{"choices":[{"delta":{"content":["a"]}}]}"#,
+            r#"{"choices":[{"delta":{"function_call":{"name":"end_call"}}}]}"#,
+            r#"{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":1.5}}"#,
+            r#"{"choices":[{"delta":{"content":"a"}}],"error":{"message":"overloaded"}}"#,
         ] {
-            assert_eq!(content(json), None, "{json}");
+            assert!(Chunk::usual(json).is_none(), "{json}");
         }
     }
 }

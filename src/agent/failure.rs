@@ -47,6 +47,12 @@ pub enum Reason {
     /// A complete answer with neither a word nor a tool in it.
     #[error("empty")]
     Empty,
+    /// The tokens were used up before the first word: by thoughts, mostly.
+    #[error("out of tokens")]
+    OutOfTokens,
+    /// The provider's content filter left neither a word nor a tool.
+    #[error("filtered")]
+    Filtered,
 }
 
 impl Failure {
@@ -60,6 +66,8 @@ impl Failure {
             Failure::Stalled => "stalled",
             Failure::Cut => "cut",
             Failure::TooLong => "too_long",
+            Failure::Protocol(Reason::OutOfTokens) => "out_of_tokens",
+            Failure::Protocol(Reason::Filtered) => "filtered",
             Failure::Protocol(_) => "protocol",
         }
     }
@@ -69,7 +77,7 @@ impl Failure {
     pub(super) fn is_passing(&self) -> bool {
         match self {
             Failure::Refused(status) => matches!(status, 408 | 409 | 425 | 500..=599),
-            Failure::TooLong => false,
+            Failure::TooLong | Failure::Protocol(Reason::OutOfTokens | Reason::Filtered) => false,
             _ => true,
         }
     }

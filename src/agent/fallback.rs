@@ -1,184 +1,270 @@
-//! From a brief to an answer that has begun: one retry before the first token, then the fallback;
-//! the fallback beside the primary when it is slow and that is configured.
+//! From a brief to an answer that has begun: the model, once more before the first token if that may help,
+//! then its fallbacks; the first fallback beside it when it is slow and that is configured.
 
+use super::attempt::{Attempt, Progress};
 use super::brief::Brief;
-use super::config::AgentConfig;
-use super::failure::Failure;
+use super::capabilities::{Capabilities, Field};
+use super::failure::{Failure, Reason};
 use super::hedge::Hedge;
-use super::intake::Intake;
 use super::live::Live;
 use super::provider::Provider;
-use super::refusal::{accepted, pause_before_retry};
-use bytes::Bytes;
+use super::reason;
+use super::refusal::pause_before_retry;
+use super::rejection::Rejection;
 use calldex_observability::catalog;
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::select;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 
-/// Who can be asked, and how long.
-pub(super) struct Desk {
-    pub primary: Arc<Provider>,
-    pub fallback: Option<Arc<Provider>>,
-    /// Given where the fallback may be asked beside the primary.
-    pub hedge: Option<Hedge>,
-    first_token_max: Duration,
-    idle_max: Duration,
-    turn_max: Duration,
-}
+/// Changes of a request that one server may ask for in one reply.
+const ADAPTATIONS_MAX: usize = 8;
 
-impl Desk {
-    pub(super) fn new(
-        config: &AgentConfig,
-        primary: Arc<Provider>,
-        fallback: Option<Arc<Provider>>,
-    ) -> Self {
-        Self {
-            primary,
-            fallback,
-            hedge: config
-                .fallback
-                .as_ref()
-                .and_then(|fallback| fallback.hedge_ms)
-                .map(Hedge::new),
-            first_token_max: Duration::from_millis(config.first_token_ms_max),
-            idle_max: Duration::from_millis(config.idle_ms_max),
-            turn_max: Duration::from_millis(config.turn_ms_max),
-        }
-    }
+/// Who is asked for a reply, in which order, and how long.
+pub(super) struct Route {
+    /// At least one.
+    pub models: Vec<Arc<Provider>>,
+    /// Given where the first fallback may be asked beside the model.
+    pub hedge: Option<Arc<Hedge>>,
+    pub turn_max: Duration,
 }
 
 /// One turn's question, on its way.
 struct Question {
-    desk: Arc<Desk>,
-    brief: Brief,
+    route: Route,
+    brief: Arc<Brief>,
     turn_deadline: Instant,
 }
 
-/// Asks until an answer has begun: the primary, once more if that may help, then the fallback.
-/// A provider whose breaker is open is passed over at once.
+/// Asks until an answer has begun: the model, once more if that may help, then its fallbacks in order.
+/// A model whose breaker is open is passed over at once.
 ///
 /// # Errors
 /// The failure of the last attempt, or of the one that opened the breaker.
-pub(super) async fn open(desk: Arc<Desk>, brief: Brief) -> Result<Live, Failure> {
-    let turn_deadline = Instant::now() + desk.turn_max;
+pub(super) async fn open(route: Route, brief: Brief) -> Result<Live, Failure> {
+    let turn_deadline = Instant::now() + route.turn_max;
     let question = Question {
-        desk,
-        brief,
+        route,
+        brief: Arc::new(brief),
         turn_deadline,
     };
-    match (&question.desk.hedge, &question.desk.fallback) {
-        (Some(hedge), Some(fallback)) => question.ask_beside(hedge, fallback).await,
+    let (first, others) = question
+        .route
+        .models
+        .split_first()
+        .ok_or(Failure::Connect)?;
+    match (&question.route.hedge, others.first()) {
+        (Some(hedge), Some(second)) => question.ask_beside(hedge, first, second).await,
         _ => {
-            let outcome = question.ask_twice(&question.desk.primary).await;
-            question.or_fallback(outcome).await
+            let outcome = question.ask(first, true).await;
+            question.or_others(outcome, others).await
         }
     }
 }
 
 impl Question {
-    /// The primary's answer, or the fallback's if there is none.
-    async fn or_fallback(&self, primary: Result<Live, Failure>) -> Result<Live, Failure> {
-        match (primary, &self.desk.fallback) {
-            (Err(_), Some(fallback)) if Instant::now() < self.turn_deadline => {
-                fallback.admit()?;
-                self.ask_once(fallback).await
+    /// The model's answer, or that of the first of `others` that has one.
+    async fn or_others(
+        &self,
+        first: Result<Live, Failure>,
+        others: &[Arc<Provider>],
+    ) -> Result<Live, Failure> {
+        let mut outcome = first;
+        for other in others {
+            if outcome.is_ok() || Instant::now() >= self.turn_deadline {
+                break;
             }
-            (primary, _) => primary,
+            outcome = self.ask(other, false).await;
         }
+        outcome
     }
 
-    /// As the others, but when the primary has been silent for a while, the fallback is asked
-    /// beside it. Whoever speaks first is heard; the other's request is closed by being dropped.
-    /// The fallback is asked once at most.
-    async fn ask_beside(&self, hedge: &Hedge, fallback: &Arc<Provider>) -> Result<Live, Failure> {
+    /// As the others, but when the model has been silent for a while, the first fallback is asked beside
+    /// it. Whoever speaks first is heard; the other's request is closed by being dropped. The fallback is
+    /// asked once at most.
+    async fn ask_beside(
+        &self,
+        hedge: &Hedge,
+        first: &Arc<Provider>,
+        second: &Arc<Provider>,
+    ) -> Result<Live, Failure> {
         hedge.reply();
-        let mut primary = pin!(self.ask_twice(&self.desk.primary));
+        let others = &self.route.models[1..];
+        let mut primary = pin!(self.ask(first, true));
         if let Ok(outcome) = timeout(hedge.after, primary.as_mut()).await {
-            return self.or_fallback(outcome).await;
+            return self.or_others(outcome, others).await;
         }
-        let Some(wager) = hedge.admit(fallback) else {
-            return self.or_fallback(primary.await).await;
+        let Some(wager) = hedge.admit(second) else {
+            return self.or_others(primary.await, others).await;
         };
-        let mut second = pin!(self.ask_once(fallback));
+        let mut beside = pin!(self.ask(second, false));
         let (outcome, fallback_is_out) = select! {
             biased;
             outcome = primary.as_mut() => (outcome, true),
-            outcome = second.as_mut() => (outcome, false),
+            outcome = beside.as_mut() => (outcome, false),
         };
-        match (outcome, fallback_is_out) {
-            (Err(_), true) => second.await.inspect(|_| wager.won()),
+        let outcome = match (outcome, fallback_is_out) {
+            (Err(_), true) => beside.await.inspect(|_| wager.won()),
             (Err(_), false) => primary.await,
             (live, true) => live,
             (live, false) => live.inspect(|_| wager.won()),
+        };
+        self.or_others(outcome, &others[1..]).await
+    }
+
+    /// Asks one model: in the form that its server is known to take, and in another where the server refuses
+    /// a part of it. What was accepted in the end is remembered.
+    async fn ask(&self, provider: &Arc<Provider>, twice: bool) -> Result<Live, Failure> {
+        provider.admit()?;
+        let mut form = provider.capabilities();
+        let mut changed = false;
+        for _ in 0..ADAPTATIONS_MAX {
+            let rejection = match self.try_form(provider, &form, twice).await {
+                Ok(live) => {
+                    if changed {
+                        provider.learn(&form);
+                    }
+                    return Ok(live);
+                }
+                Err(rejection) => rejection,
+            };
+            let Some(next) = self.changed(provider, &form, &rejection) else {
+                self.refused(provider, &rejection);
+                return Err(rejection.failure);
+            };
+            (form, changed) = (next, true);
+        }
+        Err(Failure::Refused(400))
+    }
+
+    /// The form of the request without what was objected to, if there is one.
+    fn changed(
+        &self,
+        provider: &Provider,
+        form: &Capabilities,
+        rejection: &Rejection,
+    ) -> Option<Capabilities> {
+        let objection = rejection.objection?;
+        let told = provider.terms.told_bytes(&self.brief, form);
+        let next = form.after(objection, told)?;
+        catalog::MODEL_ADAPTATIONS_TOTAL.increment(&provider.name, objection.label(), 1);
+        tracing::warn!(
+            model = provider.name,
+            parameter = objection.label(),
+            code = rejection.code,
+            reason = reason::safe(&rejection.reason, &self.brief),
+            "the model's server refused a part of the request: asked again without it"
+        );
+        Some(next)
+    }
+
+    /// Mostly a wrong key or model name: the operator's business, so it is said aloud.
+    fn refused(&self, provider: &Provider, rejection: &Rejection) {
+        if let Failure::Refused(status) = rejection.failure {
+            tracing::warn!(
+                model = provider.name,
+                status,
+                code = rejection.code,
+                reason = reason::safe(&rejection.reason, &self.brief),
+                "the model refused"
+            );
+        }
+        if rejection.objection.is_some() {
+            // Until here it was left to the change of the request.
+            self.count(provider, rejection.failure);
         }
     }
 
-    async fn ask_once(&self, provider: &Arc<Provider>) -> Result<Live, Failure> {
-        self.ask(provider, provider.terms.body(&self.brief)).await
-    }
-
-    async fn ask_twice(&self, provider: &Arc<Provider>) -> Result<Live, Failure> {
-        provider.admit()?;
-        let body = provider.terms.body(&self.brief);
+    async fn try_form(
+        &self,
+        provider: &Arc<Provider>,
+        form: &Capabilities,
+        twice: bool,
+    ) -> Result<Live, Rejection> {
         let began = Instant::now();
-        let failure = match self.ask(provider, body.clone()).await {
-            Ok(live) => return Ok(live),
-            Err(failure) => failure,
+        let mut first = self.attempt(provider, form);
+        let rejection = match self.wait(&mut first).await {
+            Ok(live) => {
+                provider.kept_words_with_tools();
+                return Ok(live);
+            }
+            Err(rejection) if !twice || rejection.objection.is_some() => return Err(rejection),
+            Err(rejection) => rejection,
         };
-        let left = self.desk.first_token_max.saturating_sub(began.elapsed());
-        let Some(pause) = pause_before_retry(&failure, left) else {
-            return Err(failure);
+        let left = provider.first_token_max.saturating_sub(began.elapsed());
+        let Some(pause) = pause_before_retry(&rejection, left) else {
+            return Err(rejection);
         };
         sleep(pause).await;
         // It may have opened by this very failure, or by those of other calls.
         provider.admit()?;
         catalog::MODEL_RETRIES_TOTAL.increment(1);
-        self.ask(provider, body).await
+        // Some servers lose what a model writes where its template knows tools and they do not know its form.
+        let is_lost = rejection.failure == Failure::Protocol(Reason::Empty);
+        if is_lost && form.takes(Field::Tools) && !self.brief.tools.is_empty() {
+            let live = self
+                .wait(&mut self.attempt(provider, &form.refusing(Field::Tools)))
+                .await?;
+            provider.lost_words_with_tools();
+            return Ok(live);
+        }
+        let mut second = self.attempt(provider, form);
+        if first.is_over() || !provider.may_load {
+            drop(first);
+            return self.wait(&mut second).await;
+        }
+        let mut second = second.beside_another();
+        // A server that loads its model would give that up: whoever of the two answers is heard.
+        select! {
+            biased;
+            outcome = self.wait(&mut first) => match outcome {
+                Ok(live) => Ok(live),
+                Err(_) => self.wait(&mut second).await,
+            },
+            outcome = self.wait(&mut second) => match outcome {
+                Ok(live) => Ok(live),
+                Err(rejection) => Err(rejection),
+            },
+        }
     }
 
-    /// One attempt, until its first event.
-    async fn ask(&self, provider: &Arc<Provider>, body: Bytes) -> Result<Live, Failure> {
+    fn attempt(&self, provider: &Arc<Provider>, form: &Capabilities) -> Attempt {
+        let progress = Progress::new(provider.first_token_max, self.turn_deadline);
+        Attempt::new(provider, Arc::clone(&self.brief), *form, progress)
+    }
+
+    /// Waits for an attempt's first event, within its bounds.
+    async fn wait(&self, attempt: &mut Attempt) -> Result<Live, Rejection> {
+        let span = attempt.take_span();
         let began = Instant::now();
-        let deadline = (began + self.desk.first_token_max).min(self.turn_deadline);
-        let span = provider.span();
-        let attempt = timeout_at(deadline, self.begin(provider, body)).await;
-        match attempt.unwrap_or(Err(Failure::FirstTokenTimeout)) {
+        let outcome = attempt.wait().await;
+        let provider = attempt.provider();
+        match outcome {
             Ok(live) => {
                 provider.succeeded();
                 span.first_token(began.elapsed());
                 Ok(live.within(span))
             }
-            Err(failure) => {
-                catalog::MODEL_FAILURES_TOTAL
-                    .with(failure.kind())
-                    .increment(1);
-                tracing::debug!(
-                    provider = provider.label,
-                    failure = failure.kind(),
-                    "an attempt at a reply failed"
-                );
-                provider.failed(failure);
-                span.failed(failure.kind());
-                Err(failure)
+            Err(rejection) => {
+                if rejection.objection.is_none() {
+                    self.count(provider, rejection.failure);
+                }
+                span.failed(rejection.failure.kind());
+                Err(rejection)
             }
         }
     }
 
-    async fn begin(&self, provider: &Arc<Provider>, body: Bytes) -> Result<Live, Failure> {
-        let place = provider.place().await;
-        let response = provider
-            .ask(&place, body)
-            .send()
-            .await
-            .map_err(|_| Failure::Connect)?;
-        let response = accepted(provider, response).await?;
-        let intake = Intake::new(&self.brief.language, self.brief.round);
-        let idle_max = self.desk.idle_max;
-        let mut live = Live::new(response, intake, idle_max, self.turn_deadline, place);
-        poll_fn(|cx| live.poll_fill(cx)).await?;
-        Ok(live)
+    fn count(&self, provider: &Provider, failure: Failure) {
+        catalog::MODEL_FAILURES_TOTAL
+            .with(failure.kind())
+            .increment(1);
+        tracing::debug!(
+            model = provider.name,
+            failure = failure.kind(),
+            "an attempt at a reply failed"
+        );
+        provider.failed(failure);
     }
 }

@@ -1,12 +1,17 @@
 //! A second opinion on a name, asked in the background.
 
-use super::answer::WHOLE_BYTES_MAX;
+use super::body::WHOLE_BYTES_MAX;
+use super::capabilities::Capabilities;
 use super::chunk::Chunk;
 use super::config::AgentConfig;
 use super::failure::{Failure, Reason};
+use super::loose::Data;
 use super::message::Message;
 use super::provider::Provider;
 use super::refusal::accepted;
+use super::rejection::Rejection;
+use super::request::Form;
+use calldex_observability::catalog;
 use compact_str::CompactString;
 use serde::Deserialize;
 use std::fmt;
@@ -17,8 +22,10 @@ use tokio::time::timeout;
 
 /// Opinions asked at the same time; beyond it none is given.
 const IN_FLIGHT_MAX: usize = 16;
-/// Longest opinion, with room for a model that thinks first.
+/// Longest opinion, beside a model's thoughts.
 const TOKENS_MAX: u32 = 200;
+/// Changes of the request that a server may ask for.
+const ADAPTATIONS_MAX: usize = 4;
 /// Most bytes of question and transcript that are sent.
 const WORDS_BYTES_MAX: usize = 600;
 /// Longest name and quote that are believed.
@@ -68,29 +75,36 @@ impl fmt::Debug for NameOpinion {
 
 /// Asks for opinions, a few at a time.
 pub(super) struct Judge {
-    provider: Arc<Provider>,
+    form: Form,
     wait_max: Duration,
     places: Semaphore,
 }
 
 impl Judge {
-    pub(super) fn new(config: &AgentConfig, provider: Arc<Provider>) -> Self {
+    pub(super) fn new(config: &AgentConfig) -> Self {
         let wait_max = Duration::from_millis(config.judge_ms_max);
         Self {
-            provider,
+            form: form(),
             wait_max,
             places: Semaphore::new(IN_FLIGHT_MAX),
         }
     }
 
-    pub(super) async fn judge(&self, question: &str, transcript: &str) -> Option<NameOpinion> {
+    /// What the model of `provider` makes of it.
+    pub(super) async fn judge(
+        &self,
+        provider: &Arc<Provider>,
+        question: &str,
+        transcript: &str,
+    ) -> Option<NameOpinion> {
         let _place = self.places.try_acquire().ok()?;
         let transcript = bounded(transcript, WORDS_BYTES_MAX);
         let asked = format!(
             "The agent asked: {}\nThe caller said: {transcript}",
             bounded(question, WORDS_BYTES_MAX)
         );
-        let answer = timeout(self.wait_max, self.ask(&Message::caller(asked))).await;
+        let asked = Message::caller(asked);
+        let answer = timeout(self.wait_max, self.ask_in_its_form(provider, &asked)).await;
         match answer.unwrap_or(Err(Failure::FirstTokenTimeout)) {
             Ok(answer) => opinion(&answer, transcript),
             Err(failure) => {
@@ -100,36 +114,86 @@ impl Judge {
         }
     }
 
-    /// The text of the answer. Neither its luck nor its failure is the breaker's business: a reply
+    /// Asks, and again without what the server refuses: `response_format` above all.
+    async fn ask_in_its_form(
+        &self,
+        provider: &Arc<Provider>,
+        question: &Arc<Message>,
+    ) -> Result<String, Failure> {
+        let mut takes = provider.capabilities();
+        for _ in 0..ADAPTATIONS_MAX {
+            let rejection = match self.ask(provider, question, &takes).await {
+                Ok(answer) => {
+                    provider.learn(&takes);
+                    return Ok(answer);
+                }
+                Err(rejection) => rejection,
+            };
+            let objection = rejection.objection.ok_or(rejection.failure)?;
+            takes = takes
+                .after(objection, question.content.len())
+                .ok_or(rejection.failure)?;
+            catalog::MODEL_ADAPTATIONS_TOTAL.increment(&provider.name, objection.label(), 1);
+        }
+        Err(Failure::Refused(400))
+    }
+
+    /// The text of the answer. Neither its success nor its failure is the breaker's business: a reply
     /// is what counts, and the probe of an open breaker belongs to one.
-    async fn ask(&self, question: &Arc<Message>) -> Result<String, Failure> {
-        let body = self.provider.terms.question(SYSTEM, question, TOKENS_MAX);
-        let place = self.provider.place().await;
-        let response = self
-            .provider
+    async fn ask(
+        &self,
+        provider: &Arc<Provider>,
+        question: &Arc<Message>,
+        takes: &Capabilities,
+    ) -> Result<String, Rejection> {
+        let tokens_max = TOKENS_MAX + provider.terms.thinking_tokens;
+        let body = provider
+            .terms
+            .question(SYSTEM, question, &self.form, tokens_max, takes);
+        let place = provider.place().await;
+        let response = provider
             .ask(&place, body)
             .send()
             .await
             .map_err(|_| Failure::Connect)?;
-        let mut response = accepted(&self.provider, response).await?;
+        let mut response = accepted(response).await?;
         let version = response.version();
         let mut whole = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(|_| Failure::Cut)? {
             whole.extend_from_slice(&piece);
             if whole.len() > WHOLE_BYTES_MAX {
-                return Err(Failure::TooLong);
+                return Err(Failure::TooLong.into());
             }
         }
         place.returned(version, Instant::now());
-        let chunk: Chunk<'_> =
-            serde_json::from_slice(&whole).map_err(|_| Failure::Protocol(Reason::Malformed))?;
-        let content = chunk
-            .choice
-            .and_then(|choice| choice.message)
-            .and_then(|message| message.content);
-        content
-            .map(|content| content.0.into_owned())
-            .ok_or(Failure::Protocol(Reason::Empty))
+        let answer = Data::read(&String::from_utf8_lossy(&whole));
+        let Data::Values(values) = answer else {
+            return Err(Failure::Protocol(Reason::Malformed).into());
+        };
+        let chunk = values.first().map(Chunk::loose).unwrap_or_default();
+        match chunk.failed {
+            true => Err(Failure::Protocol(Reason::ErrorInStream).into()),
+            false if chunk.content.is_empty() => Err(Failure::Protocol(Reason::Empty).into()),
+            false => Ok(chunk.content.into_owned()),
+        }
+    }
+}
+
+/// The form of an opinion.
+fn form() -> Form {
+    let text_or_null = serde_json::json!({"type": ["string", "null"]});
+    Form {
+        name: "name_opinion",
+        schema: serde_json::json!({
+            "type": "object",
+            "properties": {
+                "name": text_or_null,
+                "kind": {"type": "string", "enum": ["self", "other", "refusal", "none"]},
+                "quote": text_or_null,
+            },
+            "required": ["name", "kind", "quote"],
+            "additionalProperties": false,
+        }),
     }
 }
 

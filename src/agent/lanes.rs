@@ -2,6 +2,7 @@
 //! allow about a hundred streams on it: what is beyond would wait in line. So there are several
 //! clients, and the next is used when those before are full.
 
+use super::address;
 use super::tls;
 use super::warmth::{Approach, Warmth};
 use reqwest::{Client, ClientBuilder, Url, Version, redirect};
@@ -198,22 +199,10 @@ pub(super) fn builder(
     // A client wants some TLS set-up even for plain http, and must not look for certificates then.
     let tls = tls.unwrap_or_else(tls::without_trust);
     let builder = builder.tls_backend_preconfigured(tls);
-    if is_loopback(address) {
+    if address::is_loopback(address) {
         builder.no_proxy()
     } else {
         builder
-    }
-}
-
-/// Local models are never behind the proxy of the environment.
-fn is_loopback(address: &Url) -> bool {
-    match address.host_str() {
-        Some("localhost") => true,
-        Some(host) => host
-            .trim_matches(['[', ']'])
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback()),
-        None => false,
     }
 }
 
@@ -285,21 +274,5 @@ mod tests {
         let half = lanes.take();
         assert!(half.crowds());
         assert!(on(&lanes.open_ahead(now).unwrap(), 1));
-    }
-
-    #[test]
-    fn local_models_are_asked_without_a_proxy() {
-        for (address, local) in [
-            ("http://localhost:11434/v1", true),
-            ("http://127.0.0.1/v1", true),
-            ("http://[::1]:80/v1", true),
-            ("https://api.openai.com/v1", false),
-        ] {
-            assert_eq!(
-                is_loopback(&Url::parse(address).unwrap()),
-                local,
-                "{address}"
-            );
-        }
     }
 }

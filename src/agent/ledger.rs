@@ -1,6 +1,8 @@
 //! What is counted of a reply.
 
 use super::failure::Failure;
+use super::provider::Provider;
+use super::reply::{Ending, Finish};
 use super::tools::Tool;
 use calldex_observability::catalog;
 use std::time::Instant;
@@ -28,14 +30,44 @@ impl Ledger {
 
     pub(super) fn tool(&self, tool: &Tool) {
         catalog::MODEL_TOOLS_TOTAL.with(tool.label()).increment(1);
+        if let Tool::Misused { spec, .. } = tool {
+            catalog::TOOL_CALLS_TOTAL.increment(&spec.label, "invalid", 1);
+        }
     }
 
     pub(super) fn tokens(&mut self, tokens: u32) {
         self.tokens = tokens;
     }
 
-    pub(super) fn done(&mut self) {
+    /// The reply is complete: notes in `finish` which model said it and what it costs.
+    pub(super) fn done(&mut self, finish: &mut Finish, provider: &Provider) {
         self.result = "ok";
+        finish.model = provider.name.as_str().into();
+        let ending = match finish.ending {
+            Ending::Said => "said",
+            Ending::Tools => "tools",
+            Ending::Length => "length",
+            Ending::Filtered => "filtered",
+        };
+        catalog::MODEL_ENDINGS_TOTAL.with(ending).increment(1);
+        if matches!(finish.ending, Ending::Length | Ending::Filtered) {
+            tracing::warn!(
+                model = provider.name,
+                ending,
+                remedy = remedy(finish.ending),
+                "the model did not finish its reply"
+            );
+        }
+        if let Some(usage) = &finish.usage {
+            for (direction, tokens) in [
+                ("input", usage.prompt_tokens),
+                ("cached", usage.cached_tokens),
+                ("output", usage.completion_tokens),
+            ] {
+                catalog::MODEL_TOKENS_TOTAL.increment(&provider.name, direction, tokens.into());
+            }
+            finish.cost_micros = provider.cost_micros(usage);
+        }
         catalog::MODEL_REPLY_SECONDS.record(self.began.elapsed().as_secs_f64());
     }
 
@@ -57,6 +89,16 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         catalog::MODEL_IN_FLIGHT.decrement(1);
         catalog::MODEL_REQUESTS_TOTAL.with(self.result).increment(1);
-        catalog::MODEL_TOKENS_TOTAL.increment(self.tokens.into());
+        catalog::MODEL_PIECES_TOTAL.increment(self.tokens.into());
+    }
+}
+
+fn remedy(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Length => {
+            "raise max_tokens of the model, or tell it to be brief; for one that thinks raise thinking_tokens or \
+             lower reasoning_effort"
+        }
+        _ => "the provider's content filter stopped it: see its settings",
     }
 }

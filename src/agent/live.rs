@@ -1,13 +1,17 @@
 //! An answer in flight: its bytes, its deadlines, its place on a connection.
 
 use super::answer::Answer;
+use super::attempt::Progress;
 use super::failure::Failure;
 use super::intake::Intake;
 use super::lanes::Place;
+use super::provider::Provider;
+use super::rejection::{self, Rejection};
 use super::reply::ReplyEvent;
 use calldex_observability::spans::ModelSpan;
 use reqwest::{Response, Version};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
@@ -23,9 +27,11 @@ pub(super) struct Live {
     intake: Intake,
     /// What ends the answer, once all that came before it is taken.
     failure: Option<Failure>,
-    idle_max: Duration,
-    turn_deadline: Instant,
-    /// When the answer last moved on; `None` before it does: the first token has its own deadline.
+    provider: Arc<Provider>,
+    progress: Arc<Progress>,
+    /// Its first event was there: nobody waits for that any more.
+    is_heard: bool,
+    /// When the answer last moved on; `None` before it does: until then whoever waits for it has a bound.
     moved_at: Option<Instant>,
     /// Set to an earlier time than needed and moved on when it rings: not reset by every token.
     alarm: Pin<Box<Sleep>>,
@@ -38,8 +44,8 @@ impl Live {
     pub(super) fn new(
         response: Response,
         intake: Intake,
-        idle_max: Duration,
-        turn_deadline: Instant,
+        provider: &Arc<Provider>,
+        progress: Arc<Progress>,
         place: Place,
     ) -> Self {
         let version = response.version();
@@ -49,10 +55,11 @@ impl Live {
             answer: Answer::new(response),
             intake,
             failure: None,
-            idle_max,
-            turn_deadline,
+            provider: Arc::clone(provider),
+            alarm: Box::pin(tokio::time::sleep_until(progress.turn_deadline())),
+            progress,
+            is_heard: false,
             moved_at: None,
-            alarm: Box::pin(tokio::time::sleep_until(turn_deadline)),
             place,
             span: ModelSpan::default(),
         }
@@ -68,8 +75,13 @@ impl Live {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<ReplyEvent>, Failure>> {
+        self.is_heard = true;
         let filled = std::task::ready!(self.poll_fill(cx));
         let event = filled.map(|()| self.intake.next());
+        // Not only at its end: the caller may well interrupt such a reply.
+        if self.intake.lone_thought_seen() {
+            self.provider.learn_to_hold_thoughts();
+        }
         match &event {
             Ok(Some(ReplyEvent::Done(finish))) => {
                 let usage = finish.usage;
@@ -90,9 +102,20 @@ impl Live {
             if let Some(failure) = self.failure {
                 return Poll::Ready(Err(failure));
             }
+            let thoughts = self.intake.thoughts();
             match self.answer.poll_piece(&mut self.intake, cx) {
-                Poll::Ready(Some(Ok(true))) => self.moved_at = Some(Instant::now()),
-                Poll::Ready(Some(Ok(false))) => {}
+                Poll::Ready(Some(Ok(true))) => {
+                    self.moved_at = Some(Instant::now());
+                    // It may be a thought that is not said: no silence either. Later nobody looks at it.
+                    if !self.is_heard {
+                        self.progress.moved();
+                    }
+                }
+                Poll::Ready(Some(Ok(false))) => {
+                    if self.intake.thoughts() > thoughts {
+                        self.progress.moved();
+                    }
+                }
                 // Not before what came in the same piece is taken.
                 Poll::Ready(Some(Err(failure))) => self.failure = Some(failure),
                 Poll::Ready(None) => self.intake.end_of_body()?,
@@ -121,21 +144,35 @@ impl Live {
         let wait = if self.intake.is_ending() {
             FORMALITIES_WAIT
         } else {
-            self.idle_max
+            self.provider.idle_max
         };
+        let turn_deadline = self.progress.turn_deadline();
         let idle = self.moved_at.map(|at| at + wait);
-        idle.map_or(self.turn_deadline, |idle| idle.min(self.turn_deadline))
+        idle.map_or_else(far, |idle| idle.min(turn_deadline))
     }
 
     fn out_of_time(&mut self) -> Result<(), Failure> {
         if self.intake.is_ending() {
             return self.intake.end();
         }
-        Err(if Instant::now() >= self.turn_deadline {
+        Err(if Instant::now() >= self.progress.turn_deadline() {
             Failure::TooLong
         } else {
             Failure::Stalled
         })
+    }
+
+    /// `failure` before the first event, with what the server said of it.
+    pub(super) fn rejection(&self, failure: Failure) -> Rejection {
+        match self.intake.error() {
+            "" => failure.into(),
+            error => rejection::in_stream(error),
+        }
+    }
+
+    /// The model that answers.
+    pub(super) fn provider(&self) -> &Arc<Provider> {
+        &self.provider
     }
 
     /// Pieces of text so far.
@@ -153,4 +190,9 @@ impl Live {
             }
         });
     }
+}
+
+/// A day: no deadline at all.
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(86_400)
 }

@@ -12,10 +12,19 @@ pub enum Speaker {
     System,
     /// The person on the phone.
     Caller,
+    /// The same, with the keys of the telephone: `[pressed 1 2]`.
+    Keys,
     /// The model, as far as the caller heard it.
     Agent,
     /// The result of a tool, for the model only.
     Tool,
+}
+
+impl Speaker {
+    /// Whether it is the person on the phone, by voice or by keys.
+    pub const fn is_caller(self) -> bool {
+        matches!(self, Speaker::Caller | Speaker::Keys)
+    }
 }
 
 /// One message of a conversation. History is a list of `Arc<Message>`: a turn shares it, no turn copies it.
@@ -49,6 +58,11 @@ impl Message {
     /// What the caller said.
     pub fn caller(content: impl Into<CompactString>) -> Arc<Self> {
         Self::plain(Speaker::Caller, content)
+    }
+
+    /// The keys that the caller pressed, as `[pressed 1 2]`.
+    pub fn keys(content: impl Into<CompactString>) -> Arc<Self> {
+        Self::plain(Speaker::Keys, content)
     }
 
     /// What the agent said, as heard.

@@ -1,6 +1,8 @@
 //! How the tools are described to the model.
 
+use super::catalog::ToolCatalog;
 use super::tools::{ToolKind, ToolSet};
+use compact_str::CompactString;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 /// A tool's text argument.
@@ -46,13 +48,9 @@ const fn described(kind: ToolKind) -> (&'static str, &'static [Argument]) {
             const { &[required("name", "The name as the caller said it.")] },
         ),
         ToolKind::SwitchLanguage => (
-            "Go on in another language, when the caller asks for it or speaks it.",
-            const {
-                &[required(
-                    "code",
-                    "BCP 47 code of the language, such as es-ES.",
-                )]
-            },
+            "Go on in another language, when the caller asks for it or speaks it. Call it before you say anything in \
+             that language.",
+            const { &[required(LANGUAGE_ARGUMENT, "BCP 47 code of the language.")] },
         ),
         ToolKind::NotePreference => (
             "Remember something lasting that the caller likes or wants.",
@@ -61,17 +59,31 @@ const fn described(kind: ToolKind) -> (&'static str, &'static [Argument]) {
     }
 }
 
-/// The offered tools, as the list `tools` of a request.
-pub(super) struct Offer(pub ToolSet);
+/// The argument whose values are the languages of the line.
+const LANGUAGE_ARGUMENT: &str = "code";
 
-impl Serialize for Offer {
+/// The offered tools, as the list `tools` of a request: ours, with the languages that can be switched
+/// to, then the operator's.
+pub(super) struct Offer<'a> {
+    pub tools: ToolSet,
+    pub languages: &'a [CompactString],
+    pub own: &'a ToolCatalog,
+}
+
+impl Serialize for Offer<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
-        for kind in ToolKind::ALL.into_iter().filter(|kind| self.0.has(*kind)) {
+        for kind in ToolKind::ALL
+            .into_iter()
+            .filter(|kind| self.tools.has(*kind))
+        {
             list.serialize_element(&Typed {
                 r#type: "function",
-                function: Function(kind),
+                function: Function(kind, self.languages),
             })?;
+        }
+        for tool in self.own.tools() {
+            list.serialize_element(tool.definition())?;
         }
         list.end()
     }
@@ -83,48 +95,54 @@ struct Typed<F> {
     function: F,
 }
 
-struct Function(ToolKind);
+struct Function<'a>(ToolKind, &'a [CompactString]);
 
-impl Serialize for Function {
+impl Serialize for Function<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (about, arguments) = described(self.0);
         let mut map = serializer.serialize_map(Some(3))?;
         map.serialize_entry("name", self.0.name())?;
         map.serialize_entry("description", about)?;
-        map.serialize_entry("parameters", &Parameters(arguments))?;
+        map.serialize_entry("parameters", &Parameters(arguments, self.1))?;
         map.end()
     }
 }
 
-struct Parameters(&'static [Argument]);
+struct Parameters<'a>(&'static [Argument], &'a [CompactString]);
 
-impl Serialize for Parameters {
+impl Serialize for Parameters<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(3))?;
         map.serialize_entry("type", "object")?;
-        map.serialize_entry("properties", &Properties(self.0))?;
+        map.serialize_entry("properties", &Properties(self.0, self.1))?;
         map.serialize_entry("required", &Required(self.0))?;
         map.end()
     }
 }
 
-struct Properties(&'static [Argument]);
+struct Properties<'a>(&'static [Argument], &'a [CompactString]);
 
-impl Serialize for Properties {
+impl Serialize for Properties<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(serde::Serialize)]
-        struct Property {
+        struct Property<'a> {
             r#type: &'static str,
             description: &'static str,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            r#enum: &'a [CompactString],
         }
-        let property = |about| Property {
+        let property = |argument: &Argument| Property {
             r#type: "string",
-            description: about,
+            description: argument.about,
+            r#enum: match argument.name {
+                LANGUAGE_ARGUMENT => self.1,
+                _ => &[],
+            },
         };
         serializer.collect_map(
             self.0
                 .iter()
-                .map(|argument| (argument.name, property(argument.about))),
+                .map(|argument| (argument.name, property(argument))),
         )
     }
 }
@@ -146,14 +164,17 @@ impl Serialize for Required {
 mod tests {
     use super::*;
     use crate::agent::Tool;
+    use crate::agent::catalog::tests::order_status;
 
     #[test]
     fn only_what_is_offered_is_described() {
-        let offer = Offer(
-            ToolSet::NONE
+        let offer = Offer {
+            tools: ToolSet::NONE
                 .with(ToolKind::EndCall)
                 .with(ToolKind::SetName),
-        );
+            languages: &[],
+            own: &ToolCatalog::default(),
+        };
         let json = serde_json::to_value(&offer).unwrap();
         let names: Vec<_> = json
             .as_array()
@@ -170,6 +191,59 @@ mod tests {
     }
 
     #[test]
+    fn the_tools_of_the_operator_follow_with_their_schemas() {
+        let own = ToolCatalog::new([order_status().into()]);
+        let offer = Offer {
+            tools: ToolSet::NONE.with(ToolKind::EndCall),
+            languages: &[],
+            own: &own,
+        };
+        let json = serde_json::to_value(&offer).unwrap();
+        assert_eq!(json[0]["function"]["name"], "end_call");
+        assert_eq!(json[1]["function"]["name"], "order_status");
+        assert_eq!(json[1]["function"]["parameters"]["required"][0], "order");
+    }
+
+    #[test]
+    fn a_call_of_an_own_tool_is_understood_by_its_schema() {
+        let own = ToolCatalog::new([order_status().into()]);
+        let understood = |arguments: &str| Tool::understand("order_status", arguments, "en", &own);
+        for good in [r#"{"order":"4711"}"#, r#""{\"order\":\"4711\"}""#] {
+            let tool = understood(good);
+            assert!(matches!(tool, Tool::Configured { .. }), "{good}");
+            assert_eq!(tool.arguments(), r#"{"order":"4711"}"#);
+        }
+        for bad in ["", "{}", "null", "{\"order\"", r#"{"order":"x"}"#, "[1]"] {
+            let tool = understood(bad);
+            assert!(matches!(tool, Tool::Misused { .. }), "{bad}");
+            assert_eq!(tool.name(), "order_status");
+        }
+        let made_up = Tool::understand("nonsense tool!", "{}", "en", &own);
+        assert_eq!(made_up.name(), "unknown_tool");
+    }
+
+    #[test]
+    fn the_languages_of_the_line_are_listed() {
+        let languages = ["es-MX".into(), "de-DE".into()];
+        let offer = Offer {
+            tools: ToolSet::ALL,
+            languages: &languages,
+            own: &ToolCatalog::default(),
+        };
+        let json = serde_json::to_value(&offer).unwrap();
+        let switch = json
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|tool| tool["function"]["name"] == "switch_language")
+            .unwrap();
+        let code = &switch["function"]["parameters"]["properties"]["code"];
+        assert_eq!(code["enum"], serde_json::json!(["es-MX", "de-DE"]));
+        let name = &json[2]["function"]["parameters"]["properties"]["name"];
+        assert_eq!(name.get("enum"), None);
+    }
+
+    #[test]
     fn every_tool_that_is_offered_is_understood() {
         for kind in ToolKind::ALL {
             let (_, arguments) = described(kind);
@@ -181,6 +255,7 @@ mod tests {
                 kind.name(),
                 &serde_json::Value::Object(given.clone()).to_string(),
                 "en-US",
+                &ToolCatalog::default(),
             );
             assert_eq!(tool.name(), kind.name());
             assert!(!matches!(tool, Tool::Unknown { .. }));

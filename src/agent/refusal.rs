@@ -1,10 +1,9 @@
-//! What a provider says when it does not answer, and whether asking again may help.
+//! An answer that is none: its status and body are read, and whether asking again may help is told.
 
 use super::failure::Failure;
-use super::provider::Provider;
+use super::rejection::{self, Rejection};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
-use serde::Deserialize;
 use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 
@@ -12,42 +11,41 @@ use tokio::time::timeout;
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// Pause before the second attempt after a 429 that names none.
 const RATE_LIMIT_PAUSE: Duration = Duration::from_millis(250);
-/// How long, and how many bytes, the provider's own word on a refusal is read for the log.
-const REFUSAL_WAIT: Duration = Duration::from_millis(250);
-const REFUSAL_BYTES_MAX: usize = 4 * 1024;
-/// Longest code of a refusal that is logged.
-const CODE_BYTES_MAX: usize = 64;
+/// How long, and how many bytes, the provider's own word on a refusal is read.
+const REFUSAL_WAIT: Duration = Duration::from_millis(500);
+const REFUSAL_BYTES_MAX: usize = 16 * 1024;
 
-/// The response if it is an answer.
-pub(super) async fn accepted(provider: &Provider, response: Response) -> Result<Response, Failure> {
+/// The response if it is an answer. Takes at most 500 ms for a refusal's body.
+pub(super) async fn accepted(response: Response) -> Result<Response, Rejection> {
     let status = response.status();
     if status.is_success() {
         return Ok(response);
     }
     if status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(Failure::RateLimited {
+        return Err(Rejection::from(Failure::RateLimited {
             retry_after: retry_after(response.headers(), SystemTime::now()),
+        }));
+    }
+    let failure = Failure::Refused(status.as_u16());
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        // Its words quote the key.
+        let word = timeout(REFUSAL_WAIT, body(response)).await;
+        let word = word.ok().flatten().unwrap_or_default();
+        return Err(Rejection {
+            code: rejection::of_body(failure, &word).code,
+            ..Rejection::from(failure)
         });
     }
-    if status.is_client_error() {
-        // Mostly a wrong key or model name: the operator's business, so it is said aloud.
-        let code = timeout(REFUSAL_WAIT, refusal_code(response))
-            .await
-            .ok()
-            .flatten();
-        tracing::warn!(
-            provider = provider.label,
-            status = status.as_u16(),
-            code,
-            "the model refused"
-        );
-    }
-    Err(Failure::Refused(status.as_u16()))
+    let word = timeout(REFUSAL_WAIT, body(response)).await.ok().flatten();
+    Err(rejection::of_body(failure, &word.unwrap_or_default()))
 }
 
 /// `None`: the second attempt would fare no better, or would come too late.
-pub(super) fn pause_before_retry(failure: &Failure, left: Duration) -> Option<Duration> {
-    match failure {
+pub(super) fn pause_before_retry(rejection: &Rejection, left: Duration) -> Option<Duration> {
+    if rejection.is_chance {
+        return Some(RETRY_PAUSE);
+    }
+    match &rejection.failure {
         Failure::RateLimited { retry_after } => {
             Some(retry_after.unwrap_or(RATE_LIMIT_PAUSE)).filter(|pause| *pause <= left)
         }
@@ -74,30 +72,16 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or_default())
 }
 
-/// The provider's own code of the refusal, such as `invalid_api_key`: never its message, which may
-/// quote what it was sent.
-async fn refusal_code(mut response: Response) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Refusal {
-        error: Detail,
-    }
-    #[derive(Deserialize)]
-    struct Detail {
-        code: Option<String>,
-        r#type: Option<String>,
-    }
+async fn body(mut response: Response) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.ok()? {
         body.extend_from_slice(&piece);
         if body.len() > REFUSAL_BYTES_MAX {
-            return None;
+            body.truncate(REFUSAL_BYTES_MAX);
+            break;
         }
     }
-    let Detail { code, r#type } = serde_json::from_slice::<Refusal>(&body).ok()?.error;
-    let plain =
-        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-' | '.');
-    code.or(r#type)
-        .filter(|code| code.len() <= CODE_BYTES_MAX && code.chars().all(plain))
+    Some(body)
 }
 
 #[cfg(test)]
@@ -155,15 +139,18 @@ mod tests {
             retry_after: Some(Duration::from_secs(seconds)),
         };
         assert_eq!(
-            pause_before_retry(&limited(1), left),
+            pause_before_retry(&limited(1).into(), left),
             Some(Duration::from_secs(1))
         );
-        assert_eq!(pause_before_retry(&limited(2), left), None);
+        assert_eq!(pause_before_retry(&limited(2).into(), left), None);
         assert_eq!(
-            pause_before_retry(&Failure::FirstTokenTimeout, Duration::ZERO),
+            pause_before_retry(&Failure::FirstTokenTimeout.into(), Duration::ZERO),
             Some(Duration::ZERO)
         );
-        assert!(pause_before_retry(&Failure::Refused(503), left).is_some());
-        assert_eq!(pause_before_retry(&Failure::Refused(401), left), None);
+        assert!(pause_before_retry(&Failure::Refused(503).into(), left).is_some());
+        assert_eq!(
+            pause_before_retry(&Failure::Refused(401).into(), left),
+            None
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::brief::Brief;
 use super::failure::Failure;
-use super::fallback::{self, Desk};
+use super::fallback::{self, Route};
 use super::ledger::Ledger;
 use super::live::Live;
 use super::offline::Recital;
@@ -11,7 +11,6 @@ use compact_str::CompactString;
 use futures_util::Stream;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// What comes of a brief, in this order: tokens; tools; then one `Done` or one `Failed`, and no more.
@@ -28,20 +27,25 @@ pub enum ReplyEvent {
 }
 
 /// How a complete reply ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Finish {
     /// Pieces of text that the model sent.
     pub tokens: u32,
+    /// The configured name of the model that answered; empty for the offline agent.
+    pub model: CompactString,
     /// The provider's own count, where it gave one.
     pub usage: Option<Usage>,
+    /// What that costs, in millionths of the currency of the price table, where there is one.
+    pub cost_micros: Option<u64>,
     /// Why the model stopped.
     pub ending: Ending,
 }
 
 /// Why the model stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ending {
     /// It had said all.
+    #[default]
     Said,
     /// It wants the results of its tools.
     Tools,
@@ -52,14 +56,16 @@ pub enum Ending {
 }
 
 /// Tokens by the provider's count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// Tokens of the question.
-    #[serde(default)]
     pub prompt_tokens: u32,
-    /// Tokens of the answer.
-    #[serde(default)]
+    /// Tokens of the answer, thoughts included.
     pub completion_tokens: u32,
+    /// Of `prompt_tokens`: those that the provider had in its cache.
+    pub cached_tokens: u32,
+    /// Of `completion_tokens`: those of thoughts.
+    pub reasoning_tokens: u32,
 }
 
 /// The stream of a reply. Lives in the task that polls it; dropping it closes the request at once.
@@ -84,9 +90,9 @@ enum Stage {
 }
 
 impl Reply {
-    pub(super) fn asked(desk: Arc<Desk>, brief: Brief) -> Self {
+    pub(super) fn asked(route: Route, brief: Brief) -> Self {
         Self {
-            stage: Stage::Asked(Box::pin(fallback::open(desk, brief))),
+            stage: Stage::Asked(Box::pin(fallback::open(route, brief))),
         }
     }
 
@@ -123,8 +129,8 @@ impl Reply {
         ledger.tokens(live.tokens());
         match event {
             Poll::Pending => (Stage::Live(live, ledger), Poll::Pending),
-            Poll::Ready(Ok(Some(ReplyEvent::Done(finish)))) => {
-                ledger.done();
+            Poll::Ready(Ok(Some(ReplyEvent::Done(mut finish)))) => {
+                ledger.done(&mut finish, live.provider());
                 live.release();
                 (Stage::Over, Poll::Ready(Some(ReplyEvent::Done(finish))))
             }

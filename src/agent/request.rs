@@ -1,137 +1,209 @@
 //! A request to the model, written straight from the shared messages into one buffer.
 
 use super::brief::Brief;
-use super::config::{AgentConfig, TokenLimit};
-use super::message::{Message, Speaker};
+use super::capabilities::{Capabilities, Field};
+use super::message::Message;
+use super::model_config::{ModelConfig, Structured, TokenLimit};
 use super::offer::Offer;
-use super::tools::ToolCall;
+use super::roles::{Messages, Shape, window};
 use bytes::Bytes;
 use serde::Serialize;
-use serde::ser::{SerializeSeq, Serializer};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// What a provider's requests have in common.
+/// What a model's requests have in common.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
     pub model: String,
     pub temperature: Option<f32>,
     pub reasoning_effort: Option<String>,
-    pub max_tokens: u32,
-    pub limit: TokenLimit,
-    pub usage: bool,
+    /// Longest reply in tokens, without thoughts.
+    pub tokens_max: u32,
+    /// Tokens for thoughts beside it.
+    pub thinking_tokens: u32,
     pub user: Option<String>,
     pub history_turns_max: usize,
-    pub history_bytes_max: usize,
+    pub extra: Map<String, Value>,
+}
+
+/// The form of an answer in JSON.
+pub(super) struct Form {
+    /// Its name, `[a-z_]`.
+    pub name: &'static str,
+    /// Its JSON Schema.
+    pub schema: Value,
 }
 
 impl Terms {
-    /// The terms of `config` for `model` at a provider that reads `limit`.
-    pub(super) fn new(config: &AgentConfig, model: &str, limit: TokenLimit) -> Self {
+    pub(super) fn new(config: &ModelConfig) -> Self {
+        let extra = config
+            .extra_body
+            .iter()
+            .filter_map(|(field, value)| Some((field.clone(), serde_json::to_value(value).ok()?)));
         Self {
-            model: model.trim().to_owned(),
+            model: config.model.trim().to_owned(),
             temperature: config.temperature,
             reasoning_effort: config.reasoning_effort.clone(),
-            max_tokens: config.max_tokens,
-            limit,
-            usage: config.usage,
+            tokens_max: config.max_tokens,
+            thinking_tokens: config.thinking(),
             user: config.user.clone(),
             history_turns_max: config.history_turns_max,
-            history_bytes_max: config.history_bytes_max,
+            extra: extra.collect(),
         }
     }
 
-    /// The body of a streamed request.
-    pub(super) fn body(&self, brief: &Brief) -> Bytes {
-        let history = window(
-            &brief.history,
-            self.history_turns_max,
-            self.history_bytes_max,
-        );
-        let said: usize = history
+    /// The body of a streamed request to a server that takes `capabilities`.
+    pub(super) fn body(&self, brief: &Brief, capabilities: &Capabilities) -> Bytes {
+        let messages = self.messages(brief, capabilities);
+        let said: usize = messages
+            .history
             .iter()
             .map(|message| message.content.len() + 64)
             .sum();
+        let takes_key =
+            capabilities.takes(Field::CacheKey) && !self.extra.contains_key("prompt_cache_key");
         let body = Body {
             stream: true,
-            stream_options: self.usage.then_some(StreamOptions {
-                include_usage: true,
-            }),
-            tools: (!brief.tools.is_empty()).then_some(Offer(brief.tools)),
+            stream_options: capabilities
+                .takes(Field::StreamOptions)
+                .then_some(StreamOptions {
+                    include_usage: true,
+                }),
+            prompt_cache_key: brief.cache_key.as_deref().filter(|_| takes_key),
+            tools: self.offer(brief, capabilities),
             ..self.plain(
-                Messages {
-                    system: &brief.system,
-                    nudge: brief.nudge.as_deref(),
-                    history,
-                },
-                self.max_tokens,
+                messages,
+                capabilities,
+                self.tokens_max + self.thinking_tokens,
             )
         };
-        written(&body, brief.system.len() + said + 4_096)
+        written(&body, brief.system.len() + brief.about.len() + said + 4_096)
     }
 
-    /// The body of a question that is answered whole, in JSON.
-    pub(super) fn question(&self, system: &str, question: &Arc<Message>, tokens_max: u32) -> Bytes {
+    /// What of the conversation is told to a server that takes `capabilities`.
+    fn told<'a>(&self, brief: &'a Brief, capabilities: &Capabilities) -> &'a [Arc<Message>] {
+        let bytes_max = capabilities.history_bytes_max;
+        window(&brief.history, self.history_turns_max, bytes_max)
+    }
+
+    /// Bytes of the conversation that are told.
+    pub(super) fn told_bytes(&self, brief: &Brief, capabilities: &Capabilities) -> usize {
+        let told = self.told(brief, capabilities).iter();
+        told.map(|message| message.content.len()).sum()
+    }
+
+    /// The body of a question that is answered whole, in JSON of the form `form`.
+    pub(super) fn question(
+        &self,
+        system: &str,
+        question: &Arc<Message>,
+        form: &Form,
+        tokens_max: u32,
+        capabilities: &Capabilities,
+    ) -> Bytes {
         let history = std::slice::from_ref(question);
-        let body = Body {
-            response_format: Some(ResponseFormat {
-                r#type: "json_object",
-            }),
-            ..self.plain(
-                Messages {
-                    system,
-                    nudge: None,
-                    history,
-                },
-                tokens_max,
-            )
+        let messages = Messages {
+            system,
+            about: "",
+            nudge: None,
+            history,
+            is_cut: false,
+            shape: shape(capabilities),
         };
-        written(&body, system.len() + question.content.len() + 512)
+        let body = Body {
+            response_format: response_format(form, capabilities.structured),
+            ..self.plain(messages, capabilities, tokens_max)
+        };
+        written(&body, system.len() + question.content.len() + 1_024)
     }
 
-    fn plain<'a>(&'a self, messages: Messages<'a>, tokens_max: u32) -> Body<'a> {
+    /// The body of a request for a single token, by which a server loads the model, and keeps what all
+    /// calls begin with: the prompt and the tools of `brief`.
+    pub(super) fn preload(&self, brief: &Brief, capabilities: &Capabilities) -> Bytes {
+        let messages = self.messages(brief, capabilities);
+        let body = Body {
+            tools: self.offer(brief, capabilities),
+            ..self.plain(messages, capabilities, 1)
+        };
+        written(&body, brief.system.len() + 4_096)
+    }
+
+    fn messages<'a>(&self, brief: &'a Brief, capabilities: &Capabilities) -> Messages<'a> {
+        let history = self.told(brief, capabilities);
+        Messages {
+            system: &brief.system,
+            about: &brief.about,
+            nudge: brief.nudge.as_deref(),
+            history,
+            is_cut: history.len() < brief.history.len(),
+            shape: shape(capabilities),
+        }
+    }
+
+    fn offer<'a>(&self, brief: &'a Brief, capabilities: &Capabilities) -> Option<Offer<'a>> {
+        let offers = capabilities.takes(Field::Tools) && brief.offers_tools();
+        offers.then_some(Offer {
+            tools: brief.tools,
+            languages: &brief.languages,
+            own: &brief.own_tools,
+        })
+    }
+
+    fn plain<'a>(
+        &'a self,
+        messages: Messages<'a>,
+        capabilities: &Capabilities,
+        tokens_max: u32,
+    ) -> Body<'a> {
+        let takes = |field| capabilities.takes(field);
+        let limit = |name| {
+            let named = capabilities.limit == name && takes(Field::MaxTokens);
+            named.then_some(tokens_max)
+        };
         Body {
             model: &self.model,
             messages,
             stream: false,
             stream_options: None,
-            temperature: self.temperature,
-            reasoning_effort: self.reasoning_effort.as_deref(),
-            max_tokens: (self.limit == TokenLimit::MaxTokens).then_some(tokens_max),
-            max_completion_tokens: (self.limit == TokenLimit::MaxCompletionTokens)
-                .then_some(tokens_max),
-            user: self.user.as_deref(),
+            temperature: self.temperature.filter(|_| takes(Field::Temperature)),
+            reasoning_effort: self
+                .reasoning_effort
+                .as_deref()
+                .filter(|_| takes(Field::ReasoningEffort)),
+            max_tokens: limit(TokenLimit::MaxTokens),
+            max_completion_tokens: limit(TokenLimit::MaxCompletionTokens),
+            user: self.user.as_deref().filter(|_| takes(Field::User)),
+            prompt_cache_key: None,
             tools: None,
             response_format: None,
+            extra: &self.extra,
         }
     }
 }
 
-/// What of the history is told: the newest messages within both bounds, and the last one in any
-/// case. Never begins with the result of a tool whose call was left out.
-fn window(history: &[Arc<Message>], turns_max: usize, bytes_max: usize) -> &[Arc<Message>] {
-    let mut bytes = 0;
-    let fits = |message: &&Arc<Message>| {
-        bytes += message.content.len();
-        bytes <= bytes_max
-    };
-    let told = history
-        .iter()
-        .rev()
-        .take(turns_max)
-        .take_while(fits)
-        .count()
-        .max(1)
-        .min(history.len());
-    let newest = &history[history.len() - told..];
-    let results = newest
-        .iter()
-        .take_while(|message| message.speaker == Speaker::Tool)
-        .count();
-    // All results and nothing else: better told without their calls than an empty question.
-    if results == newest.len() {
-        newest
-    } else {
-        &newest[results..]
+fn response_format(form: &Form, structured: Structured) -> Option<ResponseFormat<'_>> {
+    match structured {
+        Structured::JsonSchema => Some(ResponseFormat {
+            r#type: "json_schema",
+            json_schema: Some(JsonSchema {
+                name: form.name,
+                strict: true,
+                schema: &form.schema,
+            }),
+        }),
+        Structured::JsonObject => Some(ResponseFormat {
+            r#type: "json_object",
+            json_schema: None,
+        }),
+        Structured::None => None,
+    }
+}
+
+/// How the messages are told to a server that takes `capabilities`.
+fn shape(capabilities: &Capabilities) -> Shape {
+    Shape {
+        system_role: capabilities.takes(Field::SystemRole),
+        tool_roles: capabilities.takes(Field::Tools),
     }
 }
 
@@ -160,9 +232,14 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tools: Option<Offer>,
+    prompt_cache_key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response_format: Option<ResponseFormat>,
+    tools: Option<Offer<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<ResponseFormat<'a>>,
+    /// `extra_body` of the configuration.
+    #[serde(flatten)]
+    extra: &'a Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -171,138 +248,33 @@ struct StreamOptions {
 }
 
 #[derive(Serialize)]
-struct ResponseFormat {
+struct ResponseFormat<'a> {
     r#type: &'static str,
-}
-
-/// The system prompt and the history. The nudge joins the prompt: a second system message in the
-/// middle is refused by the chat templates of several local models.
-struct Messages<'a> {
-    system: &'a str,
-    nudge: Option<&'a str>,
-    history: &'a [Arc<Message>],
-}
-
-impl Serialize for Messages<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(None)?;
-        list.serialize_element(&Prompt {
-            role: "system",
-            content: Nudged(self.system, self.nudge),
-        })?;
-        for (at, message) in self.history.iter().enumerate() {
-            if let Some(entry) = entry(message, &self.history[..at], &self.history[at + 1..]) {
-                list.serialize_element(&entry)?;
-            }
-        }
-        list.end()
-    }
-}
-
-#[derive(Serialize)]
-struct Prompt<'a> {
-    role: &'static str,
-    content: Nudged<'a>,
-}
-
-struct Nudged<'a>(&'a str, Option<&'a str>);
-
-impl Serialize for Nudged<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.1 {
-            Some(nudge) => serializer.collect_str(&format_args!("{}\n{nudge}", self.0)),
-            None => serializer.serialize_str(self.0),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Entry<'a> {
-    role: &'static str,
-    content: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<Called<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<&'a str>,
+    json_schema: Option<JsonSchema<'a>>,
 }
 
 #[derive(Serialize)]
-struct Called<'a> {
-    id: &'a str,
-    r#type: &'static str,
-    function: CalledFunction<'a>,
-}
-
-#[derive(Serialize)]
-struct CalledFunction<'a> {
+struct JsonSchema<'a> {
     name: &'a str,
-    arguments: String,
-}
-
-/// The message on the wire. Calls without a result and results without a call are left out (a
-/// barge-in can come between them): providers refuse the whole request otherwise.
-fn entry<'a>(
-    message: &'a Message,
-    before: &[Arc<Message>],
-    after: &[Arc<Message>],
-) -> Option<Entry<'a>> {
-    let (role, told) = match message.speaker {
-        Speaker::System => ("system", true),
-        Speaker::Caller => ("user", true),
-        Speaker::Agent => ("assistant", !message.content.is_empty()),
-        Speaker::Tool => ("tool", follows_its_call(message, before)),
-    };
-    let answered = message.calls.iter().filter(|call| is_answered(call, after));
-    let tool_calls: Vec<_> = answered.map(called).collect();
-    let tool_call_id = message.tool_call_id.as_deref();
-    (told || !tool_calls.is_empty()).then(|| Entry {
-        role,
-        content: &message.content,
-        tool_calls,
-        tool_call_id,
-    })
-}
-
-fn called(call: &ToolCall) -> Called<'_> {
-    let function = CalledFunction {
-        name: call.tool.name(),
-        arguments: call.tool.arguments(),
-    };
-    Called {
-        id: &call.id,
-        r#type: "function",
-        function,
-    }
-}
-
-fn is_answered(call: &ToolCall, after: &[Arc<Message>]) -> bool {
-    let mut results = after
-        .iter()
-        .take_while(|message| message.speaker == Speaker::Tool);
-    results.any(|result| result.tool_call_id.as_deref() == Some(call.id.as_str()))
-}
-
-fn follows_its_call(result: &Message, before: &[Arc<Message>]) -> bool {
-    let caller = before
-        .iter()
-        .rev()
-        .find(|message| message.speaker != Speaker::Tool);
-    caller.is_some_and(|caller| {
-        caller
-            .calls
-            .iter()
-            .any(|call| Some(call.id.as_str()) == result.tool_call_id.as_deref())
-    })
+    strict: bool,
+    schema: &'a Value,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::{CallerFacts, Persona, Tool, ToolSet};
-    use serde_json::Value;
+    use crate::agent::{CallerFacts, Persona, ToolSet};
 
     fn terms() -> Terms {
-        Terms::new(&AgentConfig::default(), "small", TokenLimit::MaxTokens)
+        Terms::new(&ModelConfig {
+            model: "small".into(),
+            ..ModelConfig::default()
+        })
+    }
+
+    fn all() -> Capabilities {
+        Capabilities::new(TokenLimit::MaxTokens, Structured::JsonSchema, 24_576)
     }
 
     fn brief(history: Vec<Arc<Message>>) -> Brief {
@@ -314,7 +286,11 @@ mod tests {
     }
 
     fn body(terms: &Terms, brief: &Brief) -> Value {
-        serde_json::from_slice(&terms.body(brief)).unwrap()
+        body_for(terms, brief, &all())
+    }
+
+    fn body_for(terms: &Terms, brief: &Brief, capabilities: &Capabilities) -> Value {
+        serde_json::from_slice(&terms.body(brief, capabilities)).unwrap()
     }
 
     fn roles(body: &Value) -> Vec<&str> {
@@ -326,15 +302,6 @@ mod tests {
             .collect()
     }
 
-    fn call(id: &str) -> ToolCall {
-        ToolCall {
-            id: id.to_owned(),
-            tool: Tool::SetName {
-                name: "Misty".to_owned(),
-            },
-        }
-    }
-
     #[test]
     fn a_request_streams_and_says_only_what_is_set() {
         let question = brief(vec![
@@ -342,8 +309,8 @@ mod tests {
             Message::caller("Is \"Onix\" a rock?\n"),
         ]);
         let body = body(&terms(), &question);
-        assert_eq!(roles(&body), ["system", "assistant", "user"]);
-        assert_eq!(body["messages"][2]["content"], "Is \"Onix\" a rock?\n");
+        assert_eq!(roles(&body), ["system", "user", "assistant", "user"]);
+        assert_eq!(body["messages"][3]["content"], "Is \"Onix\" a rock?\n");
         assert_eq!(
             (&body["stream"], &body["model"]),
             (&Value::Bool(true), &Value::from("small"))
@@ -363,27 +330,37 @@ mod tests {
 
     #[test]
     fn what_is_set_is_sent() {
-        let config = AgentConfig {
+        let config = ModelConfig {
             temperature: Some(0.5),
             user: Some("line-1".into()),
             reasoning_effort: Some("minimal".into()),
-            usage: false,
-            ..AgentConfig::default()
+            extra_body: toml::from_str("top_k = 3\nkwargs = { think = false }").unwrap(),
+            ..ModelConfig::default()
         };
-        let terms = Terms::new(&config, "m", TokenLimit::MaxCompletionTokens);
+        let terms = Terms::new(&config);
+        let takes = Capabilities::new(
+            TokenLimit::MaxCompletionTokens,
+            Structured::JsonSchema,
+            24_576,
+        )
+        .refusing(Field::StreamOptions);
         let toolless = Brief {
             tools: ToolSet::NONE,
             nudge: Some("Be brief.".into()),
             ..brief(vec![Message::caller("Hi")])
         };
-        let body = body(&terms, &toolless);
+        let body = body_for(&terms, &toolless, &takes);
+        assert_eq!(
+            (&body["top_k"], &body["kwargs"]["think"]),
+            (&Value::from(3), &Value::Bool(false))
+        );
         assert_eq!(
             (&body["temperature"], &body["user"]),
             (&Value::from(0.5), &Value::from("line-1"))
         );
         assert_eq!(
             (&body["max_completion_tokens"], &body["reasoning_effort"]),
-            (&Value::from(300), &Value::from("minimal"))
+            (&Value::from(2_300), &Value::from("minimal"))
         );
         assert!(
             body.get("tools").is_none()
@@ -391,55 +368,59 @@ mod tests {
                 && body.get("max_tokens").is_none()
         );
         assert_eq!(roles(&body), ["system", "user"]);
-        assert!(
-            body["messages"][0]["content"]
-                .as_str()
-                .unwrap()
-                .ends_with("\nBe brief.")
-        );
+        assert_eq!(body["messages"][1]["content"], "Hi\n[Be brief.]");
     }
 
     #[test]
-    fn tool_calls_and_their_results_go_in_pairs() {
-        let history = vec![
-            Message::caller("I'm Misty"),
-            Message::agent_calling("", vec![call("a"), call("lost")]),
-            Message::tool("a", "saved"),
-            Message::tool("never called", "?"),
-            Message::agent_calling("", vec![call("interrupted")]),
-            Message::caller("Hello?"),
-            Message::tool("a", "late"),
+    fn the_key_of_the_prefix_is_sent_where_the_server_takes_it() {
+        let question = brief(vec![Message::caller("Hi")]);
+        let key = body(&terms(), &question)["prompt_cache_key"].clone();
+        assert_eq!(key, *question.cache_key.clone().unwrap());
+        let without = all().refusing(Field::CacheKey);
+        let body = body_for(&terms(), &question, &without);
+        assert_eq!(body.get("prompt_cache_key"), None);
+    }
+
+    #[test]
+    fn what_a_server_refuses_is_left_out() {
+        let config = ModelConfig {
+            temperature: Some(0.5),
+            user: Some("line-1".into()),
+            reasoning_effort: Some("minimal".into()),
+            ..ModelConfig::default()
+        };
+        let fields = [
+            (Field::Tools, "tools"),
+            (Field::StreamOptions, "stream_options"),
+            (Field::MaxTokens, "max_tokens"),
+            (Field::Temperature, "temperature"),
+            (Field::ReasoningEffort, "reasoning_effort"),
+            (Field::User, "user"),
         ];
-        let body = body(&terms(), &brief(history));
-        assert_eq!(
-            roles(&body),
-            ["system", "user", "assistant", "tool", "user"]
-        );
-        let calls = body["messages"][2]["tool_calls"].as_array().unwrap();
-        assert_eq!((calls.len(), &calls[0]["id"]), (1, &Value::from("a")));
-        assert_eq!(calls[0]["function"]["arguments"], r#"{"name":"Misty"}"#);
-        assert_eq!(body["messages"][3]["tool_call_id"], "a");
+        let asked = brief(vec![Message::caller("Hi")]);
+        let terms = Terms::new(&config);
+        for (field, name) in fields {
+            assert!(body(&terms, &asked).get(name).is_some(), "{name}");
+            let without = body_for(&terms, &asked, &all().refusing(field));
+            assert!(without.get(name).is_none(), "{name}");
+        }
     }
 
     #[test]
-    fn the_oldest_are_left_out_and_the_last_never() {
-        let many: Vec<_> = (0..10)
-            .map(|i| Message::caller(format!("{i}{}", "x".repeat(99))))
-            .collect();
-        assert_eq!(window(&many, 3, 100_000).len(), 3);
-        assert_eq!(window(&many, 100, 250).len(), 2);
-        assert_eq!(window(&many, 100, 10).first(), many.last());
-        assert_eq!(window(&[], 3, 10).len(), 0);
-    }
-
-    #[test]
-    fn a_window_does_not_begin_with_a_result() {
-        let history = vec![
-            Message::agent_calling("", vec![call("a")]),
-            Message::tool("a", "saved"),
-            Message::caller("Hello?"),
-        ];
-        assert_eq!(window(&history, 2, 1_000).len(), 1);
-        assert_eq!(window(&history[..2], 1, 1_000).len(), 1);
+    fn an_answer_in_json_is_asked_for_as_the_server_takes_it() {
+        let form = Form {
+            name: "opinion",
+            schema: serde_json::json!({"type": "object"}),
+        };
+        let word = Message::caller("Hi");
+        let format = |structured| {
+            let takes = Capabilities::new(TokenLimit::MaxTokens, structured, 24_576);
+            let body = terms().question("Judge.", &word, &form, 200, &takes);
+            serde_json::from_slice::<Value>(&body).unwrap()["response_format"].take()
+        };
+        let schema = format(Structured::JsonSchema);
+        assert_eq!(schema["json_schema"]["schema"]["type"], "object");
+        assert_eq!(format(Structured::JsonObject)["type"], "json_object");
+        assert_eq!(format(Structured::None), Value::Null);
     }
 }

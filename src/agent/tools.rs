@@ -1,14 +1,22 @@
-//! The five things the model may do besides talking, each bounded: end the call, hand over to a
-//! person, set the caller's name, switch language, note a preference.
+//! What the model may do besides talking, each bounded: end the call, hand over to a person, set the
+//! caller's name, switch language, note a preference, and call the tools of the operator.
 
+use super::catalog::{ToolCatalog, ToolSpec};
 use super::speech;
 use serde_json::{Map, Value};
 use std::fmt;
+use std::sync::Arc;
 
 /// Most bytes of one call's arguments; what is longer makes the call [`Tool::Unknown`].
 pub const ARGUMENTS_BYTES_MAX: usize = 8 * 1024;
-/// Most tool calls in one reply; further ones are dropped.
+/// Most tool calls of one reply that are carried out; of further ones the model is told that they were
+/// not.
 pub const CALLS_MAX: usize = 8;
+/// Most tool calls of one reply that are read at all; further ones are dropped.
+pub const CALLS_READ_MAX: usize = 16;
+/// How a call of a tool that there is not goes back to the model: what it made up as a name may be one
+/// that a server refuses.
+pub const UNKNOWN_NAME: &str = "unknown_tool";
 /// Bounds of the arguments' texts; longer ones are cut at a character.
 const FAREWELL_BYTES_MAX: usize = 400;
 const REASON_BYTES_MAX: usize = 200;
@@ -20,7 +28,7 @@ const NOTE_BYTES_MAX: usize = 300;
 /// One call of a tool, complete.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ToolCall {
-    /// The model's id of the call, made up where it gave none.
+    /// The model's id of the call, until the call's state gives it one of its own.
     pub id: String,
     /// What is to be done.
     pub tool: Tool,
@@ -55,6 +63,22 @@ pub enum Tool {
     NotePreference {
         /// One sentence.
         note: String,
+    },
+    /// A tool of the operator, with arguments that fit its schema.
+    Configured {
+        /// Which.
+        spec: Arc<ToolSpec>,
+        /// As the model gave them, at most [`ARGUMENTS_BYTES_MAX`] of JSON.
+        arguments: Map<String, Value>,
+    },
+    /// A tool of the operator, with arguments that do not fit its schema.
+    Misused {
+        /// Which.
+        spec: Arc<ToolSpec>,
+        /// As the model gave them.
+        arguments: Map<String, Value>,
+        /// What is wrong, for the model.
+        complaint: String,
     },
     /// No tool of ours, or one whose arguments make no sense.
     Unknown {
@@ -135,7 +159,8 @@ impl Tool {
     /// The name on the wire.
     pub fn name(&self) -> &str {
         match self {
-            Tool::Unknown { name } => name,
+            Tool::Unknown { .. } => UNKNOWN_NAME,
+            Tool::Configured { spec, .. } | Tool::Misused { spec, .. } => &spec.name,
             known => known.label(),
         }
     }
@@ -148,8 +173,17 @@ impl Tool {
             Tool::SetName { .. } => ToolKind::SetName.name(),
             Tool::SwitchLanguage { .. } => ToolKind::SwitchLanguage.name(),
             Tool::NotePreference { .. } => ToolKind::NotePreference.name(),
+            Tool::Configured { .. } | Tool::Misused { .. } => "configured",
             Tool::Unknown { .. } => "unknown",
         }
+    }
+
+    /// Whether the model calls it for what comes back, so that its reply is not complete without.
+    pub fn returns_data(&self) -> bool {
+        matches!(
+            self,
+            Tool::Configured { .. } | Tool::Misused { .. } | Tool::Unknown { .. }
+        )
     }
 
     /// The arguments as JSON text, as the model is shown its own call afterwards.
@@ -165,15 +199,22 @@ impl Tool {
             Tool::SetName { name } => serde_json::json!({ "name": name }),
             Tool::SwitchLanguage { code } => serde_json::json!({ "code": code }),
             Tool::NotePreference { note } => serde_json::json!({ "note": note }),
+            Tool::Configured { arguments, .. } | Tool::Misused { arguments, .. } => {
+                Value::Object(arguments.clone())
+            }
         };
         value.to_string()
     }
 
     /// What the model meant by calling `name` with `arguments`. Tolerant: no arguments, arguments
-    /// wrapped in a string, numbers for texts. A farewell is made speakable in `language`. Whatever
-    /// still makes no sense is [`Tool::Unknown`].
-    pub fn understand(name: &str, arguments: &str, language: &str) -> Tool {
+    /// wrapped in a string, numbers for texts. A farewell is made speakable in `language`. A tool of
+    /// `own` is held against its schema. Whatever still makes no sense is [`Tool::Unknown`].
+    pub fn understand(name: &str, arguments: &str, language: &str, own: &ToolCatalog) -> Tool {
+        let name = name.trim();
         let given = parse_arguments(arguments);
+        if let Some(spec) = own.get(name) {
+            return configured(spec, given, arguments);
+        }
         let text = |key: &str, bytes_max: usize| text_of(&given, key, bytes_max);
         let understood = match name {
             "end_call" => Some(Tool::EndCall {
@@ -196,6 +237,28 @@ impl Tool {
         understood.unwrap_or_else(|| Tool::Unknown {
             name: cut(name, NAME_BYTES_MAX).to_owned(),
         })
+    }
+}
+
+/// A call of `spec` with the arguments `given`, which were read from `written`.
+fn configured(spec: &Arc<ToolSpec>, given: Map<String, Value>, written: &str) -> Tool {
+    let spec = Arc::clone(spec);
+    let unreadable = given.is_empty() && !matches!(written.trim(), "" | "{}" | "null");
+    let complaint = match unreadable && serde_json::from_str::<Map<String, Value>>(written).is_err()
+    {
+        true => Some("the arguments are no JSON object".to_owned()),
+        false => spec.complaint(&given),
+    };
+    match complaint {
+        None => Tool::Configured {
+            spec,
+            arguments: given,
+        },
+        Some(complaint) => Tool::Misused {
+            spec,
+            arguments: given,
+            complaint,
+        },
     }
 }
 
@@ -224,7 +287,7 @@ fn text_of(given: &Map<String, Value>, key: &str, bytes_max: usize) -> Option<St
 }
 
 /// At most `bytes_max` bytes of `text`, cut between characters.
-fn cut(text: &str, bytes_max: usize) -> &str {
+pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 

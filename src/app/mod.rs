@@ -7,9 +7,11 @@ mod secrets;
 use crate::admin::{self, AdminRoom};
 use crate::agent::Agent;
 use crate::call::switchboard::Switchboard;
+use crate::call::tool_runner::ToolRunner;
 use crate::cluster::watchdog::RestError;
 use crate::cluster::{Cluster, ClusterError};
 use crate::config::{Config, Faults, Lines};
+use crate::tools::Tools;
 use crate::twilio::reference::ReferenceKey;
 use crate::twilio::signature::{PublicBase, Trust, Verifier};
 use crate::webhook::{Doors, Guard};
@@ -27,6 +29,8 @@ use tokio::time::{Instant, sleep};
 
 /// Writing what waits, at the end.
 const STORAGE_CLOSE_MAX: Duration = Duration::from_secs(10);
+/// Tools with side effects that still run, at the end.
+const TOOLS_CLOSE_MAX: Duration = Duration::from_secs(5);
 /// From the last goodbye to the last hang-up, at the end of a drain.
 const PART_MAX: Duration = Duration::from_secs(15);
 /// After the last call Twilio still asks for its action (up to 1.2 s after the socket, protocol 9.3).
@@ -90,6 +94,7 @@ pub struct Running {
     /// Whether the built-in agent answers.
     pub offline: bool,
     switchboard: Arc<Switchboard>,
+    tools: Arc<Tools>,
     storage: Arc<Storage>,
     place: Option<Arc<Cluster>>,
     calls: Part,
@@ -108,6 +113,7 @@ impl App {
     pub async fn start(config: Config) -> Result<Running, StartError> {
         let recorder = recorder::install();
         recorder.watch_disk(config.server.data.clone());
+        warm_up_names();
         let health = Health::new();
         // Not ready until all of it stands: the admin door tells what is still missing.
         let calls = health.part("calls");
@@ -119,10 +125,13 @@ impl App {
         let admin = open_admin_door(&config, &room, &health).await?;
         let (storage, place) = open_storage(&config, &health).await?;
         let agent = Arc::new(
-            Agent::new(&config.agent).map_err(|faults| StartError::Agent(Faults(faults)))?,
+            Agent::new(&config.agent, &config.model)
+                .map_err(|faults| StartError::Agent(Faults(faults)))?,
         );
         let offline = agent.is_offline();
-        let switchboard = switchboard(&config, &storage, agent, place.as_ref());
+        let tools = Arc::new(Tools::start(&config.tool, &config.mcp));
+        let switchboard = switchboard(&config, &storage, agent, &tools, place.as_ref());
+        switchboard.preload();
         room.show(&switchboard, place.as_ref());
         let mut workers = workers(recorder, &health, &storage, &switchboard);
         let keys = secrets::reference_keys(&config)?;
@@ -150,6 +159,7 @@ impl App {
             cluster: place.as_ref().map(|place| place.address()),
             offline,
             switchboard,
+            tools,
             storage,
             place,
             calls,
@@ -187,6 +197,7 @@ impl Running {
         for door in &self.doors {
             door.stop_graceful(DOOR_CLOSE_MAX);
         }
+        self.tools.stop(TOOLS_CLOSE_MAX).await;
         let flushed = self.storage.writer.flush(STORAGE_CLOSE_MAX).await;
         for worker in &self.workers {
             worker.abort();
@@ -284,6 +295,7 @@ fn switchboard(
     config: &Config,
     storage: &Arc<Storage>,
     agent: Arc<Agent>,
+    tools: &Arc<Tools>,
     place: Option<&Arc<Cluster>>,
 ) -> Arc<Switchboard> {
     let switchboard = Switchboard::new(
@@ -292,9 +304,9 @@ fn switchboard(
         Lines::new(config),
         config.call.clone(),
         config.twilio.reconnects_max,
-        config.twilio.handoff.is_possible(),
         &config.server.instance_name(),
-    );
+    )
+    .with_tools(Arc::clone(tools) as Arc<dyn ToolRunner>);
     Arc::new(match place {
         Some(place) => switchboard.among(neighbours::others(place)),
         None => switchboard,
@@ -307,7 +319,6 @@ fn doors(config: &Config, switchboard: &Arc<Switchboard>, keys: Vec<ReferenceKey
         guard(config),
         keys,
         config.twilio.reference_s_max,
-        config.twilio.handoff.clone(),
     )
 }
 
@@ -336,6 +347,11 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         Ok(done) => done,
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     }
+}
+
+/// Reads the language files in the background: the first caller must not wait for it.
+fn warm_up_names() {
+    drop(tokio::task::spawn_blocking(calldex_names::warm_up));
 }
 
 fn workers(
@@ -371,11 +387,7 @@ async fn watch_storage(storage: Arc<Storage>, part: Part) {
 
 fn guard(config: &Config) -> Guard {
     let twilio = &config.twilio;
-    let tokens: Vec<Secret> = [&twilio.auth_token, &twilio.auth_token_old]
-        .into_iter()
-        .flatten()
-        .cloned()
-        .collect();
+    let tokens: Vec<Secret> = twilio.tokens().cloned().collect();
     let verifier = (!tokens.is_empty()).then(|| Verifier::new(&tokens));
     let trust = if config.server.trust_forwarded {
         Trust::Proxy

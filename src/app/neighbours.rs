@@ -110,9 +110,11 @@ fn rest(
     keys: &[ReferenceKey],
 ) -> Result<Option<Rest>, StartError> {
     let twilio = &config.twilio;
-    let (Some(account_sid), Some(auth_token), Some(public_base)) =
-        (&twilio.account_sid, &twilio.auth_token, public_base(config))
-    else {
+    let (Some(account_sid), Some(auth_token), Some(public_base)) = (
+        &twilio.account_sid,
+        twilio.tokens().next(),
+        public_base(config),
+    ) else {
         return Ok(None);
     };
     let settings = RestConfig {

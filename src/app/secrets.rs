@@ -13,14 +13,12 @@ const REFERENCE_FILE: &str = "reference.key";
 /// auth token's, or one kept in the data directory.
 pub(super) fn reference_keys(config: &Config) -> Result<Vec<ReferenceKey>, StartError> {
     let twilio = &config.twilio;
-    let secrets: Vec<Secret> = match (&twilio.reference_secret, &twilio.auth_token) {
+    let tokens: Vec<Secret> = twilio.tokens().cloned().collect();
+    let secrets: Vec<Secret> = match (&twilio.reference_secret, tokens.is_empty()) {
         (Some(secret), _) => vec![secret.clone()],
-        (None, Some(token)) => [Some(token.clone()), twilio.auth_token_old.clone()]
-            .into_iter()
-            .flatten()
-            .collect(),
+        (None, false) => tokens,
         // The same on every instance, as a key in a data directory would not be.
-        (None, None) => match &config.cluster.secret {
+        (None, true) => match &config.cluster.secret {
             Some(secret) if config.cluster.is_set() => vec![secret.clone()],
             _ => vec![own_secret(&config.server.data)?],
         },

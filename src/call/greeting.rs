@@ -1,6 +1,7 @@
 //! What the caller hears first. Decided from what is known in time; nothing is waited for here.
 
-use super::phrases::{Phrases, with_name};
+use super::naming::NameStart;
+use super::phrases::{Phrases, is_speakable, with_name};
 use crate::config::Line;
 use calldex_storage::record::{Caller, CallerKind, NameState};
 use compact_str::CompactString;
@@ -58,16 +59,18 @@ pub struct Greeting {
     pub text: String,
     /// Whether they ask for the caller's name.
     pub asks_name: bool,
-    /// The name spoken in it.
-    pub name: Option<CompactString>,
-    /// People known on this number, where it names nobody.
-    pub people: Vec<CompactString>,
+    /// What is known of the caller, whether it says so or not.
+    pub start: NameStart,
 }
 
 impl Greeting {
-    /// The greeting for a caller; `may_name` is false where the network does not vouch for the
-    /// number and the operator wants it to.
-    pub fn choose(line: &Line, recalled: Recalled<'_>, may_name: bool) -> Self {
+    /// The greeting for a caller; `vouched` is false where the network does not vouch for the number
+    /// and the operator wants it to: nothing then says that the number is known.
+    pub fn choose(line: &Line, recalled: Recalled<'_>, vouched: bool) -> Self {
+        let recalled = match recalled {
+            Recalled::Known(_) if !vouched => Recalled::New,
+            other => other,
+        };
         let chosen = match recalled {
             Recalled::Known(caller) => caller.language.as_deref(),
             _ => None,
@@ -79,38 +82,37 @@ impl Greeting {
                 Self::plain(GreetingKind::Withheld, &phrases.greet_neutral, false)
             }
             Recalled::New => Self::plain(GreetingKind::New, &phrases.greet_new, true),
-            Recalled::Known(caller) => Self::to_known(phrases, caller, may_name),
+            Recalled::Known(caller) => Self::to_known(phrases, caller),
         }
     }
 
-    fn to_known(phrases: &Phrases, caller: &Caller, may_name: bool) -> Self {
-        if caller.is_ambiguous() || (caller.name.is_some() && !may_name) {
-            let people = caller.people.iter().map(|person| person.name.clone());
-            let people = people.chain(caller.name.clone()).collect();
-            return Self {
-                people,
-                ..Self::plain(GreetingKind::Neutral, &phrases.greet_who, true)
+    fn to_known(phrases: &Phrases, caller: &Caller) -> Self {
+        let start = known_start(caller);
+        let plain = if let Some(name) = &start.name {
+            let text = with_name(&phrases.greet_known, name);
+            let start = NameStart {
+                said: true,
+                identifies: !caller.is_shared() && caller.name_state != NameState::Heard,
+                ..start
             };
-        }
-        match caller.greeting_name() {
-            Some(name) => Self {
-                name: Some(name.into()),
-                ..Self::plain(
-                    GreetingKind::ByName,
-                    &with_name(&phrases.greet_known, name),
-                    false,
-                )
-            },
-            None if caller.name_state == NameState::Declined => {
-                Self::plain(GreetingKind::Neutral, &phrases.greet_declined, false)
-            }
-            None => Self::plain(GreetingKind::New, &phrases.greet_unnamed, true),
-        }
+            return Self {
+                start,
+                ..Self::plain(GreetingKind::ByName, &text, false)
+            };
+        } else if !start.people.is_empty() {
+            Self::plain(GreetingKind::Neutral, &phrases.greet_who, true)
+        } else if caller.name_state == NameState::Declined {
+            Self::plain(GreetingKind::Neutral, &phrases.greet_declined, false)
+        } else {
+            Self::plain(GreetingKind::New, &phrases.greet_unnamed, true)
+        };
+        Self { start, ..plain }
     }
 
-    /// After a lost connection: one short sentence, said by Twilio as it connects again.
-    pub fn resumed(phrases: &Phrases) -> Self {
-        Self::plain(GreetingKind::Resumed, &phrases.resumed, false)
+    /// One short sentence, said by Twilio as it connects again: after a lost connection, a hand-over that
+    /// nobody took, or an end of ours.
+    pub fn resumed(sentence: &str) -> Self {
+        Self::plain(GreetingKind::Resumed, sentence, false)
     }
 
     /// A greeting that another instance chose: only its words are known.
@@ -120,19 +122,7 @@ impl Greeting {
 
     /// The caller became known after these words were chosen: their name was not said, but is known.
     pub fn know(&mut self, caller: &Caller) {
-        self.name = caller.greeting_name().map(Into::into);
-        if caller.is_ambiguous() {
-            self.people = caller
-                .people
-                .iter()
-                .map(|person| person.name.clone())
-                .collect();
-        }
-    }
-
-    /// The name and people that the name workflow begins with.
-    pub fn naming(&self) -> (Option<CompactString>, Vec<CompactString>) {
-        (self.name.clone(), self.people.clone())
+        self.start = known_start(caller);
     }
 
     fn plain(kind: GreetingKind, text: &str, asks_name: bool) -> Self {
@@ -140,20 +130,31 @@ impl Greeting {
             kind,
             text: text.to_owned(),
             asks_name,
-            name: None,
-            people: Vec::new(),
+            start: NameStart::default(),
         }
     }
 }
 
+/// What is known of the people behind a number. A name that cannot be spoken is none.
+fn known_start(caller: &Caller) -> NameStart {
+    let name = caller.greeting_name().filter(|name| is_speakable(name));
+    let people = caller.people.iter().map(|person| &person.name);
+    let others = people.filter(|other| caller.is_shared() && name != Some(other.as_str()));
+    NameStart {
+        people: others
+            .filter(|other| is_speakable(other))
+            .cloned()
+            .collect(),
+        name: name.map(CompactString::from),
+        ..NameStart::default()
+    }
+}
+
 /// The language a call begins in: the caller's own choice where the line has it, else the line's.
-pub fn language_of<'a>(line: &'a Line, chosen: Option<&'a str>) -> &'a str {
-    let offered = |tag: &&str| {
-        line.languages
-            .iter()
-            .any(|offered| offered.eq_ignore_ascii_case(tag))
-    };
-    chosen.filter(offered).unwrap_or(&line.language)
+pub fn language_of<'a>(line: &'a Line, chosen: Option<&str>) -> &'a str {
+    chosen
+        .and_then(|tag| line.offered(tag))
+        .unwrap_or(&line.language)
 }
 
 /// The label `caller` of `calldex_calls_started_total`.
@@ -165,5 +166,63 @@ pub fn caller_label(kind: CallerKind, known: bool) -> &'static str {
         CallerKind::Sip => "sip",
         CallerKind::Client => "client",
         CallerKind::Other => "unusable",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Lines};
+    use calldex_storage::record::PhoneNumber;
+
+    fn caller(name: &str) -> Caller {
+        let mut caller = Caller::new(PhoneNumber::parse("+14155550100").unwrap(), 1);
+        caller.name = Some(name.into());
+        caller.name_state = NameState::Confirmed;
+        caller
+    }
+
+    fn greeting(caller: &Caller, vouched: bool) -> Greeting {
+        let line = Lines::new(&Config::default());
+        Greeting::choose(line.of(""), Recalled::Known(caller), vouched)
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_spoken_is_no_name() {
+        for name in ["", "   ", "😀", "<b></b>", "12345", "-", "\u{200d}"] {
+            let greeting = greeting(&caller(name), true);
+            assert_eq!(
+                greeting.kind,
+                GreetingKind::New,
+                "{name:?}: {}",
+                greeting.text
+            );
+            assert!(
+                greeting.asks_name && greeting.start.name.is_none(),
+                "{name:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unvouched_number_is_greeted_as_if_it_were_new() {
+        let line = Lines::new(&Config::default());
+        let new = Greeting::choose(line.of(""), Recalled::New, false);
+        let mut known = caller("Misty");
+        known.language = Some("es-MX".into());
+        assert!(greeting(&known, false) == new);
+        assert!(greeting(&known, true) != new);
+    }
+
+    #[test]
+    fn only_a_confirmed_name_of_the_only_person_identifies() {
+        let known = caller("Misty");
+        assert!(greeting(&known, true).start.identifies);
+        let heard = Caller {
+            name_state: NameState::Heard,
+            ..known
+        };
+        let greeting = greeting(&heard, true);
+        assert!(greeting.start.said && !greeting.start.identifies);
     }
 }

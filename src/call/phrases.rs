@@ -1,5 +1,8 @@
 //! The sentences that are said without a model, by language.
 
+use super::language_tags::same_language;
+use super::placeholders::{self, fill};
+use crate::agent::Persona;
 use crate::config::Fault;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -10,6 +13,8 @@ use toml::{Table, Value};
 const PHRASE_CHARS_MAX: usize = 600;
 /// The language that has every sentence.
 const COMPLETE: &str = "en";
+/// The setting with several sentences.
+const BRIDGES: &str = "bridges";
 
 /// What the crate ships: see `phrases.toml` beside this file.
 static SHIPPED: LazyLock<BTreeMap<String, Phrases>> = LazyLock::new(|| {
@@ -18,7 +23,8 @@ static SHIPPED: LazyLock<BTreeMap<String, Phrases>> = LazyLock::new(|| {
     completed(tables).expect("the shipped phrases are tested")
 });
 
-/// One language's sentences. `{name}` stands for the caller's name.
+/// One language's sentences. `{name}` stands for the caller's name, `{house}` and `{topic}` for the
+/// persona's, `{languages}` for names of languages; see [`super::placeholders`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Phrases {
@@ -52,10 +58,22 @@ pub struct Phrases {
     pub forgotten: String,
     /// After a lost connection.
     pub resumed: String,
-    /// After a long silence.
+    /// To a caller who comes back after we had ended the call, or given it away.
+    pub returned: String,
+    /// After a switch to this language.
+    pub language_switched: String,
+    /// To a caller who asks for a language that the line has not.
+    pub languages_offered: String,
+    /// The same where the line has one language only.
+    pub only_language: String,
+    /// After a silence.
     pub still_there: String,
+    /// After a second one.
+    pub still_there_again: String,
     /// When the model fails.
     pub apology: String,
+    /// When it fails again at the next question.
+    pub apology_again: String,
     /// At the end.
     pub goodbye: String,
     /// Before a hand-over.
@@ -95,6 +113,21 @@ impl Phrases {
             .any(|question| said.trim_end().ends_with(question.as_str()))
     }
 
+    /// Every sentence with house and topic in it.
+    fn filled(&self, house: &str, topic: Option<&str>) -> Self {
+        let filled = |text: &String| fill(text, house, topic);
+        let mut table = Table::new();
+        for (key, text) in self.all().filter(|(key, _)| *key != BRIDGES) {
+            table.insert(key.to_owned(), Value::String(filled(text)));
+        }
+        let bridges = self.bridges.iter().map(|text| Value::String(filled(text)));
+        table.insert(BRIDGES.to_owned(), Value::Array(bridges.collect()));
+        // The same keys with other texts.
+        Value::Table(table)
+            .try_into()
+            .unwrap_or_else(|_| self.clone())
+    }
+
     fn all(&self) -> impl Iterator<Item = (&'static str, &String)> {
         let named = [
             ("greet_new", &self.greet_new),
@@ -112,8 +145,14 @@ impl Phrases {
             ("declined", &self.declined),
             ("forgotten", &self.forgotten),
             ("resumed", &self.resumed),
+            ("returned", &self.returned),
+            ("language_switched", &self.language_switched),
+            ("languages_offered", &self.languages_offered),
+            ("only_language", &self.only_language),
             ("still_there", &self.still_there),
+            ("still_there_again", &self.still_there_again),
             ("apology", &self.apology),
+            ("apology_again", &self.apology_again),
             ("goodbye", &self.goodbye),
             ("handing_over", &self.handing_over),
             ("nobody_there", &self.nobody_there),
@@ -124,39 +163,38 @@ impl Phrases {
         ];
         named
             .into_iter()
-            .chain(self.bridges.iter().map(|bridge| ("bridges", bridge)))
+            .chain(self.bridges.iter().map(|bridge| (BRIDGES, bridge)))
     }
 }
 
-/// Sentences that the caller's name is put into.
-const NAMED: [&str; 5] = [
-    "greet_known",
-    "nice_to_meet",
-    "hello_again",
-    "corrected",
-    "confirm_name",
-];
-
-/// The first `{…}` in a sentence that nothing is put in place of.
-fn unknown_placeholder<'t>(key: &str, text: &'t str) -> Option<&'t str> {
-    let mut rest = text;
-    while let Some(start) = rest.find('{') {
-        let end = rest[start..]
-            .find('}')
-            .map_or(rest.len(), |end| start + end + 1);
-        let placeholder = &rest[start..end];
-        if placeholder != "{name}" || !NAMED.contains(&key) {
-            return Some(placeholder);
+/// What is put into a sentence beside house and topic.
+fn placeholders_of(key: &str) -> &'static [&'static str] {
+    match key {
+        "greet_known" | "nice_to_meet" | "hello_again" | "corrected" | "confirm_name" => {
+            &["{name}"]
         }
-        rest = &rest[end..];
+        "languages_offered" | "only_language" => &["{languages}"],
+        _ => &[],
     }
-    None
 }
 
-/// `template` with the caller's name in it, made safe for speech.
+/// `template` with the names of languages in it.
+pub fn with_languages(template: &str, languages: &str) -> String {
+    template.replace("{languages}", languages)
+}
+
+/// Whether a name can be spoken: there is a letter in what is left of it without tags and signs.
+pub fn is_speakable(name: &str) -> bool {
+    let spoken = crate::twilio::twiml::speakable_name(name);
+    spoken.is_some_and(|spoken| spoken.contains(char::is_alphabetic))
+}
+
+/// `template` with the caller's name in it, made safe for speech; without a gap where there is none.
 pub fn with_name(template: &str, name: &str) -> String {
-    let spoken = crate::twilio::twiml::speakable_name(name).unwrap_or_default();
-    template.replace("{name}", &spoken)
+    match crate::twilio::twiml::speakable_name(name) {
+        Some(spoken) => template.replace("{name}", &spoken),
+        None => template.replace(", {name}", "").replace("{name}", ""),
+    }
 }
 
 /// All languages' sentences. A language that is given in part has the rest in English.
@@ -205,10 +243,29 @@ impl PhraseBook {
             .unwrap_or(&SHIPPED[COMPLETE])
     }
 
-    /// Sentences that are empty or too long, and languages without a bridge.
-    pub fn validate(&self) -> Vec<Fault> {
+    /// The sentences as they are said for `persona`.
+    pub fn filled(&self, persona: &Persona) -> Self {
+        let filled = |(language, phrases): (&String, &Phrases)| {
+            let house = persona.house.of(language);
+            let phrases = phrases.filled(house, persona.topic.own(language));
+            (language.clone(), phrases)
+        };
+        Self(self.0.iter().map(filled).collect())
+    }
+
+    /// Whether the sentence after a switch to `language` is in that language: one that has no sentences
+    /// of its own has English ones.
+    pub fn speaks(&self, language: &str) -> bool {
+        let switched = |language: &str| &self.of(language).language_switched;
+        same_language(language, COMPLETE) || switched(language) != switched(COMPLETE)
+    }
+
+    /// Sentences that are empty, too long or with placeholders that `persona` does not fill, and
+    /// languages without a bridge.
+    pub fn validate(&self, persona: &Persona) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (language, phrases) in &self.0 {
+            let has_topic = persona.topic.own(language).is_some();
             for (key, text) in phrases.all() {
                 let setting = format!("phrases.{language}.{key}");
                 if text.trim().is_empty() {
@@ -218,13 +275,10 @@ impl PhraseBook {
                         "is longer than {PHRASE_CHARS_MAX} characters: nobody listens that long"
                     );
                     faults.push(Fault::new(setting, "", remedy));
-                } else if let Some(unknown) = unknown_placeholder(key, text) {
-                    let remedy = if NAMED.contains(&key) {
-                        "would be spoken as it stands: the caller's name is {name}"
-                    } else {
-                        "would be spoken as it stands: nothing is filled in here"
-                    };
-                    faults.push(Fault::new(setting, unknown, remedy));
+                } else if let Some((piece, remedy)) =
+                    placeholders::fault(text, placeholders_of(key), has_topic)
+                {
+                    faults.push(Fault::new(setting, piece, remedy));
                 }
             }
             if phrases.bridges.is_empty() {
@@ -249,11 +303,67 @@ mod tests {
                 let here = sentences
                     .get(key)
                     .unwrap_or_else(|| panic!("{language} lacks {key}"));
-                let named = |value: &toml::Value| value.to_string().contains("{name}");
-                assert_eq!(named(here), named(sentence), "{language}.{key}");
+                for placeholder in ["{name}", "{languages}"] {
+                    let named = |value: &toml::Value| value.to_string().contains(placeholder);
+                    assert_eq!(named(here), named(sentence), "{language}.{key}");
+                }
             }
         }
-        assert_eq!(PhraseBook::default().validate(), []);
+        assert_eq!(PhraseBook::default().validate(&Persona::default()), []);
+    }
+
+    #[test]
+    fn house_and_topic_change_the_sentences_of_every_language() {
+        let persona: Persona =
+            toml::from_str("house = 'Mount Moon Books'\ntopic = { en = 'books', es = 'libros' }")
+                .unwrap();
+        let book = PhraseBook::default();
+        assert_eq!(book.validate(&persona), []);
+        let filled = book.filled(&persona);
+        for (language, phrases) in &filled.0 {
+            for greeting in [
+                &phrases.greet_new,
+                &phrases.greet_neutral,
+                &phrases.returned,
+            ] {
+                assert!(
+                    greeting.contains("Mount Moon Books"),
+                    "{language}: {greeting}"
+                );
+            }
+            for (key, text) in phrases.all() {
+                let is_left = text.contains(['[', ']'])
+                    || text.contains("{house}")
+                    || text.contains("{topic}");
+                assert!(!is_left, "{language}.{key}: {text}");
+                let of_another = ["Pok", "ポケ"].iter().any(|word| text.contains(word));
+                assert!(
+                    !of_another && !text.contains("  "),
+                    "{language}.{key}: {text}"
+                );
+            }
+        }
+        let said = |language| filled.of(language).nice_to_meet.as_str();
+        assert_eq!(
+            said("en"),
+            "Nice to meet you, {name}! What books would you like to know about?"
+        );
+        assert!(
+            said("es").ends_with("¿Qué quieres saber sobre libros?"),
+            "{}",
+            said("es")
+        );
+        assert!(
+            said("de").ends_with("Was möchten Sie wissen?"),
+            "{}",
+            said("de")
+        );
+        let shipped = book.filled(&Persona::default());
+        assert_eq!(
+            shipped.of("en").greet_new,
+            "Hello! Welcome to the Pokédex Call Center. I'm here to help with any Pokémon questions. May I have your name?"
+        );
+        assert!(shipped.speaks("es-MX") && shipped.speaks("en-GB") && !shipped.speaks("sv-SE"));
     }
 
     #[test]
@@ -272,7 +382,9 @@ mod tests {
                 .get_mut("en")
                 .unwrap()
                 .insert(key.to_owned(), text.into());
-            let faults = PhraseBook::try_from(tables).unwrap().validate();
+            let faults = PhraseBook::try_from(tables)
+                .unwrap()
+                .validate(&Persona::default());
             assert_eq!(faults[0].setting, format!("phrases.en.{key}"));
         }
     }

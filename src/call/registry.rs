@@ -8,6 +8,7 @@ use compact_str::CompactString;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 /// Messages waiting for one session; beyond it a message is dropped, the session being stuck.
 const CONTROL_MAX: usize = 8;
@@ -46,6 +47,8 @@ pub struct Ringing {
     pub place: Place,
     /// It is given up then (milliseconds of [`super::state::Now::ms`]).
     pub until_ms: u64,
+    /// The epoch of an earlier call with the same `CallSid` that is over, being read.
+    pub earlier: Option<JoinHandle<Option<u32>>>,
 }
 
 /// A call whose socket is lost.
@@ -68,6 +71,8 @@ pub struct Waiting {
     pub language: CompactString,
     /// The epoch it is held in.
     pub epoch: u32,
+    /// The words that it ends with, where its end was decided already.
+    pub goodbye: Option<String>,
 }
 
 /// A call of another instance that this one has claimed, and whose socket is to come here or to any
@@ -155,11 +160,15 @@ impl Registry {
         }
     }
 
-    /// Notes a call whose webhook was answered. A call already here stays as it is.
-    pub fn ring(&self, ringing: Ringing) {
+    /// Notes a call whose webhook was answered. A call already here stays as it is; `false` then.
+    pub fn ring(&self, ringing: Ringing) -> bool {
         let call_sid = ringing.setting.call_sid.clone();
-        if let Entry::Vacant(free) = self.calls.entry(call_sid) {
-            free.insert(Slot::Ringing(Box::new(ringing)));
+        match self.calls.entry(call_sid) {
+            Entry::Vacant(free) => {
+                free.insert(Slot::Ringing(Box::new(ringing)));
+                true
+            }
+            Entry::Occupied(_) => false,
         }
     }
 
@@ -317,6 +326,7 @@ impl Registry {
                 resumes: parked.state.resumes(),
                 language: parked.state.language().clone(),
                 epoch: parked.state.epoch(),
+                goodbye: parked.state.goodbye().map(str::to_owned),
             }),
             _ => None,
         }

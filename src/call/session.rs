@@ -2,19 +2,24 @@
 //! task a call; nothing it awaits can block another call.
 
 use super::clock;
+use super::judgement::{Judgement, verdict};
+use super::keep_alive::{KeepAlive, Pulse};
 use super::limits::Place;
-use super::registry::{Control, Parked, Registry, Seat};
+use super::registry::{Control, Parked, Registry, Removed, Seat};
 use super::state::{Action, CallState, Event, Parting, Sentence};
 use super::tally;
-use crate::agent::{Agent, NameKind, Reply, ReplyEvent};
+use super::tool_calls::ToolCalls;
+use super::tool_runner::ToolRunner;
+use super::transport::{Incoming, Wire};
+use crate::agent::{Agent, Reply, ReplyEvent};
 use crate::twilio::relay::{Heard, Info, LanguageTag, Spoken, Text};
 use calldex_observability::catalog;
-use calldex_storage::Writer;
 use calldex_storage::record::Outcome;
 use calldex_storage::write::Write;
+use calldex_storage::{Directory, Recall, Writer};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use std::future::{Future, pending};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -34,37 +39,18 @@ const MOVED_CODE: u16 = 1012;
 /// Tokens taken from the model before other events get their turn.
 const TOKENS_IN_A_ROW_MAX: usize = 32;
 
-/// What the socket brought.
-pub enum Incoming {
-    /// A text frame.
-    Text(String),
-    /// A frame that is no text: counted and ignored.
-    Other,
-    /// The end: `clean` when Twilio closed it with 1000.
-    Closed {
-        /// Whether it was a close frame with code 1000.
-        clean: bool,
-    },
-}
-
-/// A WebSocket as far as a call needs one. `next` must be cancel-safe.
-pub trait Wire: Send {
-    /// The next frame, or the end; after the end it is not called again.
-    fn next(&mut self) -> impl Future<Output = Incoming> + Send;
-    /// Sends one text frame and flushes it; `false` when the socket is gone.
-    fn send(&mut self, frame: String) -> impl Future<Output = bool> + Send;
-    /// Closes with a code and a reason.
-    fn close(&mut self, code: u16, reason: &'static str) -> impl Future<Output = ()> + Send;
-}
-
 /// What a session needs of the house.
 pub struct SessionRoom {
     /// Who answers.
     pub agent: Arc<Agent>,
     /// Where turns go.
     pub writer: Writer,
+    /// What is known of callers.
+    pub directory: Directory,
     /// Where the call is found by others.
     pub registry: Arc<Registry>,
+    /// Who runs the operator's tools.
+    pub tools: Arc<dyn ToolRunner>,
 }
 
 /// How a session left its loop.
@@ -82,12 +68,14 @@ pub struct Session<'a, W: Wire> {
     state: Box<CallState>,
     actions: Vec<Action>,
     reply: Option<Reply>,
-    judgement: Option<BoxFuture<'static, Option<String>>>,
+    tools: ToolCalls,
+    judgement: Judgement,
     /// Our `end` went out: the socket is closed by us then.
     close_by: Option<Instant>,
     parting: Option<Parted>,
     broken: bool,
     own: OwnShare,
+    alive: KeepAlive,
 }
 
 /// A session that leaves its call to another.
@@ -114,17 +102,20 @@ impl<'a, W: Wire> Session<'a, W> {
         state: Box<CallState>,
         actions: Vec<Action>,
     ) -> Self {
+        let alive = KeepAlive::new(state.setting().bounds.ping_ms);
         Self {
             wire,
             room,
             state,
             actions,
             reply: None,
-            judgement: None,
+            tools: ToolCalls::default(),
+            judgement: Judgement::default(),
             close_by: None,
             parting: None,
             broken: false,
             own: OwnShare::default(),
+            alive,
         }
     }
 
@@ -168,12 +159,30 @@ impl<'a, W: Wire> Session<'a, W> {
                 self.state
                     .on(Event::Closed, clock::now(), &mut self.actions);
                 keep(&self.room.writer, &mut self.actions);
+                let call_sid = self.state.call_sid().clone();
                 park(self.room, seat.session, self.state, place);
+                // Told while it was being parked: from here on the registry itself is asked.
+                if let Some(outcome) = told_over(&mut seat)
+                    && let Removed::Parked(mut parked) = self.room.registry.over(&call_sid, outcome)
+                {
+                    finish(&self.room.writer, &mut parked.state, outcome, clock::now());
+                }
             }
         }
     }
 
+    /// Takes note of what other calls decided about this caller meanwhile: what is decided here comes
+    /// after it, whatever the clock says. Reads memory only.
+    fn see_decisions(&mut self) {
+        let number = self.state.setting().number.as_ref();
+        let recall = number.and_then(|number| self.room.directory.peek(number));
+        if let Some(Recall::Known(caller)) = recall {
+            self.state.see(caller.latest_mark());
+        }
+    }
+
     fn finish(&mut self, outcome: Outcome, session: u64) {
+        self.see_decisions();
         finish(&self.room.writer, &mut self.state, outcome, clock::now());
         self.room.registry.leave(self.state.call_sid(), session);
     }
@@ -220,23 +229,31 @@ impl<'a, W: Wire> Session<'a, W> {
                     // The registry holds the other end as long as this session is the call's own.
                     None => return Leave::Closed { clean: false },
                 },
-                incoming = self.wire.next() => match incoming {
+                incoming = self.wire.next() => match self.noticed(incoming) {
                     Incoming::Text(frame) => self.hear(&frame).await,
+                    Incoming::Ping | Incoming::Pong => {}
                     Incoming::Other => catalog::FRAMES_RECEIVED_TOTAL.with("malformed").increment(1),
                     Incoming::Closed { clean } => return Leave::Closed { clean },
                 },
                 why = parted(&mut self.parting) => return Leave::Parted(why),
                 event = next_event(&mut self.reply) => self.take_reply(event).await,
-                name = judged(&mut self.judgement) => {
-                    self.judgement = None;
-                    self.happen(Event::NameJudged(name.as_deref())).await;
+                (id, outcome) = self.tools.next() => {
+                    self.happen(Event::ToolReturned { id: &id, outcome: &outcome }).await;
+                }
+                opinion = self.judgement.next() => {
+                    self.happen(Event::NameJudged(verdict(opinion.as_ref()))).await;
                 }
                 () = timer.as_mut() => {
                     if self.close_by.is_some_and(|by| by <= Instant::now()) {
                         self.wire.close(1000, "the session ended").await;
                         return Leave::Closed { clean: true };
                     }
-                    self.happen(Event::Tick).await;
+                    if !self.keep_alive().await {
+                        return Leave::Closed { clean: false };
+                    }
+                    if self.state.deadline().is_some_and(|due| due <= clock::now().ms) {
+                        self.happen(Event::Tick).await;
+                    }
                 }
             }
         }
@@ -246,11 +263,39 @@ impl<'a, W: Wire> Session<'a, W> {
         // A day: no deadline at all.
         let far = Instant::now() + Duration::from_secs(86_400);
         let state = self.state.deadline().map(clock::instant);
-        [state, self.close_by]
+        [state, self.close_by, self.alive.due()]
             .into_iter()
             .flatten()
             .min()
             .unwrap_or(far)
+    }
+
+    fn noticed(&mut self, incoming: Incoming) -> Incoming {
+        let pong = matches!(incoming, Incoming::Pong);
+        self.alive.received(pong, Instant::now());
+        incoming
+    }
+
+    /// Pings a silent socket when that is due. Whether the socket is alive, as far as can be told.
+    async fn keep_alive(&mut self) -> bool {
+        match self.alive.tick(Instant::now()) {
+            Pulse::Quiet => true,
+            Pulse::Ping => {
+                catalog::PINGS_TOTAL.with("sent").increment(1);
+                let sent = timeout(SEND_MAX, self.wire.ping()).await;
+                self.broken |= !sent.unwrap_or(false);
+                true
+            }
+            Pulse::Unanswered => {
+                catalog::PINGS_TOTAL.with("unanswered").increment(1);
+                true
+            }
+            Pulse::Dead => {
+                catalog::PINGS_TOTAL.with("dead").increment(1);
+                tracing::info!(call = %self.state.call_sid(), "the socket answers no ping any more");
+                false
+            }
+        }
     }
 
     async fn hear(&mut self, frame: &str) {
@@ -286,6 +331,9 @@ impl<'a, W: Wire> Session<'a, W> {
             Heard::Setup(_) | Heard::Info(_) | Heard::Unknown { .. } => return,
         };
         let finished = matches!(event, Event::Prompt { last: true, .. });
+        if finished {
+            self.see_decisions();
+        }
         self.decide(event);
         if finished {
             // What a finished prompt costs, of which the search for a name is the greater part.
@@ -318,9 +366,10 @@ impl<'a, W: Wire> Session<'a, W> {
             None => self.reply = None,
             Some(ReplyEvent::Token(token)) => self.token(&token).await,
             Some(ReplyEvent::Tool(call)) => self.happen(Event::Tool(&call)).await,
-            Some(ReplyEvent::Done(_)) => {
+            Some(ReplyEvent::Done(finish)) => {
                 self.reply = None;
-                self.happen(Event::Replied).await;
+                self.see_decisions();
+                self.happen(Event::Replied(&finish)).await;
             }
             Some(ReplyEvent::Failed(failure)) => {
                 self.reply = None;
@@ -357,14 +406,39 @@ impl<'a, W: Wire> Session<'a, W> {
                 Action::Append(words) => self.speak(Spoken::Text(Text::token(words))).await,
                 Action::CloseReply => self.speak(Spoken::Text(Text::closing(""))).await,
                 Action::Say(sentence) => self.say(sentence).await,
-                Action::SetLanguage(tag) => self.set_language(&tag).await,
+                Action::AppendIn(words, language) => {
+                    let mut piece = Text::token(words);
+                    if let Some(tag) = LanguageTag::parse(&language) {
+                        piece = piece.in_language(tag);
+                    }
+                    self.speak(Spoken::Text(piece)).await;
+                }
+                Action::SetLanguage { spoken, heard } => self.set_language(&spoken, &heard).await,
                 Action::End(handoff) => self.end(handoff).await,
-                Action::Ask(brief) => {
+                Action::Ask(mut brief) => {
+                    if !brief.tools.is_empty() {
+                        let called = &self.state.setting().called;
+                        brief.own_tools = self.room.tools.catalog(called);
+                    }
                     self.reply = Some(self.room.agent.reply(*brief));
                     self.own.before = self.own.heard.take().map(|heard| heard.elapsed());
                 }
                 Action::Abort => self.reply = None,
-                Action::JudgeName { question, answer } => self.judge(question, answer),
+                Action::CallTool {
+                    spec,
+                    id,
+                    arguments,
+                    by_ms,
+                } => {
+                    let request = self.state.setting().tool_request(spec, id, arguments);
+                    self.tools.start(&*self.room.tools, request, by_ms);
+                }
+                Action::CancelTool(id) => self.tools.cancel(&id),
+                Action::JudgeName { question, answer } => {
+                    let models = &self.state.setting().line.models;
+                    self.judgement
+                        .ask(&self.room.agent, models, question, answer);
+                }
                 Action::Record(write) => self.record(write),
                 Action::Count(count) => tally::count(count),
                 Action::Over(outcome, ms) => tally::over(outcome, ms),
@@ -405,11 +479,9 @@ impl<'a, W: Wire> Session<'a, W> {
         }
     }
 
-    async fn set_language(&mut self, tag: &str) {
-        let Some(tag) = LanguageTag::parse(tag) else {
-            return;
-        };
-        if let Ok(frame) = Spoken::language(Some(tag.clone()), Some(tag)) {
+    async fn set_language(&mut self, spoken: &str, heard: &str) {
+        let (spoken, heard) = (LanguageTag::parse(spoken), LanguageTag::parse(heard));
+        if let Ok(frame) = Spoken::language(spoken, heard) {
             self.speak(frame).await;
         }
     }
@@ -423,19 +495,6 @@ impl<'a, W: Wire> Session<'a, W> {
         self.close_by = Some(Instant::now() + CLOSE_MAX);
     }
 
-    fn judge(&mut self, question: String, answer: String) {
-        let agent = Arc::clone(&self.room.agent);
-        if agent.is_offline() {
-            return;
-        }
-        self.judgement = Some(Box::pin(async move {
-            let opinion = agent.judge_name(&question, &answer).await?;
-            (opinion.kind == NameKind::Own)
-                .then_some(opinion.name?)
-                .map(String::from)
-        }));
-    }
-
     async fn speak(&mut self, frame: Spoken<'_>) {
         if self.broken {
             return;
@@ -443,6 +502,7 @@ impl<'a, W: Wire> Session<'a, W> {
         let mut text = String::with_capacity(96);
         frame.write(&mut text);
         tally::spoken(&frame);
+        self.alive.sent(Instant::now());
         self.broken = !timeout(SEND_MAX, self.wire.send(text))
             .await
             .unwrap_or(false);
@@ -498,13 +558,6 @@ fn kept(writer: &Writer, by: Instant) -> BoxFuture<'static, ()> {
         // Too late: it will come, and whoever has the call sees it then.
         let _ = writer.flush(MOVE_FLUSH_MAX.min(left)).await;
     })
-}
-
-async fn judged(judgement: &mut Option<BoxFuture<'static, Option<String>>>) -> Option<String> {
-    match judgement {
-        Some(judgement) => judgement.await,
-        None => pending().await,
-    }
 }
 
 /// Leaves a call whose socket is lost where it can come back to; closes it if that is not its

@@ -16,6 +16,13 @@ pub fn count(count: Count) {
         Count::FirstToken(ms) => catalog::FIRST_TOKEN_SECONDS.record(seconds(ms)),
         Count::EagerStart => catalog::EAGER_STARTS_TOTAL.increment(1),
         Count::ClaimLost => catalog::CALL_CLAIMS_LOST_TOTAL.increment(1),
+        Count::PromptFailed(text) => {
+            catalog::PROMPT_FAILURES_TOTAL.increment(1);
+            tracing::warn!(
+                text,
+                "a text of the prompt cannot be rendered and is told as it is shipped: see calldex check"
+            );
+        }
         Count::Replay => tracing::debug!("a repeated prompt was recognised"),
     }
 }

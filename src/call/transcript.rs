@@ -1,14 +1,17 @@
 //! The conversation in memory: what was said and heard, as storage keeps it and as the model is
 //! told of it. Each text is held once and shared.
 
-use super::playback::TurnSeq;
+use super::playback::{Cut, TurnSeq};
+use crate::agent::catalog::is_built_in;
 use crate::agent::{Message, Speaker, ToolCall};
-use calldex_storage::record::{Role, Turn, TurnKind};
+use calldex_storage::record::{Role, Turn, TurnKind, TurnUsage};
 use compact_str::CompactString;
 use std::sync::Arc;
 
 /// A turn of the caller is cut to this many bytes: a recogniser's sentence is far shorter.
 pub const CALLER_BYTES_MAX: usize = 4_000;
+/// Results of another process's tools are told up to so many bytes.
+const LOST_BYTES_MAX: usize = 2_000;
 
 /// One turn.
 struct Entry {
@@ -20,11 +23,19 @@ struct Entry {
     at: i64,
     revision: u32,
     interrupted: bool,
+    /// Where it was cut off was estimated.
+    estimated: bool,
     /// The caller went on with their sentence before this became audible.
     overtaken: bool,
     language: Option<CompactString>,
+    /// The model is told no more of its words than so many bytes: what follows is ours.
+    told_max: Option<usize>,
+    /// What it took of a model.
+    usage: Option<Box<TurnUsage>>,
     /// What a tool turn says in storage, where the model is told in another form.
     stored: Option<String>,
+    /// The result of a tool that was called for it: it wants an answer.
+    data: bool,
     message: Arc<Message>,
 }
 
@@ -35,7 +46,9 @@ impl Entry {
             Turn::new(self.role, content, self.at, self.epoch, self.seq).of_kind(self.kind);
         turn.revision = self.revision;
         turn.interrupted = self.interrupted;
+        turn.estimated = self.estimated;
         turn.language = self.language.clone();
+        turn.usage = self.usage.clone();
         turn
     }
 
@@ -50,12 +63,28 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// What the model is told of it.
+    fn told(&self) -> Arc<Message> {
+        let said = &self.message.content;
+        match self.told_max {
+            Some(bytes_max) if bytes_max < said.len() => {
+                let own = &said[..said.floor_char_boundary(bytes_max)];
+                Message::agent_calling(own, self.message.calls.to_vec())
+            }
+            _ => Arc::clone(&self.message),
+        }
+    }
+}
+
 /// All turns of one call, oldest first.
 #[derive(Default)]
 pub struct Transcript {
     entries: Vec<Entry>,
     epoch: u32,
     next_seq: TurnSeq,
+    /// What a reply took of a model that said nothing and called tools: kept with the first of them.
+    owed: Option<Box<TurnUsage>>,
 }
 
 impl Transcript {
@@ -66,6 +95,7 @@ impl Transcript {
             entries,
             epoch,
             next_seq: 0,
+            owed: None,
         }
     }
 
@@ -95,7 +125,7 @@ impl Transcript {
     pub fn hear(&mut self, text: &str, kind: TurnKind, language: &str, at: i64) -> Turn {
         let text = &text[..text.floor_char_boundary(CALLER_BYTES_MAX)];
         let language = (!language.is_empty()).then(|| language.into());
-        self.push(Role::Caller, kind, Message::caller(text), language, at)
+        self.push(Role::Caller, kind, of_caller(text, kind), language, at)
     }
 
     /// The agent said all of `text`.
@@ -123,8 +153,35 @@ impl Transcript {
         Some(entry.turn())
     }
 
+    /// Of the turn begun at `seq` the model is told the first `bytes_max` bytes: what follows are not its words.
+    pub fn tell_only(&mut self, seq: TurnSeq, bytes_max: usize) {
+        if let Some(entry) = self.entry(seq) {
+            entry.told_max = Some(bytes_max);
+        }
+    }
+
+    /// The turn begun at `seq` took `usage` of a model.
+    pub fn spend(&mut self, seq: TurnSeq, usage: Option<TurnUsage>) {
+        if let Some(entry) = self.entry(seq) {
+            entry.usage = usage.map(Box::new);
+        }
+    }
+
+    /// A reply that said nothing took `usage` of a model: kept with the first tool that it called.
+    pub fn spend_on_tool(&mut self, usage: Option<TurnUsage>) {
+        self.owed = usage.map(Box::new);
+    }
+
     /// What came of a tool, told to the model as `result` and kept as `stored`.
-    pub fn tool(&mut self, call_id: &str, result: &str, stored: String, at: i64) -> Turn {
+    /// `data`: the tool was called for its result, which is still to be answered.
+    pub fn tool(
+        &mut self,
+        call_id: &str,
+        result: &str,
+        stored: String,
+        data: bool,
+        at: i64,
+    ) -> Turn {
         self.push(
             Role::Tool,
             TurnKind::Tool,
@@ -132,22 +189,46 @@ impl Transcript {
             None,
             at,
         );
+        let owed = self.owed.take();
         let entry = self.entries.last_mut().expect("was just pushed");
+        entry.usage = owed;
         entry.stored = Some(stored);
+        entry.data = data;
         entry.turn()
     }
 
-    /// Only `heard` of the turn at `seq` was heard: the turn to amend, if that changes anything.
-    pub fn cut(&mut self, seq: TurnSeq, heard: &str) -> Option<Turn> {
-        let entry = self.entry(seq)?;
-        if entry.message.content.trim() == heard.trim() {
-            return None;
-        }
-        let calls = entry.message.calls.to_vec();
-        entry.message = Message::agent_calling(heard, calls);
-        entry.interrupted = true;
+    /// What came of a tool that took its time: the turn to amend, if the call has one.
+    pub fn settle_tool(&mut self, call_id: &str, result: &str, stored: String) -> Option<Turn> {
+        let of_call = |entry: &&mut Entry| entry.message.tool_call_id.as_deref() == Some(call_id);
+        let entry = self.entries.iter_mut().rev().find(of_call)?;
+        entry.message = Message::tool(call_id, result);
+        entry.stored = Some(stored);
         entry.revision += 1;
         Some(entry.turn())
+    }
+
+    /// The turn of `cut` was heard as it says: the turn to amend, if that changes anything.
+    pub fn cut(&mut self, cut: &Cut) -> Option<Turn> {
+        let entry = self.entry(cut.turn)?;
+        let same = entry.message.content.trim() == cut.heard.trim();
+        if same && entry.estimated == cut.estimated {
+            return None;
+        }
+        if !same {
+            let calls = entry.message.calls.to_vec();
+            entry.message = Message::agent_calling(&cut.heard, calls);
+            entry.interrupted = !cut.whole;
+        }
+        entry.estimated = cut.estimated;
+        entry.revision += 1;
+        Some(entry.turn())
+    }
+
+    /// The turn begun at `seq` ends where its hearing was estimated to end.
+    pub fn estimate(&mut self, seq: TurnSeq) {
+        if let Some(entry) = self.entry(seq) {
+            entry.estimated = true;
+        }
     }
 
     /// What the model is told: everything but what only filled a gap.
@@ -155,7 +236,7 @@ impl Transcript {
         self.entries
             .iter()
             .filter(|entry| entry.is_told())
-            .map(|entry| Arc::clone(&entry.message))
+            .map(Entry::told)
             .collect()
     }
 
@@ -167,8 +248,9 @@ impl Transcript {
             .find(|entry| !matches!(entry.kind, TurnKind::Bridge | TurnKind::Note))
             .is_some_and(|entry| match entry.role {
                 Role::Caller => true,
-                // What a tool gave is an open question only until something was said.
-                Role::Tool => !self.has_answered(),
+                // What a tool gave is an open question only until something was said; what it was called
+                // for, until something is said after it.
+                Role::Tool => entry.data || !self.has_answered(),
                 Role::Agent => entry.interrupted && entry.kind != TurnKind::Greeting,
                 Role::System => false,
             })
@@ -194,6 +276,25 @@ impl Transcript {
         since
             .filter(|entry| entry.role == Role::Agent && entry.kind == TurnKind::Speech)
             .any(|entry| !entry.message.content.is_empty())
+    }
+
+    /// What came of tools that another process called for the caller's last turn, as stored: their calls did
+    /// not survive. At most [`LOST_BYTES_MAX`].
+    pub fn lost_results(&self) -> Option<String> {
+        let since = self
+            .entries
+            .iter()
+            .rev()
+            .take_while(|entry| entry.role != Role::Caller);
+        let is_lost = |entry: &&Entry| entry.message.tool_call_id.as_deref() == Some("");
+        let mut lost: Vec<&str> = since
+            .filter(is_lost)
+            .map(|entry| entry.message.content.as_str())
+            .collect();
+        lost.reverse();
+        let lost = lost.join(" ");
+        let kept = &lost[..lost.floor_char_boundary(LOST_BYTES_MAX)];
+        (!kept.is_empty()).then(|| kept.to_owned())
     }
 
     /// Everything the caller said, a line a turn.
@@ -266,9 +367,13 @@ impl Transcript {
             at,
             revision: 0,
             interrupted: false,
+            estimated: false,
             overtaken: false,
             language,
+            told_max: None,
+            usage: None,
             stored: None,
+            data: false,
             message,
         };
         let turn = entry.turn();
@@ -283,12 +388,22 @@ impl Transcript {
     }
 }
 
-/// Tool turns are not told again: their call's message did not survive, and what they changed did.
+fn of_caller(text: &str, kind: TurnKind) -> Arc<Message> {
+    match kind {
+        TurnKind::Dtmf => Message::keys(text),
+        _ => Message::caller(text),
+    }
+}
+
+/// Tool turns are not told again: their call's message did not survive, and what they changed did. That
+/// the result of an operator's tool is still to be answered is known all the same.
 fn restored_entry(turn: Turn) -> Option<Entry> {
+    let data = turn.role == Role::Tool && is_data(&turn.content);
     let message = match turn.role {
-        Role::Caller => Message::caller(turn.content.as_str()),
+        Role::Caller => of_caller(&turn.content, turn.kind),
         Role::Agent => Message::agent(turn.content.as_str()),
         Role::System => Message::system(turn.content.as_str()),
+        Role::Tool if data => Message::tool("", turn.content.as_str()),
         Role::Tool => return None,
     };
     Some(Entry {
@@ -299,11 +414,23 @@ fn restored_entry(turn: Turn) -> Option<Entry> {
         at: turn.at,
         revision: turn.revision,
         interrupted: turn.interrupted,
+        estimated: turn.estimated,
         overtaken: false,
         language: turn.language,
+        told_max: None,
+        usage: turn.usage,
         stored: None,
+        data,
         message,
     })
+}
+
+/// Whether a tool turn, as stored, is of a tool of the operator.
+fn is_data(stored: &str) -> bool {
+    let stored: serde_json::Value = serde_json::from_str(stored).unwrap_or_default();
+    stored["tool"]
+        .as_str()
+        .is_some_and(|name| !is_built_in(name))
 }
 
 #[cfg(test)]
@@ -322,13 +449,42 @@ mod tests {
         let mut talk = talk();
         let seq = talk.begin(3);
         talk.finish(seq, "Pikachu is electric. It is yellow.", false, Vec::new());
-        let amended = talk.cut(seq, "Pikachu is electric. It").unwrap();
+        let cut = Cut {
+            turn: seq,
+            heard: "Pikachu is electric. It".to_owned(),
+            estimated: false,
+            whole: false,
+        };
+        let amended = talk.cut(&cut).unwrap();
         assert_eq!(
             (amended.content.as_str(), amended.revision),
             ("Pikachu is electric. It", 1)
         );
         assert!(amended.interrupted && talk.is_unanswered());
-        assert!(talk.cut(seq, "Pikachu is electric. It").is_none());
+        assert!(talk.cut(&cut).is_none());
+        let estimated = Cut {
+            estimated: true,
+            ..cut
+        };
+        assert!(talk.cut(&estimated).is_some_and(|turn| turn.estimated));
+    }
+
+    #[test]
+    fn the_model_is_not_told_of_an_apology_behind_its_words() {
+        let mut talk = talk();
+        let seq = talk.begin(3);
+        talk.tell_only(seq, "Pikachu is".len());
+        let turn = talk.finish(seq, "Pikachu is. I'm sorry.", false, Vec::new());
+        assert_eq!(turn.unwrap().content, "Pikachu is. I'm sorry.");
+        assert_eq!(talk.history().last().unwrap().content, "Pikachu is");
+        let cut = Cut {
+            turn: seq,
+            heard: "Pikachu is. I'm".to_owned(),
+            estimated: false,
+            whole: false,
+        };
+        assert_eq!(talk.cut(&cut).unwrap().content, "Pikachu is. I'm");
+        assert_eq!(talk.history().last().unwrap().content, "Pikachu is");
     }
 
     #[test]

@@ -1,15 +1,52 @@
 //! `calldex check`: every fault at once.
 
 use super::{ServeArguments, failed};
-use crate::config::Config;
+use crate::agent::CallerFacts;
+use crate::config::{Config, Line, Lines};
+use clap::Args;
 use std::process::ExitCode;
 
-pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
-    match Config::load(&arguments.sources()) {
-        Ok(_) => {
+/// Options of `calldex check`.
+#[derive(Args)]
+pub struct CheckArguments {
+    #[command(flatten)]
+    serve: ServeArguments,
+    /// Prints what the model is told on every line, for made-up callers
+    #[arg(long)]
+    show_prompts: bool,
+}
+
+pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
+    match Config::load(&arguments.serve.sources()) {
+        Ok(config) => {
+            for note in config.notes() {
+                println!("note: {note}");
+            }
+            if arguments.show_prompts {
+                for (number, line) in Lines::new(&config).all() {
+                    show_prompts(number, line);
+                }
+            }
             println!("the configuration is in order");
             ExitCode::SUCCESS
         }
         Err(faults) => failed(faults),
+    }
+}
+
+fn show_prompts(number: &str, line: &Line) {
+    let name = match number {
+        "" => "every other number",
+        number => number,
+    };
+    println!(
+        "== {name}: the same in all calls\n{}\n",
+        line.prompts.prefix()
+    );
+    for (what, mut caller) in CallerFacts::samples() {
+        if !caller.called.is_empty() && !number.is_empty() {
+            caller.called = number.into();
+        }
+        println!("== {name}: {what}\n{}\n", line.prompts.about(&caller).text);
     }
 }

@@ -24,7 +24,7 @@ pub enum Command {
     /// Runs the server (also without any command).
     Serve(ServeArguments),
     /// Prints every fault of configuration and environment at once.
-    Check(ServeArguments),
+    Check(check::CheckArguments),
     /// Asks a running server whether it takes calls: exit status 0 or 1.
     Health(health::HealthArguments),
     /// Founds a cluster of several instances, joins one, looks at it, removes a member.

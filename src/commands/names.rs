@@ -1,8 +1,12 @@
 //! `calldex names`: scores the extractor.
 
 use super::failed;
-use crate::call::name::score::{self, BadLine, Options, Printed};
+use crate::call::first_answer::{FirstAnswer, FirstAnswers};
+use crate::config::Config;
+use calldex_names::score::{self, BadLine, Labelled, Options, Printed};
 use clap::Args;
+use serde_json::json;
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,10 +26,12 @@ A line is one JSON object:
   text    what the caller said; the only field that is needed
   name    the right name, or null where the caller gave none [default: null]
   asked   the agent had just asked for the name [default: false]
-  lang    language, such as en, de or ja; others are read as English [default: empty]
+  lang    language, such as en, de or ja [default: en]
   full    the whole name, where it is known
   accept  a list of other right answers
-  kind    groups lines in the table: answer, intro, callme, neg, ...
+  rest    the turn asks or tells something besides, which must be answered [default: false]
+  kind    groups lines in the table: answer, intro, callme, neg, ...; refusal... and forget... label
+          turns that are to be that, neg-no those that may be taken for a refusal or not
   source  groups lines in the table: where they come from
   id      anything; repeated in --predictions
 
@@ -34,8 +40,13 @@ counted at the end on standard error; the exit status stays 0.
 
 Columns: right and wrong were captured, missed were not; confirm are those of the missed that the
 agent would ask about, and rightly; false were captured where nobody gave a name. right% is right of
-n, and in groups without names (neg...) false of n: there it should be low. A group's row with source
-* has all its sources together.";
+n, and in groups without names (neg...) false of n: there it should be low. refused and forgot were
+taken for a refusal, or a request to forget the name, and are none. lost are those of the right whose
+question besides (rest) would not be answered. A group's row with source * has all its sources.
+
+With --first-answers: questions are turns that the agent must answer (no name, no refusal, or rest);
+lost were not passed on to the model (kinds neg-othername, neg-thirdparty and neg-vocative hold a name
+and are left out, as with --as-asked); named and declined are what is kept for the number.";
 
 /// Options of `calldex names`.
 #[derive(Args)]
@@ -52,9 +63,13 @@ pub struct NamesArguments {
     /// Treat every turn as an answer to the name question
     #[arg(long)]
     as_asked: bool,
-    /// Print what was extracted from each turn instead of scores
+    /// Print what became of each turn instead of scores
     #[arg(long)]
     predictions: bool,
+    /// Hear each turn as the first answer of a new caller, in a call of the default line: which
+    /// questions are lost, that is not passed on to the model
+    #[arg(long, conflicts_with_all = ["json", "as_asked"])]
+    first_answers: bool,
 }
 
 pub(super) fn run(arguments: &NamesArguments) -> ExitCode {
@@ -62,6 +77,9 @@ pub(super) fn run(arguments: &NamesArguments) -> ExitCode {
         Ok(input) => input,
         Err(error) => return failed(format!("{}: {error}", arguments.file.display())),
     };
+    if arguments.first_answers {
+        return first_answers(&input, arguments);
+    }
     let begun = Instant::now();
     let options = Options {
         json: arguments.json,
@@ -83,6 +101,89 @@ pub(super) fn run(arguments: &NamesArguments) -> ExitCode {
         let _ = io::stderr().write_all(summary(turns_read, &bad_lines).as_bytes());
     }
     ExitCode::SUCCESS
+}
+
+/// What became of a group's turns as first answers.
+#[derive(Default)]
+struct Calls {
+    n: usize,
+    questions: usize,
+    lost: usize,
+    named: usize,
+    declined: usize,
+}
+
+impl Calls {
+    fn add(&mut self, turn: &Labelled, answer: &FirstAnswer) {
+        let question = turn.wants_answer();
+        self.n += 1;
+        self.questions += usize::from(question);
+        self.lost += usize::from(question && !answer.is_answered());
+        self.named += usize::from(answer.named);
+        self.declined += usize::from(answer.declined);
+    }
+}
+
+fn first_answers(input: &[u8], arguments: &NamesArguments) -> ExitCode {
+    let (turns, bad_lines) = score::parse(input);
+    let calls = FirstAnswers::new(Config::default());
+    let mut groups: BTreeMap<(String, String), Calls> = BTreeMap::new();
+    let mut text = String::new();
+    for turn in turns.iter().filter(|turn| turn.may_be_asked()) {
+        let spoken = if arguments.lowercase {
+            turn.text.to_lowercase()
+        } else {
+            turn.text.clone()
+        };
+        let answer = calls.hear(&spoken, turn.language().tag());
+        if arguments.predictions {
+            let line = json!({
+                "id": turn.id,
+                "model": answer.answered_by_model,
+                "language": answer.language_offered,
+                "said": answer.said,
+                "named": answer.named,
+                "declined": answer.declined,
+                "lost": turn.wants_answer() && !answer.is_answered(),
+            });
+            text.push_str(&format!("{line}\n"));
+        }
+        let group = (turn.group().to_owned(), turn.lang.clone());
+        let all = ("all".to_owned(), "*".to_owned());
+        for class in [group, all] {
+            groups.entry(class).or_default().add(turn, &answer);
+        }
+    }
+    if !arguments.predictions {
+        text = table(&groups);
+    }
+    if let Err(error) = put(&text, &mut io::stdout().lock()) {
+        return failed(format!("standard output: {error}"));
+    }
+    if !bad_lines.is_empty() {
+        let _ = io::stderr().write_all(summary(turns.len(), &bad_lines).as_bytes());
+    }
+    ExitCode::SUCCESS
+}
+
+fn table(groups: &BTreeMap<(String, String), Calls>) -> String {
+    let mut text = format!(
+        "{:<18} {:<4} {:>6} {:>10} {:>6} {:>7} {:>6} {:>9}\n",
+        "group", "lang", "n", "questions", "lost", "lost%", "named", "declined"
+    );
+    for ((group, lang), calls) in groups {
+        text.push_str(&format!(
+            "{group:<18} {lang:<4} {:>6} {:>10} {:>6} {:>7} {:>6} {:>9}\n",
+            calls.n,
+            calls.questions,
+            calls.lost,
+            score::percent(calls.lost, calls.questions),
+            calls.named,
+            calls.declined
+        ));
+    }
+    text.push_str("\nlost: a turn that holds more than a name or a refusal, and was neither passed on to the model nor answered with\na language\n");
+    text
 }
 
 fn read(file: &Path) -> io::Result<Vec<u8>> {

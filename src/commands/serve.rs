@@ -150,6 +150,17 @@ fn make_room(calls: usize) {
     }
 }
 
+/// The model that answers, and where it is.
+fn model_of(config: &Config) -> String {
+    let Some(model) = config.model.get(&config.agent.model) else {
+        return config.agent.model.clone();
+    };
+    match &model.base_url {
+        Some(url) => format!("{} at {url}", model.model),
+        None => model.model.clone(),
+    }
+}
+
 /// What the first minute needs.
 struct Banner {
     data: PathBuf,
@@ -163,11 +174,8 @@ impl Banner {
         Self {
             data: config.server.data.clone(),
             public_url: config.server.public_url.clone(),
-            signed: config.twilio.auth_token.is_some(),
-            model: match &config.agent.base_url {
-                Some(url) => format!("{} at {url}", config.agent.model),
-                None => config.agent.model.clone(),
-            },
+            signed: config.twilio.tokens().next().is_some(),
+            model: model_of(config),
         }
     }
 

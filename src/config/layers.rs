@@ -18,14 +18,15 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// Variables with a name of their own, and the setting each stands for.
-const NAMED: [(&str, &str); 13] = [
+const NAMED: [(&str, &str); 14] = [
     ("TWILIO_ACCOUNT_SID", "twilio.account_sid"),
     ("TWILIO_AUTH_TOKEN", "twilio.auth_token"),
+    ("TWILIO_AUTH_TOKENS", "twilio.auth_tokens"),
     ("TWILIO_AUTH_TOKEN_OLD", "twilio.auth_token_old"),
     ("PUBLIC_URL", "server.public_url"),
-    ("OPENAI_API_KEY", "agent.api_key"),
-    ("OPENAI_BASE_URL", "agent.base_url"),
-    ("OPENAI_MODEL", "agent.model"),
+    ("OPENAI_API_KEY", "model.default.api_key"),
+    ("OPENAI_BASE_URL", "model.default.base_url"),
+    ("OPENAI_MODEL", "model.default.model"),
     ("CALLDEX_DATA", "server.data"),
     ("CALLDEX_LISTEN", "server.listen"),
     ("CALLDEX_ADMIN", "admin.listen"),
@@ -43,8 +44,30 @@ const NOT_SETTINGS: [&str; 6] = [
     "CALLDEX_SERVICE_",
     "CALLDEX_PORT",
 ];
+/// Settings that were renamed, and the new names: an old one is refused with its remedy.
+const RENAMED: [(&str, &str); 15] = [
+    ("agent.base_url", "model.default.base_url"),
+    ("agent.api_key", "model.default.api_key"),
+    ("agent.temperature", "model.default.temperature"),
+    ("agent.reasoning_effort", "model.default.reasoning_effort"),
+    ("agent.max_tokens", "model.default.max_tokens"),
+    ("agent.max_tokens_as", "model.default.max_tokens_as"),
+    ("agent.usage", "model.default.usage"),
+    (
+        "agent.first_token_ms_max",
+        "model.default.first_token_ms_max",
+    ),
+    ("agent.idle_ms_max", "model.default.idle_ms_max"),
+    ("agent.connect_ms_max", "model.default.connect_ms_max"),
+    ("agent.history_turns_max", "model.default.history_turns_max"),
+    ("agent.history_bytes_max", "model.default.history_bytes_max"),
+    ("agent.headers", "model.default.headers"),
+    ("agent.user", "model.default.user"),
+    ("agent.fallback.hedge_ms", "agent.hedge_ms"),
+];
+
 /// Settings whose value must not be repeated in a fault.
-const SECRET_ENDINGS: [&str; 5] = ["token", "token_old", "api_key", "secret", "key"];
+const SECRET_ENDINGS: [&str; 6] = ["token", "tokens", "token_old", "api_key", "secret", "key"];
 
 /// Flags of `calldex serve` and `check`; the last word.
 #[derive(Debug, Clone, Default)]
@@ -130,6 +153,10 @@ impl Config {
 
 /// `base` with `setting` in it, if the whole still reads as a configuration.
 fn judged(base: &Table, setting: &Setting) -> Result<Table, Fault> {
+    if let Some(remedy) = renamed(&setting.path) {
+        // Not its value: it may be a secret of the old name.
+        return Err(Fault::new(&setting.said_as, "", remedy));
+    }
     let mut candidates = vec![setting.value.clone()];
     if let Value::String(text) = &setting.value {
         // A variable has no type: "250", "true" and "[1, 2]" may be meant as what they look like.
@@ -156,6 +183,25 @@ fn judged(base: &Table, setting: &Setting) -> Result<Table, Fault> {
     Err(Fault::new(&setting.said_as, shown(setting), refusal))
 }
 
+/// What to write instead of a setting that has another name now.
+fn renamed(path: &[String]) -> Option<String> {
+    let path = path.join(".");
+    let of = |old: &str| {
+        path == old
+            || path
+                .strip_prefix(old)
+                .is_some_and(|rest| rest.starts_with('.'))
+    };
+    if let Some((old, new)) = RENAMED.iter().find(|(old, _)| of(old)) {
+        let rest = &path[old.len()..];
+        return Some(format!("is {new}{rest} now"));
+    }
+    path.starts_with("agent.fallback.").then(|| {
+        "is a model of its own now: write it under [model.NAME] and name it in agent.fallback = [\"NAME\"]"
+            .to_owned()
+    })
+}
+
 fn is_secret(setting: &Setting) -> bool {
     is_secret_path(&setting.path)
 }
@@ -172,6 +218,8 @@ fn shown(setting: &Setting) -> String {
     match &setting.value {
         Value::String(text) => format!("{text:?}"),
         Value::Table(_) => String::new(),
+        // A list of sections, perhaps with secrets in them.
+        Value::Array(sections) if sections.iter().any(Value::is_table) => String::new(),
         other => other.to_string(),
     }
 }
@@ -312,7 +360,14 @@ fn path_of(name: &str) -> Vec<String> {
 
 fn variable_path(name: &str) -> Vec<String> {
     let rest = name.strip_prefix(PREFIX).unwrap_or(name);
-    rest.split("__").map(str::to_ascii_lowercase).collect()
+    let mut path: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
+    // A header's name has dashes where a variable's can only have underscores.
+    if let Some([.., parent, name]) = path.get_mut(..)
+        && parent == "headers"
+    {
+        *name = name.replace('_', "-");
+    }
+    path
 }
 
 fn flag_settings(flags: &Flags) -> Vec<Setting> {

@@ -2,26 +2,33 @@
 
 mod cluster;
 mod fault;
+mod handoff;
+mod knowledge;
 mod layers;
 mod lines;
 mod sections;
 
 pub use cluster::{ClusterSection, is_address, split_addresses};
 pub use fault::{Fault, Faults};
+pub use handoff::HandoffSection;
+pub use knowledge::KNOWLEDGE_BYTES_MAX;
 pub use layers::{Flags, OTLP_VARIABLE, Sources, environment};
 pub use lines::{Line, Lines};
 pub use sections::{
-    AdminSection, CallSection, HandoffSection, LineSection, LogFormatSetting, LogSection,
-    NamesSection, ServerSection, StorageSection, TwilioSection,
+    AdminSection, CallSection, LineSection, LogFormatSetting, LogSection, NamesDomain,
+    NamesSection, PromptSection, ServerSection, StorageSection, TwilioSection,
 };
 
-use crate::agent::{AgentConfig, Persona};
+use crate::agent::config::DEFAULT_MODEL;
+use crate::agent::{AgentConfig, ModelConfig, Models, Persona};
 use crate::call::phrases::PhraseBook;
+use crate::tools::config::{self as tools, McpSection, ToolSection};
 use calldex_observability::redaction::Secret;
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Everything that can be set, one struct a room.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Doors, data directory, drain.
@@ -32,14 +39,23 @@ pub struct Config {
     pub call: CallSection,
     /// What is never a caller's name.
     pub names: NamesSection,
-    /// The model behind the agent.
+    /// Which models answer, in which order, and how long.
     pub agent: AgentConfig,
+    /// The models by name: `[model.default]`.
+    #[serde(default = "default_model")]
+    pub model: Models,
     /// Who the agent is.
     pub persona: Persona,
+    /// What the prompts tell besides: time zone, knowledge.
+    pub prompt: PromptSection,
     /// The sentences said without a model, by language.
     pub phrases: PhraseBook,
     /// Called numbers with a persona, greeting or voice of their own.
     pub line: Vec<LineSection>,
+    /// The operator's own tools, behind addresses of theirs.
+    pub tool: Vec<ToolSection>,
+    /// MCP servers with further tools.
+    pub mcp: Vec<McpSection>,
     /// The writer's and the directory's bounds.
     pub storage: StorageSection,
     /// This instance among several.
@@ -50,13 +66,44 @@ pub struct Config {
     pub log: LogSection,
 }
 
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: ServerSection::default(),
+            twilio: TwilioSection::default(),
+            call: CallSection::default(),
+            names: NamesSection::default(),
+            agent: AgentConfig::default(),
+            model: default_model(),
+            persona: Persona::default(),
+            prompt: PromptSection::default(),
+            phrases: PhraseBook::default(),
+            line: Vec::new(),
+            tool: Vec::new(),
+            mcp: Vec::new(),
+            storage: StorageSection::default(),
+            cluster: ClusterSection::default(),
+            admin: AdminSection::default(),
+            log: LogSection::default(),
+        }
+    }
+}
+
+/// The one that `OPENAI_API_KEY`, `OPENAI_BASE_URL` and `OPENAI_MODEL` describe.
+fn default_model() -> Models {
+    [(DEFAULT_MODEL.to_owned(), ModelConfig::default())].into()
+}
+
 impl Config {
     /// Puts the layers together and checks the whole.
     ///
     /// # Errors
     /// [`Faults`] with everything that is wrong, not only the first thing.
     pub fn load(sources: &Sources) -> Result<Self, Faults> {
-        let (config, mut faults) = layers::merge(sources);
+        let (mut config, mut faults) = layers::merge(sources);
+        if let Some(folder) = sources.file.as_deref().and_then(Path::parent) {
+            config.found_from(folder);
+        }
         faults.extend(config.validate());
         if faults.is_empty() {
             Ok(config)
@@ -72,20 +119,39 @@ impl Config {
         faults.extend(self.call.validate());
         faults.extend(self.storage.validate());
         faults.extend(self.cluster.validate());
-        faults.extend(self.agent.validate());
+        faults.extend(self.agent.validate(&self.model));
         faults.extend(self.persona.validate("persona"));
-        faults.extend(self.phrases.validate());
+        faults.extend(self.phrases.validate(&self.persona));
         faults.extend(lines::validate(self));
+        faults.extend(tools::validate(&self.tool, &self.mcp));
         faults.extend(self.log.validate());
         faults.extend(self.doors());
         faults
+    }
+
+    /// Files that are named relative to `folder` are named in full.
+    fn found_from(&mut self, folder: &Path) {
+        let own = self
+            .line
+            .iter_mut()
+            .filter_map(|line| line.knowledge.as_mut());
+        for files in own.chain([&mut self.prompt.knowledge]) {
+            for file in files {
+                *file = folder.join(&file);
+            }
+        }
+    }
+
+    /// What is in order and may surprise all the same, a line each.
+    pub fn notes(&self) -> Vec<String> {
+        lines::notes(self)
     }
 
     /// A door that the internet can reach must know Twilio from anybody else.
     fn doors(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         let server = &self.server;
-        if self.twilio.auth_token.is_none() {
+        if self.twilio.tokens().next().is_none() {
             if !server.listen.ip().is_loopback() {
                 let remedy = "is reachable from outside, so requests must be verified: set \
                               TWILIO_AUTH_TOKEN (twilio.auth_token), or listen on 127.0.0.1";

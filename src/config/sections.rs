@@ -1,6 +1,7 @@
 //! The settings of the rooms that have no configuration file of their own beside their code.
 
 use super::Fault;
+use super::handoff::HandoffSection;
 use crate::twilio::signature::PublicBase;
 use crate::twilio::twiml::Relay;
 use calldex_observability::redaction::Secret;
@@ -19,8 +20,8 @@ pub struct ServerSection {
     /// Signatures are checked over it. Without it the `Host` header is believed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
-    /// Believe `X-Forwarded-Proto` and `X-Forwarded-Host` when there is no `public_url`. Only
-    /// behind a proxy that sets them itself.
+    /// Believe `X-Forwarded-Proto`, `-Host`, `-Port` and `-Prefix`, or `Forwarded`, when there is no
+    /// `public_url`. Only behind a proxy that sets them itself.
     pub trust_forwarded: bool,
     /// Where `calls.db` lies.
     pub data: PathBuf,
@@ -104,6 +105,10 @@ pub struct TwilioSection {
     /// The account's primary auth token: signs every request of Twilio's.
     #[serde(skip_serializing)]
     pub auth_token: Option<Secret>,
+    /// Further tokens that are accepted, tried in order: those of other regions and of sub-accounts,
+    /// which sign with their own. As a variable: separated by commas.
+    #[serde(skip_serializing, deserialize_with = "secrets")]
+    pub auth_tokens: Vec<Secret>,
     /// The previous token, accepted while it is rotated.
     #[serde(skip_serializing)]
     pub auth_token_old: Option<Secret>,
@@ -125,12 +130,17 @@ pub struct TwilioSection {
     pub handoff: HandoffSection,
     /// Attributes of `<ConversationRelay>`.
     pub relay: Relay,
+    /// Settings of `[twilio.relay]` that differ for the session after a speech or recognition provider
+    /// has failed: another provider with its voice and model.
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub fallback: toml::Table,
 }
 
 impl Default for TwilioSection {
     fn default() -> Self {
         Self {
             auth_token: None,
+            auth_tokens: Vec::new(),
             auth_token_old: None,
             reference_secret: None,
             account_sid: None,
@@ -139,11 +149,41 @@ impl Default for TwilioSection {
             reconnects_max: 3,
             handoff: HandoffSection::default(),
             relay: Relay::default(),
+            fallback: toml::Table::new(),
         }
     }
 }
 
+/// A list of secrets, or one text that holds them with commas or white space between.
+fn secrets<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<Secret>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        List(Vec<Secret>),
+        Text(Secret),
+    }
+    let apart = |c: char| c == ',' || c.is_whitespace();
+    Ok(match Written::deserialize(source)? {
+        Written::List(list) => list,
+        Written::Text(text) => text
+            .reveal()
+            .split(apart)
+            .filter(|token| !token.is_empty())
+            .map(Secret::new)
+            .collect(),
+    })
+}
+
 impl TwilioSection {
+    /// Every token that signs requests of Twilio's, in the order in which they are tried. The first one
+    /// is ours: it also opens Twilio's REST API.
+    pub fn tokens(&self) -> impl Iterator<Item = &Secret> {
+        self.auth_token
+            .iter()
+            .chain(&self.auth_tokens)
+            .chain(&self.auth_token_old)
+    }
+
     pub(super) fn validate(&self) -> Vec<Fault> {
         let mut faults = self.relay.validate("twilio.relay");
         if self.reference_s_max == 0 {
@@ -157,12 +197,17 @@ impl TwilioSection {
             let remedy = "is chosen by caller: set the sentences under [phrases], or [[line]]";
             faults.push(Fault::new("twilio.relay.welcome_greeting", "", remedy));
         }
-        for (name, token) in [
+        let further = self.auth_tokens.iter().map(|token| ("auth_tokens", token));
+        let single = [
             ("auth_token", &self.auth_token),
             ("auth_token_old", &self.auth_token_old),
             ("reference_secret", &self.reference_secret),
-        ] {
-            if token.as_ref().is_some_and(Secret::is_empty) {
+        ];
+        let single = single
+            .into_iter()
+            .filter_map(|(name, token)| Some((name, token.as_ref()?)));
+        for (name, token) in single.chain(further) {
+            if token.reveal().trim().is_empty() {
                 faults.push(Fault::new(
                     format!("twilio.{name}"),
                     "",
@@ -171,15 +216,7 @@ impl TwilioSection {
             }
         }
         faults.extend(self.account_faults());
-        if let Some(number) = &self.handoff.dial
-            && calldex_storage::record::PhoneNumber::parse(number).is_none()
-        {
-            faults.push(Fault::new(
-                "twilio.handoff.dial",
-                number,
-                "must be a number such as +14155550100",
-            ));
-        }
+        faults.extend(self.handoff.validate("twilio.handoff"));
         faults
     }
 
@@ -200,30 +237,11 @@ impl TwilioSection {
             let remedy = "must be AC and 32 hexadecimal digits, as Twilio's console shows it";
             faults.push(Fault::new("twilio.account_sid", account, remedy));
         }
-        if self.auth_token.is_none() {
+        if self.tokens().next().is_none() {
             let remedy = "is of no use without the account's auth token: set TWILIO_AUTH_TOKEN too";
             faults.push(Fault::new("twilio.account_sid", account, remedy));
         }
         faults
-    }
-}
-
-/// `[twilio.handoff]`: where a call goes when the agent gives it to a person.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HandoffSection {
-    /// A number to dial.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dial: Option<String>,
-    /// A TaskRouter workflow (`WW…`) to enqueue into, when nothing is dialled.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub workflow: Option<String>,
-}
-
-impl HandoffSection {
-    /// Whether there is anybody to hand over to.
-    pub fn is_possible(&self) -> bool {
-        self.dial.is_some() || self.workflow.is_some()
     }
 }
 
@@ -239,10 +257,17 @@ pub struct CallSection {
     pub bridge_ms: u64,
     /// A reply stands still this long after a sentence of ours before `end` is sent.
     pub end_wait_ms_max: u64,
-    /// After this long without a word the caller is asked once whether they are there; 0: never.
+    /// This long after our last word was played, without one of theirs, the caller is asked whether
+    /// they are there; 0: never.
     pub silence_prompt_ms: u64,
-    /// After that question and this long without an answer the call ends.
+    /// This long after that question without an answer they are asked a second time, and this long
+    /// after the second one the call ends.
     pub silence_end_ms: u64,
+    /// Keys pressed within this time of each other are one answer; `#` ends it at once.
+    pub keys_wait_ms: u64,
+    /// After about this long (a fifth more or less) without a frame one way or the other the socket is
+    /// pinged, so that no proxy takes it for idle; 0: never.
+    pub ping_ms: u64,
     /// A call ends after this long whatever happens.
     pub length_s_max: u64,
     /// A call whose socket is lost may come back for this long.
@@ -255,6 +280,9 @@ pub struct CallSection {
     pub name_asks_max: u32,
     /// Requests to the model for one turn of the caller, tool answers included.
     pub tool_rounds_max: u8,
+    /// Questions in a row that no model answers; at this many the call is handed over, or said goodbye to
+    /// where there is nobody. 0: never.
+    pub model_failures_max: u32,
     /// Turns one call may have; then the agent says goodbye.
     pub turns_max: u32,
     /// Begin to answer on a partial prompt that reads as finished (needs
@@ -264,7 +292,8 @@ pub struct CallSection {
     pub eager_starts_max: u32,
     /// Ask the model about an unsure name in the background.
     pub judge_names: bool,
-    /// Speak a name only to callers whose number the network vouches for (STIR A or B).
+    /// Use what is known only for callers whose number the network vouches for (STIR A or B); others
+    /// are answered as if they had never called.
     pub name_needs_attestation: bool,
 }
 
@@ -275,13 +304,16 @@ impl Default for CallSection {
             lookup_ms_max: 100,
             bridge_ms: 1_500,
             end_wait_ms_max: 10_000,
-            silence_prompt_ms: 300_000,
-            silence_end_ms: 60_000,
+            silence_prompt_ms: 10_000,
+            silence_end_ms: 10_000,
+            keys_wait_ms: 600,
+            ping_ms: 25_000,
             length_s_max: 4 * 3_600,
             resume_s_max: 60,
             watchdog_ms: 2_000,
             name_asks_max: 2,
             tool_rounds_max: 3,
+            model_failures_max: 3,
             turns_max: 2_000,
             eager_start: false,
             eager_starts_max: 1,
@@ -302,6 +334,7 @@ impl CallSection {
             ("tool_rounds_max", u64::from(self.tool_rounds_max)),
             ("turns_max", u64::from(self.turns_max)),
             ("watchdog_ms", self.watchdog_ms),
+            ("keys_wait_ms", self.keys_wait_ms),
         ];
         let mut faults: Vec<Fault> = at_least_one
             .iter()
@@ -322,6 +355,19 @@ impl CallSection {
 pub struct NamesSection {
     /// Words that are never the caller: further names of the agent, the line's brand words.
     pub excluded: Vec<String>,
+    /// The world whose words are no names either, so that "Pikachu" is an answer and not a caller.
+    pub domain: NamesDomain,
+}
+
+/// A list of words that the name extractor comes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NamesDomain {
+    /// Species, moves, items and types of Pokémon, "gym leader", "trainer".
+    #[default]
+    Pokemon,
+    /// None: on another line "Ruby" and "Leader" are words like any other.
+    None,
 }
 
 /// One `[[line]]`: a called number with a character of its own.
@@ -336,6 +382,27 @@ pub struct LineSection {
     /// The voice, in the form of the speech provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub voice: Option<String>,
+    /// `agent.model` of this line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// `agent.fallback` of this line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Vec<String>>,
+    /// `call.silence_prompt_ms` of this line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence_prompt_ms: Option<u64>,
+    /// `call.silence_end_ms` of this line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence_end_ms: Option<u64>,
+    /// `call.keys_wait_ms` of this line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys_wait_ms: Option<u64>,
+    /// `prompt.time_zone` of this line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
+    /// `prompt.knowledge` of this line, in place of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub knowledge: Option<Vec<PathBuf>>,
     /// Settings of `[persona]` that differ.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub persona: toml::Table,
@@ -345,6 +412,28 @@ pub struct LineSection {
     /// Settings of `[twilio.relay]` that differ.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub relay: toml::Table,
+    /// Settings of `[twilio.handoff]` that differ.
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub handoff: toml::Table,
+}
+
+/// `[prompt]`: what the prompts of all lines tell besides the persona.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PromptSection {
+    /// The zone of date and time, as the IANA names it: `Europe/Berlin`.
+    pub time_zone: String,
+    /// Text files that every prompt holds, 32 KiB together; relative to the configuration file's folder.
+    pub knowledge: Vec<PathBuf>,
+}
+
+impl Default for PromptSection {
+    fn default() -> Self {
+        Self {
+            time_zone: "UTC".to_owned(),
+            knowledge: Vec::new(),
+        }
+    }
 }
 
 /// `[storage]`

@@ -43,7 +43,7 @@ fn without_anything_the_defaults_are_in_order_and_on_loopback() {
     let config = Config::load(&Sources::default()).unwrap();
     assert_eq!(config, Config::default());
     assert!(config.server.listen.ip().is_loopback() && config.admin.listen.ip().is_loopback());
-    assert!(config.agent.is_offline());
+    assert!(config.agent.is_offline(&config.model));
 }
 
 #[test]
@@ -69,8 +69,70 @@ fn the_three_variables_make_it_live() {
         ("OPENAI_API_KEY", "sk-1"),
     ]))
     .unwrap();
-    assert!(!config.agent.is_offline());
+    assert!(!config.agent.is_offline(&config.model));
     assert_eq!(config.twilio.auth_token.unwrap().reveal(), "12345");
+}
+
+#[test]
+fn a_setting_of_an_older_form_is_refused_with_its_new_name() {
+    let (_folder, sources) = file(
+        "[agent]\napi_key = \"tiger\"\nfirst_token_ms_max = 9\nheaders = { X-A = \"lion\" }\n\
+         [agent.fallback]\nbase_url = \"http://127.0.0.1:1/v1\"\nhedge_ms = 3",
+    );
+    let told = format!("{}", Faults(faults(&sources)));
+    for remedy in [
+        "is model.default.api_key now",
+        "is model.default.first_token_ms_max now",
+        "is model.default.headers.X-A now",
+        "is agent.hedge_ms now",
+        "write it under [model.NAME]",
+    ] {
+        assert!(told.contains(remedy), "{remedy} is not in {told}");
+    }
+    assert!(!told.contains("tiger") && !told.contains("lion"));
+}
+
+#[test]
+fn headers_of_variables_have_dashes_and_models_tables_of_their_own() {
+    let config = Config::load(&variables(&[
+        ("OPENAI_API_KEY", "sk-1"),
+        (
+            "CALLDEX_MODEL__DEFAULT__HEADERS__OPENAI_ORGANIZATION",
+            "org",
+        ),
+        ("CALLDEX_MODEL__BACKUP__BASE_URL", "http://127.0.0.1:1/v1"),
+        ("CALLDEX_AGENT__FALLBACK", "[\"backup\"]"),
+    ]))
+    .unwrap();
+    assert!(
+        config.model["default"]
+            .headers
+            .contains_key("openai-organization")
+    );
+    assert_eq!(config.agent.order(), ["default", "backup"]);
+    assert!(!config.model["backup"].is_placeless());
+}
+
+#[test]
+fn a_line_has_its_own_models_and_its_own_colleague() {
+    let (_folder, mut sources) = file(
+        "[model.fast]\nbase_url = \"http://127.0.0.1:1/v1\"\n[twilio.handoff]\ndial = \"+14155550199\"\n\
+         [[line]]\nnumber = \"+14155550111\"\nmodel = \"fast\"\nhandoff = { dial = \"+14155550188\" }\n\
+         [[line]]\nnumber = \"+14155550112\"\nfallback = [\"fast\"]",
+    );
+    sources.environment = variables(&[("OPENAI_API_KEY", "sk-1")]).environment;
+    let lines = Lines::new(&Config::load(&sources).unwrap());
+    let of = |number: &str| lines.of(number);
+    assert_eq!(of("+14155550111").models[..], ["fast"]);
+    assert_eq!(of("+14155550112").models[..], ["default", "fast"]);
+    assert_eq!(of("+14155550100").models[..], ["default"]);
+    let dials = |number: &str| of(number).handoff.dial.clone().unwrap();
+    assert_eq!(dials("+14155550111"), "+14155550188");
+    assert_eq!(dials("+14155550112"), "+14155550199");
+    let (_folder, sources) =
+        file("[[line]]\nnumber = \"+14155550111\"\nmodel = \"slow\"\nhandoff = { timeout_s = 1 }");
+    let told = format!("{}", Faults(faults(&sources)));
+    assert!(told.contains("line[+14155550111].model = slow") && told.contains("handoff.timeout_s"));
 }
 
 #[test]
@@ -159,7 +221,8 @@ fn a_level_that_is_none_is_told_before_the_start() {
 
 #[test]
 fn a_secret_is_never_repeated() {
-    let (_folder, sources) = file("[twilio]\nauth_token = [\"tiger\"]\n[agent]\napi_key = 12");
+    let (_folder, sources) =
+        file("[twilio]\nauth_token = [\"tiger\"]\n[model.default]\napi_key = 12");
     let told = format!("{:?} {}", faults(&sources), Faults(faults(&sources)));
     assert!(!told.contains("tiger"), "{told}");
     let config = Config::load(&variables(&[
@@ -268,7 +331,7 @@ fn a_line_has_a_persona_greeting_and_voice_of_its_own() {
     let config = Config::load(&sources).unwrap();
     let lines = Lines::new(&config);
     let own = lines.of("+14155550111");
-    assert_eq!(own.persona.house, "Mount Moon Books");
+    assert_eq!(own.persona.house.of("es"), "Mount Moon Books");
     assert_eq!(
         (
             own.language.as_str(),
@@ -315,16 +378,32 @@ fn the_example_file_names_every_setting() {
     // What is not set by default stands there as a comment.
     for setting in [
         "auth_token",
+        "auth_tokens",
         "auth_token_old",
         "account_sid",
         "public_url",
         "api_key",
         "base_url",
         "dial",
+        "caller_id",
         "workflow",
         "token",
         "otlp_endpoint",
+        "hedge_ms",
+        "query",
+        "headers",
+        "temperature",
+        "reasoning_effort",
+        "thinking_tokens",
+        "max_tokens_as",
+        "structured",
+        "preload",
+        "user",
+        "extra_body",
+        "price",
         "fallback",
+        "model",
+        "handoff",
         "advertise",
         "join",
         "secret",
@@ -354,4 +433,193 @@ fn compare(defaults: &Table, shown: &Table, path: &str, missing: &mut Vec<String
 #[ignore = "prints the defaults for the example file"]
 fn print_the_defaults() {
     println!("{}", toml::to_string_pretty(&Config::default()).unwrap());
+}
+
+#[test]
+fn a_line_in_another_language_has_nothing_of_the_general_voice() {
+    let (_folder, sources) = file(
+        "[twilio.relay]\nvoice = \"en-US-Journey-O\"\ntts_provider = \"Google\"\nspeech_model = \"flux\"\n\
+         eot_threshold = 0.7\nhints = \"Pikachu\"\nlanguages = [{ code = \"fr-FR\", voice = \"fr-FR-Neural2-A\" }]\n\
+         [[line]]\nnumber = \"+14155550111\"\nlanguage = \"es-MX\"\n\
+         [[line]]\nnumber = \"+14155550112\"\nrelay = { language = \"fr-FR\" }\n\
+         [[line]]\nnumber = \"+14155550113\"\nrelay = { tts_provider = \"Amazon\" }\n\
+         [[line]]\nnumber = \"+14155550114\"\nlanguage = \"en-US\"",
+    );
+    let config = Config::load(&sources).unwrap();
+    let lines = Lines::new(&config);
+    let set = |number: &str, name: &str| {
+        let line = lines.of(number);
+        let value = line
+            .relay
+            .values()
+            .find(|(attribute, _)| attribute.name == name);
+        value.unwrap().1.map(|word| word.as_text().into_owned())
+    };
+    for name in ["voice", "ttsProvider", "speechModel", "eotThreshold"] {
+        assert_eq!(set("+14155550111", name), None, "{name}");
+    }
+    assert_eq!(set("+14155550111", "hints").as_deref(), Some("Pikachu"));
+    assert_eq!(lines.of("+14155550111").languages, ["es-MX", "fr-FR"]);
+    assert_eq!(
+        set("+14155550112", "voice").as_deref(),
+        Some("fr-FR-Neural2-A")
+    );
+    assert_eq!(set("+14155550113", "voice"), None, "of another provider");
+    assert_eq!(
+        set("+14155550114", "voice").as_deref(),
+        Some("en-US-Journey-O")
+    );
+    let notes = config.notes();
+    assert_eq!(notes.len(), 2, "{notes:?}");
+    for word in [
+        "line[+14155550111]",
+        "es-MX",
+        "voice",
+        "speech_model",
+        "eot_threshold",
+    ] {
+        assert!(notes[0].contains(word), "{notes:?}");
+    }
+    // Its own language is declared, wherever a call is.
+    for number in ["", "+14155550111", "+14155550112"] {
+        let line = lines.of(number);
+        let codes: Vec<_> = line
+            .relay
+            .languages
+            .iter()
+            .filter_map(|known| known.code.clone())
+            .collect();
+        assert!(codes.contains(&line.language.as_str().into()), "{codes:?}");
+    }
+}
+
+#[test]
+fn any_language_is_heard_and_none_of_that_name_is_spoken() {
+    let (_folder, sources) = file(
+        "[twilio.relay]\nlanguage = \"multi\"\n\
+         [[line]]\nnumber = \"+14155550111\"\nlanguage = \"en-GB\"\nrelay = { transcription_language = \"multi\" }",
+    );
+    let lines = Lines::new(&Config::load(&sources).unwrap());
+    let general = lines.of("");
+    assert_eq!(general.language, "en-US");
+    assert_eq!(
+        (general.spoken_as("en-US"), general.heard_as("en-US")),
+        ("multi".into(), "multi".into())
+    );
+    let british = lines.of("+14155550111");
+    assert_eq!(british.language, "en-GB");
+    assert_eq!(
+        (british.spoken_as("en-GB"), british.heard_as("en-GB")),
+        ("en-GB".into(), "multi".into())
+    );
+    assert_eq!(british.offered("en"), Some("en-GB"));
+    assert_eq!(british.offered("multi"), None);
+}
+
+#[test]
+fn several_tokens_are_taken_from_a_list_or_one_variable() {
+    let (_folder, mut sources) = file("[twilio]\nauth_tokens = [\"ireland\", \"sub\"]");
+    sources.environment = variables(&[
+        ("TWILIO_AUTH_TOKEN", "first"),
+        ("TWILIO_AUTH_TOKEN_OLD", "last"),
+    ])
+    .environment;
+    let tokens = |sources: &Sources| -> Vec<String> {
+        let config = Config::load(sources).unwrap();
+        config
+            .twilio
+            .tokens()
+            .map(|token| token.reveal().to_owned())
+            .collect()
+    };
+    assert_eq!(tokens(&sources), ["first", "ireland", "sub", "last"]);
+    let listed = variables(&[("TWILIO_AUTH_TOKENS", "ireland, sub,")]);
+    assert_eq!(tokens(&listed), ["ireland", "sub"]);
+    let (_folder, empty) = file("[twilio]\nauth_tokens = [\"\"]");
+    assert_eq!(faults(&empty)[0].setting, "twilio.auth_tokens");
+    let (_folder, wrong) = file("[twilio]\nauth_tokens = [\"tiger\", 7]");
+    let told = format!("{:?}", faults(&wrong));
+    assert!(
+        told.contains("auth_tokens") && !told.contains("tiger"),
+        "{told}"
+    );
+}
+
+#[test]
+fn house_and_topic_of_a_line_are_in_its_sentences() {
+    let (_folder, sources) = file(
+        "[persona]\nhouse = \"Mount Moon Books\"\ntopic = \"books\"\n\
+         [[line]]\nnumber = \"+14155550111\"\npersona = { house = \"Cerulean Bikes\" }",
+    );
+    let config = Config::load(&sources).unwrap();
+    let lines = Lines::new(&config);
+    assert_eq!(
+        lines.of("").phrases("en-US").greet_new,
+        "Hello! Welcome to Mount Moon Books. I'm here to help with any books questions. May I have your name?"
+    );
+    let german = &lines.of("+14155550111").phrases("de-DE").greet_new;
+    assert!(
+        german.contains("Cerulean Bikes") && !german.contains("books"),
+        "{german}"
+    );
+}
+
+#[test]
+fn what_nothing_fills_is_a_fault() {
+    for (text, setting) in [
+        (
+            "[persona]\nrole = \"You work for {company}.\"",
+            "persona.role",
+        ),
+        ("[persona]\nmanner = \"Say {name}.\"", "persona.manner"),
+        (
+            "[phrases.en]\ngoodbye = \"Bye {hous}!\"",
+            "phrases.en.goodbye",
+        ),
+        ("[phrases.en]\ngoodbye = \"  \"", "phrases.en.goodbye"),
+        (
+            "[[line]]\nnumber = \"+14155550111\"\npersona = { role = \"{x}\" }",
+            "line[+14155550111].persona.role",
+        ),
+        (
+            "[persona]\ntopic = \"books\"\n[phrases.es]\ngoodbye = \"Adiós, {topic}.\"",
+            "phrases.es.goodbye",
+        ),
+        (
+            "[twilio.handoff]\ntimeout_s = 2",
+            "twilio.handoff.timeout_s",
+        ),
+        (
+            "[twilio.handoff]\ncaller_id = \"7000\"",
+            "twilio.handoff.caller_id",
+        ),
+        (
+            "[twilio.fallback]\nspeech_modell = \"x\"",
+            "twilio.fallback",
+        ),
+        (
+            "[twilio.fallback]\ntts_provider = \"Polly\"",
+            "twilio.fallback.tts_provider",
+        ),
+    ] {
+        let (_folder, sources) = file(text);
+        let told = faults(&sources);
+        assert!(
+            told.iter().any(|fault| fault.setting == setting),
+            "{text}: {told:?}"
+        );
+    }
+}
+
+#[test]
+fn after_a_provider_failed_another_one_is_used() {
+    let (_folder, sources) = file(
+        "[twilio.relay]\ntranscription_provider = \"Deepgram\"\nspeech_model = \"flux\"\n\
+         [twilio.fallback]\ntranscription_provider = \"Google\"\nspeech_model = \"telephony\"",
+    );
+    let lines = Lines::new(&Config::load(&sources).unwrap());
+    let fallback = lines.of("").fallback.clone().unwrap();
+    assert_eq!(fallback.transcription_provider, Some("Google".into()));
+    assert_eq!(fallback.speech_model, Some("telephony".into()));
+    assert!(Lines::new(&Config::default()).of("").fallback.is_none());
 }

@@ -178,7 +178,9 @@ fn every_inbound_frame_of_the_scripts_is_heard() {
         match &heard {
             Heard::Setup(setup) => {
                 assert_eq!(setup.call_sid, text(frame, "callSid"), "{at}");
-                assert_eq!(setup.from.as_str(), text(frame, "from"), "{at}");
+                let is_outbound = text(frame, "direction").starts_with("outbound");
+                let person = if is_outbound { "to" } else { "from" };
+                assert_eq!(setup.ends.person().as_str(), text(frame, person), "{at}");
                 assert!(!matches!(setup.call_type, CallType::Other(_)), "{at}");
                 assert_eq!(
                     setup.parameters.len(),
@@ -262,7 +264,10 @@ fn callers_of_the_scripts_are_who_they_are() {
         .iter()
         .filter(|(_, line, _)| line["name"] == "voice")
     {
-        let identity = Voice::read(&form_of(&line["form"])).unwrap().identity;
+        let identity = Voice::read(&form_of(&line["form"]))
+            .unwrap()
+            .ends
+            .identity();
         let expected = match text(&line["form"], "From") {
             sip if sip.starts_with("sip:") => "sip",
             client if client.starts_with("client:") => "client",

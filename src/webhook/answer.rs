@@ -3,53 +3,58 @@
 use super::{ACTION_PATH, Doors, RELAY_PATH};
 use crate::call::clock;
 use crate::call::others::Mark;
-use crate::call::switchboard::{Arrival, Connection, Farewell, Hold};
+use crate::call::switchboard::{Arrival, Cause, Connection, Farewell, Hold};
 use crate::twilio::identity::{Channel, Identity, Party};
 use crate::twilio::reference::{REFERENCE_PARAMETER, Reference};
 use crate::twilio::signature::Door;
-use crate::twilio::twiml::{Connect, Response as Twiml, Say, Word};
+use crate::twilio::twiml::{Connect, Relay, Response as Twiml, Say};
 use compact_str::CompactString;
 use salvo::http::header::{CONTENT_TYPE, HeaderValue};
 use salvo::{Request, Response};
+use std::borrow::Cow;
 
-/// Attributes of the relay that belong to one language (protocol 3.1, 3.3).
-const LANGUAGE_BOUND: [&str; 6] = [
-    "ttsProvider",
-    "voice",
-    "transcriptionProvider",
-    "speechModel",
-    "ttsLanguage",
-    "transcriptionLanguage",
-];
 /// A WhatsApp call's first second of audio is lost (protocol 2.5).
 const WHATSAPP_PAUSE_S: u32 = 1;
 /// `<Parameter>`: the first words, so that any instance knows them.
 pub(super) const GREETING_PARAMETER: &str = "greeting";
 /// `<Parameter>`: the first words ask for the caller's name.
 pub(super) const ASKS_NAME_PARAMETER: &str = "asksName";
-/// `<Parameter>`: the session takes up a call whose socket was lost. The epoch that the call was owned
-/// in as far as whoever wrote it knew, then [`COUNTED`] if its return was counted; or a word.
+/// `<Parameter>`: the session takes up a call that was up before. The epoch that the call was owned in as
+/// far as whoever wrote it knew, or a word; then [`COUNTED`] if its return was counted, and the letter of
+/// its [`Cause`] if that is no lost socket.
 pub(super) const RESUMED_PARAMETER: &str = "resumed";
 
 /// Marks a return that was counted.
 const COUNTED: char = '+';
+/// Stands for an epoch that is not known; ends in no letter of a cause.
+const UNKNOWN: &str = "?";
+
+/// The causes that have a letter.
+const CAUSES: [(char, Cause); 2] = [('u', Cause::Unanswered), ('e', Cause::Ended)];
 
 /// What [`RESUMED_PARAMETER`] says.
 pub(super) fn hold(text: &str) -> Hold {
+    let (text, cause) = CAUSES
+        .iter()
+        .find_map(|(letter, cause)| Some((text.strip_suffix(*letter)?, *cause)))
+        .unwrap_or((text, Cause::Lost));
     let epoch = text.strip_suffix(COUNTED);
     Hold {
         owner: epoch.unwrap_or(text).parse().ok(),
         counted: epoch.is_some(),
+        cause,
     }
 }
 
 /// The same, to be read by [`hold`].
 fn held(hold: Hold) -> String {
-    match (hold.owner, hold.counted) {
-        (Some(epoch), true) => format!("{epoch}{COUNTED}"),
-        (Some(epoch), false) => epoch.to_string(),
-        (None, _) => "unknown".to_owned(),
-    }
+    let owner = hold
+        .owner
+        .map_or_else(|| UNKNOWN.to_owned(), |epoch| epoch.to_string());
+    let counted = hold.counted.then_some(COUNTED);
+    let letter = CAUSES.iter().find(|(_, cause)| *cause == hold.cause);
+    let letter = letter.map(|(letter, _)| *letter);
+    owner.chars().chain(counted).chain(letter).collect()
 }
 
 /// Sends a TwiML document.
@@ -73,6 +78,12 @@ pub(super) fn goodbye(farewell: &Farewell) -> String {
     document.render().unwrap_or_else(|_| EMPTY.to_owned())
 }
 
+/// Hangs up.
+pub(super) fn hang_up() -> String {
+    let document = Twiml::new().hangup();
+    document.render().unwrap_or_else(|_| EMPTY.to_owned())
+}
+
 /// Nothing more to do.
 pub(super) const EMPTY: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#;
 
@@ -84,26 +95,18 @@ pub(super) fn called(to: &Party) -> CompactString {
     }
 }
 
-/// The caller's own language instead of the line's: with the voice and the recogniser that the line
-/// has for it. The line's own do not fit (error 64101), so what is not named is left to Twilio.
-fn in_language(connect: Connect, connection: &Connection<'_>) -> Connect {
-    let languages = &connection.line.relay.languages;
-    let is_it = |code: &Word| code.as_text().eq_ignore_ascii_case(connection.language);
-    let own = languages
-        .iter()
-        .find(|language| language.code.as_ref().is_some_and(is_it));
-    let mut connect = connect.set("language", connection.language);
-    for name in LANGUAGE_BOUND {
-        let value = own.and_then(|language| {
-            language
-                .values()
-                .find(|(attribute, _)| attribute.name == name)
-                .and_then(|(_, value)| value)
-        });
-        // A blank value leaves the attribute out.
-        connect = connect.set(name, value.cloned().unwrap_or_else(|| "".into()));
+/// The TwiML's settings for this call: of its language, and of another provider where one has failed.
+fn relay_of<'a>(connection: &Connection<'a>) -> Cow<'a, Relay> {
+    let line = connection.line;
+    let relay = match &line.fallback {
+        Some(fallback) if connection.provider_failed => fallback,
+        _ => &line.relay,
+    };
+    if connection.language == line.language {
+        Cow::Borrowed(relay)
+    } else {
+        Cow::Owned(relay.in_language(connection.language))
     }
-    connect
 }
 
 impl Doors {
@@ -125,14 +128,11 @@ impl Doors {
             tracing::error!("no public URL: set PUBLIC_URL, or send a Host header");
             return failed();
         };
-        let mut connect = Connect::new(&connection.line.relay, relay)
+        let mut connect = Connect::new(&relay_of(connection), relay)
             .action(action)
             .greeting(&*connection.greeting.text)
             .parameter(REFERENCE_PARAMETER, reference)
             .parameter(GREETING_PARAMETER, &*connection.greeting.text);
-        if connection.language != connection.line.language {
-            connect = in_language(connect, connection);
-        }
         if connection.greeting.asks_name {
             connect = connect.parameter(ASKS_NAME_PARAMETER, "1");
         }
@@ -147,7 +147,7 @@ impl Doors {
         document.then(connect).render().unwrap_or_else(|_| failed())
     }
 
-    fn reference(&self, call_sid: &str, mark: Mark) -> String {
+    pub(super) fn reference(&self, call_sid: &str, mark: Mark) -> String {
         let reference = Reference {
             call_sid: call_sid.to_owned(),
             position: mark.position,
@@ -173,5 +173,28 @@ pub(super) fn mark_in(reference: &Reference) -> Mark {
     Mark {
         position: reference.position,
         log: reference.epoch,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_a_return_is_read_again() {
+        for owner in [None, Some(7), Some(65_541)] {
+            for counted in [true, false] {
+                for cause in [Cause::Lost, Cause::Unanswered, Cause::Ended] {
+                    // Where the owner is not known nothing can have been counted.
+                    let told = Hold {
+                        owner,
+                        counted: counted && owner.is_some(),
+                        cause,
+                    };
+                    assert_eq!(hold(&held(told)), told);
+                }
+            }
+        }
+        assert_eq!(hold("unknown").owner, None, "as earlier versions wrote it");
     }
 }

@@ -2,9 +2,11 @@
 //! next (protocol 6).
 
 use super::visit::Visit;
-use super::{Doors, answer};
+use super::{DIALLED_PATH, Doors, answer};
 use crate::call::switchboard::{After, Arrival, Back, Connection, Way};
 use crate::twilio::identity::Attestation;
+use crate::twilio::reference::REFERENCE_PARAMETER;
+use crate::twilio::signature::Door;
 use crate::twilio::twiml::{Dial, Enqueue, Response as Twiml};
 use crate::twilio::voice::{Ended, SessionStatus};
 use calldex_storage::record::Outcome;
@@ -48,23 +50,34 @@ impl Doors {
     }
 
     async fn after(&self, req: &Request, visit: &Visit, ended: &Ended) -> String {
+        let call_sid = &ended.call_sid;
+        let over = |outcome| self.switchboard.over(call_sid, outcome);
         if !ended.call_goes_on() {
-            self.switchboard.over(&ended.call_sid, Outcome::HungUp);
+            over(Outcome::HungUp).await;
             return answer::EMPTY.to_owned();
         }
         if ended.session_status == SessionStatus::Ended && !ended.failed() {
-            self.switchboard.over(&ended.call_sid, Outcome::Ended);
-            return self.hand_over(ended);
+            let called = answer::called(ended.ends.line());
+            let line = self.switchboard.line(&called);
+            let handed_over = ended.handoff_data.is_some() && line.handoff.is_possible();
+            over(match handed_over {
+                true => Outcome::HandedOver,
+                false => Outcome::Ended,
+            })
+            .await;
+            return self.hand_over(req, call_sid, &called, ended.handoff_data.as_deref());
         }
         let arrival = Arrival {
-            call_sid: ended.call_sid.as_str().into(),
-            identity: ended.from.identity(),
-            called: answer::called(&ended.to),
+            call_sid: call_sid.as_str().into(),
+            identity: ended.ends.identity(),
+            called: answer::called(ended.ends.line()),
             attestation: Attestation::Unstated,
         };
+        if ended.failed() {
+            tracing::warn!(call = %call_sid, code = ended.error_code, "a session failed at Twilio");
+        }
         if !ended.may_reconnect() {
-            tracing::warn!(call = %arrival.call_sid, code = ended.error_code, "a session failed at Twilio");
-            self.switchboard.over(&ended.call_sid, Outcome::Failed);
+            over(Outcome::Failed).await;
             return answer::goodbye(&self.switchboard.failed(&arrival.called));
         }
         let render = |connection: &Connection<'_>| self.connect(req, &arrival, connection);
@@ -74,39 +87,49 @@ impl Doors {
             mark: mark.unwrap_or_default(),
             session_id: &ended.session_id,
             sure: true,
+            provider_failed: ended.provider_failed(),
         };
-        let lost = self.switchboard.lost(&arrival, &back, render).await;
-        self.after_loss(&arrival.call_sid, lost)
+        match self.switchboard.lost(&arrival, &back, render).await {
+            // The connection broke after our own end: what was to follow it follows.
+            After::Over(Outcome::HandedOver) => {
+                self.hand_over(req, call_sid, &arrival.called, Some("{}"))
+            }
+            lost => self.after_loss(call_sid, lost).await,
+        }
     }
 
     /// The document for a call that lost its session.
-    pub(super) fn after_loss(&self, call_sid: &str, after: After) -> String {
+    pub(super) async fn after_loss(&self, call_sid: &str, after: After) -> String {
         match after {
             After::Reconnect(document) => document,
             After::Goodbye(text) => {
-                self.switchboard.over(call_sid, Outcome::Limit);
+                self.switchboard.over(call_sid, Outcome::Limit).await;
                 answer::goodbye(&text)
             }
+            After::Over(_) => answer::hang_up(),
         }
     }
 
     /// We ended the session. With hand-off data the call goes to a person, without it is over.
-    fn hand_over(&self, ended: &Ended) -> String {
-        let hang_up = || Twiml::new().hangup();
-        let document = match (
-            &ended.handoff_data,
-            &self.handoff.dial,
-            &self.handoff.workflow,
-        ) {
-            (Some(_), Some(number), _) => Twiml::new().then(Dial::new(number)),
+    fn hand_over(&self, req: &Request, call_sid: &str, called: &str, data: Option<&str>) -> String {
+        let handoff = &self.switchboard.line(called).handoff;
+        let document = match (data, &handoff.dial, &handoff.workflow) {
+            (Some(_), Some(number), _) => {
+                let reference = self.reference(call_sid, self.switchboard.mark());
+                let target = format!("{DIALLED_PATH}?{REFERENCE_PARAMETER}={reference}");
+                Twiml::new().then(Dial {
+                    to: number.clone(),
+                    caller_id: handoff.caller_id.clone(),
+                    timeout_seconds: Some(handoff.timeout_s),
+                    action: self.guard.url(req, Door::Webhook, &target),
+                    answer_on_bridge: true,
+                })
+            }
             (Some(data), None, Some(workflow)) => {
                 Twiml::new().then(Enqueue::workflow(workflow).task(data))
             }
-            _ => hang_up(),
+            _ => return answer::hang_up(),
         };
-        document
-            .render()
-            .or_else(|_| hang_up().render())
-            .unwrap_or_else(|_| answer::EMPTY.to_owned())
+        document.render().unwrap_or_else(|_| answer::hang_up())
     }
 }

@@ -3,7 +3,7 @@
 use crate::twilio::form::{FORM_BYTES_MAX, Form};
 use crate::twilio::signature::{
     BODY_DIGEST_PARAMETER, Door, ForwardedHeaders, Presented, PublicBase, SETTINGS_HEADER,
-    SIGNATURE_HEADER, Trust, Verdict, Verifier, requested_url,
+    SIGNATURE_HEADER, Trust, Verdict, Verifier, requested_base, without_secrets,
 };
 use crate::twilio::voice::IDEMPOTENCY_HEADER;
 use calldex_observability::catalog;
@@ -14,6 +14,8 @@ use tokio::time::timeout;
 
 /// A body is a few KB in one piece; who takes longer holds a connection, not a call.
 const BODY_MAX: Duration = Duration::from_secs(5);
+/// Bytes of a path that a log shows.
+const PATH_BYTES_MAX: usize = 200;
 /// A longer token than this is no token.
 const IDEMPOTENCY_BYTES_MAX: usize = 128;
 
@@ -71,21 +73,35 @@ impl Guard {
         }
     }
 
-    /// The URL of one of our own doors, as Twilio must request it. `None` where the request does
+    /// The path of the public address that a proxy may leave on; empty where there is none.
+    pub(super) fn mount(&self) -> &str {
+        self.base.as_ref().map_or("", PublicBase::mount)
+    }
+
+    /// The URL of one of our own listeners, as Twilio must request it. `None` where the request does
     /// not say how it came and nothing is configured.
     pub(super) fn url(&self, req: &Request, door: Door, target: &str) -> Option<String> {
-        let header = |name: &str| {
-            req.headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
+        Some(self.requested_base(req)?.url(door, target))
+    }
+
+    /// The URLs that this request may have been made to; none where nobody can say.
+    fn requested(&self, req: &Request, door: Door, target: &str) -> Vec<String> {
+        self.requested_base(req)
+            .map(|base| base.requested(door, target))
+            .unwrap_or_default()
+    }
+
+    fn requested_base(&self, req: &Request) -> Option<PublicBase> {
         let headers = ForwardedHeaders {
-            host: header("host")
+            host: header(req, "host")
                 .or_else(|| req.uri().authority().map(|authority| authority.as_str())),
-            forwarded_host: header("x-forwarded-host"),
-            forwarded_proto: header("x-forwarded-proto"),
+            forwarded_host: header(req, "x-forwarded-host"),
+            forwarded_proto: header(req, "x-forwarded-proto"),
+            forwarded_port: header(req, "x-forwarded-port"),
+            forwarded_prefix: header(req, "x-forwarded-prefix"),
+            forwarded: header(req, "forwarded"),
         };
-        requested_url(self.base.as_ref(), &headers, self.trust, door, target)
+        requested_base(self.base.as_ref(), &headers, self.trust)
     }
 
     /// Lets a webhook in, or answers it: 403, 413 or 400. `door` is the metrics' name of the door.
@@ -110,11 +126,11 @@ impl Guard {
 
     async fn examine(&self, req: &mut Request) -> Result<Admitted, TurnedAway> {
         let signed = self.verifier.is_some();
-        if signed && header(req, SIGNATURE_HEADER).is_none() {
-            return Err(TurnedAway::Forbidden);
-        }
         let target = target(req);
-        let url = self.url(req, Door::Webhook, &target);
+        let urls = self.requested(req, Door::Webhook, &target);
+        if signed && header(req, SIGNATURE_HEADER).is_none() {
+            return refuse(Verdict::Missing, path(&target), &urls);
+        }
         let token = header(req, IDEMPOTENCY_HEADER)
             .filter(|token| token.len() <= IDEMPOTENCY_BYTES_MAX)
             .map(str::to_owned);
@@ -135,15 +151,15 @@ impl Guard {
         let form = Form::parse(text).map_err(|_| unreadable)?;
         if let Some(verifier) = &self.verifier {
             let presented = presented(req);
-            let url = url.ok_or(TurnedAway::Forbidden)?;
-            let verdict = if target.contains(BODY_DIGEST_PARAMETER) {
-                verifier.json(&url, &body, presented)
-            } else if req.method() == Method::POST {
-                verifier.form(&url, &form, presented)
-            } else {
-                verifier.url(&url, presented)
-            };
-            judge(verdict)?;
+            judge(path(&target), &urls, |url| {
+                if target.contains(BODY_DIGEST_PARAMETER) {
+                    verifier.json(url, &body, presented)
+                } else if req.method() == Method::POST {
+                    verifier.form(url, &form, presented)
+                } else {
+                    verifier.url(url, presented)
+                }
+            })?;
         }
         // A query of Twilio's own making is of no interest.
         let query = Form::parse(query(&target).as_bytes()).unwrap_or_default();
@@ -155,8 +171,10 @@ impl Guard {
         let Some(verifier) = &self.verifier else {
             return true;
         };
-        let url = self.url(req, Door::Relay, &target(req));
-        url.is_some_and(|url| judge(verifier.handshake(&url, presented(req))).is_ok())
+        let target = target(req);
+        let urls = self.requested(req, Door::Relay, &target);
+        let check = |url: &str| verifier.handshake(url, presented(req));
+        judge(path(&target), &urls, check).is_ok()
     }
 }
 
@@ -173,12 +191,27 @@ async fn body(req: &mut Request) -> Result<bytes::Bytes, TurnedAway> {
     }
 }
 
-fn judge(verdict: Verdict) -> Result<(), TurnedAway> {
-    if verdict.accepted() {
-        return Ok(());
+/// Checks the signature over each of the URLs that the request may have been made to.
+fn judge(path: &str, urls: &[String], check: impl Fn(&str) -> Verdict) -> Result<(), TurnedAway> {
+    let mut first = None;
+    for url in urls {
+        let verdict = check(url);
+        if verdict.accepted() {
+            return Ok(());
+        }
+        first.get_or_insert(verdict);
     }
+    refuse(first.unwrap_or(Verdict::Mismatch), path, urls)
+}
+
+/// Refuses a request, and tells the operator which URL its signature was checked over: most 403s come
+/// from an address that is not the one that Twilio was given. No query is shown.
+fn refuse<T>(verdict: Verdict, path: &str, urls: &[String]) -> Result<T, TurnedAway> {
+    let checked: Vec<String> = urls.iter().map(|url| without_secrets(url)).collect();
     tracing::warn!(
         reason = verdict.label(),
+        path,
+        checked = checked.join(" "),
         "a request was not signed by Twilio"
     );
     Err(TurnedAway::Forbidden)
@@ -200,6 +233,12 @@ fn target(req: &Request) -> String {
     req.uri()
         .path_and_query()
         .map_or_else(|| "/".to_owned(), |target| target.as_str().to_owned())
+}
+
+/// The path of a target, bounded for a log.
+fn path(target: &str) -> &str {
+    let path = target.split('?').next().unwrap_or_default();
+    &path[..path.floor_char_boundary(PATH_BYTES_MAX)]
 }
 
 fn query(target: &str) -> &str {

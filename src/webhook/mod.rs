@@ -2,6 +2,7 @@
 //! and nothing else: what a call means is the call room's business.
 
 mod answer;
+mod dialled;
 mod ended;
 mod guard;
 mod nothing;
@@ -15,7 +16,6 @@ pub use guard::Guard;
 pub use nothing::elsewhere;
 
 use crate::call::switchboard::Switchboard;
-use crate::config::HandoffSection;
 use crate::twilio::reference::ReferenceKey;
 use repeats::Repeats;
 use salvo::Router;
@@ -27,6 +27,8 @@ pub const VOICE_PATH: &str = "/twilio/voice";
 pub const RELAY_PATH: &str = "/twilio/relay";
 /// The action of `<Connect>`.
 pub const ACTION_PATH: &str = "/twilio/action";
+/// The action of `<Dial>`.
+pub const DIALLED_PATH: &str = "/twilio/dialled";
 /// The number's status callback.
 pub const STATUS_PATH: &str = "/twilio/status";
 
@@ -40,8 +42,6 @@ pub struct Doors {
     pub keys: Vec<ReferenceKey>,
     /// How long a reference opens a socket, in seconds.
     pub reference_s_max: u64,
-    /// Where handed-over calls go.
-    pub handoff: HandoffSection,
     /// Answers given, for requests that come twice.
     repeats: Repeats,
 }
@@ -53,41 +53,49 @@ impl Doors {
         guard: Guard,
         keys: Vec<ReferenceKey>,
         reference_s_max: u64,
-        handoff: HandoffSection,
     ) -> Arc<Self> {
         Arc::new(Self {
             switchboard,
             guard,
             keys,
             reference_s_max,
-            handoff,
             repeats: Repeats::default(),
         })
     }
 
-    /// All routes, the compatibility aliases included.
+    /// All routes, the compatibility aliases included: at the root, and under the path of the public
+    /// address for a proxy that leaves it on.
     pub fn routes(self: &Arc<Self>) -> Router {
+        let mount = self.guard.mount().trim_matches('/');
+        let mut root = Router::new().append(&mut self.listeners());
+        if !mount.is_empty() {
+            root = root.push(Router::with_path(mount).append(&mut self.listeners()));
+        }
+        root.push(elsewhere(
+            "nothing here; the voice webhook is POST /twilio/voice\n",
+        ))
+    }
+
+    fn listeners(self: &Arc<Self>) -> Vec<Router> {
         let voice = || voice::Handler(Arc::clone(self));
         let relay = || relay::Handler(Arc::clone(self));
         let action = ended::Handler(Arc::clone(self));
+        let dialled = dialled::Handler(Arc::clone(self));
         let status = status::Handler(Arc::clone(self));
-        Router::new()
-            .push(Router::with_path("twilio/voice").get(voice()).post(voice()))
-            .push(Router::with_path("twiml").get(voice()).post(voice()))
-            .push(Router::with_path("twilio/relay").get(relay()))
-            .push(Router::with_path("ws").get(relay()))
-            .push(
-                Router::with_path("twilio/action")
-                    .get(action.clone())
-                    .post(action),
-            )
-            .push(
-                Router::with_path("twilio/status")
-                    .get(status.clone())
-                    .post(status),
-            )
-            .push(elsewhere(
-                "nothing here; the voice webhook is POST /twilio/voice\n",
-            ))
+        vec![
+            Router::with_path("twilio/voice").get(voice()).post(voice()),
+            Router::with_path("twiml").get(voice()).post(voice()),
+            Router::with_path("twilio/relay").get(relay()),
+            Router::with_path("ws").get(relay()),
+            Router::with_path("twilio/action")
+                .get(action.clone())
+                .post(action),
+            Router::with_path("twilio/dialled")
+                .get(dialled.clone())
+                .post(dialled),
+            Router::with_path("twilio/status")
+                .get(status.clone())
+                .post(status),
+        ]
     }
 }

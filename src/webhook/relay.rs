@@ -6,8 +6,8 @@ use super::answer::{
 };
 use crate::call::clock;
 use crate::call::others::Mark;
-use crate::call::session::{Incoming, Wire};
 use crate::call::switchboard::{Arrival, Setup};
+use crate::call::transport::{Incoming, Wire};
 use crate::twilio::identity::Attestation;
 use crate::twilio::reference::{Reference, ReferenceError};
 use crate::twilio::relay::{self as frames, FRAME_BYTES_MAX, Heard};
@@ -63,7 +63,7 @@ impl salvo::Handler for Handler {
             .max_frame_size(Some(FRAME_BYTES_MAX));
         let upgrade = WebSocketUpgrade::with_config(config);
         let upgraded = upgrade.upgrade(req, res, move |socket| async move {
-            doors.hold(Socket(socket)).await
+            doors.hold(Socket::new(socket)).await
         });
         match upgraded.await {
             // Counted as ok or failed when its first frame is there.
@@ -118,8 +118,8 @@ impl Doors {
             mark,
             arrival: Arrival {
                 call_sid: setup.call_sid.as_str().into(),
-                identity: setup.identity(),
-                called: called(&setup.to),
+                identity: setup.ends.identity(),
+                called: called(setup.ends.line()),
                 attestation: Attestation::Unstated,
             },
             session_id: &setup.session_id,
@@ -152,7 +152,7 @@ async fn first_frame(socket: &mut Socket) -> Option<Box<frames::Setup>> {
     for _ in 0..BEFORE_SETUP_MAX {
         let text = match socket.next().await {
             Incoming::Text(text) => text,
-            Incoming::Other => continue,
+            Incoming::Other | Incoming::Ping | Incoming::Pong => continue,
             Incoming::Closed { .. } => return None,
         };
         match Heard::parse(&text) {
@@ -172,37 +172,67 @@ async fn first_frame(socket: &mut Socket) -> Option<Box<frames::Setup>> {
 }
 
 /// A WebSocket as a call's wire.
-struct Socket(WebSocket);
+struct Socket {
+    socket: WebSocket,
+    /// Twilio has closed it, with this code; our answer may still be on its way.
+    closed: Option<Option<u16>>,
+}
+
+impl Socket {
+    fn new(socket: WebSocket) -> Self {
+        Self {
+            socket,
+            closed: None,
+        }
+    }
+
+    /// Twilio's close frame is answered with the same code (RFC 6455 5.5.1): the library has the
+    /// answer ready, and the stream ends once it is written.
+    async fn answer_close(&mut self, code: Option<u16>) -> Incoming {
+        let answered = async { while let Some(Ok(_)) = self.socket.next().await {} };
+        // A peer that does not take it is gone already.
+        let _ = tokio::time::timeout(CLOSE_MAX, answered).await;
+        Incoming::Closed {
+            clean: code == Some(1000),
+        }
+    }
+}
 
 impl Wire for Socket {
     async fn next(&mut self) -> Incoming {
-        loop {
-            match self.0.next().await {
-                None | Some(Err(_)) => return Incoming::Closed { clean: false },
-                Some(Ok(message)) if message.is_close() => {
-                    let code = message.close_frame().map(|(code, _)| code);
-                    return Incoming::Closed {
-                        clean: code == Some(1000),
-                    };
-                }
-                Some(Ok(message)) if message.is_ping() || message.is_pong() => {}
-                Some(Ok(message)) => {
-                    return message
-                        .as_str()
-                        .map_or(Incoming::Other, |text| Incoming::Text(text.to_owned()));
-                }
+        // A wait for the answer that was dropped is taken up.
+        if let Some(code) = self.closed {
+            return self.answer_close(code).await;
+        }
+        match self.socket.next().await {
+            None | Some(Err(_)) => Incoming::Closed { clean: false },
+            Some(Ok(message)) if message.is_close() => {
+                let code = message.close_frame().map(|(code, _)| code);
+                self.closed = Some(code);
+                self.answer_close(code).await
             }
+            Some(Ok(message)) if message.is_ping() => Incoming::Ping,
+            Some(Ok(message)) if message.is_pong() => Incoming::Pong,
+            Some(Ok(message)) => message
+                .as_str()
+                .map_or(Incoming::Other, |text| Incoming::Text(text.to_owned())),
         }
     }
 
     async fn send(&mut self, frame: String) -> bool {
-        SinkExt::send(&mut self.0, Message::text(frame))
+        SinkExt::send(&mut self.socket, Message::text(frame))
+            .await
+            .is_ok()
+    }
+
+    async fn ping(&mut self) -> bool {
+        SinkExt::send(&mut self.socket, Message::ping(Vec::new()))
             .await
             .is_ok()
     }
 
     async fn close(&mut self, code: u16, reason: &'static str) {
-        let close = SinkExt::send(&mut self.0, Message::close_with(code, reason));
+        let close = SinkExt::send(&mut self.socket, Message::close_with(code, reason));
         // A socket that does not take the close frame is gone already.
         let _ = tokio::time::timeout(CLOSE_MAX, close).await;
     }

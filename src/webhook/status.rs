@@ -25,7 +25,7 @@ impl salvo::Handler for Handler {
         let Some(visit) = doors.receive("status", req, res).await else {
             return;
         };
-        let result = doors.status(&visit.form);
+        let result = doors.status(&visit.form).await;
         res.status_code(StatusCode::NO_CONTENT);
         visit.count(result);
     }
@@ -33,11 +33,12 @@ impl salvo::Handler for Handler {
 
 impl Doors {
     /// The label of what came of it.
-    fn status(&self, form: &Form) -> &'static str {
+    async fn status(&self, form: &Form) -> &'static str {
         match StatusCallback::read(form) {
             Ok(callback) => {
                 if callback.status.is_over() {
-                    self.switchboard.over(&callback.call_sid, Outcome::HungUp);
+                    let call_sid = &callback.call_sid;
+                    self.switchboard.over(call_sid, Outcome::HungUp).await;
                 }
                 "ok"
             }

@@ -46,8 +46,8 @@ impl Doors {
         };
         let arrival = Arrival {
             call_sid: voice.call_sid.as_str().into(),
-            identity: voice.identity.clone(),
-            called: answer::called(&voice.to),
+            identity: voice.ends.identity(),
+            called: answer::called(voice.ends.line()),
             attestation: voice.attestation,
         };
         let render = |connection: &Connection<'_>| self.connect(req, &arrival, connection);
@@ -83,9 +83,10 @@ impl Doors {
             mark: mark.unwrap_or_default(),
             session_id: "",
             sure: mark.is_some(),
+            provider_failed: false,
         };
         let render = |connection: &Connection<'_>| self.connect(req, arrival, connection);
         let returned = self.switchboard.returned(arrival, &back, render).await?;
-        Some(self.after_loss(&arrival.call_sid, returned))
+        Some(self.after_loss(&arrival.call_sid, returned).await)
     }
 }

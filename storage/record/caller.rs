@@ -71,6 +71,17 @@ pub struct Person {
     pub first_at_ms: i64,
     /// Last heard, Unix milliseconds.
     pub last_at_ms: i64,
+    /// The number's count of calls when they were last heard.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub heard_in_call: u32,
+    /// Calls in a row in which they, and nobody else, said who they are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub calls_running: u32,
+}
+
+// By reference, as serde calls it.
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Something the caller wants remembered.
@@ -80,6 +91,10 @@ pub struct Preference {
     pub mark: NameMark,
     /// In words, at most [`Caller::PREFERENCE_CHARS_MAX`] characters.
     pub text: CompactString,
+    /// The name of whoever said it. Nobody in rows of older versions: it is then the only person's,
+    /// where the number has exactly one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<CompactString>,
 }
 
 /// Everything kept about one number. `Debug` masks number and names.
@@ -124,6 +139,11 @@ impl Caller {
     pub const PREFERENCE_CHARS_MAX: usize = 200;
     /// Characters of a name; the rest is cut.
     pub const NAME_CHARS_MAX: usize = 80;
+    /// Whoever says who they are in this many calls in a row, and nobody else does, is taken for the
+    /// likeliest person of a shared number.
+    pub const CALLS_RUNNING_MIN: u32 = 3;
+    /// Somebody who was not heard in this many calls of a shared number does not make it ambiguous.
+    pub const CALLS_UNHEARD_MAX: u32 = 5;
 
     /// A number seen for the first time at `at` (Unix seconds).
     pub fn new(number: PhoneNumber, at: i64) -> Self {
@@ -145,19 +165,61 @@ impl Caller {
         }
     }
 
-    /// Several people use this number: greet without any name, a stranger must not be told who
-    /// lives there.
+    /// Several people use this number and none of them is the likeliest: greet without any name, a
+    /// stranger must not be told who lives there.
     pub fn is_ambiguous(&self) -> bool {
+        self.people.len() > 1 && self.likeliest().is_none()
+    }
+
+    /// Whether several people are known on this number, whoever of them is the likeliest.
+    pub fn is_shared(&self) -> bool {
         self.people.len() > 1
+    }
+
+    /// Of several people the one who calls now, most likely: the last one heard, if they were the
+    /// only one for [`Caller::CALLS_RUNNING_MIN`] calls in a row, or if nobody else was heard for
+    /// [`Caller::CALLS_UNHEARD_MAX`] calls.
+    fn likeliest(&self) -> Option<&Person> {
+        let last = self.people.iter().max_by_key(|person| person.last_at_ms)?;
+        let unheard = |person: &Person| {
+            let since = self.calls.saturating_sub(person.heard_in_call);
+            person.name == last.name || since >= Self::CALLS_UNHEARD_MAX
+        };
+        let steady = last.calls_running >= Self::CALLS_RUNNING_MIN;
+        let alone = last.calls_running > 0 && self.people.iter().all(unheard);
+        (steady || alone).then_some(last)
+    }
+
+    /// Whether somebody of that name is known on this number.
+    pub fn knows(&self, name: &str) -> bool {
+        self.name.as_deref() == Some(name) || self.people.iter().any(|person| person.name == name)
+    }
+
+    /// What the person of that name wants remembered, oldest first.
+    pub fn preferences_of<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Preference> {
+        let alone = !self.is_shared() && self.name.as_deref() == Some(name);
+        self.preferences
+            .iter()
+            .filter(|preference| !preference.text.is_empty())
+            .filter(move |preference| match &preference.person {
+                Some(person) => person == name,
+                None => alone,
+            })
+    }
+
+    /// The latest of all marks: what a new decision must come after.
+    pub fn latest_mark(&self) -> NameMark {
+        let preferred = self.preferences.iter().map(|preference| preference.mark);
+        [self.name_mark, self.language_mark, self.people_mark]
+            .into_iter()
+            .chain(preferred)
+            .max()
+            .unwrap_or_default()
     }
 
     /// The time of the last thing known, Unix milliseconds, at most a second too late.
     pub(crate) fn latest_ms(&self) -> i64 {
-        let preferred = self.preferences.iter().map(|preference| preference.mark);
-        let marks = [self.name_mark, self.language_mark, self.people_mark]
-            .into_iter()
-            .chain(preferred);
-        let decided = marks.map(|mark| mark.at_ms).max().unwrap_or_default();
+        let decided = self.latest_mark().at_ms;
         let called = self
             .last_call_at
             .map_or(0, |at| at.saturating_mul(1_000).saturating_add(999));
@@ -166,8 +228,8 @@ impl Caller {
 
     /// The name to greet with: none when unknown, or when it is in doubt who is calling.
     pub fn greeting_name(&self) -> Option<&str> {
-        if self.is_ambiguous() {
-            None
+        if self.is_shared() {
+            self.likeliest().map(|person| person.name.as_str())
         } else {
             self.name.as_deref()
         }
@@ -213,5 +275,43 @@ mod tests {
             !shown.contains("Misty") && !shown.contains("5550"),
             "{shown}"
         );
+    }
+
+    fn preference(person: Option<&str>) -> Preference {
+        Preference {
+            mark: NameMark::default(),
+            text: format!("of {person:?}").into(),
+            person: person.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn a_preference_is_told_of_its_person_and_an_old_one_only_where_there_is_one() {
+        let mut caller = Caller::new(PhoneNumber::parse("+14155550100").unwrap(), 1);
+        caller.preferences = [preference(None), preference(Some("Misty"))].into();
+        let told = |caller: &Caller, name: &str| caller.preferences_of(name).count();
+        assert_eq!(told(&caller, "Misty"), 1, "nobody is known yet");
+        caller.name = Some("Misty".into());
+        assert_eq!((told(&caller, "Misty"), told(&caller, "Brock")), (2, 0));
+        let person = |name: &str| Person {
+            name: name.into(),
+            first_at_ms: 1,
+            last_at_ms: 1,
+            heard_in_call: 0,
+            calls_running: 0,
+        };
+        caller.people = [person("Misty"), person("Brock")].into();
+        assert_eq!((told(&caller, "Misty"), told(&caller, "Brock")), (1, 0));
+    }
+
+    #[test]
+    fn preferences_and_people_of_older_rows_are_read() {
+        let old = r#"[{"mark":{"at_ms":5,"step":1},"text":"likes water"}]"#;
+        let read: Vec<Preference> = serde_json::from_str(old).unwrap();
+        assert_eq!(read[0].person, None);
+        assert_eq!(serde_json::to_string(&read).unwrap(), old);
+        let old = r#"{"name":"Misty","first_at_ms":1,"last_at_ms":2}"#;
+        let read: Person = serde_json::from_str(old).unwrap();
+        assert_eq!(read.calls_running, 0);
     }
 }

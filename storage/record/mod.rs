@@ -8,4 +8,4 @@ mod turn;
 pub use call::{CallSid, CallerKind, Conversation, LiveCall, Outcome, UnfinishedCall, next_epoch};
 pub use caller::{Caller, NameMark, NameState, Person, Preference};
 pub use number::{NotANumber, PSEUDO_NUMBERS, PhoneNumber};
-pub use turn::{Role, Turn, TurnKey, TurnKind};
+pub use turn::{Role, Turn, TurnKey, TurnKind, TurnUsage};

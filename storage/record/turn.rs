@@ -125,12 +125,37 @@ pub struct Turn {
     /// Whether the caller cut it short.
     #[serde(default, skip_serializing_if = "is_false")]
     pub interrupted: bool,
+    /// Whether the place where it ends was not reported by the provider, but estimated from the time
+    /// that passed: the clause in play at a hang-up.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub estimated: bool,
     /// 0 as appended; each amendment carries a higher one, and only a higher one is applied.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub revision: u32,
     /// BCP 47 tag of what was spoken, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<CompactString>,
+    /// What a turn of the agent took of a model, where its provider told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Box<TurnUsage>>,
+}
+
+/// Tokens of one reply of a model, by its provider's own count.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TurnUsage {
+    /// The configured name of the model.
+    pub model: CompactString,
+    /// Tokens of the question.
+    pub input: u32,
+    /// Of these, the ones that the provider had in its cache.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cached: u32,
+    /// Tokens of the answer, thoughts included.
+    pub output: u32,
+    /// What that costs, in millionths of the currency of the price table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_micros: Option<u64>,
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -152,8 +177,10 @@ impl Turn {
             epoch,
             seq,
             interrupted: false,
+            estimated: false,
             revision: 0,
             language: None,
+            usage: None,
         }
     }
 
@@ -182,6 +209,7 @@ impl fmt::Debug for Turn {
             .field("at", &self.at)
             .field("bytes", &self.content.len())
             .field("interrupted", &self.interrupted)
+            .field("estimated", &self.estimated)
             .field("revision", &self.revision)
             .finish()
     }
@@ -204,5 +232,20 @@ mod tests {
         assert_eq!(json["role"], "assistant");
         assert_eq!(json["content"], "Hello!");
         assert_eq!(json["at"], 1_700_000_000_000_i64);
+    }
+
+    #[test]
+    fn a_turn_written_before_there_were_estimates_is_read() {
+        let old = r#"{"role":"assistant","content":"Hello","at":1,"seq":0,"interrupted":true}"#;
+        let turn: Turn = serde_json::from_str(old).unwrap();
+        assert!(turn.interrupted && !turn.estimated);
+        let json = serde_json::to_string(&turn).unwrap();
+        assert!(!json.contains("estimated"), "{json}");
+        let estimated = Turn {
+            estimated: true,
+            ..turn
+        };
+        let json = serde_json::to_string(&estimated).unwrap();
+        assert_eq!(serde_json::from_str::<Turn>(&json).unwrap(), estimated);
     }
 }

@@ -404,9 +404,7 @@ impl Place {
         if is_blank(&connection)? {
             return Ok(false);
         }
-        let application_id: i32 =
-            connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-        if application_id != APPLICATION_ID {
+        if connection::pragma(&connection, "application_id")? != i64::from(APPLICATION_ID) {
             return Ok(true);
         }
         let is_applied_to = meta::cluster_id(&connection)?.is_some()
@@ -503,9 +501,7 @@ fn is_blank(connection: &Connection) -> rusqlite::Result<bool> {
 
 fn remove_database(path: &Path) -> Result<(), IdentityError> {
     for ending in ["-wal", "-shm", ""] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        match fs::remove_file(&name) {
+        match fs::remove_file(connection::beside(path, ending)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }

@@ -5,17 +5,15 @@
 //! proposed may stay in it for a while: proposed again it changes nothing.
 
 use crate::faults::{Faults, Operation};
+use crate::sqlite::connection::{self, BUSY_MS_MAX, beside};
 use crate::writer::CommitError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Its file in the data directory.
 pub const OUTBOX_FILE: &str = "outbox.db";
 
-/// How long a statement waits for another process's lock (a person's shell).
-const BUSY_MS_MAX: u64 = 250;
 /// Bytes of its write-ahead log that are kept for the next batches.
 const LOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
@@ -244,9 +242,8 @@ fn open_sound(path: &Path) -> Result<Connection, CommitError> {
          PRAGMA journal_size_limit = {LOG_BYTES_MAX};"
     ))?;
     connection.execute_batch(TABLES)?;
-    let report: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if report != "ok" {
-        return Err(CommitError::Distrusted(format!("quick_check: {report}")));
+    if let Some(damage) = connection::damage(&connection)? {
+        return Err(CommitError::Distrusted(format!("quick_check: {damage}")));
     }
     if is_new && let Some(folder) = path.parent() {
         std::fs::File::open(folder)?.sync_all()?;
@@ -258,20 +255,14 @@ fn open_sound(path: &Path) -> Result<Connection, CommitError> {
 fn set_aside(path: &Path, why: &str) -> Result<(), CommitError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let at_ms = now.unwrap_or_default().as_millis();
-    let beside = with_suffix(path, &format!(".{why}-{at_ms}"));
-    std::fs::rename(path, &beside)?;
-    let log = with_suffix(path, "-wal");
+    let aside = beside(path, &format!(".{why}-{at_ms}"));
+    std::fs::rename(path, &aside)?;
+    let log = beside(path, "-wal");
     if log.exists() {
-        std::fs::rename(log, with_suffix(&beside, "-wal"))?;
+        std::fs::rename(log, beside(&aside, "-wal"))?;
     }
     // Only an index of the log: SQLite makes it again.
-    let _ = std::fs::remove_file(with_suffix(path, "-shm"));
-    tracing::error!(file = %beside.display(), "an outbox was set aside: the writes in it are not proposed");
+    let _ = std::fs::remove_file(beside(path, "-shm"));
+    tracing::error!(file = %aside.display(), "an outbox was set aside: the writes in it are not proposed");
     Ok(())
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path.as_os_str());
-    name.push(suffix);
-    PathBuf::from(name)
 }

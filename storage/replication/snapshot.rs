@@ -200,19 +200,15 @@ impl Snapshots {
 
     fn check(&self, connection: &Connection, meta: &Description) -> Result<(), SnapshotError> {
         let unsound = |reason: &str| Err(SnapshotError::Unsound(reason.to_owned()));
-        let pragma = |name: &str| {
-            connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
-        };
-        if pragma("application_id")? != i64::from(APPLICATION_ID) {
+        if connection::pragma(connection, "application_id")? != i64::from(APPLICATION_ID) {
             return unsound("it is no calldex database");
         }
-        let version = pragma("user_version")?;
+        let version = connection::pragma(connection, "user_version")?;
         if version > migrations::VERSION {
             return Err(SnapshotError::Newer(version));
         }
-        let report: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if report != "ok" {
-            return unsound(&report);
+        if let Some(damage) = connection::damage(connection)? {
+            return unsound(&damage);
         }
         if meta::cluster_id(connection)?.as_deref() != Some(self.cluster_id.as_str()) {
             return unsound("it is of another cluster");

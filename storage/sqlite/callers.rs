@@ -133,7 +133,7 @@ fn with_people(
 
 fn people_of(connection: &Connection, number: &PhoneNumber) -> rusqlite::Result<Box<[Person]>> {
     let mut statement = connection.prepare_cached(
-        "SELECT name, first_at_ms, last_at_ms FROM people WHERE phone_number = ?1 ORDER BY first_at_ms, name",
+        "SELECT name, first_at_ms, last_at_ms, heard_in_call, calls_running FROM people WHERE phone_number = ?1 ORDER BY first_at_ms, name",
     )?;
     let people = statement.query_map([number.as_str()], |row| {
         let name: String = row.get(0)?;
@@ -141,6 +141,8 @@ fn people_of(connection: &Connection, number: &PhoneNumber) -> rusqlite::Result<
             name: name.into(),
             first_at_ms: row.get(1)?,
             last_at_ms: row.get(2)?,
+            heard_in_call: row.get(3)?,
+            calls_running: row.get(4)?,
         })
     })?;
     people.collect()
@@ -182,7 +184,8 @@ pub(crate) fn put(
 fn put_people(connection: &Connection, caller: &Caller) -> rusqlite::Result<()> {
     remove_people(connection, &caller.number)?;
     let mut statement = connection.prepare_cached(
-        "INSERT INTO people (phone_number, name, first_at_ms, last_at_ms) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO people (phone_number, name, first_at_ms, last_at_ms, heard_in_call, calls_running) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     for person in &caller.people {
         let number = caller.number.as_str();
@@ -190,7 +193,9 @@ fn put_people(connection: &Connection, caller: &Caller) -> rusqlite::Result<()> 
             number,
             person.name.as_str(),
             person.first_at_ms,
-            person.last_at_ms
+            person.last_at_ms,
+            person.heard_in_call,
+            person.calls_running
         ])?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! How a connection is opened: the writer's one, and the readers'.
 
 use rusqlite::{Connection, OpenFlags};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a statement waits for another process's lock (a backup tool's, a person's shell) before
@@ -73,8 +73,7 @@ fn open_writer_with(
 /// take the place of the others' databases. Not while anybody uses it.
 pub(crate) fn set_page_size(path: &Path) -> rusqlite::Result<()> {
     let connection = Connection::open(path)?;
-    let bytes: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
-    if bytes == PAGE_BYTES {
+    if pragma(&connection, "page_size")? == PAGE_BYTES {
         return Ok(());
     }
     // The size cannot be changed in WAL mode.
@@ -92,6 +91,24 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
         "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{READER_CACHE_KIB};"
     ))?;
     Ok(connection)
+}
+
+/// Reads the whole database through: what is wrong with it, if anything is.
+pub(crate) fn damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let report: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok((report != "ok").then_some(report))
+}
+
+/// The number that SQLite keeps under `name`.
+pub(crate) fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
+/// The file that SQLite, or who copies the database, keeps beside it: its name with `ending`.
+pub(crate) fn beside(database: &Path, ending: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 /// Copies what the write-ahead log holds into the database as far as readers allow, without

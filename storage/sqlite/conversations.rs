@@ -173,6 +173,9 @@ pub(crate) fn note_end(
     Ok(())
 }
 
+/// What the messages `?2` cost; NULL where no turn has a price.
+const COST: &str = "(SELECT SUM(json_extract(value, '$.usage.cost_micros')) FROM json_each(?2))";
+
 /// Writes the end: messages, time (Unix seconds) and outcome.
 pub(crate) fn end(
     connection: &Connection,
@@ -182,8 +185,11 @@ pub(crate) fn end(
     outcome: Outcome,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
-        "UPDATE conversations SET messages = ?2, ended_at = MAX(started_at, ?3), outcome = ?4
-         WHERE call_sid = ?1 AND ended_at IS NULL",
+        &format!(
+            "UPDATE conversations SET messages = ?2, cost_micros = {COST}, ended_at = MAX(started_at, ?3),
+                    outcome = ?4
+             WHERE call_sid = ?1 AND ended_at IS NULL"
+        ),
     )?;
     statement.execute(params![call_sid.as_str(), messages, at, outcome.as_str()])?;
     Ok(())
@@ -195,8 +201,9 @@ pub(crate) fn put_messages(
     call_sid: &CallSid,
     messages: &str,
 ) -> rusqlite::Result<()> {
-    let mut statement =
-        connection.prepare_cached("UPDATE conversations SET messages = ?2 WHERE call_sid = ?1")?;
+    let mut statement = connection.prepare_cached(&format!(
+        "UPDATE conversations SET messages = ?2, cost_micros = {COST} WHERE call_sid = ?1"
+    ))?;
     statement.execute([call_sid.as_str(), messages])?;
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! From whatever the file holds to this version's tables: forward only, in one transaction.
 
+use super::connection::pragma;
 use super::schema::{
-    CALLERS_ADDED, COERCED, CONVERSATIONS_ADDED, PRD_TABLES, VERSION_1, VERSION_2,
+    CALLERS_ADDED, COERCED, CONVERSATIONS_ADDED, PRD_TABLES, VERSION_1, VERSION_2, VERSION_3,
+    VERSION_4,
 };
 use rusqlite::{Connection, Transaction};
 
 /// The version of the tables that this program reads and writes (`PRAGMA user_version`).
-pub(crate) const VERSION: i64 = 2;
+pub(crate) const VERSION: i64 = 4;
 /// What tells the file from any other SQLite database (`PRAGMA application_id`): "cdex".
 pub(crate) const APPLICATION_ID: i32 = 0x6364_6578;
 
@@ -28,7 +30,7 @@ pub(crate) enum MigrationError {
 
 /// Brings the database to [`VERSION`]. A file of the PRD's original shape is adopted with its rows.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), MigrationError> {
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found = pragma(connection, "user_version")?;
     if found > VERSION {
         return Err(MigrationError::Newer { found });
     }
@@ -40,7 +42,13 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), MigrationError>
     if found < 1 {
         adopt(&transaction)?;
     }
-    transaction.execute_batch(VERSION_2)?;
+    if found < 2 {
+        transaction.execute_batch(VERSION_2)?;
+    }
+    if found < 3 {
+        transaction.execute_batch(VERSION_3)?;
+    }
+    transaction.execute_batch(VERSION_4)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;

@@ -84,7 +84,8 @@ UPDATE OR IGNORE callers SET phone_number = CAST(phone_number AS TEXT)
 ///
 /// `turns` is append-only and has no index but its rowid: a key by call and sequence costs 11 to 45
 /// times the payload in writes, this 2.2 times. That each (call, epoch, seq) is there once is seen
-/// to by the writer's ledger ([`super::Ledger`]).
+/// to by the writer's ledger ([`super::Ledger`]). `interrupted` is 0, 1, or 2 where the place of the cut
+/// is an estimate (3: an estimate that nothing was cut).
 pub(crate) const VERSION_1: &str = "
 CREATE INDEX idx_callers_rev ON callers(rev);
 CREATE INDEX idx_conversations_live ON conversations(call_sid) WHERE ended_at IS NULL;
@@ -141,4 +142,19 @@ CREATE VIEW conversation_messages AS
 pub(crate) const VERSION_2: &str = "
 ALTER TABLE meta ADD COLUMN cluster_id TEXT;
 ALTER TABLE meta ADD COLUMN membership TEXT;
+";
+
+/// What version 3 adds: which of several people on a number was heard when, by its count of calls.
+pub(crate) const VERSION_3: &str = "
+ALTER TABLE people ADD COLUMN heard_in_call INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE people ADD COLUMN calls_running INTEGER NOT NULL DEFAULT 0;
+UPDATE people SET heard_in_call = COALESCE(
+  (SELECT calls FROM callers WHERE callers.phone_number = people.phone_number), 0);
+";
+
+/// What version 4 adds: what turns took of a model (JSON), and what a call cost in millionths of the
+/// currency of the price table.
+pub(crate) const VERSION_4: &str = "
+ALTER TABLE turns ADD COLUMN usage TEXT;
+ALTER TABLE conversations ADD COLUMN cost_micros INTEGER;
 ";

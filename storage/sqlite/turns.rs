@@ -1,8 +1,36 @@
 //! The table `turns`: append-only while a call lives, read and removed by rowid.
 
-use crate::record::{CallSid, Role, Turn, TurnKey, TurnKind};
+use crate::record::{CallSid, Role, Turn, TurnKey, TurnKind, TurnUsage};
 use compact_str::CompactString;
 use rusqlite::{Connection, OptionalExtension, Row, params};
+
+/// How a turn ended, as the column `interrupted` has it. Any value but 0 is a turn that did not end
+/// as it was said, to older versions too.
+enum Ending {
+    Whole = 0,
+    Interrupted = 1,
+    InterruptedByEstimate = 2,
+    WholeByEstimate = 3,
+}
+
+impl Ending {
+    fn of(turn: &Turn) -> Self {
+        match (turn.interrupted, turn.estimated) {
+            (false, false) => Self::Whole,
+            (true, false) => Self::Interrupted,
+            (true, true) => Self::InterruptedByEstimate,
+            (false, true) => Self::WholeByEstimate,
+        }
+    }
+
+    /// Whether it was interrupted, and whether that was estimated.
+    fn read(value: i64) -> (bool, bool) {
+        (
+            value != Self::Whole as i64 && value != Self::WholeByEstimate as i64,
+            value == Self::InterruptedByEstimate as i64 || value == Self::WholeByEstimate as i64,
+        )
+    }
+}
 
 /// Appends a turn; its rowid.
 pub(crate) fn append(
@@ -11,8 +39,8 @@ pub(crate) fn append(
     turn: &Turn,
 ) -> rusqlite::Result<i64> {
     let mut statement = connection.prepare_cached(
-        "INSERT INTO turns (call_sid, epoch, seq, role, content, at, kind, interrupted, revision, language)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO turns (call_sid, epoch, seq, role, content, at, kind, interrupted, revision, language, usage)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     statement.insert(params![
         call_sid.as_str(),
@@ -22,9 +50,12 @@ pub(crate) fn append(
         turn.content,
         turn.at,
         turn.kind.as_str(),
-        turn.interrupted,
+        Ending::of(turn) as i64,
         turn.revision,
         turn.language.as_deref(),
+        turn.usage
+            .as_ref()
+            .map(|usage| { serde_json::to_string(usage).expect("numbers and a name are JSON") }),
     ])
 }
 
@@ -37,7 +68,7 @@ pub(crate) fn amend(connection: &Connection, id: i64, turn: &Turn) -> rusqlite::
     statement.execute(params![
         id,
         turn.content,
-        turn.interrupted,
+        Ending::of(turn) as i64,
         turn.revision,
         turn.kind.as_str()
     ])?;
@@ -52,7 +83,7 @@ pub(crate) fn get(
     id: i64,
 ) -> rusqlite::Result<Option<Turn>> {
     let mut statement = connection.prepare_cached(
-        "SELECT role, content, at, kind, epoch, seq, interrupted, revision, language
+        "SELECT role, content, at, kind, epoch, seq, interrupted, revision, language, usage
          FROM turns WHERE id = ?1 AND call_sid = ?2",
     )?;
     statement
@@ -63,6 +94,7 @@ pub(crate) fn get(
 fn read(row: &Row<'_>) -> rusqlite::Result<Turn> {
     let role: String = row.get(0)?;
     let kind: String = row.get(3)?;
+    let (interrupted, estimated) = Ending::read(row.get(6)?);
     Ok(Turn {
         role: Role::parse(&role).unwrap_or(Role::System),
         content: row.get(1)?,
@@ -70,10 +102,17 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Turn> {
         kind: TurnKind::parse(&kind),
         epoch: row.get(4)?,
         seq: row.get(5)?,
-        interrupted: row.get(6)?,
+        interrupted,
+        estimated,
         revision: row.get(7)?,
         language: row.get::<_, Option<String>>(8)?.map(CompactString::from),
+        usage: usage_of(row.get(9)?),
     })
+}
+
+/// What the column `usage` says; of a later form nothing.
+fn usage_of(column: Option<String>) -> Option<Box<TurnUsage>> {
+    serde_json::from_str(&column?).ok()
 }
 
 /// Removes the turn at `id`.

@@ -10,10 +10,23 @@ use std::borrow::Borrow;
 /// where they must.
 ///
 /// 1: as first released. 2: claims of calls may carry a condition (`expected`), and need not count as
-/// a return (`returned`).
-pub const FORM: u32 = 2;
+/// a return (`returned`). 3: preferences may name their person, and people may be renamed.
+pub const FORM: u32 = 3;
 /// The form of batches without anything that came later.
 const FIRST_FORM: u32 = 1;
+
+/// The earliest form that says all of `write`: an instance that reads only earlier ones would apply
+/// it otherwise (a claim without its condition, a preference that is told to everybody).
+fn form_of(write: &Write) -> u32 {
+    match write {
+        Write::CallResumed(claim) if claim.is_conditional() => 2,
+        Write::PersonRenamed { .. }
+        | Write::PreferenceNoted {
+            person: Some(_), ..
+        } => 3,
+        _ => FIRST_FORM,
+    }
+}
 
 #[derive(Serialize)]
 struct Sealed<'a, W> {
@@ -48,8 +61,8 @@ pub enum DecodeError {
 
 /// `writes` as bytes.
 pub fn encode<W: Borrow<Write> + Serialize>(writes: &[W]) -> Vec<u8> {
-    let is_later = writes.iter().any(|write| write.borrow().is_beyond_form_1());
-    let form = if is_later { FORM } else { FIRST_FORM };
+    let forms = writes.iter().map(|write| form_of(write.borrow()));
+    let form = forms.max().unwrap_or(FIRST_FORM);
     serde_json::to_vec(&Sealed { form, writes }).expect("writes hold nothing that JSON cannot say")
 }
 
@@ -88,8 +101,8 @@ mod tests {
 
     #[test]
     fn a_newer_form_is_refused_by_its_number() {
-        let newer = br#"{"form":3,"writes":[{"write":"something_new"}]}"#;
-        assert!(matches!(decode(newer), Err(DecodeError::Newer(3))));
+        let newer = br#"{"form":4,"writes":[{"write":"something_new"}]}"#;
+        assert!(matches!(decode(newer), Err(DecodeError::Newer(4))));
     }
 
     #[test]
@@ -131,5 +144,22 @@ mod tests {
     fn a_claim_of_the_first_form_has_no_condition_and_counts() {
         let stored = br#"{"form":1,"writes":[{"write":"call_resumed","call_sid":"CA1","session_id":"VX1","epoch":1,"at_ms":5,"instance":"one"}]}"#;
         assert_eq!(decode(stored).unwrap(), [claim(None, true)]);
+    }
+
+    #[test]
+    fn a_preference_of_the_first_form_is_nobodys_and_one_with_a_person_is_form_3() {
+        let stored = br#"{"form":1,"writes":[{"write":"preference_noted","number":"+14155550100","text":"water","stamp":{"call_sid":"CA1","step":1,"at_ms":5}}]}"#;
+        let read = decode(stored).unwrap();
+        let [Write::PreferenceNoted { person: None, .. }] = &read[..] else {
+            panic!("{read:?}");
+        };
+        assert_eq!(encode(&read), stored);
+        let mut newer = read;
+        if let Write::PreferenceNoted { person, .. } = &mut newer[0] {
+            *person = Some("Misty".into());
+        }
+        let bytes = encode(&newer);
+        assert!(bytes.starts_with(b"{\"form\":3,"));
+        assert_eq!(decode(&bytes).unwrap(), newer);
     }
 }

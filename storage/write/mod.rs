@@ -169,12 +169,26 @@ pub enum Write {
     PersonAdded(NameGiven),
     /// One of several people on the number is not called so: they and no other are forgotten.
     PersonForgotten(NameGiven),
+    /// A person on the number is called otherwise, and keeps what they want remembered.
+    PersonRenamed {
+        /// Whose.
+        number: PhoneNumber,
+        /// The wrong name.
+        from: CompactString,
+        /// The right one, at most [`crate::record::Caller::NAME_CHARS_MAX`] characters.
+        to: CompactString,
+        /// When and where.
+        stamp: Stamp,
+    },
     /// Something to remember.
     PreferenceNoted {
-        /// Whose.
+        /// Whose number.
         number: PhoneNumber,
         /// In words, at most [`crate::record::Caller::PREFERENCE_CHARS_MAX`] characters.
         text: CompactString,
+        /// The name of whoever said it; nobody in writes of older versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        person: Option<CompactString>,
         /// When and where.
         stamp: Stamp,
     },
@@ -224,9 +238,9 @@ impl Write {
             | Self::PersonAdded(given)
             | Self::PersonForgotten(given) => Some(&given.number),
             Self::NameDeclined(stamped) | Self::NameForgotten(stamped) => Some(&stamped.number),
-            Self::PreferenceNoted { number, .. } | Self::CallerErased { number, .. } => {
-                Some(number)
-            }
+            Self::PersonRenamed { number, .. }
+            | Self::PreferenceNoted { number, .. }
+            | Self::CallerErased { number, .. } => Some(number),
             Self::LanguageChosen { number, .. } => number.as_ref(),
             _ => None,
         }
@@ -242,7 +256,9 @@ impl Write {
             | Self::PersonAdded(given)
             | Self::PersonForgotten(given) => Some(&given.stamp),
             Self::NameDeclined(stamped) | Self::NameForgotten(stamped) => Some(&stamped.stamp),
-            Self::PreferenceNoted { stamp, .. } | Self::LanguageChosen { stamp, .. } => Some(stamp),
+            Self::PersonRenamed { stamp, .. }
+            | Self::PreferenceNoted { stamp, .. }
+            | Self::LanguageChosen { stamp, .. } => Some(stamp),
             _ => None,
         }
     }
@@ -262,6 +278,7 @@ impl Write {
             Self::NameForgotten(_) => "name_forgotten",
             Self::PersonAdded(_) => "person_added",
             Self::PersonForgotten(_) => "person_forgotten",
+            Self::PersonRenamed { .. } => "person_renamed",
             Self::PreferenceNoted { .. } => "preference_noted",
             Self::LanguageChosen { .. } => "language_chosen",
             Self::CallEnded(_) => "call_ended",

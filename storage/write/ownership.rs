@@ -1,6 +1,6 @@
 //! Who owns a call: claims by compare-and-swap, and what came of them.
 
-use super::{CallEnded, CallResumed, Write};
+use super::{CallEnded, CallResumed};
 use crate::record::CallSid;
 use compact_str::CompactString;
 
@@ -88,13 +88,5 @@ impl CallEnded {
             FIRST_WITH_SLOT.. => own == epoch,
             _ => own >= epoch,
         })
-    }
-}
-
-impl Write {
-    /// Whether it says what the first form of a batch cannot: an instance that does not know of
-    /// conditions would let a claim win that has lost.
-    pub(super) fn is_beyond_form_1(&self) -> bool {
-        matches!(self, Self::CallResumed(claim) if claim.is_conditional())
     }
 }

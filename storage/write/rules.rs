@@ -24,11 +24,15 @@ pub fn fold(caller: Option<Caller>, write: &Write) -> Option<Caller> {
         }
         Write::PersonAdded(given) => return add_person(caller, given),
         Write::PersonForgotten(given) => return forget_person(caller, given),
+        Write::PersonRenamed {
+            from, to, stamp, ..
+        } => return rename(caller, from, to, stamp),
         Write::PreferenceNoted {
             number,
             text,
+            person,
             stamp,
-        } => return prefer(caller, number, text, stamp),
+        } => return prefer(caller, number, text, person.as_ref(), stamp),
         Write::LanguageChosen {
             number,
             language,
@@ -80,6 +84,7 @@ impl<'a> Ruling<'a> {
             return Some(caller);
         }
         self.rename_person(&mut caller);
+        self.part_preferences(&mut caller);
         caller.name = self.name;
         caller.name_state = self.state;
         caller.name_mark = self.stamp.mark();
@@ -101,6 +106,47 @@ impl<'a> Ruling<'a> {
             hear_of(caller, name, self.stamp.at_ms);
         }
         caller.people_mark = caller.people_mark.max(self.stamp.mark());
+    }
+}
+
+impl Ruling<'_> {
+    /// What the person before wanted remembered stays theirs; of one who is forgotten it is gone.
+    fn part_preferences(&self, caller: &mut Caller) {
+        if self.name == caller.name {
+            return;
+        }
+        let forgets = self.name.is_none() && self.strong;
+        match caller.name.clone() {
+            Some(gone) if forgets => forget_preferences(caller, &gone),
+            Some(_) => claim_preferences(caller),
+            None => {}
+        }
+    }
+}
+
+/// Preferences that name nobody become those of the only person, before there is another.
+fn claim_preferences(caller: &mut Caller) {
+    let Some(name) = caller.name.clone().filter(|_| !caller.is_shared()) else {
+        return;
+    };
+    for preference in &mut caller.preferences {
+        preference.person.get_or_insert_with(|| name.clone());
+    }
+}
+
+/// What a forgotten person wanted remembered is forgotten too. Its marks stay, so that a repetition
+/// brings nothing back.
+fn forget_preferences(caller: &mut Caller, gone: &CompactString) {
+    let alone = !caller.is_shared();
+    for preference in &mut caller.preferences {
+        let theirs = match &preference.person {
+            Some(person) => person == gone,
+            None => alone,
+        };
+        if theirs {
+            preference.text = CompactString::default();
+            preference.person = None;
+        }
     }
 }
 
@@ -144,8 +190,11 @@ fn add_person(caller: Option<Caller>, given: &NameGiven) -> Option<Caller> {
     match caller.name.clone() {
         None if is_alone => return Ruling::from_given(given, NameState::Heard).on(Some(caller)),
         Some(known) if known == name && is_alone => return Some(caller),
-        Some(known) => hear_of(&mut caller, &known, 0),
-        None => {}
+        Some(known) if caller.people.iter().all(|person| person.name != known) => {
+            claim_preferences(&mut caller);
+            be_known(&mut caller, &known);
+        }
+        _ => {}
     }
     hear_of(&mut caller, &name, given.stamp.at_ms);
     caller.updated_at = caller.updated_at.max(seconds(given.stamp.at_ms));
@@ -166,6 +215,7 @@ fn forget_person(caller: Option<Caller>, given: &NameGiven) -> Option<Caller> {
         return Some(caller);
     }
     caller.people_mark = mark;
+    forget_preferences(&mut caller, &gone);
     retain_people(&mut caller, |person| person.name != gone);
     if is_likeliest {
         let latest = caller.people.iter().max_by_key(|person| person.last_at_ms);
@@ -180,15 +230,80 @@ fn forget_person(caller: Option<Caller>, given: &NameGiven) -> Option<Caller> {
     Some(caller)
 }
 
-/// Notes that a person was heard at `at_ms`.
-fn hear_of(caller: &mut Caller, name: &CompactString, at_ms: i64) {
+/// One person is called otherwise from now on, in the list of people, in preferences and as the
+/// likeliest. Somebody who is known by the right name already is one with them.
+fn rename(
+    caller: Option<Caller>,
+    from: &CompactString,
+    to: &CompactString,
+    stamp: &Stamp,
+) -> Option<Caller> {
+    let mut caller = caller?;
+    let mark = stamp.mark();
+    if mark <= caller.people_mark {
+        return Some(caller);
+    }
+    let to = cut(to, Caller::NAME_CHARS_MAX);
+    let of_wrong = |preference: &Preference| {
+        preference.person.as_ref() == Some(from) && preference.mark < mark
+    };
+    let is_known = caller.people.iter().any(|person| person.name == *from);
+    let is_likeliest = caller.name.as_ref() == Some(from) && mark > caller.name_mark;
+    // What a later decision about the name made the wrong one's own is not this correction's.
+    let is_heir = mark > caller.name_mark && caller.preferences.iter().any(of_wrong);
+    if !is_known && !is_likeliest && !is_heir {
+        // Nobody of that name: no trace is left either, so that a repetition leaves none.
+        return Some(caller);
+    }
+    caller.people_mark = mark;
+    if is_known {
+        retain_people(&mut caller, |person| person.name != *from);
+        hear_of(&mut caller, &to, stamp.at_ms);
+    }
+    for preference in caller.preferences.iter_mut().filter(|one| of_wrong(one)) {
+        preference.person = Some(to.clone());
+    }
+    if is_likeliest {
+        caller.name = Some(to);
+        caller.name_mark = mark;
+    }
+    caller.updated_at = caller.updated_at.max(seconds(stamp.at_ms));
+    Some(caller)
+}
+
+/// The only person so far becomes one of several.
+fn be_known(caller: &mut Caller, name: &CompactString) {
     let mut people = std::mem::take(&mut caller.people).into_vec();
+    people.push(Person {
+        name: name.clone(),
+        first_at_ms: 0,
+        last_at_ms: 0,
+        heard_in_call: caller.calls,
+        calls_running: 0,
+    });
+    caller.people = people.into();
+}
+
+/// Notes that a person was heard at `at_ms`, in the number's latest call.
+fn hear_of(caller: &mut Caller, name: &CompactString, at_ms: i64) {
+    let call = caller.calls;
+    let mut people = std::mem::take(&mut caller.people).into_vec();
+    for other in people.iter_mut().filter(|person| person.name != *name) {
+        other.calls_running = 0;
+    }
     match people.iter_mut().find(|person| person.name == *name) {
-        Some(person) => person.last_at_ms = person.last_at_ms.max(at_ms),
+        Some(person) => {
+            person.last_at_ms = person.last_at_ms.max(at_ms);
+            let again = person.heard_in_call == call && person.calls_running > 0;
+            person.calls_running = person.calls_running.saturating_add(u32::from(!again));
+            person.heard_in_call = call;
+        }
         None => people.push(Person {
             name: name.clone(),
             first_at_ms: at_ms,
             last_at_ms: at_ms,
+            heard_in_call: call,
+            calls_running: 1,
         }),
     }
     if people.len() > Caller::PEOPLE_MAX {
@@ -215,6 +330,7 @@ fn prefer(
     caller: Option<Caller>,
     number: &PhoneNumber,
     text: &CompactString,
+    person: Option<&CompactString>,
     stamp: &Stamp,
 ) -> Option<Caller> {
     let mut caller = caller.unwrap_or_else(|| newcomer(number, stamp));
@@ -226,7 +342,8 @@ fn prefer(
     }
     let text = cut(text, Caller::PREFERENCE_CHARS_MAX);
     let mut preferences = std::mem::take(&mut caller.preferences).into_vec();
-    preferences.push(Preference { mark, text });
+    let person = person.map(|name| cut(name, Caller::NAME_CHARS_MAX));
+    preferences.push(Preference { mark, text, person });
     preferences.sort_by_key(|preference| preference.mark);
     if preferences.len() > Caller::PREFERENCES_MAX {
         preferences.remove(0);

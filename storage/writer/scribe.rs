@@ -203,9 +203,8 @@ impl Scribe {
     fn verify(&self, connection: &Connection) -> Result<(), CommitError> {
         self.faults.at(Operation::Verify)?;
         connection::checkpoint_and_truncate(connection)?;
-        let report: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if report != "ok" {
-            return Err(CommitError::Distrusted(format!("quick_check: {report}")));
+        if let Some(damage) = connection::damage(connection)? {
+            return Err(CommitError::Distrusted(format!("quick_check: {damage}")));
         }
         self.recognise(connection)
     }
@@ -371,9 +370,7 @@ impl Shared {
 
 /// The write-ahead log beside the database at `path`.
 pub(crate) fn log_path(path: &std::path::Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
-    PathBuf::from(name)
+    connection::beside(path, "-wal")
 }
 
 #[cfg(test)]

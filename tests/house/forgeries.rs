@@ -275,8 +275,9 @@ async fn a_number_configured_for_get_is_answered_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_old_token_is_accepted_while_it_is_rotated() {
+async fn every_token_of_the_list_is_accepted_and_an_authorization_header_does_no_harm() {
     let house = House::plan()
+        .variable("TWILIO_AUTH_TOKENS", "of-ireland, of-a-sub-account")
         .variable("TWILIO_AUTH_TOKEN_OLD", "the-token-before")
         .twilio(|_| {})
         .start()
@@ -301,6 +302,8 @@ async fn the_old_token_is_accepted_while_it_is_rotated() {
     let body = body.join("&");
     for (token, status) in [
         ("the-token-before", 200),
+        ("of-ireland", 200),
+        ("of-a-sub-account", 200),
         (crate::house::TOKEN, 200),
         ("no", 403),
     ] {
@@ -308,10 +311,18 @@ async fn the_old_token_is_accepted_while_it_is_rotated() {
         let request = format!(
             "POST /twilio/voice HTTP/1.1\r\nHost: phone.example.net\r\nConnection: close\r\n\
              Content-Type: application/x-www-form-urlencoded\r\nX-Twilio-Signature: {signature}\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+             Authorization: Bearer of-an-oauth-profile\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         let answer = door::send(house.listen, request.as_bytes()).await;
         assert_eq!(answer.status, status, "{token}: {}", answer.body);
     }
+    // Whoever has to find out why is told where the request came in and what was checked, and no secret.
+    let said = house.output();
+    assert!(said.contains("/twilio/voice"), "{said}");
+    assert!(said.contains(&url), "{said}");
+    assert!(
+        !said.contains("of-an-oauth-profile") && !said.contains("of-ireland"),
+        "{said}"
+    );
 }

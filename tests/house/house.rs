@@ -26,6 +26,8 @@ pub const LINE: &str = "+15550100199";
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// How fast the voice is where nobody speaks into it: three times as fast as a real one.
 const HASTY_CHARACTERS_PER_S: f64 = 60.0;
+/// And what a clause takes beside.
+const HASTY_CLAUSE: Duration = Duration::from_millis(100);
 /// How often is looked whether something has come.
 const STEP: Duration = Duration::from_millis(15);
 
@@ -100,6 +102,7 @@ impl Default for Plan {
             ..TwilioConfig::default()
         };
         twilio.pace.characters_per_s = HASTY_CHARACTERS_PER_S;
+        twilio.pace.clause = HASTY_CLAUSE;
         Self {
             settings: Vec::new(),
             config: String::new(),

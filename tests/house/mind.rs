@@ -1,8 +1,8 @@
-//! The model behind the agent, scripted. Opinions about names, asked in the background, are
+//! The model behind the agent, scripted; it refuses what the strictest servers refuse. Opinions about names, asked in the background, are
 //! answered by themselves and never use up an answer of the script.
 
 use crate::house::PATIENCE;
-use calldex_simulator::model::{Completion, ModelServer, Request};
+use calldex_simulator::model::{Completion, ModelServer, Request, role_faults};
 use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +39,10 @@ impl Mind {
     pub fn thinks(&self, how: impl Fn(&Request) -> Completion + Send + Sync + 'static) {
         let queue = Arc::clone(&self.queue);
         self.server.answer(move |request| {
+            let faults = role_faults(&request.body);
+            if !faults.is_empty() {
+                return Completion::status(400).body(&faults.join("; "));
+            }
             if !request.wants_stream() {
                 return Completion::says(NO_NAME);
             }
@@ -77,13 +81,23 @@ impl Deref for Mind {
     }
 }
 
-/// Role and words of each message after the system prompt.
+/// Stands before a greeting, so that the user's message is the first.
+pub const BEGINS: &str = "[The call begins.]";
+
+/// Role and words of each message after the system prompt and [`BEGINS`].
 pub fn conversation(request: &Request) -> Vec<(String, String)> {
     let messages = request.messages();
     messages
         .into_iter()
-        .filter(|(role, _)| role != "system")
+        .filter(|(role, words)| role != "system" && words != BEGINS)
         .collect()
+}
+
+/// Whether the caller's last words are these; words that were not answered may stand before them.
+pub fn is_asked(request: &Request, words: &str) -> bool {
+    let asked = request.last_user();
+    let before = asked.strip_suffix(words).filter(|_| !words.is_empty());
+    before.is_some_and(|before| before.is_empty() || before.ends_with([' ', '\n']))
 }
 
 /// The system prompt.

@@ -17,8 +17,8 @@ fn impatient(mind: &Mind) -> Plan {
     House::plan()
         .with_model(mind)
         .set("call.bridge_ms", BRIDGE_MS)
-        .set("agent.first_token_ms_max", 500)
-        .set("agent.idle_ms_max", 500)
+        .set("model.default.first_token_ms_max", 500)
+        .set("model.default.idle_ms_max", 500)
         .set("agent.turn_ms_max", 3_000)
         .set("agent.breaker_failures_max", 100)
 }
@@ -117,8 +117,8 @@ async fn the_model_is_told_the_persona_the_name_and_the_whole_conversation() {
     assert_eq!(conversation(&request), expected);
     let mut tools = request.tools();
     tools.sort();
-    // No hand-over where there is nobody to take it.
-    let all = ["end_call", "note_preference", "set_name", "switch_language"];
+    // No hand-over where there is nobody to take it, no other language where the line has one.
+    let all = ["end_call", "note_preference", "set_name"];
     assert_eq!(tools, all);
     phone.hangs_up().await;
     house.closed(phone.call_sid()).await;
@@ -170,7 +170,7 @@ async fn a_model_that_never_starts_is_bridged_and_then_apologised_for() {
 async fn the_first_real_token_may_cut_the_bridge() {
     let mind = Mind::awake().await;
     let house = impatient(&mind)
-        .set("agent.first_token_ms_max", 3_000)
+        .set("model.default.first_token_ms_max", 3_000)
         .start()
         .await;
     let phone = is_past_the_name(&house).await;
@@ -242,7 +242,7 @@ async fn a_model_that_limits_requests_is_apologised_for() {
 async fn a_model_that_asks_for_a_short_wait_gets_it() {
     let mind = Mind::awake().await;
     let house = impatient(&mind)
-        .set("agent.first_token_ms_max", 3_000)
+        .set("model.default.first_token_ms_max", 3_000)
         .start()
         .await;
     let phone = is_past_the_name(&house).await;

@@ -55,7 +55,7 @@ fn check_prints_every_fault_at_once_and_fails() {
         "eot_threshold",
         "--listen",
         "public_url",
-        "agent.base_url",
+        "model.default.base_url",
         "CALLDEX_STORAGE__HOT_CALLERS_MAX",
     ];
     for fault in faults {

@@ -279,6 +279,7 @@ impl Plan {
     pub fn real_time(mut self) -> Self {
         self.twilio.speed = 1.0;
         self.twilio.pace.characters_per_s = 600.0;
+        self.twilio.pace.clause = Duration::ZERO;
         self.twilio.pace.first_audio = Duration::from_millis(20);
         self.twilio.pace.synthesis = Duration::from_millis(10);
         self.twilio.pace.greeting_after = Duration::from_millis(20);
@@ -355,6 +356,7 @@ impl Several {
             ..TwilioConfig::default()
         };
         twilio.pace.characters_per_s = 60.0;
+        twilio.pace.clause = Duration::from_millis(100);
         Plan {
             variables: Vec::new(),
             twilio,

@@ -53,8 +53,8 @@ pub(super) fn recite(brief: &Brief, word_pause: Duration) -> Recital {
     events.extend(tool.map(|tool| ReplyEvent::Tool(ToolCall { id, tool })));
     events.push_back(ReplyEvent::Done(Finish {
         tokens,
-        usage: None,
         ending,
+        ..Finish::default()
     }));
     Recital {
         events,
@@ -81,11 +81,7 @@ impl Recital {
 /// What the script says to the last words of the caller. Says nothing after a tool: the words came
 /// with the call.
 fn line(brief: &Brief) -> Line {
-    let Some(last) = brief
-        .history
-        .last()
-        .filter(|last| last.speaker == Speaker::Caller)
-    else {
+    let Some(last) = brief.history.last().filter(|last| last.speaker.is_caller()) else {
         return if brief.round == 0 {
             opening(brief)
         } else {
@@ -217,12 +213,16 @@ fn words_of(text: &str) -> Vec<String> {
 
 fn folded(c: char) -> Option<char> {
     match c {
-        'á' | 'à' | 'â' | 'ä' => Some('a'),
-        'é' | 'è' | 'ê' | 'ë' => Some('e'),
+        'á' | 'à' | 'â' | 'ä' | 'ã' | 'ą' => Some('a'),
+        'é' | 'è' | 'ê' | 'ë' | 'ę' => Some('e'),
+        'ć' => Some('c'),
+        'ł' => Some('l'),
+        'ś' => Some('s'),
+        'ź' | 'ż' => Some('z'),
         'í' | 'ì' | 'î' | 'ï' => Some('i'),
-        'ó' | 'ò' | 'ô' | 'ö' => Some('o'),
+        'ó' | 'ò' | 'ô' | 'ö' | 'õ' => Some('o'),
         'ú' | 'ù' | 'û' | 'ü' => Some('u'),
-        'ñ' => Some('n'),
+        'ñ' | 'ń' => Some('n'),
         '\'' | '’' | '-' => None,
         c => Some(c),
     }

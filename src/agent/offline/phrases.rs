@@ -1,5 +1,5 @@
-//! What the script says and understands, by language. English is spoken in full; Spanish, French
-//! and German say honestly that there is no model, and understand a goodbye and the wish for a person.
+//! What the script says and understands, by language. English is spoken in full; the eight other
+//! languages say honestly that there is no model, and understand a goodbye and the wish for a person.
 
 use super::species::Species;
 
@@ -173,6 +173,149 @@ static GERMAN: Phrases = Phrases {
     greetings: &["hallo", "guten morgen", "guten tag", "guten abend"],
 };
 
+static ITALIAN: Phrases = Phrases {
+    notice: "La avviso: sono l'agente offline, un piccolo programma senza modello linguistico. ",
+    hello: "Salve{name}! In italiano non so ancora rispondere: per questo va impostata OPENAI_API_KEY.",
+    nice_to_meet_you: Some("Piacere, {name}!"),
+    farewell: "Arrivederci{name}! Grazie per aver chiamato.",
+    connecting: "Un momento, la metto in contatto con una persona.",
+    nobody: "Mi dispiace, non c'è nessuno con cui metterla in contatto. Altro?",
+    no_model: "Non posso rispondere senza un vero modello. Per averne uno, imposti OPENAI_API_KEY e mi riavvii.",
+    types: "{name}: {types}. Senza connessione non so altro.",
+    and: " e ",
+    english_types: false,
+    goodbyes: &[
+        "arrivederci",
+        "ciao ciao",
+        "e tutto",
+        "nientaltro",
+        "buona giornata",
+    ],
+    persons: &[
+        "una persona",
+        "un umano",
+        "un operatore",
+        "unoperatrice",
+        "persona vera",
+    ],
+    greetings: &["salve", "ciao", "buongiorno", "buonasera"],
+};
+
+static PORTUGUESE: Phrases = Phrases {
+    notice: "Aviso: sou o agente offline, um pequeno programa sem modelo de linguagem. ",
+    hello: "Olá{name}! Em português ainda não sei responder: para isso é preciso configurar OPENAI_API_KEY.",
+    nice_to_meet_you: Some("Muito prazer, {name}!"),
+    farewell: "Até logo{name}! Obrigado por ligar.",
+    connecting: "Um momento, vou passar a ligação para uma pessoa.",
+    nobody: "Lamento, não há ninguém a quem passar a ligação. Mais alguma coisa?",
+    no_model: "Não posso responder a isso sem um modelo de verdade. Para ter um, configure OPENAI_API_KEY e reinicie-me.",
+    types: "{name}: {types}. Sem conexão não sei mais nada.",
+    and: " e ",
+    english_types: false,
+    goodbyes: &[
+        "adeus",
+        "tchau",
+        "ate logo",
+        "e so isso",
+        "e tudo",
+        "mais nada",
+    ],
+    persons: &[
+        "uma pessoa",
+        "um humano",
+        "um atendente",
+        "uma atendente",
+        "pessoa real",
+    ],
+    greetings: &["ola", "oi", "bom dia", "boa tarde", "boa noite"],
+};
+
+static POLISH: Phrases = Phrases {
+    notice: "Uprzedzam: jestem agentem offline, małym programem bez modelu językowego. ",
+    hello: "Dzień dobry{name}! Po polsku jeszcze nie umiem odpowiadać: do tego trzeba ustawić OPENAI_API_KEY.",
+    nice_to_meet_you: Some("Miło mi, {name}!"),
+    farewell: "Do widzenia{name}! Dziękuję za telefon.",
+    connecting: "Chwileczkę, połączę z człowiekiem.",
+    nobody: "Przykro mi, nie ma nikogo, z kim można połączyć. Coś jeszcze?",
+    no_model: "Nie odpowiem na to bez prawdziwego modelu. Aby go mieć, proszę ustawić OPENAI_API_KEY i uruchomić mnie \
+               ponownie.",
+    types: "{name}: {types}. Bez połączenia nic więcej nie wiem.",
+    and: " i ",
+    english_types: false,
+    goodbyes: &[
+        "do widzenia",
+        "pa pa",
+        "to wszystko",
+        "nic wiecej",
+        "do uslyszenia",
+    ],
+    persons: &[
+        "z konsultantem",
+        "z konsultantka",
+        "z pracownikiem",
+        "konsultanta",
+        "prawdziwa osoba",
+    ],
+    greetings: &["dzien dobry", "dobry wieczor", "witam", "czesc"],
+};
+
+static DUTCH: Phrases = Phrases {
+    notice: "Even voor de duidelijkheid: ik ben de offline-agent, een klein programma zonder taalmodel. ",
+    hello: "Hallo{name}! In het Nederlands kan ik nog niet antwoorden: daarvoor moet OPENAI_API_KEY worden ingesteld.",
+    nice_to_meet_you: Some("Aangenaam, {name}!"),
+    farewell: "Tot ziens{name}! Bedankt voor het bellen.",
+    connecting: "Een ogenblik, ik verbind u door met een medewerker.",
+    nobody: "Het spijt me, er is niemand met wie ik u kan doorverbinden. Nog iets?",
+    no_model: "Dat kan ik zonder echt model niet beantwoorden. Daarvoor moet OPENAI_API_KEY worden ingesteld en moet ik \
+               opnieuw worden gestart.",
+    types: "{name}: {types}. Meer weet ik zonder verbinding niet.",
+    and: " en ",
+    english_types: false,
+    goodbyes: &[
+        "tot ziens",
+        "doei",
+        "dag dag",
+        "dat was alles",
+        "dat is alles",
+    ],
+    persons: &[
+        "een mens",
+        "een medewerker",
+        "echt persoon",
+        "een persoon",
+        "iemand spreken",
+    ],
+    greetings: &["hallo", "goedemorgen", "goedemiddag", "goedenavond", "hoi"],
+};
+
+static JAPANESE: Phrases = Phrases {
+    notice: "お知らせします。私はオフラインのエージェントで、言語モデルを持たない小さなプログラムです。",
+    hello: "こんにちは{name}。日本語ではまだお答えできません。OPENAI_API_KEY の設定が必要です。",
+    nice_to_meet_you: Some("はじめまして、{name}さん。"),
+    farewell: "さようなら{name}。お電話ありがとうございました。",
+    connecting: "少々お待ちください。担当者におつなぎします。",
+    nobody: "申し訳ありません。おつなぎできる者がおりません。ほかにご用はありますか。",
+    no_model: "本物のモデルがないと、お答えできません。OPENAI_API_KEY を設定して、もう一度起動してください。",
+    types: "{name}は{types}です。オフラインではそれ以上わかりません。",
+    and: "と",
+    english_types: false,
+    goodbyes: &[
+        "さようなら",
+        "さよなら",
+        "失礼します",
+        "バイバイ",
+        "以上です",
+    ],
+    persons: &[
+        "人間",
+        "担当者",
+        "オペレーター",
+        "人につないで",
+        "人間と話したい",
+    ],
+    greetings: &["こんにちは", "こんばんは", "おはようございます", "もしもし"],
+};
+
 impl Phrases {
     /// English for every language that has none of its own.
     pub(super) fn of(language: &str) -> &'static Phrases {
@@ -185,6 +328,11 @@ impl Phrases {
             "es" => &SPANISH,
             "fr" => &FRENCH,
             "de" => &GERMAN,
+            "it" => &ITALIAN,
+            "pt" => &PORTUGUESE,
+            "pl" => &POLISH,
+            "nl" => &DUTCH,
+            "ja" => &JAPANESE,
             _ => &ENGLISH,
         }
     }

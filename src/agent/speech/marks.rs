@@ -34,6 +34,10 @@ impl Speech {
             self.say(symbols::ARROW_PAUSE, out);
             return;
         }
+        if c == '=' && mark == '>' && count == 1 && !at_start {
+            self.mode = Mode::AtLeast;
+            return;
+        }
         self.resolve_run(mark, count, at_start, Some(c), out);
         // A run may have opened a fence, which takes the character itself.
         self.step(c, out);
@@ -53,13 +57,21 @@ impl Speech {
         let bullet = at_start && count == 1 && before_space;
         match mark {
             '*' | '-' | '+' if bullet => self.begin_item(),
-            '*' if count == 1 && self.is_times(next) => self.say('×', out),
-            '_' if count == 1 && self.joins_words(next) => self.say(' ', out),
-            '#' => self.resolve_number_sign(count, at_start, next, out),
-            '>' if at_start => self.line_start = true,
-            '>' if count == 1 && self.after_space() && before_space => {
-                self.say_word(self.words.greater, out)
+            '*' if count == 1 && next.is_some_and(|c| c.is_ascii_digit()) && !self.in_a_word() => {
+                self.held.clear();
+                self.mode = Mode::Star;
             }
+            '*' if count == 1 && self.resolve_star(next, out) => {}
+            '~' if count == 1 => self.resolve_tilde(next, out),
+            '^' if count == 1 => self.resolve_power(next, out),
+            '_' if count == 1 && self.joins_words(next) => self.say(' ', out),
+            '#' if at_start && count <= HEADING_MAX && before_space => {
+                self.heading = next == Some(' ');
+                self.pause_at_end |= self.heading;
+            }
+            '#' if count == 1 => self.resolve_number_sign(next, out),
+            '>' if at_start => self.line_start = true,
+            '>' if count == 1 => self.resolve_greater(next, out),
             '`' if at_start && count >= RULE_MIN => self.mode = Mode::Fence,
             '-' | '='
                 if at_start && count >= RULE_MIN && next.is_none_or(|c| c == '\n' || c == '\r') => {
@@ -69,29 +81,8 @@ impl Speech {
         }
     }
 
-    fn resolve_number_sign(
-        &mut self,
-        count: usize,
-        at_start: bool,
-        next: Option<char>,
-        out: &mut CompactString,
-    ) {
-        if at_start && count <= HEADING_MAX && next == Some(' ') {
-            self.pause_at_end = true;
-        } else if count == 1
-            && next.is_some_and(|c| c.is_ascii_digit())
-            && !self.words.number.is_empty()
-        {
-            self.say_word(self.words.number, out);
-            self.say(' ', out);
-        }
-    }
-
-    /// `2 * 3` and `2*3`.
-    fn is_times(&self, next: Option<char>) -> bool {
-        let digits = (self.last, next);
-        let spaced = self.last == Some(' ') && next == Some(' ');
-        spaced || matches!(digits, (Some(a), Some(b)) if a.is_ascii_digit() && b.is_ascii_digit())
+    fn in_a_word(&self) -> bool {
+        self.last.is_some_and(char::is_alphanumeric)
     }
 
     /// `snake_case`.

@@ -4,11 +4,14 @@
 //! tokens. Plain text passes byte for byte and at once; only characters that may turn out to be
 //! markup wait for the next one. What goes: emphasis, headings, bullets, numbers of list items,
 //! quotes, code fences, table bars, link targets, tags, a thinking model's thoughts, emoji and
-//! symbols. What is turned into words or pauses: `#25`, `♀`, arrows, ends of list items. Addresses
-//! are shortened to their host. White space is never changed outside tables.
+//! symbols. What is turned into words or pauses: `#25`, `press #`, `*67`, `5~10`, `x<5`, `x^2`, `♀`,
+//! arrows, ends of list items. Character references are the character. Addresses are shortened to
+//! their host. White space is never changed outside tables.
 
 mod address;
+mod entity;
 mod marks;
+mod signs;
 mod symbols;
 mod table;
 mod tag;
@@ -24,7 +27,7 @@ const TARGET_CHARS_MAX: u16 = 500;
 
 /// The filter for one reply.
 pub struct Speech {
-    words: &'static Words,
+    words: Words,
     mode: Mode,
     /// Characters that wait for the next one, by mode.
     held: String,
@@ -32,11 +35,17 @@ pub struct Speech {
     line_start: bool,
     /// This line is a heading, an item or a row: its end is a pause.
     pause_at_end: bool,
+    /// This line is a heading.
+    heading: bool,
     /// This line is a row of a table.
     row: bool,
     /// The last character let through, and the last one that is not white space.
     last: Option<char>,
     last_visible: Option<char>,
+    /// Letters and digits of the last word let through.
+    word_chars: usize,
+    /// Inside a code of a telephone's keys: `*21*5551234#`.
+    in_code: bool,
 }
 
 /// What the next character may turn out to be.
@@ -64,6 +73,14 @@ enum Mode {
     Host,
     /// The rest of an address.
     Path,
+    /// After a star that a digit follows.
+    Star,
+    /// After `#` and a space.
+    Pound,
+    /// After `>=`.
+    AtLeast,
+    /// After `&`.
+    Entity,
     /// After `<`.
     Tag,
     /// Inside `<think>`.
@@ -83,9 +100,12 @@ impl Speech {
             held: String::new(),
             line_start: true,
             pause_at_end: false,
+            heading: false,
             row: false,
             last: None,
             last_visible: None,
+            word_chars: 0,
+            in_code: false,
         }
     }
 
@@ -131,6 +151,14 @@ impl Speech {
             Mode::Scheme => self.scheme(c, out),
             Mode::Host => self.host(c, out),
             Mode::Path => self.path(c, out),
+            Mode::Star => self.star(c, out),
+            Mode::Pound => self.pound(c, out),
+            Mode::AtLeast => {
+                self.mode = Mode::Text;
+                self.say_sign(self.words.at_least, Some(c), out);
+                self.text(c, out);
+            }
+            Mode::Entity => self.entity(c, out),
             Mode::Tag => self.tag(c, out),
             Mode::Thought => self.thought(c),
             Mode::Cell => self.cell(c, out),
@@ -141,6 +169,7 @@ impl Speech {
     /// A character with nothing waiting before it.
     fn text(&mut self, c: char, out: &mut CompactString) {
         self.mode = Mode::Text;
+        self.in_code &= matches!(c, '0'..='9' | '*' | '#');
         let at_start = std::mem::replace(&mut self.line_start, false);
         match c {
             '\n' => self.newline(out),
@@ -149,7 +178,7 @@ impl Speech {
                 self.line_start = at_start;
                 self.say(c, out);
             }
-            '*' | '_' | '`' | '~' | '#' | '>' => {
+            '*' | '_' | '`' | '~' | '#' | '>' | '^' => {
                 self.mode = Mode::Run {
                     mark: c,
                     count: 1,
@@ -170,7 +199,18 @@ impl Speech {
             }
             '<' => self.mode = Mode::Tag,
             ']' => self.mode = Mode::Closing,
-            '[' | '\\' | '^' => {}
+            '[' | '\\' => {}
+            '&' => {
+                self.held.clear();
+                self.mode = Mode::Entity;
+            }
+            '〜' | '～' if self.last_visible.is_some_and(char::is_numeric) => {
+                self.mode = Mode::Run {
+                    mark: '~',
+                    count: 1,
+                    at_start,
+                }
+            }
             '•' | '‣' | '◦' if at_start => self.begin_item(),
             _ => self.letter(c, out),
         }
@@ -182,6 +222,13 @@ impl Speech {
             self.say(ARROW_PAUSE, out);
         } else if let Some(word) = self.words.of_symbol(c) {
             self.say_word(word, out);
+        } else if c == '\u{2581}' {
+            // A space, as tokenizers write it.
+            self.say(' ', out);
+        } else if symbols::is_joiner(c) {
+            if self.last.is_some_and(symbols::takes_joiners) {
+                self.say(c, out);
+            }
         } else if !symbols::is_silent(c) {
             self.say(c, out);
         }
@@ -211,6 +258,13 @@ impl Speech {
                 self.settle(out);
             }
             Mode::Cell => self.end_row(out),
+            Mode::Star => self.release_star(out),
+            Mode::Pound => self.release_pound(out),
+            Mode::AtLeast => self.say_sign(self.words.at_least, None, out),
+            Mode::Entity => {
+                self.release_entity(out);
+                self.settle(out);
+            }
         }
         self.held.clear();
     }
@@ -266,6 +320,7 @@ impl Speech {
             self.say('.', out);
         }
         self.pause_at_end = false;
+        self.heading = false;
         self.row = false;
     }
 
@@ -306,6 +361,10 @@ impl Speech {
 
     fn say(&mut self, c: char, out: &mut CompactString) {
         out.push(c);
+        if c.is_alphanumeric() {
+            let goes_on = self.last.is_some_and(char::is_alphanumeric);
+            self.word_chars = if goes_on { self.word_chars + 1 } else { 1 };
+        }
         self.last = Some(c);
         if !c.is_whitespace() {
             self.last_visible = Some(c);

@@ -33,6 +33,9 @@ impl Speech {
                     Mode::Text
                 };
                 self.held.clear();
+                if name == "sup" {
+                    self.resolve_power(Some('0'), out);
+                }
             }
         }
     }
@@ -41,10 +44,8 @@ impl Speech {
     pub(super) fn release_tag(&mut self, out: &mut CompactString) {
         let held = std::mem::take(&mut self.held);
         self.mode = Mode::Text;
-        if held.starts_with(' ') && self.after_space() {
-            self.say_word(self.words.less, out);
-        }
-        for c in held.chars() {
+        let sign = self.resolve_less(&held, out);
+        for c in held[sign..].chars() {
             self.step(c, out);
         }
     }
@@ -77,6 +78,10 @@ fn verdict(held: &str) -> Verdict {
     let name_len =
         body.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_')));
     let Some(name_len) = name_len else {
+        // A heart, or a number.
+        if held == "3" {
+            return Verdict::Undecided;
+        }
         let lettered =
             body.is_empty() || body.starts_with(|c: char| c.is_ascii_alphabetic() || c == '-');
         return if lettered && held.len() < TAG_BYTES_MAX {
@@ -85,6 +90,9 @@ fn verdict(held: &str) -> Verdict {
             Verdict::NoTag
         };
     };
+    if held == "=" {
+        return Verdict::Undecided;
+    }
     let named = body.starts_with(|c: char| c.is_ascii_alphabetic()) || held.starts_with("!-");
     let rest = &body[name_len..];
     if !named || held.len() >= TAG_BYTES_MAX || rest.contains(['<', '\n']) {

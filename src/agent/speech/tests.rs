@@ -181,13 +181,123 @@ fn tags_and_thoughts_are_dropped() {
     for (written, expected) in cases {
         assert_eq!(said(written), expected, "{written:?}");
     }
-    assert_eq!(said_in_pieces("3 < 5", &[], "ja-JP"), "3  5");
+    assert_eq!(said_in_pieces("3 < 5", &[], "fi-FI"), "3  5");
+}
+
+#[test]
+fn signs_keep_their_meaning() {
+    for (written, expected) in [
+        ("about 5~10 minutes", "about 5 to 10 minutes"),
+        (
+            "5 ~ 10 minutes, $5~$10, 5%~10%",
+            "5 to 10 minutes, $5 to $10, 5% to 10%",
+        ),
+        ("5kg~10kg, 9:00~9:30", "5kg to 10kg, 9:00 to 9:30"),
+        ("5-10, 5–10 and 555-1234", "5-10, 5–10 and 555-1234"),
+        ("5〜10 minutes", "5 to 10 minutes"),
+        ("~5 minutes", "about 5 minutes"),
+        ("It takes ~20 minutes", "It takes about 20 minutes"),
+        ("~~old~~ and ~new", "old and new"),
+        ("Press # to repeat.", "Press pound to repeat."),
+        (
+            "Press #. Then press \"#\", or (#)",
+            "Press pound. Then press \"pound\", or (pound)",
+        ),
+        ("Then press #", "Then press pound"),
+        ("Press # 5", "Press number 5"),
+        (
+            "- Press # to repeat\n- or #",
+            " Press pound to repeat.\n or pound.",
+        ),
+        ("Enter 1234#.", "Enter 1234 pound."),
+        ("press **#** or `#`", "press pound or pound"),
+        ("## Keys ##\n#5", " Keys .\nnumber 5"),
+        (
+            "C# and F#, Issue #5, A#7",
+            "C sharp and F sharp, Issue number 5, A sharp 7",
+        ),
+        (
+            "Dial *67 first, then *82.",
+            "Dial star 67 first, then star 82.",
+        ),
+        ("*67", "star 67"),
+        (
+            "Dial *21*5551234# now",
+            "Dial star 21 star 5551234 pound now",
+        ),
+        ("*25* is its number", "25 is its number"),
+        ("*25*", "25"),
+        ("Press * to repeat, or *.", "Press star to repeat, or star."),
+        ("2 * 3, x * y, 2*3", "2 × 3, x × y, 2×3"),
+        (
+            "Level<20 or level>30",
+            "Level less than 20 or level greater than 30",
+        ),
+        ("x<5 and y>z", "x less than 5 and y greater than z"),
+        (
+            "a <= b and a<=5",
+            "a less than or equal to b and a less than or equal to 5",
+        ),
+        (
+            "a >= b and a>=5",
+            "a greater than or equal to b and a greater than or equal to 5",
+        ),
+        (
+            "levels <30 or >40",
+            "levels less than 30 or greater than 40",
+        ),
+        (
+            "x^2, 2^10 and 10^-3",
+            "x to the power of 2, 2 to the power of 10 and 10 to the power of -3",
+        ),
+        (
+            "2<sup>10</sup>, H<sub>2</sub>O",
+            "2 to the power of 10, H2O",
+        ),
+        ("Onix\u{2581}is", "Onix is"),
+        ("^_^ or ^", " or "),
+        (
+            "Rock &amp; ground, it&#39;s both.",
+            "Rock & ground, it's both.",
+        ),
+        (
+            "a &quot;b&quot; 3 &lt; 5 &gt; 4&nbsp;&eacute;&Eacute;&#x41;&euro;",
+            "a \"b\" 3 less than 5 greater than 4 éÉA€",
+        ),
+        (
+            "AT&T & R&D; Q&A &bogus; &amp",
+            "AT&T & R&D; Q&A &bogus; &amp",
+        ),
+        ("&amp;lt; stays", "&lt; stays"),
+        (
+            "On\u{200D}ix is a ro\u{AD}ck\u{200B} type\u{2060}\u{200E}.",
+            "Onix is a rock type.",
+        ),
+        ("می\u{200C}خواهم क्\u{200D}ष", "می\u{200C}خواهم क्\u{200D}ष"),
+    ] {
+        assert_eq!(said(written), expected, "{written:?}");
+    }
+    for (written, language, expected) in [
+        (
+            "5~10 Minuten, Taste #",
+            "de-DE",
+            "5 bis 10 Minuten, Taste Raute",
+        ),
+        ("5〜10分です", "ja-JP", "5 から 10分です"),
+        ("5~10, x<5, x^2", "fi-FI", "5 10, x 5, x 2"),
+    ] {
+        assert_eq!(
+            said_in_pieces(written, &[], language),
+            expected,
+            "{written:?}"
+        );
+    }
 }
 
 #[test]
 fn symbols_are_silent_or_words() {
     let cases = [
-        ("Great 😊👍🏽! 🇯🇵 👩‍👩‍👧 1️⃣ ⚡★©™", "Great !  \u{200D}\u{200D} 1 "),
+        ("Great 😊👍🏽! 🇯🇵 👩‍👩‍👧 1️⃣ ⚡★©™", "Great !   1 "),
         (
             "Pikachu is #25, and #fire",
             "Pikachu is number 25, and fire",
@@ -209,7 +319,12 @@ fn symbols_are_silent_or_words() {
         said_in_pieces("#25 Nidoran♂", &[], "de-DE"),
         "Nummer 25 Nidoran männlich"
     );
-    assert_eq!(said_in_pieces("#25 Nidoran♂", &[], "ja-JP"), "25 Nidoran");
+    assert_eq!(
+        said_in_pieces("#25 Nidoran♂", &[], "ja-JP"),
+        "ナンバー 25 Nidoran オス"
+    );
+    // A language without a file has no words for signs.
+    assert_eq!(said_in_pieces("#25 Nidoran♂", &[], "fi-FI"), "25 Nidoran");
 }
 
 #[test]
@@ -251,6 +366,8 @@ fn markup() -> impl Strategy<Value = String> {
         Just("www.a.b".to_owned()),
         Just("<think>x</think>".to_owned()),
         Just("<break time=\"1s\"/>".to_owned()),
+        Just("&amp;".to_owned()),
+        "[a-zA-Z]?[&#*^~<>][a-z0-9;*#=]{0,3}",
         Just("\n- ".to_owned()),
         Just("\n12. ".to_owned()),
         Just("\n| a | b |\n|--|--|\n".to_owned()),
@@ -270,7 +387,7 @@ proptest! {
     #[test]
     fn no_markup_is_ever_said(text in markup()) {
         let out = said(&text);
-        prop_assert!(!out.contains(['*', '#', '`', '<', '>', '_', '~', '|', '[', ']', '\\', '😊']), "{:?}", out);
+        prop_assert!(!out.contains(['*', '#', '`', '<', '>', '_', '~', '|', '[', ']', '\\', '^', '😊']), "{:?}", out);
     }
 
     #[test]

@@ -2,17 +2,16 @@
 
 use super::server::{Act, Server, Step, answer, done, event, finish, head, status, token};
 use super::*;
-use calldex_observability::redaction::Secret;
 use std::time::Duration;
 
-async fn fallback_to(server: &Server, primary: &AgentConfig) -> AgentConfig {
-    let fallback = FallbackConfig {
+async fn fallback_to(server: &Server, primary: &Setup) -> Setup {
+    let fallback = Second {
         base_url: Some(server.base_url.clone()),
         api_key: Some(Secret::new("second-key")),
         model: "second".into(),
-        ..FallbackConfig::default()
+        ..Second::default()
     };
-    AgentConfig {
+    Setup {
         fallback: Some(fallback),
         ..primary.clone()
     }
@@ -30,7 +29,7 @@ async fn silence_before_the_first_token_is_tried_once_more_and_then_given_up() {
         vec![],
     ];
     let server = Server::start(silent).await;
-    let config = AgentConfig {
+    let config = Setup {
         first_token_ms_max: SHORT_MS,
         ..config(&server)
     };
@@ -41,7 +40,7 @@ async fn silence_before_the_first_token_is_tried_once_more_and_then_given_up() {
 #[tokio::test]
 async fn silence_in_the_middle_is_a_stall() {
     let server = Server::start([vec![head(), token("It"), token(" is"), Step::Hang]]).await;
-    let config = AgentConfig {
+    let config = Setup {
         idle_ms_max: SHORT_MS,
         ..config(&server)
     };
@@ -64,7 +63,7 @@ async fn thinking_and_keep_alives_do_not_hide_a_stall() {
     let mut script = vec![head(), token("It")];
     script.extend((0..3).flat_map(|_| [thought(), Step::Gate]));
     let server = Server::start([script]).await;
-    let config = AgentConfig {
+    let config = Setup {
         idle_ms_max: SHORT_MS,
         ..config(&server)
     };
@@ -143,9 +142,9 @@ async fn nobody_there_is_a_failure_to_connect() {
     let base_url = Some(format!("http://{}/v1", listener.local_addr().unwrap()));
     drop(listener);
     assert_eq!(
-        ask(&AgentConfig {
+        ask(&Setup {
             base_url,
-            ..AgentConfig::default()
+            ..Setup::default()
         })
         .await
         .end,
@@ -158,7 +157,7 @@ async fn what_is_no_stream_at_all_is_not_spoken() {
     let page =
         b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 14\r\n\r\n<html>x</html>"
             .to_vec();
-    let noise = || event("nonsense");
+    let noise = || event("no such route");
     let nonsense = || vec![head(), noise(), noise(), noise(), noise(), done()];
     let server = Server::start([
         vec![Step::Send(page.clone())],
@@ -169,7 +168,7 @@ async fn what_is_no_stream_at_all_is_not_spoken() {
     .await;
     assert_eq!(
         ask(&config(&server)).await.end,
-        Err(Failure::Protocol(Reason::Empty))
+        Err(Failure::Protocol(Reason::Malformed))
     );
     assert_eq!(
         ask(&config(&server)).await.end,
@@ -200,7 +199,7 @@ async fn a_reply_that_never_ends_is_ended() {
         script.extend([Step::Gate, token(" and")]);
     }
     let server = Server::start([script]).await;
-    let config = AgentConfig {
+    let config = Setup {
         first_token_ms_max: 4 * SHORT_MS,
         turn_ms_max: 4 * SHORT_MS,
         ..config(&server)
@@ -227,7 +226,7 @@ async fn the_fallback_answers_with_its_own_key_and_model() {
         );
         let config = fallback_to(
             &second,
-            &AgentConfig {
+            &Setup {
                 api_key: Some(Secret::new("first-key")),
                 ..config(&first)
             },
@@ -258,7 +257,7 @@ async fn when_the_fallback_fails_too_its_failure_is_told() {
 async fn a_dead_provider_is_not_waited_for_and_tried_again_later() {
     let script = (0..3).map(|_| status(500, "")).chain([answer(&["Back."])]);
     let server = Server::start(script).await;
-    let config = AgentConfig {
+    let config = Setup {
         breaker_failures_max: 3,
         breaker_open_ms: 5 * SHORT_MS,
         ..config(&server)
@@ -282,7 +281,7 @@ async fn while_the_breaker_is_open_the_fallback_answers_at_once() {
     );
     let config = fallback_to(
         &second,
-        &AgentConfig {
+        &Setup {
             breaker_failures_max: 1,
             ..config(&first)
         },
@@ -298,7 +297,7 @@ async fn while_the_breaker_is_open_the_fallback_answers_at_once() {
 #[tokio::test]
 async fn no_failure_prints_a_word_or_a_secret() {
     let server = Server::start([vec![head(), token("Togepi"), Step::Close]]).await;
-    let config = AgentConfig {
+    let config = Setup {
         api_key: Some(Secret::new("tiger")),
         ..config(&server)
     };

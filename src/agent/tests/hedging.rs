@@ -12,13 +12,13 @@ fn slow(words: &str) -> Act {
     vec![head(), Step::Gate, token(words), finish("stop"), done()]
 }
 
-async fn pair(first: Vec<Act>, second: Vec<Act>) -> (Server, Server, AgentConfig) {
+async fn pair(first: Vec<Act>, second: Vec<Act>) -> (Server, Server, Setup) {
     let (first, second) = (Server::start(first).await, Server::start(second).await);
-    let config = AgentConfig {
-        fallback: Some(FallbackConfig {
+    let config = Setup {
+        fallback: Some(Second {
             base_url: Some(second.base_url.clone()),
             hedge_ms: Some(SHORT_MS),
-            ..FallbackConfig::default()
+            ..Second::default()
         }),
         ..config(&first)
     };
@@ -87,8 +87,8 @@ async fn when_the_primary_fails_meanwhile_the_fallback_is_not_asked_again() {
 #[tokio::test]
 async fn a_quick_primary_is_asked_alone() {
     let (first, second, config) = pair(vec![answer(&["Yes."])], vec![]).await;
-    let config = AgentConfig {
-        fallback: config.fallback.map(|fallback| FallbackConfig {
+    let config = Setup {
+        fallback: config.fallback.map(|fallback| Second {
             hedge_ms: Some(20_000),
             ..fallback
         }),
@@ -136,7 +136,7 @@ async fn a_reply_that_is_dropped_closes_both_requests() {
 #[tokio::test]
 async fn a_fallback_that_hedges_is_warmed_as_well() {
     let (first, second, config) = pair(vec![], vec![]).await;
-    agent(&config).warm();
+    agent(&config).warm(&[], || brief("Hi"));
     while first.connections() == 0 || second.connections() == 0 {
         tokio::task::yield_now().await;
     }
@@ -146,12 +146,12 @@ async fn a_fallback_that_hedges_is_warmed_as_well() {
 async fn replies_that_begin_together_dial_one_connection_beside_the_first() {
     // Accepts nothing: whatever is dialled here hangs until its bound.
     let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let config = AgentConfig {
+    let config = Setup {
         base_url: Some(format!("https://{}/v1", deaf.local_addr().unwrap())),
         connect_ms_max: SHORT_MS,
-        ..AgentConfig::default()
+        ..Setup::default()
     };
-    let provider = Provider::primary(&config).unwrap();
+    let provider = Provider::new(&config.agent(), "default", &config.model()).unwrap();
     let first = provider.place().now_or_never();
     let _first = first.expect("the first sets out at once");
     let mut others: Vec<_> = (0..20).map(|_| Box::pin(provider.place())).collect();

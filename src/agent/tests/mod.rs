@@ -2,10 +2,13 @@
 
 mod failing;
 mod hedging;
+mod loading;
+mod refusing;
 mod server;
 mod streaming;
 
 use super::*;
+use calldex_observability::redaction::Secret;
 use futures_util::StreamExt;
 use server::{PATIENCE, Server};
 use tokio::time::timeout;
@@ -13,19 +16,132 @@ use tokio::time::timeout;
 /// A deadline that is meant to pass.
 const SHORT_MS: u64 = 80;
 
-/// Deadlines far away, one provider.
-fn config(server: &Server) -> AgentConfig {
-    AgentConfig {
+/// What is configured in these tests: a model, and perhaps a second one.
+#[derive(Clone)]
+struct Setup {
+    base_url: Option<String>,
+    api_key: Option<Secret>,
+    headers: std::collections::BTreeMap<String, Secret>,
+    temperature: Option<f32>,
+    first_token_ms_max: u64,
+    idle_ms_max: u64,
+    connect_ms_max: u64,
+    turn_ms_max: u64,
+    judge_ms_max: u64,
+    breaker_failures_max: u32,
+    breaker_open_ms: u64,
+    offline_word_ms: u64,
+    preload: Option<bool>,
+    price: Option<Price>,
+    fallback: Option<Second>,
+}
+
+/// The second one.
+#[derive(Clone)]
+struct Second {
+    base_url: Option<String>,
+    api_key: Option<Secret>,
+    model: String,
+    temperature: Option<f32>,
+    hedge_ms: Option<u64>,
+}
+
+impl Default for Second {
+    fn default() -> Self {
+        Self {
+            base_url: None,
+            api_key: None,
+            model: model_config::MODEL.into(),
+            temperature: None,
+            hedge_ms: None,
+        }
+    }
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let (model, agent) = (ModelConfig::default(), AgentConfig::default());
+        Self {
+            base_url: None,
+            api_key: None,
+            headers: model.headers,
+            temperature: None,
+            first_token_ms_max: model.first_token_ms_max,
+            idle_ms_max: model.idle_ms_max,
+            connect_ms_max: model.connect_ms_max,
+            turn_ms_max: agent.turn_ms_max,
+            judge_ms_max: agent.judge_ms_max,
+            breaker_failures_max: agent.breaker_failures_max,
+            breaker_open_ms: agent.breaker_open_ms,
+            offline_word_ms: agent.offline_word_ms,
+            // Servers of these tests are local and have nothing to load.
+            preload: Some(false),
+            price: None,
+            fallback: None,
+        }
+    }
+}
+
+impl Setup {
+    fn model(&self) -> ModelConfig {
+        ModelConfig {
+            base_url: self.base_url.clone(),
+            api_key: self.api_key.clone(),
+            headers: self.headers.clone(),
+            temperature: self.temperature,
+            first_token_ms_max: self.first_token_ms_max,
+            idle_ms_max: self.idle_ms_max,
+            connect_ms_max: self.connect_ms_max,
+            preload: self.preload,
+            price: self.price,
+            ..ModelConfig::default()
+        }
+    }
+
+    fn agent(&self) -> AgentConfig {
+        let second = self.fallback.as_ref();
+        AgentConfig {
+            fallback: second.iter().map(|_| "second".to_owned()).collect(),
+            hedge_ms: second.and_then(|second| second.hedge_ms),
+            turn_ms_max: self.turn_ms_max,
+            judge_ms_max: self.judge_ms_max,
+            breaker_failures_max: self.breaker_failures_max,
+            breaker_open_ms: self.breaker_open_ms,
+            offline_word_ms: self.offline_word_ms,
+            ..AgentConfig::default()
+        }
+    }
+
+    fn models(&self) -> Models {
+        let mut models = Models::from([("default".to_owned(), self.model())]);
+        if let Some(second) = &self.fallback {
+            let model = ModelConfig {
+                base_url: second.base_url.clone(),
+                api_key: second.api_key.clone(),
+                model: second.model.clone(),
+                temperature: second.temperature,
+                headers: std::collections::BTreeMap::new(),
+                ..self.model()
+            };
+            models.insert("second".to_owned(), model);
+        }
+        models
+    }
+}
+
+/// Deadlines far away, one model.
+fn config(server: &Server) -> Setup {
+    Setup {
         base_url: Some(server.base_url.clone()),
         first_token_ms_max: 20_000,
         idle_ms_max: 20_000,
         turn_ms_max: 40_000,
-        ..AgentConfig::default()
+        ..Setup::default()
     }
 }
 
-fn agent(config: &AgentConfig) -> Agent {
-    Agent::new(config).unwrap_or_else(|faults| panic!("{faults:?}"))
+fn agent(setup: &Setup) -> Agent {
+    Agent::new(&setup.agent(), &setup.models()).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
 fn brief(words: &str) -> Brief {
@@ -77,6 +193,6 @@ async fn hear(mut reply: Reply) -> Heard {
     Heard { words, tools, end }
 }
 
-async fn ask(config: &AgentConfig) -> Heard {
+async fn ask(config: &Setup) -> Heard {
     hear(agent(config).reply(brief("Is Onix a rock?"))).await
 }

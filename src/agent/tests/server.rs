@@ -217,6 +217,17 @@ pub fn status(code: u16, headers: &str) -> Act {
     )]
 }
 
+/// A refusal that says why.
+pub fn refusal(code: u16, body: &str) -> Act {
+    let length = body.len();
+    vec![Step::Send(
+        format!(
+            "HTTP/1.1 {code} Status\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .into_bytes(),
+    )]
+}
+
 /// A whole answer in JSON.
 pub fn json(body: &str) -> Act {
     let length = body.len();

@@ -4,7 +4,6 @@ use super::server::{
     Act, Server, Step, answer, done, event, finish, head, json, raw, token, token_json,
 };
 use super::*;
-use calldex_observability::redaction::Secret;
 
 #[tokio::test]
 async fn tokens_are_passed_on_one_by_one_while_the_model_still_writes() {
@@ -36,9 +35,8 @@ async fn tokens_are_passed_on_one_by_one_while_the_model_still_writes() {
 async fn a_request_carries_key_headers_model_and_conversation() {
     let server = Server::start([answer(&["Yes."])]).await;
     let headers = [("x-line".to_owned(), Secret::new("one"))].into();
-    let config = AgentConfig {
+    let config = Setup {
         api_key: Some(Secret::new("key-1")),
-        model: "small".into(),
         headers,
         ..config(&server)
     };
@@ -60,7 +58,7 @@ async fn a_request_carries_key_headers_model_and_conversation() {
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
     assert_eq!(
         (&body["model"], &body["stream"]),
-        (&"small".into(), &true.into())
+        (&"gpt-4o-mini".into(), &true.into())
     );
     assert_eq!(body["messages"][1]["content"], "Is Onix a rock?");
 }
@@ -91,13 +89,13 @@ async fn a_connection_opened_ahead_is_the_one_that_is_used() {
     let server = Server::start([answer(&["Yes."])]).await;
     let agent = agent(&config(&server));
     for _ in 0..10 {
-        agent.warm();
+        agent.warm(&[], || brief("Hi"));
     }
     while server.connections() == 0 {
         tokio::task::yield_now().await;
     }
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    agent.warm();
+    agent.warm(&[], || brief("Hi"));
     hear(agent.reply(brief("Onix?"))).await.end.unwrap();
     assert_eq!(server.connections(), 1);
 }
@@ -268,13 +266,13 @@ async fn dropping_the_reply_closes_the_request() {
 async fn a_name_is_judged_by_the_words_that_were_said() {
     let opinion = r#"{"choices":[{"message":{"content":"{\"name\":\"Misty\",\"kind\":\"self\",\"quote\":\"the name's misty\"}"},"finish_reason":"stop"}]}"#;
     let server = Server::start([json(opinion), json(opinion), vec![Step::Hang]]).await;
-    let config = AgentConfig {
+    let config = Setup {
         judge_ms_max: SHORT_MS,
         ..config(&server)
     };
     let agent = agent(&config);
     let judged = agent
-        .judge_name("May I have your name?", "Uh the name's Misty")
+        .judge_name(&[], "May I have your name?", "Uh the name's Misty")
         .await
         .unwrap();
     assert_eq!(
@@ -283,13 +281,13 @@ async fn a_name_is_judged_by_the_words_that_were_said() {
     );
     assert_eq!(
         agent
-            .judge_name("May I have your name?", "Is Onix a rock?")
+            .judge_name(&[], "May I have your name?", "Is Onix a rock?")
             .await,
         None
     );
     assert_eq!(
         agent
-            .judge_name("May I have your name?", "It's Misty")
+            .judge_name(&[], "May I have your name?", "It's Misty")
             .await,
         None,
         "past the deadline"
@@ -305,12 +303,12 @@ async fn a_name_is_judged_by_the_words_that_were_said() {
 
 #[tokio::test]
 async fn the_offline_agent_speaks_word_by_word() {
-    let agent = agent(&AgentConfig {
+    let agent = agent(&Setup {
         offline_word_ms: 1,
-        ..AgentConfig::default()
+        ..Setup::default()
     });
     assert!(agent.is_offline());
-    agent.warm();
+    agent.warm(&[], || brief("Hi"));
     let mut reply = agent.reply(brief("What type is Pikachu?"));
     assert_eq!(next_token(&mut reply).await, "Just ");
     let heard = hear(reply).await;
@@ -320,5 +318,5 @@ async fn the_offline_agent_speaks_word_by_word() {
         heard.words
     );
     assert_eq!(heard.end.unwrap().ending, Ending::Said);
-    assert_eq!(agent.judge_name("Your name?", "Misty").await, None);
+    assert_eq!(agent.judge_name(&[], "Your name?", "Misty").await, None);
 }

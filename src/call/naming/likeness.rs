@@ -1,33 +1,9 @@
 //! Names and sentences compared: alike, the same, denied, said at all.
 
-/// Words right before a name that turn it down.
-const DENIALS: [&str; 8] = ["not", "isn't", "isnt", "nicht", "pas", "não", "nie", "niet"];
+use calldex_names::{Language, denied};
+
 /// Two names this alike are one name, heard differently (Jaro-Winkler, 0 to 1).
 const ALIKE_MIN: f64 = 0.82;
-
-/// How callers say that we have their name wrong; what they say next is the right one.
-const COMPLAINTS: [&str; 5] = [
-    "my name wrong",
-    "not my name",
-    "the wrong name",
-    "mispronounced my name",
-    "misspelled my name",
-];
-
-/// How callers take their leave.
-const FAREWELLS: [&str; 11] = [
-    "bye",
-    "goodbye",
-    "bye-bye",
-    "adiós",
-    "adios",
-    "tschüss",
-    "ciao",
-    "arrivederci",
-    "tchau",
-    "doei",
-    "さようなら",
-];
 
 /// Letters and digits only, lower case, accents as they are: two spellings of one word agree.
 fn folded(text: &str) -> String {
@@ -37,33 +13,36 @@ fn folded(text: &str) -> String {
         .collect()
 }
 
-/// What follows the known name where the caller turns it down: "Marc with a c" of "not Mark, Marc
-/// with a c".
-pub(super) fn denied<'t>(known: &str, text: &'t str) -> Option<&'t str> {
-    let (mut before, mut rest) = ("", text.trim_start());
-    while !rest.is_empty() {
-        let (word, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-        if same(word, known) && DENIALS.contains(&before.to_lowercase().as_str()) {
-            return Some(after.trim());
-        }
-        (before, rest) = (word, after.trim_start());
-    }
-    None
+/// A complaint that the name is wrong, at whatever time it comes.
+#[derive(Clone, Copy)]
+pub(super) struct Complaint<'t> {
+    /// What follows it: the right name may.
+    pub(super) rest: &'t str,
+    /// "That's not my name": whose the next one is, it does not say. Otherwise it was a mistake about the
+    /// caller's own ("you got my name wrong").
+    pub(super) disowns: bool,
 }
 
-/// What follows a complaint about the name, at whatever time it comes.
-pub(super) fn complaint(text: &str) -> Option<&str> {
-    let lower = text.to_ascii_lowercase();
-    COMPLAINTS.iter().find_map(|complaint| {
-        let at = lower.find(complaint)?;
-        Some(&text[at + complaint.len()..])
-    })
+pub(super) fn complaint(text: &str, language: Language) -> Option<Complaint<'_>> {
+    /// A complaint has at most so many words.
+    const WORDS_MAX: usize = 4;
+    let rest = calldex_names::complaint(text, language)?;
+    let head = &text[..text.len() - rest.len()];
+    let words: Vec<&str> = head.split_whitespace().collect();
+    let words = &words[words.len().saturating_sub(WORDS_MAX)..];
+    let last = words.join(" ");
+    let disowns = words.iter().any(|word| denied(word, &last).is_some());
+    Some(Complaint { rest, disowns })
 }
 
-pub(super) fn says_goodbye(text: &str) -> bool {
-    let lower = text.to_lowercase();
-    let word = |word: &str| FAREWELLS.contains(&word.trim_matches(|c: char| !c.is_alphanumeric()));
-    lower.split_whitespace().any(word)
+/// Whether `text` is the name, perhaps behind a word or two ("it's Brock"), and nothing else.
+pub(super) fn is_only(name: &str, text: &str) -> bool {
+    /// Words before it.
+    const BEFORE_MAX: usize = 2;
+    let text = text.trim_matches(|c: char| !c.is_alphanumeric());
+    let words = |text: &str| text.split_whitespace().count();
+    let clauses = text.contains([',', ';', '.', '!', '?']);
+    !clauses && folded(text).ends_with(&folded(name)) && words(text) <= words(name) + BEFORE_MAX
 }
 
 pub(super) fn same(one: &str, other: &str) -> bool {
@@ -103,7 +82,6 @@ fn begins_with(words: &[String], wanted: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Naming;
     use super::*;
 
     #[test]
@@ -140,13 +118,5 @@ mod tests {
     fn spellings_of_one_name_are_alike_and_other_names_are_not() {
         assert!(alike("Marc", "Mark") && alike("Anna", "Ana") && alike("Jon", "John"));
         assert!(!alike("Misty", "Brock") && !alike("Ana", "Peter"));
-    }
-
-    #[test]
-    fn a_suggestion_of_the_model_needs_the_callers_own_word() {
-        let mut naming = Naming::new(None, Vec::new(), false, 2);
-        assert!(naming.suggest("Misty", "what type is Pikachu").is_none());
-        assert!(naming.suggest("Misty", "they call me misty").is_some());
-        assert!(naming.suggest("Brock", "my friend brock").is_none());
     }
 }

@@ -7,16 +7,6 @@ use super::{Action, CallState, Now};
 /// A partial shorter than this says too little to be finished.
 const CHARS_MIN: usize = 8;
 
-/// What an eager reply answers, and what came of it so far.
-pub(super) struct Eager {
-    /// The partial it was begun on.
-    text: String,
-    /// Tokens that may not be said yet.
-    pub(super) held: String,
-    /// The model has said all.
-    pub(super) done: bool,
-}
-
 impl CallState {
     /// A partial prompt: begins, or gives up what it contradicts. At most
     /// `call.eager_starts_max` begin for one turn of the caller.
@@ -25,7 +15,7 @@ impl CallState {
             return;
         }
         if let Some(eager) = self.reply.as_ref().and_then(|reply| reply.eager.as_ref()) {
-            if eager.text == text {
+            if eager == text {
                 return;
             }
             self.abandon_reply(actions);
@@ -33,12 +23,7 @@ impl CallState {
         let free = self.reply.is_none() && self.ending.is_none() && !self.naming.is_waiting();
         if free && self.eager_left > 0 && reads_finished(text) {
             self.eager_left -= 1;
-            let eager = Eager {
-                text: text.to_owned(),
-                held: String::new(),
-                done: false,
-            };
-            self.ask_eagerly(text, eager, now, actions);
+            self.ask_eagerly(text, now, actions);
         }
     }
 
@@ -47,7 +32,7 @@ impl CallState {
         self.eager_left = self.setting.bounds.eager_starts_max;
         self.reply.as_ref()?.eager.as_ref()?;
         let reply = self.reply.take()?;
-        if reply.eager.as_ref().is_some_and(|eager| eager.text == text) {
+        if reply.eager.as_ref().is_some_and(|eager| eager == text) {
             return Some(reply);
         }
         actions.push(Action::Abort);
@@ -62,18 +47,11 @@ impl CallState {
         now: Now,
         actions: &mut Vec<Action>,
     ) {
-        let Some(eager) = reply.eager.take() else {
-            return;
-        };
+        reply.eager = None;
         reply.ask_name_after = ask_name_after;
         reply.begin_waiting(now, self.setting.bounds.bridge_ms);
         self.reply = Some(reply);
-        if !eager.held.is_empty() {
-            self.speak_held(&eager.held, now, actions);
-        }
-        if eager.done {
-            self.on_replied(now, actions);
-        }
+        self.speak_held(now, actions);
     }
 }
 

@@ -16,9 +16,15 @@ const OBJECTION_MS: u64 = 5_000;
 /// A goodbye that is spoken into, or takes long to play, ends the call after this at the latest.
 const ENDING_MS_MAX: u64 = 30_000;
 
+/// A goodbye of up to so many characters is said again where it was lost with the socket; in place of a
+/// longer one the line's own sentence is.
+const GOODBYE_CHARS_MAX: usize = 200;
+
 /// The end that was decided.
 pub(super) struct Ending {
     pub(super) outcome: Outcome,
+    /// What was said before it.
+    words: String,
     handoff: Option<String>,
     /// The caller can still ask us to stay.
     can_be_called_off: bool,
@@ -44,6 +50,7 @@ impl CallState {
             (SPEECH_LEAD_MS + characters * CHARACTER_MS).min(self.setting.bounds.end_wait_ms_max);
         self.ending = Some(Ending {
             outcome,
+            words: self.transcript.last_said().to_owned(),
             handoff,
             can_be_called_off,
             due: now.ms + wait.max(1),
@@ -97,7 +104,44 @@ impl CallState {
             return;
         };
         ending.sent = true;
-        actions.push(Action::End(ending.handoff.clone()));
+        let end = Action::End(ending.handoff.clone());
+        self.close_stray_cycle(actions);
+        actions.push(end);
+    }
+
+    /// The words that the call ends with, where its end was decided: said again where they were lost
+    /// with the socket.
+    pub fn goodbye(&self) -> Option<&str> {
+        let ending = self.ending.as_ref()?;
+        if ending.words.chars().count() <= GOODBYE_CHARS_MAX {
+            return Some(&ending.words);
+        }
+        Some(match ending.outcome {
+            Outcome::HandedOver => &self.phrases().handing_over,
+            _ => &self.phrases().goodbye,
+        })
+    }
+
+    /// The goodbye was lost with the socket: it is said again, unless Twilio has (`greeted`), and
+    /// the call ends after it.
+    pub(super) fn end_again(&mut self, greeted: Option<&str>, now: Now, actions: &mut Vec<Action>) {
+        let words = self.goodbye().unwrap_or_default().to_owned();
+        let Some(ending) = self.ending.take() else {
+            return;
+        };
+        if greeted == Some(words.as_str()) {
+            let turn = self.transcript.say(&words, TurnKind::Speech, now.unix_ms);
+            self.playback.greet(turn.seq, &words, now.ms);
+            self.record_turn(turn, actions);
+        } else {
+            if greeted.is_some() {
+                self.say_resumed(greeted, TurnKind::Note, now, actions);
+            }
+            let must_be_heard = !ending.can_be_called_off;
+            self.say_as(&words, TurnKind::Speech, must_be_heard, now, actions);
+        }
+        let stands = ending.can_be_called_off;
+        self.end_after_speech(ending.outcome, ending.handoff, stands, now);
     }
 
     pub(super) fn end_at_limit(&mut self, now: Now, actions: &mut Vec<Action>) {
@@ -125,9 +169,10 @@ impl CallState {
     }
 
     /// The socket is gone: what was queued at Twilio was not heard.
-    pub(super) fn on_closed(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn on_closed(&mut self, now: Now, actions: &mut Vec<Action>) {
         let in_play = self.abandon_reply(actions);
-        let cuts = self.playback.lost();
+        self.leave_tools(actions);
+        let cuts = self.playback.lost(now.ms);
         self.cut_to_heard(cuts, in_play, actions);
         self.agent_speaking = false;
         self.caller_speaking = false;
@@ -144,10 +189,11 @@ impl CallState {
         if self.over {
             return;
         }
-        self.on_closed(actions);
+        self.on_closed(now, actions);
         self.keep_keys(now, actions);
         if let (Some(name), Some(number)) =
             (self.naming.settled().cloned(), self.setting.number.clone())
+            && self.may_name()
         {
             let stamp = self.stamp(now);
             actions.push(Action::Record(Write::NameSettled(NameGiven {

@@ -1,9 +1,14 @@
 //! What happens to a call, and what the call wants done about it.
 
 use super::Owner;
-use crate::agent::{Brief, Failure, ToolCall};
+use crate::agent::{Brief, Failure, Finish, ToolCall, ToolSpec};
+use crate::call::naming::NameVerdict;
+use crate::call::tool_runner::ToolOutcome;
 use calldex_storage::record::Outcome;
 use calldex_storage::write::Write;
+use compact_str::CompactString;
+use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// The moment of an event, by both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +45,19 @@ pub enum Event<'a> {
     Token(&'a str),
     /// A tool call of that reply.
     Tool(&'a ToolCall),
+    /// A tool of [`Action::CallTool`] is done, or its time is over.
+    ToolReturned {
+        /// Our id of the call.
+        id: &'a str,
+        /// What came of it.
+        outcome: &'a ToolOutcome,
+    },
     /// That reply is complete.
-    Replied,
+    Replied(&'a Finish),
     /// That reply failed.
     ReplyFailed(Failure),
     /// The model's opinion about the caller's name.
-    NameJudged(Option<&'a str>),
+    NameJudged(NameVerdict<'a>),
     /// A new session of the same call: after a lost socket.
     Resumed {
         /// `VX…`
@@ -54,6 +66,9 @@ pub enum Event<'a> {
         greeted: Option<&'a str>,
         /// Whether the return was counted already, by whoever answered the request before it.
         counted: bool,
+        /// Whether the connection was lost; else the call had been ended or given away by us, and what the
+        /// caller is told belongs to the conversation.
+        lost: bool,
     },
     /// A deadline of [`super::CallState::deadline`] has passed.
     Tick,
@@ -96,14 +111,34 @@ pub enum Action {
     CloseReply,
     /// A whole sentence, closed by its own `last:true`.
     Say(Sentence),
-    /// Speech and recognition change to this language.
-    SetLanguage(String),
+    /// The same in another language than the voice's own (BCP 47).
+    AppendIn(String, CompactString),
+    /// Speech and recognition change to these languages (BCP 47, or `multi`).
+    SetLanguage {
+        /// Spoken from now on.
+        spoken: String,
+        /// Understood from now on.
+        heard: String,
+    },
     /// The session ends; the text is `handoffData`.
     End(Option<String>),
     /// The agent is to reply; a reply before it was aborted.
     Ask(Box<Brief>),
     /// The reply is not wanted any more.
     Abort,
+    /// A tool of the operator is to be run; [`Event::ToolReturned`] follows.
+    CallTool {
+        /// Which.
+        spec: Arc<ToolSpec>,
+        /// Our id of the call.
+        id: CompactString,
+        /// Arguments that fit its schema.
+        arguments: Map<String, Value>,
+        /// When its time is over, on the clock of [`Now::ms`].
+        by_ms: u64,
+    },
+    /// The tool call of this id is broken off; nothing follows.
+    CancelTool(CompactString),
     /// The model is to judge a name in the background.
     JudgeName {
         /// What we had said.
@@ -161,4 +196,6 @@ pub enum Count {
     Replay,
     /// A claim on the call that came too late.
     ClaimLost,
+    /// A text of the prompt that could not be rendered, by its setting.
+    PromptFailed(&'static str),
 }

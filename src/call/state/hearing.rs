@@ -2,19 +2,21 @@
 
 use super::replying::Reply;
 use super::{Action, CallState, Count, Now};
-use crate::call::naming::{NameReply, NameStep};
+use crate::call::naming::{NameChange, NameReply, NameStep, NameVerdict, Said};
 use crate::call::phrases::with_name;
 use crate::call::playback::Cut;
 use calldex_storage::record::TurnKind;
 use compact_str::CompactString;
 
-/// Keys pressed within this time of each other are one answer (380 ms apart on the wire, protocol
-/// 4.3), in milliseconds. Waiting also lets the interrupt that a key causes pass first (4.4).
-const KEYS_WAIT_MS: u64 = 600;
+/// Ends an answer in keys at once; alone it is a key like any other.
+const KEYS_END: char = '#';
+/// While we speak, the interrupt that a key causes comes within 2 ms of it (protocol 4.4) and passes
+/// first: keys are answered after this many milliseconds at the earliest.
+const KEY_INTERRUPT_MS: u64 = 50;
 /// Keys beyond this many in one answer are dropped.
 const KEYS_MAX: usize = 32;
-/// A question left open by an interruption that nothing follows is taken up again after this long.
-const REOPEN_MS: u64 = 5_000;
+/// An interruption that nothing follows for so long was none: what it left open goes on.
+const REOPEN_MS: u64 = 2_000;
 /// How many of the caller's last turns a replay may repeat.
 const REPLAY_TURNS: usize = 8;
 
@@ -49,10 +51,18 @@ impl CallState {
 
     pub(super) fn on_key(&mut self, key: char, now: Now) {
         self.caller_is_there(now);
+        let ends = key == KEYS_END && !self.keys.is_empty();
         if self.keys.len() < KEYS_MAX {
             self.keys.push(key);
         }
-        self.keys_due = Some(now.ms + KEYS_WAIT_MS);
+        let wait = match (ends, self.agent_speaking) {
+            (false, _) => self.keys_wait_ms(),
+            (true, true) => KEY_INTERRUPT_MS,
+            (true, false) => 0,
+        };
+        self.keys_due = Some(now.ms + wait);
+        // Keys are no silence.
+        self.silence_due = None;
     }
 
     pub(super) fn answer_keys(&mut self, now: Now, actions: &mut Vec<Action>) {
@@ -67,7 +77,6 @@ impl CallState {
         if let Some(text) = self.take_keys() {
             let turn = self.transcript.hear(&text, TurnKind::Dtmf, "", now.unix_ms);
             self.record_turn(turn, actions);
-            actions.push(Action::Count(Count::Turn("caller")));
         }
     }
 
@@ -101,10 +110,14 @@ impl CallState {
             self.end_at_limit(now, actions);
             return;
         }
-        let step = match kind {
+        if kind == TurnKind::Speech {
+            self.follow_language(text, language, now, actions);
+        }
+        let mut step = match kind {
             TurnKind::Speech => self.hear_name(language),
             _ => NameStep::default(),
         };
+        self.take_changes(&mut step, language, now, actions);
         self.take_name_step(step, eager, now, actions);
     }
 
@@ -131,9 +144,6 @@ impl CallState {
         if let Some(event) = step.event {
             actions.push(Action::Count(Count::Name(event)));
         }
-        for change in step.changes {
-            self.keep_name(change, now, actions);
-        }
         if step.judge && self.setting.bounds.judge_names {
             actions.push(Action::JudgeName {
                 question: self.transcript.last_said().to_owned(),
@@ -142,6 +152,13 @@ impl CallState {
         }
         if self.has_left() {
             // Answered by whoever takes the call up.
+            return;
+        }
+        if let Some(wanted) = step.language_wanted {
+            if eager.is_some() {
+                actions.push(Action::Abort);
+            }
+            self.offer_language(wanted, step.ask_after, now, actions);
             return;
         }
         match (step.reply, eager) {
@@ -183,7 +200,6 @@ impl CallState {
             NameReply::Confirm | NameReply::Declined | NameReply::Forgotten => {}
         }
         self.say(&text, TurnKind::Speech, now, actions);
-        actions.push(Action::Count(Count::FirstToken(0)));
     }
 
     pub(super) fn on_interrupt(&mut self, fragment: &str, now: Now, actions: &mut Vec<Action>) {
@@ -196,12 +212,24 @@ impl CallState {
         self.caller_is_there(now);
         self.agent_speaking = false;
         self.hold_end(now);
-        let cuts = self.playback.interrupted(fragment);
-        let in_play = self.abandon_reply(actions);
+        let cuts = self.playback.interrupted(fragment, now.ms);
+        let held = self.hold_reply();
+        let in_play = if held {
+            None
+        } else {
+            self.abandon_reply(actions)
+        };
         self.cut_to_heard(cuts, in_play, actions);
-        if self.transcript.is_unanswered() {
+        if held || self.transcript.is_unanswered() {
             self.reopen_due = Some(now.ms + REOPEN_MS);
         }
+    }
+
+    pub(super) fn on_played(&mut self, text: &str, now: Now, actions: &mut Vec<Action>) {
+        let cuts = self.playback.played(text, now.ms);
+        self.cut_to_heard(cuts, None, actions);
+        self.goodbye_goes_on(now);
+        self.wait_for_caller(now);
     }
 
     /// Turns end where their hearing ended; of the reply in play only now is there a turn to keep.
@@ -211,15 +239,19 @@ impl CallState {
         in_play: Option<Reply>,
         actions: &mut Vec<Action>,
     ) {
-        if in_play.as_ref().is_some_and(|reply| reply.seq.is_none()) {
+        let unsaid = |reply: &Reply| reply.seq.is_none() && !reply.after_words;
+        if in_play.as_ref().is_some_and(unsaid) {
             // Nothing was said since the caller spoke: what was asked of them is still open.
             self.naming.reconsider();
         }
         let speaking = in_play.and_then(|reply| Some((reply.seq?, reply)));
         for cut in &cuts {
             if speaking.as_ref().is_some_and(|(seq, _)| *seq == cut.turn) {
+                if cut.estimated {
+                    self.transcript.estimate(cut.turn);
+                }
                 self.finish_turn(cut.turn, &cut.heard, actions);
-            } else if let Some(turn) = self.transcript.cut(cut.turn, &cut.heard) {
+            } else if let Some(turn) = self.transcript.cut(cut) {
                 self.amend_turn(turn, actions);
             }
         }
@@ -232,6 +264,7 @@ impl CallState {
 
     pub(super) fn on_caller_speaking(&mut self, on: bool, now: Now) {
         self.caller_speaking = on;
+        self.playback.informed();
         self.caller_is_there(now);
         self.hold_end(now);
         if self.reopen_due.is_some() {
@@ -241,7 +274,10 @@ impl CallState {
 
     pub(super) fn on_agent_speaking(&mut self, on: bool, now: Now, actions: &mut Vec<Action>) {
         self.agent_speaking = on;
-        if !on {
+        self.playback.informed();
+        if on {
+            self.playback.sounds(now.ms);
+        } else {
             self.playback.fell_silent();
             self.end_when_said(actions);
         }
@@ -250,19 +286,51 @@ impl CallState {
 
     pub(super) fn on_name_judged(
         &mut self,
-        name: Option<&str>,
+        verdict: NameVerdict<'_>,
         now: Now,
         actions: &mut Vec<Action>,
     ) {
-        let Some(name) = name else {
-            return;
-        };
-        if let Some(change) = self.naming.suggest(name, &self.transcript.caller_words()) {
-            actions.push(Action::Count(Count::Name("model_applied")));
-            self.keep_name(change, now, actions);
-            if let Some(reply) = &mut self.reply {
-                reply.ask_name_after = false;
+        // The opinion is of a turn that may be long answered: it corrects nothing.
+        let is_settled = match verdict {
+            NameVerdict::Own(name) if self.naming.name().is_none() => {
+                self.suggest_name(name, now, actions).is_ok()
             }
+            NameVerdict::Refused => self.naming.refuse(),
+            NameVerdict::Own(_) | NameVerdict::Nothing => false,
+        };
+        if is_settled && let Some(reply) = &mut self.reply {
+            reply.ask_name_after = false;
         }
+        if is_settled && verdict == NameVerdict::Refused {
+            actions.push(Action::Count(Count::Name("declined")));
+        }
+    }
+
+    /// Takes a name that the model gives, where it may be taken; why not is for the model.
+    pub(super) fn suggest_name(
+        &mut self,
+        name: &str,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), &'static str> {
+        let said = Said {
+            all: &self.transcript.caller_words(),
+            latest: &self.transcript.open_words(),
+            language: &self.language,
+        };
+        let excluded = &self.setting.line.excluded;
+        let before = self.naming.name().cloned();
+        let changes = self.naming.suggest(name, said, excluded)?;
+        if before.is_some() && matches!(changes[..], [NameChange::PersonAdded(_)]) {
+            self.part_notes();
+        }
+        if !changes.is_empty() {
+            actions.push(Action::Count(Count::Name("model_applied")));
+        }
+        for change in changes {
+            self.keep_name(change, now, actions);
+        }
+        self.claim_notes(now, actions);
+        Ok(())
     }
 }

@@ -5,8 +5,11 @@ mod eager;
 mod ending;
 mod event;
 mod hearing;
+mod language;
 mod moving;
+mod open_tools;
 mod owning;
+mod people;
 mod replying;
 mod resuming;
 mod tooling;
@@ -14,23 +17,29 @@ mod waiting;
 
 pub use event::{Action, Count, Event, Now, Parting, Sentence};
 pub use owning::{Owner, Tenure, is_released};
+pub use replying::tools_of;
 
 use super::greeting::Greeting;
-use super::naming::{NameChange, Naming};
+use super::naming::{NameStart, Naming};
 use super::playback::Playback;
+use super::tool_runner::ToolRequest;
 use super::transcript::Transcript;
-use crate::agent::{CallerFacts, Channel};
+use crate::agent::ToolSpec;
 use crate::config::{CallSection, Line};
 use calldex_storage::record::{
-    Caller, CallerKind, NameState, Outcome, PhoneNumber, Role, Turn, TurnKind,
+    Caller, CallerKind, NameMark, NameState, Outcome, PhoneNumber, Role, Turn, TurnKind,
 };
-use calldex_storage::write::{NameGiven, NumberStamped, Stamp, Write};
+use calldex_storage::write::{Stamp, Write};
 use compact_str::CompactString;
 use ending::Ending;
 use moving::Moving;
+use open_tools::OpenCall;
 use owning::Claim;
+use people::Note;
 use replying::Reply;
+use serde_json::{Map, Value};
 use std::sync::Arc;
+use tooling::CallIds;
 
 /// What a call is from its first moment on.
 #[derive(Clone)]
@@ -43,9 +52,13 @@ pub struct Setting {
     pub caller_kind: CallerKind,
     /// What was known of them before this call.
     pub caller: Option<Arc<Caller>>,
+    /// The network vouches for the number, or need not: without it nothing known is used or told.
+    pub vouched: bool,
     /// The language the call's TwiML was written in.
     pub language: CompactString,
-    /// The number called, ready-made.
+    /// The number called; empty where it is none.
+    pub called: CompactString,
+    /// Its line, ready-made.
     pub line: Arc<Line>,
     /// Bounds and waits.
     pub bounds: Arc<CallSection>,
@@ -55,6 +68,8 @@ pub struct Setting {
     pub instance: CompactString,
     /// Its place among several, part of every epoch it takes; 0 where it runs alone.
     pub slot: u16,
+    /// The epoch of an earlier call with this `CallSid` that is over: this one goes on under a later one.
+    pub earlier: Option<u32>,
 }
 
 /// The state of one call.
@@ -64,11 +79,21 @@ pub struct CallState {
     playback: Playback,
     naming: Naming,
     language: CompactString,
+    /// What the recogniser said last about the caller's language.
+    heard_language: Option<CompactString>,
     /// Preferences noted in this call.
-    preferences: Vec<CompactString>,
+    notes: Vec<Note>,
+    /// The name under which the person who speaks was known before this call, if it was put right in it.
+    recorded_as: Option<CompactString>,
     reply: Option<Reply>,
     /// Since when the caller waits for the answer in the making.
     asked_since: Option<u64>,
+    /// Questions in a row that no model answered.
+    model_failures: u32,
+    /// Ids of the model's tool calls.
+    call_ids: CallIds,
+    /// Tools with side effects that run on while nobody waits for them.
+    background: Vec<OpenCall>,
     /// Keys pressed and not yet answered.
     keys: String,
     /// When they are.
@@ -78,8 +103,13 @@ pub struct CallState {
     reopen_due: Option<u64>,
     /// When the silence of the caller is asked about, or ends the call.
     silence_due: Option<u64>,
-    asked_if_there: bool,
+    /// How often they were asked since their last sign.
+    silence_asks: u8,
+    /// Asking for the name was counted.
+    asked_counted: bool,
     started_ms: u64,
+    /// When the call began, Unix milliseconds.
+    began_ms: i64,
     /// Repeated prompts are recognised until then.
     replay_until: u64,
     agent_speaking: bool,
@@ -89,6 +119,8 @@ pub struct CallState {
     eager_left: u32,
     /// Steps of decisions about the caller, for their stamps.
     steps: u32,
+    /// The latest decision about the caller that is known here, Unix milliseconds.
+    decided_ms: i64,
     resumes: u32,
     claim: Claim,
     /// It was given up on purpose by whoever had it before.
@@ -107,8 +139,11 @@ impl CallState {
         now: Now,
         actions: &mut Vec<Action>,
     ) -> Self {
-        let mut state = Self::bare(setting, Transcript::default(), greeting.naming(), now);
-        if state.setting.slot != 0 {
+        let mut state = Self::bare(setting, Transcript::default(), greeting.start.clone(), now);
+        if let Some(epoch) = state.setting.earlier {
+            state.claim = Claim::found(epoch);
+        }
+        if state.setting.slot != 0 || state.setting.earlier.is_some() {
             state.claim_call(session_id, false, now, actions);
             state.transcript.enter(state.claim.epoch);
         }
@@ -117,45 +152,48 @@ impl CallState {
             let turn = state
                 .transcript
                 .say(&greeting.text, TurnKind::Greeting, now.unix_ms);
-            state.playback.say(turn.seq, &greeting.text);
+            state.playback.greet(turn.seq, &greeting.text, now.ms);
             state.record_turn(turn, actions);
         }
         state.wait_for_caller(now);
         state
     }
 
-    fn bare(
-        setting: Setting,
-        transcript: Transcript,
-        people: (Option<CompactString>, Vec<CompactString>),
-        now: Now,
-    ) -> Self {
-        let (name, people) = people;
+    fn bare(setting: Setting, transcript: Transcript, start: NameStart, now: Now) -> Self {
         let asks_max = setting.bounds.name_asks_max;
-        let known = setting.caller.as_deref();
+        let known = setting.known();
         let declined = known.is_some_and(|caller| caller.name_state == NameState::Declined);
         let language = setting.language.clone();
+        let decided = setting.caller.as_deref().map(Caller::latest_mark);
         Self {
             transcript,
-            playback: Playback::default(),
-            naming: Naming::new(name, people, declined, asks_max),
+            playback: playback_of(&setting),
+            naming: Naming::new(start, declined, asks_max),
             language,
-            preferences: Vec::new(),
+            heard_language: None,
+            notes: Vec::new(),
+            recorded_as: None,
             reply: None,
             asked_since: None,
+            model_failures: 0,
+            call_ids: CallIds::since(0),
+            background: Vec::new(),
             keys: String::new(),
             keys_due: None,
             ending: None,
             reopen_due: None,
             silence_due: None,
-            asked_if_there: false,
+            silence_asks: 0,
+            asked_counted: false,
             started_ms: now.ms,
+            began_ms: now.unix_ms,
             replay_until: 0,
             agent_speaking: false,
             caller_speaking: false,
             last_bridge: usize::MAX,
             eager_left: setting.bounds.eager_starts_max,
             steps: 0,
+            decided_ms: decided.unwrap_or_default().at_ms,
             resumes: 0,
             claim: Claim::found(0),
             released: false,
@@ -180,26 +218,28 @@ impl CallState {
             Event::Interrupted(fragment) => self.on_interrupt(fragment, now, actions),
             Event::AgentSpeaking(on) => self.on_agent_speaking(on, now, actions),
             Event::CallerSpeaking(on) => self.on_caller_speaking(on, now),
-            Event::Played(text) => {
-                self.playback.played(text);
-                self.goodbye_goes_on(now);
-            }
+            Event::Played(text) => self.on_played(text, now, actions),
             Event::Token(text) => self.on_token(text, now, actions),
             Event::Tool(call) => self.on_tool(call),
-            Event::Replied => self.on_replied(now, actions),
+            Event::Replied(finish) => self.on_replied(finish, now, actions),
+            Event::ToolReturned { id, outcome } => self.on_tool_returned(id, outcome, now, actions),
             Event::ReplyFailed(_) => self.on_reply_failed(now, actions),
             Event::NameJudged(name) => self.on_name_judged(name, now, actions),
             Event::Resumed {
                 session_id,
                 greeted,
                 counted,
-            } => self.on_resumed(session_id, greeted, counted, now, actions),
+                lost,
+            } => {
+                let counted = counted || !lost;
+                self.on_resumed(session_id, greeted, (counted, lost), now, actions);
+            }
             Event::Tick => self.on_tick(now, actions),
             Event::Drain => self.on_drain(now, actions),
             Event::Move { from_ms, by_ms } => self.on_move(from_ms, by_ms),
             Event::Stay => self.on_stay(),
             Event::Owner(owner) => self.on_owner(owner, now, actions),
-            Event::Closed => return self.on_closed(actions),
+            Event::Closed => return self.on_closed(now, actions),
         }
         if self.moving.is_some() && !self.over {
             self.move_on(now, actions);
@@ -248,68 +288,67 @@ impl CallState {
         actions.push(Action::Record(Write::TurnAmended { call_sid, turn }));
     }
 
+    /// Another call decided something about the caller: what is decided here comes after it.
+    pub fn see(&mut self, mark: NameMark) {
+        self.decided_ms = self.decided_ms.max(mark.at_ms);
+    }
+
+    /// The next decision's stamp: later than every decision about the caller that is known here, even
+    /// if the clock was set back since (a hybrid logical clock).
     fn stamp(&mut self, now: Now) -> Stamp {
         self.steps += 1;
+        self.decided_ms = now.unix_ms.max(self.decided_ms.saturating_add(1));
         Stamp {
             call_sid: self.setting.call_sid.clone(),
             step: self.steps,
-            at_ms: now.unix_ms,
+            at_ms: self.decided_ms,
         }
-    }
-
-    /// Keeps a decision about the name, where there is a number to keep it under.
-    fn keep_name(&mut self, change: NameChange, now: Now, actions: &mut Vec<Action>) {
-        let Some(number) = self.setting.number.clone() else {
-            return;
-        };
-        let stamp = self.stamp(now);
-        let given = |name: CompactString| NameGiven {
-            number: number.clone(),
-            name,
-            stamp: stamp.clone(),
-        };
-        let stamped = NumberStamped {
-            number: number.clone(),
-            stamp: stamp.clone(),
-        };
-        actions.push(Action::Record(match change {
-            NameChange::Heard(name) => Write::NameHeard(given(name)),
-            NameChange::Confirmed(name) => Write::NameConfirmed(given(name)),
-            NameChange::Corrected(name) => Write::NameCorrected(given(name)),
-            NameChange::PersonAdded(name) => Write::PersonAdded(given(name)),
-            NameChange::PersonForgotten(name) => Write::PersonForgotten(given(name)),
-            NameChange::Declined => Write::NameDeclined(stamped),
-            NameChange::Forgotten => Write::NameForgotten(stamped),
-        }));
     }
 
     fn naming_asked(&mut self, asks: bool, actions: &mut Vec<Action>) {
         if asks {
             self.naming.ask();
-            actions.push(Action::Count(Count::Name("asked")));
+            if !std::mem::replace(&mut self.asked_counted, true) {
+                actions.push(Action::Count(Count::Name("asked")));
+            }
+        }
+    }
+}
+
+impl Setting {
+    /// One call of an operator's tool, from this call.
+    pub fn tool_request(
+        &self,
+        spec: Arc<ToolSpec>,
+        id: CompactString,
+        arguments: Map<String, Value>,
+    ) -> ToolRequest {
+        ToolRequest {
+            spec,
+            id,
+            arguments,
+            call_sid: self.call_sid.clone(),
+            caller: self.number.as_ref().map(|number| number.as_str().into()),
+            line: self.called.clone(),
         }
     }
 
-    /// What the agent may know of the caller at this turn.
-    fn facts(&self) -> Arc<CallerFacts> {
-        let before = self.setting.caller.as_ref();
-        let known = before.iter().flat_map(|caller| caller.preferences.iter());
-        let mut preferences: Vec<CompactString> =
-            known.map(|preference| preference.text.clone()).collect();
-        preferences.extend(self.preferences.iter().cloned());
-        Arc::new(CallerFacts {
-            name: self.naming.name().cloned(),
-            first_call: before.is_none_or(|caller| caller.calls == 0),
-            language: self.language.clone(),
-            preferences,
-            asked_for_name: self.naming.is_settled(),
-            channel: match self.setting.caller_kind {
-                CallerKind::Number => Channel::Phone,
-                CallerKind::Withheld | CallerKind::Other => Channel::Withheld,
-                CallerKind::Sip | CallerKind::Client => Channel::Internet,
-            },
-        })
+    /// What may be used of the caller.
+    fn known(&self) -> Option<&Caller> {
+        self.caller.as_deref().filter(|_| self.vouched)
     }
+}
+
+/// The image of Twilio's queue for a call: where our TwiML asks for reports, a call of Twilio's has
+/// them. Other providers use other call SIDs, and need not report.
+fn playback_of(setting: &Setting) -> Playback {
+    let mut playback = Playback::default();
+    let events = setting.line.relay.events.as_ref();
+    let asks = events.is_some_and(|events| events.as_text().contains("tokens-played"));
+    if asks && setting.call_sid.starts_with("CA") {
+        playback.expect_reports();
+    }
+    playback
 }
 
 #[cfg(test)]

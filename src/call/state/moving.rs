@@ -68,7 +68,7 @@ impl CallState {
             return;
         }
         self.keep_keys(now, actions);
-        self.on_closed(actions);
+        self.on_closed(now, actions);
         if let Some(moving) = &mut self.moving {
             moving.left = true;
         }
@@ -80,6 +80,6 @@ impl CallState {
     /// plays, nothing is known of that, and the call leaves at its deadline.
     fn is_between_turns(&self) -> bool {
         let busy = self.reply.is_some() || self.keys_due.is_some() || self.playback.is_pending();
-        !busy && !self.agent_speaking && !self.caller_speaking
+        !busy && self.background.is_empty() && !self.agent_speaking && !self.caller_speaking
     }
 }

@@ -1,10 +1,16 @@
 //! The agent speaks: replies as they stream, sentences of our own, bridges and apologies.
 
-use super::eager::Eager;
+use super::open_tools::{OpenCall, Step};
+use super::tooling::handoff_data;
 use super::{Action, CallState, Count, Now, Sentence};
-use crate::agent::{Brief, Message, ToolCall, ToolKind, ToolSet};
+use crate::agent::{Brief, Ending, Finish, Message, NameAsking, ToolCall, ToolKind, ToolSet};
+use crate::call::language_tagger::{LanguageTagger, Tagged};
+use crate::call::naming::asks_for_name;
 use crate::call::playback::TurnSeq;
-use calldex_storage::record::TurnKind;
+use crate::config::Line;
+use calldex_storage::record::{Outcome, TurnKind, TurnUsage};
+use compact_str::CompactString;
+use std::sync::Arc;
 
 /// One reply may have this many bytes of speech (about ten minutes); then it is closed.
 const REPLY_BYTES_MAX: usize = 8_000;
@@ -21,12 +27,30 @@ pub(super) struct Reply {
     pub(super) bridge_due: Option<u64>,
     /// The caller's name is asked for at its end.
     pub(super) ask_name_after: bool,
-    /// It was begun before the caller had finished, and may not be heard yet.
-    pub(super) eager: Option<Eager>,
+    /// It was begun on this partial prompt, before the caller had finished, and may not be heard yet.
+    pub(super) eager: Option<String>,
+    /// The caller interrupted before it spoke, and may go on: it may not be heard yet.
+    waits: bool,
+    /// Its words that may not be heard yet.
+    pub(super) held: String,
+    /// How it was completed, where it may not be heard yet.
+    pub(super) done: Option<Finish>,
+    /// What it took of a model.
+    pub(super) usage: Option<TurnUsage>,
+    /// It has called tools that have not all returned: nothing more is said until they have.
+    pub(super) open: Option<Vec<OpenCall>>,
+    /// It answers what tools returned: silence is no answer.
+    pub(super) after_data: bool,
+    /// Words were said before it in the same turn.
+    pub(super) after_words: bool,
+    /// It was asked for without tools, as the last of its turn.
+    pub(super) is_last: bool,
+    /// Tells its languages apart, where the line has several.
+    tagger: Option<LanguageTagger>,
 }
 
 impl Reply {
-    fn asked(round: u8, now: Now) -> Self {
+    pub(super) fn asked(round: u8, now: Now) -> Self {
         Self {
             seq: None,
             text: String::new(),
@@ -36,7 +60,44 @@ impl Reply {
             bridge_due: None,
             ask_name_after: false,
             eager: None,
+            waits: false,
+            held: String::new(),
+            done: None,
+            usage: None,
+            open: None,
+            after_data: false,
+            after_words: false,
+            is_last: false,
+            tagger: None,
         }
+    }
+
+    /// The language of the last words that were spoken of it, where the line has several.
+    pub(super) fn spoken_in(&self) -> Option<&CompactString> {
+        self.tagger.as_ref()?.spoken()
+    }
+
+    /// Where in the turn it stands.
+    pub(super) fn step_of_turn(&self) -> Step {
+        Step {
+            round: self.round,
+            is_last: self.is_last,
+            ask_name_after: self.ask_name_after,
+            bridge_due: self.bridge_due,
+            after_words: self.after_words,
+        }
+    }
+
+    /// Whether what comes of it is kept back.
+    pub(super) fn is_held(&self) -> bool {
+        self.eager.is_some() || self.waits
+    }
+
+    /// Whether it ends in half a sentence, by the model's own word that it did not finish.
+    fn breaks_off(&self, ending: Ending) -> bool {
+        let is_cut = matches!(ending, Ending::Length | Ending::Filtered);
+        let is_half = || ending == Ending::Filtered || !is_ended(&self.text);
+        is_cut && self.seq.is_some() && self.calls.is_empty() && is_half()
     }
 
     /// The caller waits from now on.
@@ -68,16 +129,16 @@ impl CallState {
     ) {
         self.reopen_due = None;
         self.silence_due = None;
-        let caller = self.facts();
-        let mut brief = Brief::new(
-            &self.setting.line.persona,
-            caller,
-            self.transcript.history(),
-        );
-        brief.tools = self.tools();
+        let mut brief = self.brief(self.transcript.history(), actions);
+        let is_last = round > 0 && self.is_last_round(round);
+        if is_last {
+            brief.tools = ToolSet::NONE;
+        }
         brief.nudge = nudge;
         brief.round = round;
         let mut reply = Reply::asked(round, now);
+        reply.is_last = is_last;
+        reply.tagger = LanguageTagger::new(&self.setting.line.languages, &self.language);
         reply.begin_waiting(now, self.setting.bounds.bridge_ms);
         if let Some(since) = self.asked_since.filter(|_| round > 0) {
             // The caller waits since the first request.
@@ -89,29 +150,35 @@ impl CallState {
         actions.push(Action::Ask(Box::new(brief)));
     }
 
-    /// What the agent may do besides talking: nobody is promised whom nobody would answer.
+    /// What the model is told of this turn.
+    fn brief(&self, history: Vec<Arc<Message>>, actions: &mut Vec<Action>) -> Brief {
+        let mut brief = Brief::on(&self.setting.line.prompts, self.facts(), history);
+        brief.models = Arc::clone(&self.setting.line.models);
+        brief.tools = self.tools();
+        brief.languages = self.languages();
+        let failed = brief.failed_texts.iter();
+        actions.extend(failed.map(|text| Action::Count(Count::PromptFailed(text))));
+        brief
+    }
+
     fn tools(&self) -> ToolSet {
-        if self.setting.can_hand_over {
-            ToolSet::ALL
-        } else {
-            ToolSet::ALL.without(ToolKind::HandOver)
-        }
+        let can_be_known = self.setting.number.is_some();
+        tools_of(&self.setting.line, self.setting.can_hand_over, can_be_known)
+    }
+
+    fn languages(&self) -> Vec<CompactString> {
+        let languages = self.setting.line.languages.iter();
+        languages.map(|tag| tag.as_str().into()).collect()
     }
 
     /// Asks for an answer to what the caller seems to have said; nothing of it is said yet.
-    pub(super) fn ask_eagerly(
-        &mut self,
-        text: &str,
-        eager: Eager,
-        now: Now,
-        actions: &mut Vec<Action>,
-    ) {
+    pub(super) fn ask_eagerly(&mut self, text: &str, now: Now, actions: &mut Vec<Action>) {
         let mut history = self.transcript.history();
         history.push(Message::caller(text));
-        let mut brief = Brief::new(&self.setting.line.persona, self.facts(), history);
-        brief.tools = self.tools();
+        let brief = self.brief(history, actions);
         self.reply = Some(Reply {
-            eager: Some(eager),
+            eager: Some(text.to_owned()),
+            tagger: LanguageTagger::new(&self.setting.line.languages, &self.language),
             ..Reply::asked(0, now)
         });
         actions.push(Action::Count(Count::EagerStart));
@@ -133,42 +200,117 @@ impl CallState {
         actions: &mut Vec<Action>,
     ) {
         let turn = self.transcript.say(text, kind, now.unix_ms);
-        self.playback.say(turn.seq, text);
+        let preemptible = kind == TurnKind::Bridge;
+        self.close_stray_cycle(actions);
+        self.playback.say(turn.seq, text, preemptible, now.ms);
         self.record_turn(turn, actions);
         actions.push(Action::Say(Sentence {
             text: text.to_owned(),
-            preemptible: kind == TurnKind::Bridge,
+            preemptible,
             must_be_heard,
         }));
-        self.reopen_due = None;
+        if !self.reply.as_ref().is_some_and(|reply| reply.waits) {
+            self.reopen_due = None;
+        }
         self.wait_for_caller(now);
+    }
+
+    /// Words that were under way when the caller cut us off have begun a cycle at Twilio: it is
+    /// closed before the next begins, which would else be joined to it (protocol 5.2).
+    pub(super) fn close_stray_cycle(&mut self, actions: &mut Vec<Action>) {
+        if self.playback.take_stray_cycle() {
+            actions.push(Action::CloseReply);
+        }
+    }
+
+    /// The caller interrupted what was said before: a reply that has not begun to speak is kept back
+    /// until it is clear whether they go on. Whether there is one.
+    pub(super) fn hold_reply(&mut self) -> bool {
+        let unheard = |reply: &&mut Reply| reply.seq.is_none() && reply.eager.is_none();
+        let Some(reply) = self.reply.as_mut().filter(unheard) else {
+            return false;
+        };
+        reply.waits = true;
+        reply.bridge_due = None;
+        true
+    }
+
+    /// The interruption was none: what was kept back is said. Whether there was such a reply.
+    pub(super) fn release_reply(&mut self, now: Now, actions: &mut Vec<Action>) -> bool {
+        let Some(reply) = self.reply.as_mut().filter(|reply| reply.waits) else {
+            return false;
+        };
+        reply.waits = false;
+        reply.bridge_due = Some(now.ms);
+        self.speak_held(now, actions);
+        self.go_on_if_returned(now, actions);
+        true
     }
 
     pub(super) fn on_token(&mut self, text: &str, now: Now, actions: &mut Vec<Action>) {
         let Some(reply) = &mut self.reply else {
             return;
         };
-        if let Some(eager) = &mut reply.eager {
-            if eager.held.len() < REPLY_BYTES_MAX {
-                eager.held.push_str(text);
+        if reply.is_held() {
+            if reply.held.len() < REPLY_BYTES_MAX {
+                reply.held.push_str(text);
             }
             return;
         }
-        if !self.take_words(text, now, actions) {
+        if reply.tagger.is_some() {
+            self.speak_tagged(text, now, actions);
+        } else if self.take_words(text, now, actions) {
+            actions.push(Action::PassToken);
+        } else {
             return;
         }
-        actions.push(Action::PassToken);
         let long = |reply: &Reply| reply.text.len() > REPLY_BYTES_MAX;
         if self.reply.as_ref().is_some_and(long) {
             actions.push(Action::Abort);
-            self.on_replied(now, actions);
+            self.on_replied(&Finish::default(), now, actions);
         }
     }
 
-    /// What an eager reply held back, once it may be heard.
-    pub(super) fn speak_held(&mut self, held: &str, now: Now, actions: &mut Vec<Action>) {
-        if self.take_words(held, now, actions) {
-            actions.push(Action::Append(held.to_owned()));
+    /// What a reply held back, once it may be heard.
+    pub(super) fn speak_held(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let Some(reply) = &mut self.reply else {
+            return;
+        };
+        let held = std::mem::take(&mut reply.held);
+        let done = std::mem::take(&mut reply.done);
+        if !held.is_empty() {
+            self.speak_tagged(&held, now, actions);
+        }
+        if let Some(finish) = done {
+            self.on_replied(&finish, now, actions);
+        }
+    }
+
+    /// Says words of the reply in play, in the language that they are in.
+    fn speak_tagged(&mut self, text: &str, now: Now, actions: &mut Vec<Action>) {
+        let tagger = self.reply.as_mut().and_then(|reply| reply.tagger.as_mut());
+        let pieces = match tagger {
+            Some(tagger) => tagger.take(text),
+            None => vec![(text.to_owned(), None)],
+        };
+        self.speak_pieces(pieces, now, actions);
+    }
+
+    /// The reply in play is complete: says what was held back until its language was clear.
+    fn speak_rest(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let tagger = self.reply.as_mut().and_then(|reply| reply.tagger.as_mut());
+        let pieces = tagger.map(LanguageTagger::finish).unwrap_or_default();
+        self.speak_pieces(pieces, now, actions);
+    }
+
+    fn speak_pieces(&mut self, pieces: Vec<Tagged>, now: Now, actions: &mut Vec<Action>) {
+        for (words, language) in pieces {
+            if self.take_words(&words, now, actions) {
+                actions.push(match language {
+                    Some(language) => Action::AppendIn(words, language),
+                    None => Action::Append(words),
+                });
+            }
         }
     }
 
@@ -185,38 +327,53 @@ impl CallState {
             let seq = self.transcript.begin(now.unix_ms);
             reply.seq = Some(seq);
             reply.bridge_due = None;
-            self.playback.begin(seq);
-            let waited = now.ms.saturating_sub(reply.asked_ms);
-            actions.push(Action::Count(Count::FirstToken(waited)));
+            if self.playback.take_stray_cycle() {
+                actions.push(Action::CloseReply);
+            }
+            self.playback.begin(seq, false, now.ms);
+            if !reply.after_words {
+                let waited = now.ms.saturating_sub(reply.asked_ms);
+                actions.push(Action::Count(Count::FirstToken(waited)));
+            }
         }
         reply.text.push_str(text);
-        self.playback.sent(text);
+        self.playback.sent(text, now.ms);
         true
     }
 
     pub(super) fn on_tool(&mut self, call: &ToolCall) {
         if let Some(reply) = &mut self.reply {
-            reply.calls.push(call.clone());
+            reply.calls.push(ToolCall {
+                id: self.call_ids.next().into(),
+                tool: call.tool.clone(),
+            });
         }
     }
 
-    pub(super) fn on_replied(&mut self, now: Now, actions: &mut Vec<Action>) {
-        if let Some(eager) = self.reply.as_mut().and_then(|reply| reply.eager.as_mut()) {
-            eager.done = true;
+    pub(super) fn on_replied(&mut self, finish: &Finish, now: Now, actions: &mut Vec<Action>) {
+        if let Some(reply) = self.reply.as_mut().filter(|reply| reply.is_held()) {
+            reply.done = Some(finish.clone());
             return;
         }
+        self.speak_rest(now, actions);
         let Some(mut reply) = self.reply.take() else {
             return;
         };
+        self.model_failures = 0;
+        reply.usage = usage_of(finish);
+        if reply.breaks_off(finish.ending) {
+            self.apologise_within(reply, now, actions);
+            return;
+        }
         let calls = std::mem::take(&mut reply.calls);
         if !calls.is_empty() {
             self.carry_out(reply, calls, now, actions);
         } else if reply.seq.is_some() {
             self.complete(reply, Vec::new(), now, actions);
-        } else if self.transcript.has_answered() {
+        } else if self.transcript.has_answered() && !reply.after_data {
             self.wait_for_caller(now);
         } else {
-            self.apologise(now, actions);
+            self.model_failed(now, actions);
         }
     }
 
@@ -231,23 +388,42 @@ impl CallState {
         let Some(seq) = reply.seq else {
             return;
         };
+        if self.asked_for_name(&reply.text) {
+            reply.ask_name_after = false;
+            self.naming_asked(true, actions);
+        }
         if reply.ask_name_after && self.naming.name().is_none() {
             let question = after(&reply.text, &self.phrases().ask_name);
-            self.playback.sent(&question);
+            self.playback.sent(&question, now.ms);
             reply.text.push_str(&question);
             actions.push(Action::Append(question));
             self.naming_asked(true, actions);
         }
         actions.push(Action::CloseReply);
         self.playback.close();
+        self.transcript.spend(seq, reply.usage.take());
         if let Some(turn) = self.transcript.finish(seq, reply.text.trim(), false, calls) {
             self.record_turn(turn, actions);
         }
         self.wait_for_caller(now);
     }
 
+    /// Whether the model has asked for the caller's name by itself, as it is told to once.
+    fn asked_for_name(&self, text: &str) -> bool {
+        let told = self.naming.asking() == NameAsking::Open;
+        self.naming.name().is_none() && asks_for_name(text, &self.language, told)
+    }
+
     pub(super) fn on_reply_failed(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let Some(mut reply) = self.reply.take() else {
+        self.release_reply(now, actions);
+        if self
+            .reply
+            .as_ref()
+            .is_some_and(|reply| reply.eager.is_none())
+        {
+            self.speak_rest(now, actions);
+        }
+        let Some(reply) = self.reply.take() else {
             return;
         };
         if reply.eager.is_some() {
@@ -255,21 +431,61 @@ impl CallState {
             return;
         }
         if reply.seq.is_none() {
-            self.apologise(now, actions);
+            self.model_failed(now, actions);
             return;
         }
+        self.model_failures += 1;
+        self.apologise_within(reply, now, actions);
+    }
+
+    /// The reply broke off in the middle: an apology follows in the same breath.
+    fn apologise_within(&mut self, mut reply: Reply, now: Now, actions: &mut Vec<Action>) {
         actions.push(Action::Count(Count::Apology));
+        if let Some(seq) = reply.seq {
+            // A model that reads its own apologies goes on apologising.
+            self.transcript.tell_only(seq, reply.text.trim().len());
+        }
         let apology = after(&reply.text, &self.phrases().apology);
-        self.playback.sent(&apology);
+        self.playback.sent(&apology, now.ms);
         reply.text.push_str(&apology);
         reply.ask_name_after = false;
         actions.push(Action::Append(apology));
         self.complete(reply, Vec::new(), now, actions);
     }
 
+    /// No model answered: an apology the first time, other words the second, and then somebody else or a
+    /// goodbye: a model that is down is not apologised for at every turn.
+    fn model_failed(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.model_failures += 1;
+        let failures_max = self.setting.bounds.model_failures_max;
+        if failures_max == 0 || self.model_failures < failures_max {
+            let again = self.model_failures > 1;
+            self.apologise_as(again, now, actions);
+        } else if self.setting.can_hand_over {
+            actions.push(Action::Count(Count::Apology));
+            let moment = self.phrases().handing_over.clone();
+            self.say_as(&moment, TurnKind::Apology, true, now, actions);
+            let data = handoff_data("the agent cannot answer", "");
+            self.end_after_speech(Outcome::HandedOver, Some(data), true, now);
+        } else {
+            actions.push(Action::Count(Count::Apology));
+            let goodbye = self.phrases().closing.clone();
+            self.say_as(&goodbye, TurnKind::Apology, true, now, actions);
+            self.end_after_speech(Outcome::Failed, None, false, now);
+        }
+    }
+
     pub(super) fn apologise(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.apologise_as(false, now, actions);
+    }
+
+    fn apologise_as(&mut self, again: bool, now: Now, actions: &mut Vec<Action>) {
         actions.push(Action::Count(Count::Apology));
-        let apology = self.phrases().apology.clone();
+        let phrases = self.phrases();
+        let apology = match again {
+            false => phrases.apology.clone(),
+            true => phrases.apology_again.clone(),
+        };
         self.say(&apology, TurnKind::Apology, now, actions);
     }
 
@@ -293,7 +509,9 @@ impl CallState {
             return;
         };
         let Some(seq) = reply.seq else {
-            self.naming.reconsider();
+            if !reply.after_words {
+                self.naming.reconsider();
+            }
             return;
         };
         actions.push(Action::CloseReply);
@@ -306,9 +524,13 @@ impl CallState {
     }
 
     /// Aborts the reply in play without closing it: after a barge-in Twilio has dropped the cycle.
+    /// Tools that it waits for are let go of.
     pub(super) fn abandon_reply(&mut self, actions: &mut Vec<Action>) -> Option<Reply> {
-        let reply = self.reply.take()?;
-        actions.push(Action::Abort);
+        let mut reply = self.reply.take()?;
+        match reply.open.take() {
+            Some(open) => self.let_go(open, actions),
+            None => actions.push(Action::Abort),
+        }
         Some(reply)
     }
 
@@ -320,11 +542,23 @@ impl CallState {
     }
 }
 
+/// What the agent may do besides talking: only what can work in a call on `line`.
+pub fn tools_of(line: &Line, can_hand_over: bool, can_be_known: bool) -> ToolSet {
+    let cannot = [
+        (ToolKind::HandOver, !can_hand_over),
+        (ToolKind::SwitchLanguage, line.languages.len() < 2),
+        (ToolKind::NotePreference, !can_be_known),
+    ];
+    let without = |tools: ToolSet, (kind, cannot): (ToolKind, bool)| match cannot {
+        true => tools.without(kind),
+        false => tools,
+    };
+    cannot.into_iter().fold(ToolSet::ALL, without)
+}
+
 /// `sentence` as it follows `text` in one breath: a sentence that broke off is ended first.
 fn after(text: &str, sentence: &str) -> String {
-    let ended = text
-        .trim_end()
-        .ends_with(['.', '?', '!', ':', '…', '。', '？', '！']);
+    let ended = is_ended(text) || text.trim_end().ends_with(':');
     let stop = if ended { "" } else { "." };
     let space = if text.ends_with(char::is_whitespace) && ended {
         ""
@@ -332,4 +566,21 @@ fn after(text: &str, sentence: &str) -> String {
         " "
     };
     format!("{stop}{space}{sentence}")
+}
+
+/// Whether `text` ends with the end of a sentence.
+fn is_ended(text: &str) -> bool {
+    text.trim_end()
+        .trim_end_matches(['"', '\'', '”', '’', '»', ')', '」'])
+        .ends_with(['.', '?', '!', '…', '。', '？', '！', '।'])
+}
+
+fn usage_of(finish: &Finish) -> Option<TurnUsage> {
+    finish.usage.map(|usage| TurnUsage {
+        model: finish.model.clone(),
+        input: usage.prompt_tokens,
+        cached: usage.cached_tokens,
+        output: usage.completion_tokens,
+        cost_micros: finish.cost_micros,
+    })
 }

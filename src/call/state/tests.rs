@@ -1,11 +1,16 @@
 //! The call as a machine: events in, actions out, no clock but the one given.
 
+mod language;
 mod moving;
 mod ownership;
+mod people;
+mod speech;
+mod tools;
 
 use super::*;
-use crate::agent::{Failure, Tool, ToolCall};
+use crate::agent::{Ending, Failure, Finish, Tool, ToolCall, Usage};
 use crate::call::greeting::Recalled;
+use crate::call::naming::NameVerdict;
 use crate::config::{Config, Lines};
 use calldex_storage::record::{Conversation, LiveCall};
 
@@ -15,6 +20,7 @@ const BACK: Event<'static> = Event::Resumed {
     session_id: "VX2",
     greeted: Some("Sorry about that, I'm back."),
     counted: false,
+    lost: true,
 };
 
 /// One call under test, with what it has said and kept so far.
@@ -30,6 +36,11 @@ struct Desk {
     ends: Vec<Option<String>>,
     counts: Vec<Count>,
     leaves: Vec<Parting>,
+    /// Operator's tools that run: id and arguments.
+    running: Vec<(String, String)>,
+    brief: Option<Box<crate::agent::Brief>>,
+    /// The system prompts of what was asked.
+    prompts: Vec<String>,
 }
 
 fn lines() -> Lines {
@@ -46,12 +57,15 @@ fn setting(caller: Option<Caller>) -> Setting {
         number: Some(number()),
         caller_kind: CallerKind::Number,
         caller: caller.map(Arc::new),
+        vouched: true,
         language: "en-US".into(),
+        called: "+15550100199".into(),
         line: Arc::clone(lines().of("")),
         bounds: Arc::new(CallSection::default()),
         can_hand_over: true,
         instance: "one".into(),
         slot: 0,
+        earlier: None,
     }
 }
 
@@ -74,7 +88,7 @@ impl Desk {
     }
 
     fn with(setting: Setting, recalled: Recalled<'_>) -> Self {
-        let greeting = Greeting::choose(&setting.line, recalled, true);
+        let greeting = Greeting::choose(&setting.line, recalled, setting.vouched);
         let now = Now {
             ms: 10_000,
             unix_ms: 1_800_000_000_000,
@@ -92,6 +106,9 @@ impl Desk {
             ends: Vec::new(),
             counts: Vec::new(),
             leaves: Vec::new(),
+            running: Vec::new(),
+            brief: None,
+            prompts: Vec::new(),
         };
         desk.note(actions, "");
         desk
@@ -114,6 +131,7 @@ impl Desk {
             match action {
                 Action::PassToken => self.append(token),
                 Action::Append(text) => self.append(&text),
+                Action::AppendIn(text, language) => self.append(&format!("<{language}>{text}")),
                 Action::CloseReply => self.open = false,
                 Action::Say(sentence) => {
                     assert!(
@@ -122,13 +140,27 @@ impl Desk {
                     );
                     self.said.push(sentence.text);
                 }
-                Action::Ask(_) => self.asked += 1,
+                Action::Ask(brief) => {
+                    self.asked += 1;
+                    self.prompts
+                        .push(format!("{}\n{}", brief.system, brief.about));
+                    self.brief = Some(brief);
+                }
                 Action::Abort => self.aborted += 1,
                 Action::Record(write) => self.writes.push(write),
                 Action::End(handoff) => self.ends.push(handoff),
                 Action::Count(count) => self.counts.push(count),
                 Action::Leave(why) => self.leaves.push(why),
-                Action::SetLanguage(_) | Action::JudgeName { .. } | Action::Over(..) => {}
+                Action::SetLanguage { spoken, heard } => {
+                    assert!(!self.open, "words of the old language are still open");
+                    self.said.push(format!("[{spoken}/{heard}]"));
+                }
+                Action::CallTool { id, arguments, .. } => {
+                    let arguments = serde_json::to_string(&arguments).unwrap();
+                    self.running.push((id.to_string(), arguments));
+                }
+                Action::CancelTool(id) => self.running.retain(|(running, _)| id != *running),
+                Action::JudgeName { .. } | Action::Over(..) => {}
             }
         }
     }
@@ -152,7 +184,7 @@ impl Desk {
         for token in tokens {
             self.on(Event::Token(token));
         }
-        self.on(Event::Replied)
+        self.on(Event::Replied(&Finish::default()))
     }
 
     fn later(&mut self, ms: u64) -> &mut Self {
@@ -280,7 +312,8 @@ fn a_barge_in_stops_the_reply_and_the_transcript_says_what_was_heard() {
         .on(Event::Played("Charizard is fire"));
     desk.on(Event::Interrupted("Charizard is fire"));
     assert_eq!(desk.aborted, 1);
-    desk.on(Event::Token(" and Cut.")).on(Event::Replied);
+    desk.on(Event::Token(" and Cut."))
+        .on(Event::Replied(&Finish::default()));
     assert_eq!(
         desk.said,
         ["Charizard is fire and flying. It learns Fly"],
@@ -316,9 +349,14 @@ fn a_barge_in_after_the_reply_amends_its_turn() {
 fn an_interruption_that_nothing_follows_does_not_leave_dead_air() {
     let mut desk = Desk::known_as("Ana");
     desk.hears("Tell me about Charizard.")
-        .on(Event::Interrupted(""));
+        .on(Event::Token("It is fire."))
+        .on(Event::AgentSpeaking(true))
+        .on(Event::Interrupted("It"));
     assert_eq!((desk.asked, desk.aborted), (1, 1));
-    desk.later(10_000);
+    desk.open = false;
+    desk.later(1_900);
+    assert_eq!(desk.asked, 1);
+    desk.later(100);
     assert_eq!(desk.asked, 2);
 }
 
@@ -378,6 +416,119 @@ fn a_reply_cut_in_the_middle_ends_in_an_apology_in_the_same_breath() {
 }
 
 #[test]
+fn a_reply_that_its_model_did_not_finish_is_apologised_for_where_half_a_sentence_stands() {
+    let cases = [
+        (Ending::Length, "Mew is", true),
+        (Ending::Length, "Mew is a myth.", false),
+        (Ending::Filtered, "Mew is a myth.", true),
+        (Ending::Said, "Mew is", false),
+    ];
+    for (ending, words, is_apologised_for) in cases {
+        let mut desk = Desk::known_as("Ana");
+        let finish = Finish {
+            ending,
+            ..Finish::default()
+        };
+        desk.hears("Tell me about Mew.")
+            .on(Event::Token(words))
+            .on(Event::Replied(&finish));
+        let said = desk.last_said();
+        assert_eq!(said.contains("I'm sorry"), is_apologised_for, "{said}");
+        assert!(said.starts_with(words) && !desk.open);
+    }
+}
+
+#[test]
+fn a_turn_is_kept_with_what_it_took_of_the_model() {
+    let mut desk = Desk::known_as("Ana");
+    let finish = Finish {
+        model: "fast".into(),
+        usage: Some(Usage {
+            prompt_tokens: 900,
+            completion_tokens: 12,
+            ..Usage::default()
+        }),
+        cost_micros: Some(7),
+        ..Finish::default()
+    };
+    desk.hears("Tell me about Mew.")
+        .on(Event::Token("Mew is a myth."))
+        .on(Event::Replied(&finish));
+    let turns = desk.turns();
+    let usage = turns.last().unwrap().usage.as_deref().unwrap();
+    assert_eq!(
+        (
+            usage.model.as_str(),
+            usage.input,
+            usage.output,
+            usage.cost_micros
+        ),
+        ("fast", 900, 12, Some(7))
+    );
+}
+
+#[test]
+fn what_a_reply_took_that_only_called_tools_is_kept_with_the_first_of_them() {
+    let mut desk = Desk::known_as("Ana");
+    let finish = Finish {
+        usage: Some(Usage {
+            prompt_tokens: 900,
+            ..Usage::default()
+        }),
+        ..Finish::default()
+    };
+    let call = |note: &str| ToolCall {
+        id: "1".into(),
+        tool: Tool::NotePreference { note: note.into() },
+    };
+    desk.hears("I like water types.")
+        .on(Event::Tool(&call("likes water")))
+        .on(Event::Tool(&call("likes blue")))
+        .on(Event::Replied(&finish));
+    let turns = desk.turns();
+    let tools: Vec<_> = turns
+        .iter()
+        .filter(|turn| turn.role == calldex_storage::record::Role::Tool)
+        .collect();
+    let input = |at: usize| tools[at].usage.as_ref().map(|usage| usage.input);
+    assert_eq!((tools.len(), input(0), input(1)), (2, Some(900), None));
+}
+
+#[test]
+fn a_model_that_is_down_is_apologised_for_twice_in_other_words_and_then_somebody_else_has_the_call()
+{
+    for can_hand_over in [true, false] {
+        let mut desk = Desk::known_as("Ana");
+        desk.state.setting.can_hand_over = can_hand_over;
+        let mut said = Vec::new();
+        for _ in 0..3 {
+            desk.hears("Tell me about Mew.")
+                .on(Event::ReplyFailed(Failure::Connect));
+            said.push(desk.last_said().to_owned());
+        }
+        assert!(said[0] != said[1] && said[1] != said[2], "{said:?}");
+        desk.later(60_000);
+        let [end] = &desk.ends[..] else {
+            panic!("the call ends once, not {} times", desk.ends.len());
+        };
+        assert_eq!(end.is_some(), can_hand_over);
+    }
+}
+
+#[test]
+fn an_answer_between_begins_the_count_of_failures_anew() {
+    let mut desk = Desk::known_as("Ana");
+    for _ in 0..4 {
+        desk.hears("Tell me about Mew.")
+            .on(Event::ReplyFailed(Failure::Connect));
+        assert!(desk.last_said().contains("having trouble"));
+        desk.hears("And Onix?")
+            .on(Event::Token("Onix is rock."))
+            .on(Event::Replied(&Finish::default()));
+    }
+}
+
+#[test]
 fn goodbye_is_heard_before_the_end_goes_out_and_speaking_calls_it_off() {
     let call = ToolCall {
         id: "1".into(),
@@ -387,7 +538,9 @@ fn goodbye_is_heard_before_the_end_goes_out_and_speaking_calls_it_off() {
     };
     let mut desk = Desk::known_as("Ana");
     desk.played(&["Welcome back, Ana! What Pokémon information can I help you with today?"]);
-    desk.hears("Bye.").on(Event::Tool(&call)).on(Event::Replied);
+    desk.hears("Bye.")
+        .on(Event::Tool(&call))
+        .on(Event::Replied(&Finish::default()));
     assert_eq!((desk.last_said(), desk.ends.len()), ("Bye, Ana!", 0));
     desk.hears("Wait, one more.");
     desk.later(60_000);
@@ -395,7 +548,7 @@ fn goodbye_is_heard_before_the_end_goes_out_and_speaking_calls_it_off() {
     desk.reply(&["Yes?"]).played(&["Bye, Ana!", "Yes?"]);
     desk.hears("No, bye.")
         .on(Event::Tool(&call))
-        .on(Event::Replied)
+        .on(Event::Replied(&Finish::default()))
         .played(&["Bye, Ana!"]);
     assert_eq!(desk.ends, [None]);
     assert_eq!(desk.state.outcome_so_far(), Some(Outcome::Ended));
@@ -413,7 +566,7 @@ fn a_hand_over_carries_its_reason_and_nobody_there_is_said() {
     let mut desk = Desk::known_as("Ana");
     desk.hears("A person, please.")
         .on(Event::Tool(&call))
-        .on(Event::Replied)
+        .on(Event::Replied(&Finish::default()))
         .later(60_000);
     let data: serde_json::Value = serde_json::from_str(desk.ends[0].as_deref().unwrap()).unwrap();
     assert_eq!(data["reasonCode"], "live-agent-handoff");
@@ -426,8 +579,8 @@ fn a_hand_over_carries_its_reason_and_nobody_there_is_said() {
     let mut desk = Desk::with(alone, Recalled::Known(&caller));
     desk.hears("A person, please.")
         .on(Event::Tool(&call))
-        .on(Event::Replied)
-        .later(60_000);
+        .on(Event::Replied(&Finish::default()))
+        .later(9_000);
     assert!(desk.last_said().contains("nobody") && desk.ends.is_empty());
     assert_eq!(
         desk.asked, 1,
@@ -446,18 +599,36 @@ fn tools_are_bounded_and_the_models_name_needs_the_callers_word() {
     let mut desk = Desk::new_caller();
     desk.hears("hello there");
     for _ in 0..10 {
-        desk.on(Event::Tool(&call)).on(Event::Replied);
+        desk.on(Event::Tool(&call))
+            .on(Event::Replied(&Finish::default()));
     }
     assert_eq!(desk.wrote("name_heard"), 0);
     assert!(desk.asked <= 3 && desk.last_said().contains("trouble"));
 }
 
 #[test]
-fn silence_is_asked_about_once_and_then_ends_the_call() {
+fn silence_is_asked_about_twice_and_then_ends_the_call() {
     let mut desk = Desk::known_as("Ana");
-    desk.later(301_000);
-    assert_eq!(desk.last_said(), "Are you still there?");
-    desk.later(61_000).later(20_000);
+    desk.played(&["Welcome back, Ana! What Pokémon information can I help you with today?"]);
+    desk.later(9_900);
+    assert!(desk.said.is_empty());
+    desk.later(100);
+    assert_eq!(desk.said, ["Are you still there?"]);
+    desk.later(2_000).played(&["Are you still there?"]);
+    desk.later(9_900);
+    assert_eq!(desk.said.len(), 1);
+    desk.later(100);
+    assert!(desk.last_said().starts_with("Hello? I can't hear you."));
+    desk.later(3_000).played(&[
+        "Hello?",
+        " I can't hear you.",
+        " Is there anything else I can do for you?",
+    ]);
+    desk.later(9_900);
+    assert_eq!((desk.said.len(), desk.ends.len()), (2, 0));
+    desk.later(100);
+    assert!(desk.last_said().ends_with("Goodbye!"));
+    desk.later(20_000);
     assert_eq!(desk.ends.len(), 1);
     assert_eq!(desk.state.outcome_so_far(), Some(Outcome::Idle));
 }
@@ -473,6 +644,7 @@ fn a_lost_socket_resumes_with_one_sentence_and_the_open_question() {
         session_id: "VX2",
         greeted: None,
         counted: false,
+        lost: true,
     };
     desk.on(resumed);
     assert_eq!(desk.last_said(), "Sorry about that, I'm back.");
@@ -570,7 +742,7 @@ fn whatever_happens_every_cycle_is_closed_and_every_deadline_moves() {
             match step {
                 0 => { desk.hears(words[word]); }
                 1 => { desk.on(Event::Token("word ")); }
-                2 => { desk.on(Event::Replied); }
+                2 => { desk.on(Event::Replied(&Finish::default())); }
                 3 => { desk.on(Event::ReplyFailed(Failure::Stalled)); }
                 4 => { desk.open = false; desk.on(Event::Interrupted("word")); }
                 5 => { desk.on(Event::Keyed('5')); }
@@ -578,9 +750,9 @@ fn whatever_happens_every_cycle_is_closed_and_every_deadline_moves() {
                 7 => { desk.later(400_000); }
                 8 => { desk.on(Event::AgentSpeaking(word % 2 == 0)); }
                 9 => { desk.on(Event::Played("word")); }
-                10 => { desk.open = false; desk.on(Event::Closed); desk.on(Event::Resumed { session_id: "VX", greeted: None, counted: false }); }
+                10 => { desk.open = false; desk.on(Event::Closed); desk.on(Event::Resumed { session_id: "VX", greeted: None, counted: false, lost: true }); }
                 11 => { desk.on(Event::Drain); }
-                12 => { desk.on(Event::NameJudged(Some("Misty"))); }
+                12 => { desk.on(Event::NameJudged(NameVerdict::Own("Misty"))); }
                 13 => { let (from_ms, by_ms) = (desk.now.ms, desk.now.ms + 1_000); desk.on(Event::Move { from_ms, by_ms }); }
                 14 => {
                     let own = desk.state.epoch();
@@ -653,7 +825,7 @@ fn an_eager_answer_is_given_up_when_the_final_prompt_differs_and_its_cost_is_bou
     assert_eq!(desk.said, ["Psychic."]);
     desk.on(partial("And Ditto, what is that?"))
         .on(Event::Token("Normal."))
-        .on(Event::Replied);
+        .on(Event::Replied(&Finish::default()));
     desk.hears("And Ditto, what is that?");
     assert_eq!((desk.last_said(), desk.open), ("Normal.", false));
 }
@@ -712,11 +884,11 @@ fn several_people_on_one_number_are_put_right_and_forgotten_one_by_one() {
         .map(Write::kind)
         .filter(|kind| kind.contains("person") || kind.contains("name"))
         .collect();
-    assert_eq!(kinds, ["person_added", "person_forgotten", "person_added"]);
+    assert_eq!(kinds, ["person_added", "person_renamed"]);
     desk.hears("Stop calling me Anna.");
     assert_eq!(
         (desk.wrote("person_forgotten"), desk.wrote("name_forgotten")),
-        (2, 0)
+        (1, 0)
     );
 }
 
@@ -743,7 +915,7 @@ fn a_tool_that_was_spoken_about_leaves_nothing_open() {
     desk.hears("I like water types.")
         .on(Event::Token("Noted!"))
         .on(Event::Tool(&call))
-        .on(Event::Replied);
+        .on(Event::Replied(&Finish::default()));
     desk.on(Event::Closed).on(BACK);
     assert_eq!(desk.asked, 1);
 }

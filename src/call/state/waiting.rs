@@ -33,6 +33,7 @@ impl CallState {
             self.reopen_due,
             self.silence_due,
             self.moving_due(),
+            self.tools_due(),
         ]
         .into_iter()
         .flatten()
@@ -66,12 +67,15 @@ impl CallState {
         if due(self.keys_due) {
             self.answer_keys(now, actions);
         }
+        if due(self.reopen_due) {
+            self.reopen(now, actions);
+        }
         if let Some(reply) = self.reply.as_mut().filter(|reply| due(reply.bridge_due)) {
             reply.bridge_due = Some(now.ms + self.setting.bounds.bridge_ms + BRIDGE_AGAIN_MS);
             self.bridge(now, actions);
         }
-        if due(self.reopen_due) {
-            self.reopen(now, actions);
+        if due(self.tools_due()) {
+            self.time_tools_out(now, actions);
         }
         if due(self.silence_due) {
             self.silence(now, actions);
@@ -83,40 +87,64 @@ impl CallState {
         if self.caller_speaking {
             // They are still talking: their own prompt will come.
             self.reopen_due = Some(now.ms + 1_000);
+        } else if self.release_reply(now, actions) {
+            // It goes on as if nothing had been.
         } else if self.reply.is_none() && self.ending.is_none() && self.transcript.is_unanswered() {
             self.ask(Some(GO_ON.to_owned()), false, now, actions);
         }
     }
 
+    /// Nothing was heard of the caller: two questions, then the goodbye.
     fn silence(&mut self, now: Now, actions: &mut Vec<Action>) {
         self.silence_due = None;
-        if self.caller_speaking || self.agent_speaking {
+        let heard = self.caller_speaking || self.agent_speaking;
+        if heard || self.playback.silent_from(now.ms) > now.ms {
             self.wait_for_caller(now);
-        } else if self.asked_if_there {
-            self.end_for_silence(now, actions);
-        } else {
-            let question = self.phrases().still_there.clone();
-            self.say(&question, TurnKind::Speech, now, actions);
-            self.asked_if_there = true;
-            self.silence_due = Some(now.ms + self.setting.bounds.silence_end_ms);
+            return;
         }
+        let phrases = self.phrases();
+        let question = match self.silence_asks {
+            0 => phrases.still_there.clone(),
+            1 => phrases.still_there_again.clone(),
+            _ => return self.end_for_silence(now, actions),
+        };
+        self.silence_asks += 1;
+        self.say(&question, TurnKind::Speech, now, actions);
     }
 
     /// The caller gave a sign: the wait for one begins anew.
     pub(super) fn caller_is_there(&mut self, now: Now) {
-        self.asked_if_there = false;
+        self.silence_asks = 0;
         self.wait_for_caller(now);
     }
 
-    /// It is the caller's turn: their silence is measured from here.
+    /// It is the caller's turn: their silence is measured from when our last word was played. While
+    /// an answer, a hand-over or an entry of keys is pending it is not theirs.
     pub(super) fn wait_for_caller(&mut self, now: Now) {
-        let bounds = &self.setting.bounds;
-        let busy = self.reply.is_some() || self.ending.is_some();
-        let wait = if self.asked_if_there {
-            bounds.silence_end_ms
-        } else {
-            bounds.silence_prompt_ms
+        let busy = self.reply.is_some() || self.ending.is_some() || self.keys_due.is_some();
+        let first_ms = self.silence_prompt_ms();
+        let wait = match self.silence_asks {
+            0 => first_ms,
+            _ => self.silence_end_ms(),
         };
-        self.silence_due = (bounds.silence_prompt_ms > 0 && !busy).then(|| now.ms + wait);
+        let due = || self.playback.silent_from(now.ms) + wait;
+        self.silence_due = (first_ms > 0 && !busy).then(due);
+    }
+
+    fn silence_prompt_ms(&self) -> u64 {
+        let own = self.setting.line.waits.silence_prompt_ms;
+        own.unwrap_or(self.setting.bounds.silence_prompt_ms)
+    }
+
+    fn silence_end_ms(&self) -> u64 {
+        let own = self.setting.line.waits.silence_end_ms;
+        own.unwrap_or(self.setting.bounds.silence_end_ms)
+    }
+
+    /// Keys pressed within this time of each other are one answer, in milliseconds. The wait also lets
+    /// the interrupt that a key causes pass first (protocol 4.4).
+    pub(super) fn keys_wait_ms(&self) -> u64 {
+        let own = self.setting.line.waits.keys_wait_ms;
+        own.unwrap_or(self.setting.bounds.keys_wait_ms)
     }
 }

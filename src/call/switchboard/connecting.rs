@@ -1,20 +1,26 @@
 //! A socket opened: whose call it is, and where that call stands.
 
 use super::returning::further;
-use super::{Hold, LIVE_MAX, SUPERSEDE_MAX, Setup, Switchboard};
+use super::{Cause, Hold, LIVE_MAX, SUPERSEDE_MAX, Setup, Switchboard};
 use crate::call::clock;
 use crate::call::greeting::{Greeting, GreetingKind};
 use crate::call::limits::{Place, Refusal};
+use crate::call::naming::NameStart;
 use crate::call::others;
 use crate::call::registry::{Control, Found, Ringing, Seat};
-use crate::call::session::{Session, Wire};
+use crate::call::session::Session;
 use crate::call::state::{Action, CallState, Event, Setting};
+use crate::call::transport::Wire;
 use calldex_observability::catalog;
 use calldex_storage::Recall;
 use calldex_storage::record::{Caller, LiveCall};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+
+/// A read that began as the call rang is waited for this long when its socket is here.
+const EARLIER_MAX: Duration = Duration::from_millis(250);
 
 impl Switchboard {
     /// A socket opened and said whose call it is: runs that call until the socket, or the call,
@@ -32,11 +38,13 @@ impl Switchboard {
             setup.is_of(&state).then_some((state, place, Some(why)))
         };
         let here = match found {
-            Found::Ringing(ringing) => Some(self.first_session(*ringing, &setup, &mut actions)),
+            Found::Ringing(ringing) => {
+                Some(self.first_session(*ringing, &setup, &mut actions).await)
+            }
             Found::Parked(parked) => still(parked.state, parked.place, setup.came_by()),
             Found::Live(control) => supersede(&control)
                 .await
-                .and_then(|(state, place)| still(state, place, "reconnect")),
+                .and_then(|(state, place)| still(state, place, setup.came_by())),
             Found::Awaited | Found::Nothing => None,
         };
         let taken = match here {
@@ -69,11 +77,13 @@ impl Switchboard {
                 .map(|(text, _)| text);
             let session_id = setup.session_id;
             let counted = setup.is_counted(&state);
+            let lost = setup.came_back().is_none();
             state.on(
                 Event::Resumed {
                     session_id,
                     greeted,
                     counted,
+                    lost,
                 },
                 clock::now(),
                 &mut actions,
@@ -91,7 +101,7 @@ impl Switchboard {
 
     /// The webhook was answered here. A look-up that came too late for the greeting is there by now:
     /// the name was not said, but it is known.
-    fn first_session(
+    async fn first_session(
         &self,
         ringing: Ringing,
         setup: &Setup<'_>,
@@ -101,9 +111,17 @@ impl Switchboard {
             mut setting,
             mut greeting,
             place,
+            earlier,
             ..
         } = ringing;
+        if let Some(earlier) = earlier {
+            // Read while the webhook was answered; a disk that is slower than that is not waited for.
+            let read = timeout(EARLIER_MAX, earlier).await;
+            setting.earlier = read.ok().and_then(Result::ok).flatten();
+        }
+        let again = setting.earlier.is_some();
         if greeting.kind == GreetingKind::TimedOut
+            && setting.vouched
             && let Some(number) = &setting.number
             && let Some(Recall::Known(caller)) = self.storage.directory.peek(number)
         {
@@ -111,6 +129,9 @@ impl Switchboard {
             setting.caller = Some(uncounted(caller));
         }
         let state = CallState::new(setting, setup.session_id, &greeting, clock::now(), actions);
+        if again {
+            tell_again(&state);
+        }
         (Box::new(state), place, None)
     }
 
@@ -141,10 +162,17 @@ impl Switchboard {
                 Ok((Box::new(state), place, Some("restart")))
             }
             first => {
+                if let Stored::Over(epoch) = &first {
+                    setting.earlier = Some(*epoch);
+                }
                 self.begin_here(setup, &setting, &chosen, &first);
                 let greeting = said_greeting(setup, chosen);
                 let now = clock::now();
+                let again = setting.earlier.is_some();
                 let state = CallState::new(setting, setup.session_id, &greeting, now, actions);
+                if again {
+                    tell_again(&state);
+                }
                 Ok((Box::new(state), place, None))
             }
         }
@@ -164,6 +192,9 @@ impl Switchboard {
 
     /// Why a call is taken up from storage: another instance had it, or a process before this one.
     fn resumed_because(&self, setup: &Setup<'_>, claimed: bool, live: &LiveCall) -> &'static str {
+        if let Some(reason) = setup.came_back() {
+            return reason;
+        }
         if claimed {
             return "taken_over";
         }
@@ -194,7 +225,8 @@ impl Switchboard {
         match further(here.ok().and_then(Result::ok).flatten(), there) {
             Some(call) if again || call.is_live() => Stored::Known(Box::new(call)),
             None if again && unreadable => Stored::Unreadable,
-            Some(_) | None => Stored::Unknown,
+            Some(call) => Stored::Over(call.conversation.epoch),
+            None => Stored::Unknown,
         }
     }
 
@@ -226,8 +258,17 @@ impl Setup<'_> {
     /// reconnect.
     fn came_by(&self) -> &'static str {
         match self.reconnected {
-            Some(_) => "action",
+            Some(_) => self.came_back().unwrap_or("action"),
             None => "reconnect",
+        }
+    }
+
+    /// The same for one whose session was not lost.
+    fn came_back(&self) -> Option<&'static str> {
+        match self.reconnected?.cause {
+            Cause::Lost => None,
+            Cause::Unanswered => Some("unanswered"),
+            Cause::Ended => Some("returned"),
         }
     }
 
@@ -245,10 +286,17 @@ impl Setup<'_> {
     }
 }
 
+fn tell_again(state: &CallState) {
+    catalog::CALLS_RESUMED_TOTAL.with("rang_again").increment(1);
+    tracing::warn!(call = %state.call_sid(), "a call with the CallSid of one that is over; both are kept in one conversation");
+}
+
 /// What storage says about a call that this process does not know.
 enum Stored {
     /// It has it.
     Known(Box<LiveCall>),
+    /// It has one with the same `CallSid` that is over, in this epoch.
+    Over(u32),
     /// It has it not.
     Unknown,
     /// It cannot say, and the call was up before.
@@ -271,7 +319,10 @@ async fn supersede(
 fn said_greeting(setup: &Setup<'_>, chosen: Greeting) -> Greeting {
     match setup.greeting {
         Some((text, asks_name)) if text != chosen.text => Greeting {
-            people: chosen.people,
+            start: NameStart {
+                people: chosen.start.people,
+                ..NameStart::default()
+            },
             ..Greeting::said(text, asks_name)
         },
         _ => chosen,

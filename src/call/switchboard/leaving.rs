@@ -1,7 +1,8 @@
 //! A call lost its socket, is over, or waited too long.
 
-use super::{Farewell, SWEEP_EVERY, Switchboard};
+use super::{Farewell, LIVE_MAX, SWEEP_EVERY, Switchboard};
 use crate::call::clock;
+use crate::call::others::{self, Mark};
 use crate::call::registry::{Control, Parked, Removed, Ringing};
 use crate::call::session::finish;
 use calldex_observability::catalog;
@@ -10,7 +11,7 @@ use calldex_storage::write::{CallEnded, Write};
 use compact_str::CompactString;
 use std::collections::HashMap;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 impl Switchboard {
     /// What is said when a call cannot go on.
@@ -20,14 +21,33 @@ impl Switchboard {
     }
 
     /// The provider says that a call is over, by its action or its status callback. Harmless when
-    /// it is known already.
-    pub fn over(&self, call_sid: &str, outcome: Outcome) {
+    /// it is known already, and for a call that was never here: it leaves no row.
+    pub async fn over(&self, call_sid: &str, outcome: Outcome) {
         match self.room.registry.over(call_sid, outcome) {
             Removed::Parked(parked) => self.close_parked(*parked, outcome),
             Removed::Ringing(ringing) => self.close_ringing(&ringing, outcome),
             Removed::Told => {}
-            Removed::Unknown => self.end_stored(call_sid, clock::now().unix_ms, outcome, None),
+            Removed::Unknown => {
+                let at_ms = clock::now().unix_ms;
+                if self.is_recorded(call_sid).await {
+                    self.end_stored(call_sid, at_ms, outcome, None);
+                }
+            }
         }
+    }
+
+    /// Whether storage has the call, or cannot say. Other instances' rows are waited for within bounds.
+    async fn is_recorded(&self, call_sid: &str) -> bool {
+        let is_here = async || {
+            let reading = self.storage.conversations.read(call_sid);
+            !matches!(timeout(LIVE_MAX, reading).await, Ok(Ok(None)))
+        };
+        if is_here().await {
+            return true;
+        }
+        let others = &*self.others;
+        let there = others::latest(&self.storage, others, call_sid, Mark::default()).await;
+        there.is_some() || (self.is_several() && is_here().await)
     }
 
     /// Ends a conversation that only storage knows; one that is ended stays as it is.

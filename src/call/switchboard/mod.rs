@@ -6,16 +6,18 @@ mod moving;
 mod owning;
 mod returning;
 
-pub use returning::{After, Back, Hold, Way};
+pub use returning::{After, Back, Cause, Hold, Way};
 
 use crate::agent::Agent;
 use crate::call::clock;
 use crate::call::greeting::{self, Greeting, Recalled, caller_label};
 use crate::call::limits::{Limits, Refusal};
 use crate::call::others::{Alone, Mark, Others};
+use crate::call::preload;
 use crate::call::registry::{Registry, Ringing};
 use crate::call::session::SessionRoom;
 use crate::call::state::Setting;
+use crate::call::tool_runner::{NoTools, ToolRunner};
 use crate::config::{CallSection, Line, Lines};
 use crate::twilio::identity::{Attestation, Identity};
 use calldex_observability::catalog;
@@ -26,6 +28,8 @@ use compact_str::CompactString;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// A call whose webhook was answered connects within seconds (0.4-1.5 s, protocol 9.3); after this
 /// long it is given up.
@@ -95,8 +99,10 @@ pub struct Connection<'a> {
     pub language: &'a str,
     /// What this instance knows, for whoever takes the call up.
     pub mark: Mark,
-    /// The call was up before: the greeting is the one short sentence after a lost socket.
+    /// The call was up before: the greeting is the one short sentence for that.
     pub resumed: Option<Hold>,
+    /// Its last session broke because the speech or recognition provider failed.
+    pub provider_failed: bool,
 }
 
 /// What the first frame of a socket says.
@@ -128,7 +134,6 @@ pub struct Switchboard {
     lines: Lines,
     bounds: Arc<CallSection>,
     reconnects_max: u32,
-    can_hand_over: bool,
     instance: CompactString,
     limits: Arc<Limits>,
     others: Arc<dyn Others>,
@@ -145,13 +150,14 @@ impl Switchboard {
         lines: Lines,
         bounds: CallSection,
         reconnects_max: u32,
-        can_hand_over: bool,
         instance: &str,
     ) -> Self {
         let room = SessionRoom {
             agent,
             writer: storage.writer.clone(),
+            directory: storage.directory.clone(),
             registry: Arc::new(Registry::default()),
+            tools: Arc::new(NoTools),
         };
         Self {
             limits: Limits::new(bounds.live_max),
@@ -159,12 +165,17 @@ impl Switchboard {
             lines,
             bounds: Arc::new(bounds),
             reconnects_max,
-            can_hand_over,
             instance: instance.into(),
             others: Arc::new(Alone),
             moving_by_ms: AtomicU64::new(0),
             room,
         }
+    }
+
+    /// The same with tools of the operator.
+    pub fn with_tools(mut self, tools: Arc<dyn ToolRunner>) -> Self {
+        self.room.tools = tools;
+        self
     }
 
     /// The same for one instance of several.
@@ -187,6 +198,7 @@ impl Switchboard {
             return match self.lost(arrival, &Back::by(Way::Redirect), render).await {
                 After::Reconnect(twiml) => Answer::Repeat(twiml),
                 After::Goodbye(farewell) => Answer::Refuse(farewell),
+                After::Over(_) => Answer::Refuse(self.failed(&arrival.called)),
             };
         }
         let line = Arc::clone(self.lines.of(&arrival.called));
@@ -194,18 +206,42 @@ impl Switchboard {
             Ok(place) => place,
             Err(refusal) => return Answer::Refuse(refused(refusal, &line)),
         };
-        self.room.agent.warm();
+        let (agent, tools) = (&self.room.agent, &*self.room.tools);
+        agent.warm(&line.models, || {
+            preload::brief(&line, &arrival.called, tools)
+        });
+        // Read meanwhile: nothing waits for it before the socket is here.
+        let earlier = self.look_for_earlier(&arrival.call_sid);
         let (setting, greeting) = self.recognise(arrival, line).await;
         let twiml = render(&self.connection(&arrival.called, &setting, &greeting));
-        self.begin(arrival, &setting, &greeting);
-        self.room.registry.ring(Ringing {
+        let begun = (setting.clone(), greeting.clone());
+        let is_new = self.room.registry.ring(Ringing {
             setting,
             greeting,
             twiml: twiml.clone(),
             place,
             until_ms: clock::now().ms + RINGING_MS_MAX,
+            earlier: Some(earlier),
         });
-        Answer::Connect(twiml)
+        if is_new {
+            self.begin(arrival, &begun.0, &begun.1);
+        }
+        match self.room.registry.ringing_twiml(&arrival.call_sid) {
+            // The same webhook came twice at once: both get one answer, and the call is counted once.
+            Some(first) if !is_new => Answer::Repeat(first),
+            _ => Answer::Connect(twiml),
+        }
+    }
+
+    /// Whether storage has a call with this `CallSid` that is over: its epoch. Such a call rings again
+    /// where a test or another carrier uses its ids twice.
+    fn look_for_earlier(&self, call_sid: &CompactString) -> JoinHandle<Option<u32>> {
+        let (storage, call_sid) = (Arc::clone(&self.storage), call_sid.clone());
+        tokio::spawn(async move {
+            let read = timeout(LIVE_MAX, storage.conversations.read(&call_sid)).await;
+            let call = read.ok().and_then(Result::ok).flatten()?;
+            (!call.is_live()).then_some(call.conversation.epoch)
+        })
     }
 
     /// Looks the caller up within the budget and greets them accordingly.
@@ -214,7 +250,7 @@ impl Switchboard {
             || arrival.attestation.reaches(Attestation::Partial);
         let Some(number) = arrival.identity.number() else {
             let greeting = Greeting::choose(&line, Recalled::NoNumber, vouched);
-            return (self.setting(arrival, line, None), greeting);
+            return (self.setting(arrival, line, None, vouched), greeting);
         };
         let budget = Duration::from_millis(self.bounds.lookup_ms_max);
         let recall = self.storage.directory.recall(number, budget).await;
@@ -228,12 +264,19 @@ impl Switchboard {
             Recall::Known(caller) => Some(caller),
             Recall::Unknown | Recall::TimedOut => None,
         };
-        (self.setting(arrival, line, caller), greeting)
+        (self.setting(arrival, line, caller, vouched), greeting)
     }
 
-    fn setting(&self, arrival: &Arrival, line: Arc<Line>, caller: Option<Arc<Caller>>) -> Setting {
+    fn setting(
+        &self,
+        arrival: &Arrival,
+        line: Arc<Line>,
+        caller: Option<Arc<Caller>>,
+        vouched: bool,
+    ) -> Setting {
         let chosen = caller
             .as_ref()
+            .filter(|_| vouched)
             .and_then(|caller| caller.language.as_deref());
         Setting {
             language: greeting::language_of(&line, chosen).into(),
@@ -241,16 +284,33 @@ impl Switchboard {
             number: arrival.identity.number().cloned(),
             caller_kind: kind_of(&arrival.identity),
             caller,
+            vouched,
+            can_hand_over: line.handoff.is_possible(),
+            called: arrival.called.clone(),
             line,
             bounds: Arc::clone(&self.bounds),
-            can_hand_over: self.can_hand_over,
             instance: self.instance.clone(),
             slot: self.others.slot(),
+            earlier: None,
         }
     }
 
+    /// Has the models of all lines loaded that may have to be, in the background. Belongs to the start; returns at
+    /// once.
+    pub fn preload(&self) {
+        for (called, line) in self.lines.all() {
+            let brief = || preload::brief(line, called, &*self.room.tools);
+            self.room.agent.preload(&line.models, brief);
+        }
+    }
+
+    /// The line of the number `called`.
+    pub fn line(&self, called: &str) -> &Line {
+        self.lines.of(called)
+    }
+
     /// What this instance knows now.
-    fn mark(&self) -> Mark {
+    pub fn mark(&self) -> Mark {
         // An own write may be acknowledged by others before it is applied here.
         let position = self.storage.writer.position().max(self.storage.applied());
         let log = self.others.log();
@@ -275,6 +335,7 @@ impl Switchboard {
             language: &setting.language,
             mark: self.mark(),
             resumed: None,
+            provider_failed: false,
         }
     }
 

@@ -2,12 +2,12 @@
 
 use super::{Arrival, Connection, Farewell, LIVE_MAX, RINGING_MS_MAX, Switchboard};
 use crate::call::clock;
-use crate::call::greeting::Greeting;
+use crate::call::greeting::{Greeting, language_of};
 use crate::call::others::{self, Mark};
 use crate::call::registry::Awaited;
 use crate::call::state::is_released;
 use calldex_observability::catalog;
-use calldex_storage::record::{LiveCall, next_epoch};
+use calldex_storage::record::{LiveCall, Outcome, next_epoch};
 use calldex_storage::write::{CallResumed, Write};
 use compact_str::CompactString;
 use std::sync::Arc;
@@ -19,6 +19,19 @@ pub enum After {
     Reconnect(String),
     /// Say this and hang up.
     Goodbye(Farewell),
+    /// We had ended it ourselves, with this outcome: nothing is left to say.
+    Over(Outcome),
+}
+
+/// Why a call has to be connected again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Its session broke.
+    Lost,
+    /// It was handed over, and nobody took it.
+    Unanswered,
+    /// We had ended it or given it away, and it came back.
+    Ended,
 }
 
 /// What brings a call back.
@@ -28,6 +41,8 @@ pub enum Way {
     Action,
     /// A voice webhook for a call that is in progress.
     Redirect,
+    /// The action of a `<Dial>` that nobody answered.
+    Unanswered,
 }
 
 impl Way {
@@ -36,6 +51,7 @@ impl Way {
         match self {
             Self::Action => "action",
             Self::Redirect => "redirect",
+            Self::Unanswered => "action",
         }
     }
 }
@@ -50,6 +66,8 @@ pub struct Back<'a> {
     pub session_id: &'a str,
     /// Whether it proves that the call was up before.
     pub sure: bool,
+    /// The speech or recognition provider failed.
+    pub provider_failed: bool,
 }
 
 impl Back<'_> {
@@ -60,6 +78,7 @@ impl Back<'_> {
             mark: Mark::default(),
             session_id: "",
             sure: true,
+            provider_failed: false,
         }
     }
 }
@@ -71,6 +90,8 @@ pub struct Hold {
     pub owner: Option<u32>,
     /// Its return was counted with a claim in that epoch.
     pub counted: bool,
+    /// Why it is connected again.
+    pub cause: Cause,
 }
 
 /// A call that may come back.
@@ -84,6 +105,28 @@ struct Resumable {
     elsewhere: bool,
     /// Its owner gave it up on purpose.
     released: bool,
+    /// How it had ended.
+    ended: Option<Outcome>,
+    /// The words that it ends with, where its end was decided already.
+    goodbye: Option<String>,
+}
+
+impl Resumable {
+    fn cause(&self, way: Way) -> Cause {
+        match self.ended {
+            _ if way == Way::Unanswered => Cause::Unanswered,
+            Some(outcome) if is_ours(outcome) => Cause::Ended,
+            _ => Cause::Lost,
+        }
+    }
+}
+
+/// Whether an outcome is an end that we brought about.
+fn is_ours(outcome: Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::Ended | Outcome::HandedOver | Outcome::Idle | Outcome::Limit | Outcome::Drained
+    )
 }
 
 impl Switchboard {
@@ -97,8 +140,18 @@ impl Switchboard {
     ) -> After {
         match self.returned(arrival, back, render).await {
             Some(after) => after,
-            None => After::Goodbye(self.failed(&arrival.called)),
+            None => match self.outcome_of(&arrival.call_sid).await {
+                Some(outcome) if is_ours(outcome) => After::Over(outcome),
+                _ => After::Goodbye(self.failed(&arrival.called)),
+            },
         }
+    }
+
+    /// How storage says that a call ended, if it did.
+    async fn outcome_of(&self, call_sid: &str) -> Option<Outcome> {
+        let reading = self.storage.conversations.read(call_sid);
+        let read = timeout(LIVE_MAX, reading).await;
+        read.ok()?.ok()??.conversation.outcome
     }
 
     /// The same for a call that may be a new one: `None` if it is not known here, nor to the others.
@@ -110,19 +163,26 @@ impl Switchboard {
     ) -> Option<After> {
         let line = Arc::clone(self.lines.of(&arrival.called));
         let found = self.resumable(&arrival.call_sid, back).await?;
-        let language = found.language.clone();
-        let language = language.unwrap_or_else(|| line.language.as_str().into());
+        let language: CompactString = language_of(&line, found.language.as_deref()).into();
+        let cause = found.cause(back.way);
         let until_ms = clock::now().ms + RINGING_MS_MAX;
         // A planned move is no failure, however many of them come here.
-        let recalled = match found.released {
+        let recalled = match found.released || cause != Cause::Lost {
             true => 0,
             false => self.room.registry.recall(&arrival.call_sid, until_ms),
         };
-        if found.resumes.max(recalled) >= self.reconnects_max {
+        let is_failing = found.resumes.max(recalled) >= self.reconnects_max;
+        if is_failing && cause == Cause::Lost {
             return Some(After::Goodbye(Farewell::failed(&line, &language)));
         }
         let held = self.hold(&arrival.call_sid, &found, back, until_ms);
-        let greeting = Greeting::resumed(line.phrases(&language));
+        let phrases = line.phrases(&language);
+        let greeting = Greeting::resumed(match (cause, &found.goodbye) {
+            (Cause::Lost, Some(goodbye)) => goodbye,
+            (Cause::Lost, None) => &phrases.resumed,
+            (Cause::Unanswered, _) => &phrases.nobody_there,
+            (Cause::Ended, _) => &phrases.returned,
+        });
         let twiml = render(&Connection {
             called: &arrival.called,
             line: &line,
@@ -132,7 +192,9 @@ impl Switchboard {
             resumed: Some(Hold {
                 owner: held.or(found.epoch),
                 counted: held.is_some(),
+                cause,
             }),
+            provider_failed: back.provider_failed,
         });
         catalog::GREETINGS_TOTAL
             .with(greeting.kind.label())
@@ -150,6 +212,8 @@ impl Switchboard {
                 epoch: Some(parked.epoch),
                 elsewhere: false,
                 released: false,
+                ended: None,
+                goodbye: parked.goodbye,
             });
         }
         if !back.sure && self.is_unheard_of(call_sid).await {
@@ -169,14 +233,16 @@ impl Switchboard {
             Ok(Err(_)) | Err(_) => None,
         };
         // Twilio has the call in progress: an owner that is told to be gone may have closed it.
-        let goes_on = |call: &LiveCall| call.is_live() || back.way == Way::Redirect;
+        let goes_on = |call: &LiveCall| call.is_live() || back.way != Way::Action;
         let row = further(here, at_primary).filter(goes_on)?.conversation;
         Some(Resumable {
             elsewhere: !self.is_ours(&row),
             released: is_released(&row),
             resumes: row.resumes,
+            ended: row.ended_at.and(row.outcome),
             language: row.language,
             epoch: Some(row.epoch),
+            goodbye: None,
         })
     }
 
@@ -211,7 +277,7 @@ impl Switchboard {
             instance: self.instance.clone(),
             expected: Some(expected),
             // A call that loses its session again and again counts, however many instances answer.
-            returned: !found.released,
+            returned: !found.released && found.cause(back.way) == Cause::Lost,
         };
         drop(self.storage.writer.submit(Write::CallResumed(claim)));
         self.took_over(back.way.label());
@@ -221,6 +287,34 @@ impl Switchboard {
             until_ms,
         });
         Some(epoch)
+    }
+
+    /// A caller hung up while the person to whom they were handed over had not answered: the call was not
+    /// handed over after all. Written as a new owner's end, since the first end stands otherwise.
+    pub async fn left_unanswered(&self, call_sid: &str, mark: Mark) {
+        others::reach(&self.storage, &*self.others, mark).await;
+        let reading = self.storage.conversations.read(call_sid);
+        let Ok(Ok(Some(call))) = timeout(LIVE_MAX, reading).await else {
+            return;
+        };
+        let row = call.conversation;
+        if row.outcome != Some(Outcome::HandedOver) {
+            return;
+        }
+        let slot = self.others.slot();
+        let epoch = next_epoch(row.epoch, slot);
+        let at_ms = clock::now().unix_ms;
+        let claim = CallResumed {
+            call_sid: row.call_sid.clone(),
+            session_id: CompactString::default(),
+            epoch,
+            at_ms,
+            instance: self.instance.clone(),
+            expected: (slot != 0).then_some(row.epoch),
+            returned: false,
+        };
+        drop(self.storage.writer.submit(Write::CallResumed(claim)));
+        self.end_stored(&row.call_sid, at_ms, Outcome::HungUp, Some(epoch));
     }
 
     /// Counts a call of another instance that is this one's now.

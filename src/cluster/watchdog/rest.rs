@@ -3,7 +3,7 @@
 //! documentation, "Modify calls in progress").
 
 use crate::agent::tls;
-use crate::twilio::signature::PublicBase;
+use crate::twilio::signature::{Door, PublicBase};
 use crate::webhook::VOICE_PATH;
 use calldex_observability::redaction::Secret;
 use reqwest::{Client, StatusCode, redirect};
@@ -117,7 +117,7 @@ impl Rest {
         let reference = (self.reference)(call_sid, position);
         let parameter = crate::twilio::reference::REFERENCE_PARAMETER;
         let target = format!("{VOICE_PATH}?{parameter}={reference}");
-        let webhook = config.public_base.webhook_url(&target);
+        let webhook = config.public_base.url(Door::Webhook, &target);
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("Url", &webhook)
             .append_pair("Method", "POST")

@@ -121,7 +121,7 @@ fn a_setup_needs_its_call_and_nothing_else() {
         panic!()
     };
     assert_eq!(
-        (setup.call_sid.as_str(), setup.from.as_str()),
+        (setup.call_sid.as_str(), setup.ends.person().as_str()),
         ("v2:T02", "16135550172")
     );
     assert_eq!(

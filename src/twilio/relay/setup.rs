@@ -1,9 +1,9 @@
 //! `setup`: the first frame of every socket (protocol 4.1).
 
 use super::heard::{Frame, Malformed, bounded};
-use crate::twilio::identity::{Identity, Party};
+use crate::twilio::identity::Party;
 use crate::twilio::reference::REFERENCE_PARAMETER;
-use crate::twilio::voice::{CallStatus, Direction, is_call_sid};
+use crate::twilio::voice::{CallStatus, Direction, Ends, is_call_sid};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -18,16 +18,12 @@ pub struct Setup {
     pub account_sid: String,
     /// The leg that this call is a child of.
     pub parent_call_sid: Option<String>,
-    /// The calling end as it came.
-    pub from: Party,
-    /// The called end as it came.
-    pub to: Party,
+    /// The two ends of the call.
+    pub ends: Ends,
     /// Held the called number in recordings without any forwarding: no proof of a diversion.
     pub forwarded_from: Option<Party>,
     /// The carrier's name for the number.
     pub caller_name: Option<String>,
-    /// Who placed the call.
-    pub direction: Direction,
     /// The network it came over.
     pub call_type: CallType,
     /// `Ringing` on the first session of an inbound call, `InProgress` when it is taken up.
@@ -71,20 +67,17 @@ impl Setup {
             session_id: frame.session_id.text().into_owned(),
             account_sid: frame.account_sid.text().into_owned(),
             parent_call_sid: frame.parent_call_sid.said(),
-            from: Party::new(frame.from.text()),
-            to: Party::new(frame.to.text()),
+            ends: Ends::new(
+                Party::new(frame.from.text()),
+                Party::new(frame.to.text()),
+                Direction::read(frame.direction.as_str()),
+            ),
             forwarded_from: frame.forwarded_from.said().map(Party::new),
             caller_name: frame.caller_name.said(),
-            direction: Direction::read(frame.direction.as_str()),
             call_type: CallType::read(frame.call_type.as_str().trim()),
             call_status: CallStatus::read(frame.call_status.as_str()),
             parameters: frame.custom_parameters.0,
         })
-    }
-
-    /// What `from` says about who calls.
-    pub fn identity(&self) -> Identity {
-        self.from.identity()
     }
 
     /// The call reference of our TwiML, sealed as it was handed out.
@@ -101,9 +94,7 @@ impl fmt::Debug for Setup {
         f.debug_struct("Setup")
             .field("call_sid", &self.call_sid)
             .field("session_id", &self.session_id)
-            .field("identity", &self.identity())
-            .field("to", &self.to)
-            .field("direction", &self.direction)
+            .field("ends", &self.ends)
             .field("call_type", &self.call_type)
             .field("call_status", &self.call_status)
             .finish_non_exhaustive()

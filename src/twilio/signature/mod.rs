@@ -7,7 +7,9 @@ mod sign;
 mod url_forms;
 
 pub use key::SharedKey;
-pub use public_url::{Door, ForwardedHeaders, PublicBase, PublicBaseError, Trust, requested_url};
+pub use public_url::{
+    Door, ForwardedHeaders, PublicBase, PublicBaseError, Trust, requested_base, without_secrets,
+};
 pub use sign::{sign_form, sign_url, sign_with_digest};
 
 use super::form::Form;

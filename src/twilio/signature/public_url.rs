@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+/// Bytes of a path that a log shows.
+const SHOWN_PATH_BYTES_MAX: usize = 200;
+/// Bytes of a prefix that a proxy may name.
+const PREFIX_BYTES_MAX: usize = 200;
+
 /// Which door was knocked at: it decides the scheme of the signed URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
@@ -53,27 +58,16 @@ impl PublicBase {
         if !is_authority(authority) || !path.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(PublicBaseError::Host);
         }
-        let path = path.trim_matches('/');
-        let mount = if path.is_empty() {
-            String::new()
-        } else {
-            format!("/{path}")
-        };
         Ok(Self {
             secure,
             authority: authority.to_owned(),
-            mount,
+            mount: mount_of(path),
         })
     }
 
-    /// The URL of `target` (path and query) for a webhook: what goes into `action`.
-    pub fn webhook_url(&self, target: &str) -> String {
-        self.url(Door::Webhook, target)
-    }
-
-    /// The URL of `target` for the relay: what goes into `<ConversationRelay url>`.
-    pub fn relay_url(&self, target: &str) -> String {
-        self.url(Door::Relay, target)
+    /// The path that a proxy may take off, such as `/voice-ai`; empty where there is none.
+    pub fn mount(&self) -> &str {
+        &self.mount
     }
 
     /// Whether it is reached over TLS.
@@ -81,14 +75,29 @@ impl PublicBase {
         self.secure
     }
 
-    /// `target` under this base. A mount that a proxy takes off comes back on; one that it
-    /// leaves on is not doubled.
+    /// The URL of our own `target` (path and query): what goes into `action` and
+    /// `<ConversationRelay url>`.
     pub fn url(&self, door: Door, target: &str) -> String {
+        self.at(door, &self.mount, target)
+    }
+
+    /// The URLs that a request for `target` may have been made to, most likely first. A proxy takes the
+    /// mount off, or leaves it on; where `target` begins like the mount it may be either (`/twilio/voice`
+    /// under the mount `/twilio`).
+    pub fn requested(&self, door: Door, target: &str) -> Vec<String> {
+        let restored = self.url(door, target);
+        let is_left_on = !self.mount.is_empty()
+            && target
+                .strip_prefix(self.mount.as_str())
+                .is_some_and(|rest| rest.starts_with(['/', '?']));
+        match is_left_on {
+            true => vec![self.at(door, "", target), restored],
+            false => vec![restored],
+        }
+    }
+
+    fn at(&self, door: Door, mount: &str, target: &str) -> String {
         let (scheme, authority) = (scheme(door, self.secure), &self.authority);
-        let mounted = target
-            .strip_prefix(self.mount.as_str())
-            .is_some_and(|rest| rest.starts_with(['/', '?']));
-        let mount = if mounted { "" } else { self.mount.as_str() };
         let slash = if target.starts_with('/') { "" } else { "/" };
         format!("{scheme}://{authority}{mount}{slash}{target}")
     }
@@ -116,6 +125,13 @@ pub struct ForwardedHeaders<'a> {
     pub forwarded_host: Option<&'a str>,
     /// `X-Forwarded-Proto`: the first value counts.
     pub forwarded_proto: Option<&'a str>,
+    /// `X-Forwarded-Port`: the first value counts, where the host names no port.
+    pub forwarded_port: Option<&'a str>,
+    /// `X-Forwarded-Prefix`: the path that the proxy took off; the first value counts.
+    pub forwarded_prefix: Option<&'a str>,
+    /// `Forwarded` (RFC 7239): `host` and `proto` of its first element count where the `X-` headers say
+    /// nothing.
+    pub forwarded: Option<&'a str>,
 }
 
 /// Whose word counts about the public URL when none is configured.
@@ -130,42 +146,94 @@ pub enum Trust {
     Proxy,
 }
 
-/// The URL as Twilio requested it: `target` is path and query before any rewriting. A configured
-/// `base` always wins. `None` where nobody can say: the request must be refused.
-pub fn requested_url(
-    base: Option<&PublicBase>,
+/// The base that requests come to: the configured one, else what the headers say as far as they are
+/// trusted. `None` where nobody can say: the request must be refused.
+pub fn requested_base(
+    configured: Option<&PublicBase>,
     headers: &ForwardedHeaders<'_>,
     trust: Trust,
-    door: Door,
-    target: &str,
-) -> Option<String> {
-    if let Some(base) = base {
-        return Some(base.url(door, target));
+) -> Option<PublicBase> {
+    if let Some(base) = configured {
+        return Some(base.clone());
     }
-    let (host, secure) = match trust {
-        Trust::Nobody => return None,
-        Trust::Direct => (headers.host?, false),
-        Trust::Proxy => {
-            let proto = headers.forwarded_proto.map_or("https", first_value);
-            let secure = ["https", "wss"]
-                .iter()
-                .any(|name| proto.eq_ignore_ascii_case(name));
-            (
-                headers
-                    .forwarded_host
-                    .map(first_value)
-                    .filter(|host| !host.is_empty())
-                    .or(headers.host)?,
-                secure,
-            )
-        }
-    };
-    let base = PublicBase {
+    match trust {
+        Trust::Nobody => None,
+        Trust::Direct => base_at(headers.host?, false, ""),
+        Trust::Proxy => headers.base(),
+    }
+}
+
+fn base_at(host: &str, secure: bool, prefix: &str) -> Option<PublicBase> {
+    let authority = host.trim().to_owned();
+    let is_prefix = prefix.len() <= PREFIX_BYTES_MAX
+        && prefix
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
+    (is_authority(&authority) && is_prefix).then(|| PublicBase {
         secure,
-        authority: host.trim().to_owned(),
-        mount: String::new(),
-    };
-    is_authority(&base.authority).then(|| base.url(door, target))
+        authority,
+        mount: mount_of(prefix),
+    })
+}
+
+impl<'a> ForwardedHeaders<'a> {
+    /// The base that our own proxy speaks of; `Host` and TLS where it says nothing.
+    fn base(&self) -> Option<PublicBase> {
+        let said = |header: Option<&'a str>| header.map(first_value).filter(|v| !v.is_empty());
+        let proto = said(self.forwarded_proto).or_else(|| self.element("proto"));
+        let secure = ["https", "wss"]
+            .iter()
+            .any(|name| proto.unwrap_or("https").eq_ignore_ascii_case(name));
+        let host = said(self.forwarded_host)
+            .or_else(|| self.element("host"))
+            .or(self.host)?;
+        let port = said(self.forwarded_port).and_then(|port| port.parse::<u16>().ok());
+        let usual = if secure { 443 } else { 80 };
+        let port = port.filter(|port| *port != usual && !names_port(host));
+        let host = port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        base_at(
+            &host,
+            secure,
+            said(self.forwarded_prefix).unwrap_or_default(),
+        )
+    }
+
+    /// The value of `name` in the first element of `Forwarded`, its quotes taken off.
+    fn element(&self, name: &str) -> Option<&'a str> {
+        let first = self.forwarded?.split(',').next()?;
+        first.split(';').find_map(|pair| {
+            let (key, value) = pair.split_once('=')?;
+            let is_it = key.trim().eq_ignore_ascii_case(name);
+            is_it
+                .then(|| value.trim().trim_matches('"'))
+                .filter(|value| !value.is_empty())
+        })
+    }
+}
+
+/// Whether a host ends in a port; an IPv6 address stands in brackets.
+fn names_port(host: &str) -> bool {
+    host.rsplit(']')
+        .next()
+        .is_some_and(|after| after.contains(':'))
+}
+
+/// A path as a mount: with a slash before and none behind; empty for none.
+fn mount_of(path: &str) -> String {
+    match path.trim_matches('/') {
+        "" => String::new(),
+        path => format!("/{path}"),
+    }
+}
+
+/// `url` as a log may show it: without credentials, query and fragment, which may hold secrets.
+pub fn without_secrets(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let path = &path[..path.floor_char_boundary(SHOWN_PATH_BYTES_MAX)];
+    format!("{scheme}://{host}{path}")
 }
 
 fn scheme(door: Door, secure: bool) -> &'static str {
@@ -192,67 +260,141 @@ fn is_authority(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const NO_HEADERS: ForwardedHeaders<'_> = ForwardedHeaders {
-        host: None,
-        forwarded_host: None,
-        forwarded_proto: None,
-    };
+    fn headers<'a>(pairs: &[(&str, &'a str)]) -> ForwardedHeaders<'a> {
+        let value = |name: &str| {
+            pairs
+                .iter()
+                .find(|(given, _)| *given == name)
+                .map(|(_, value)| *value)
+        };
+        ForwardedHeaders {
+            host: value("host"),
+            forwarded_host: value("x-forwarded-host"),
+            forwarded_proto: value("x-forwarded-proto"),
+            forwarded_port: value("x-forwarded-port"),
+            forwarded_prefix: value("x-forwarded-prefix"),
+            forwarded: value("forwarded"),
+        }
+    }
+
+    fn url(pairs: &[(&str, &str)], trust: Trust) -> Option<String> {
+        requested_base(None, &headers(pairs), trust).map(|base| base.url(Door::Relay, "/ws"))
+    }
 
     #[test]
     fn a_configured_base_wins_over_every_header() {
         let base = PublicBase::parse("https://calls.example.com/").unwrap();
-        let lies = ForwardedHeaders {
-            host: Some("evil.test"),
-            forwarded_host: Some("evil.test"),
-            forwarded_proto: Some("http"),
-        };
-        let url =
-            |door, target| requested_url(Some(&base), &lies, Trust::Proxy, door, target).unwrap();
+        let lies = headers(&[
+            ("host", "evil.test"),
+            ("x-forwarded-host", "evil.test"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-prefix", "/evil"),
+        ]);
+        let base = requested_base(Some(&base), &lies, Trust::Proxy).unwrap();
         assert_eq!(
-            url(Door::Webhook, "/twilio/voice?a=%27b"),
+            base.url(Door::Webhook, "/twilio/voice?a=%27b"),
             "https://calls.example.com/twilio/voice?a=%27b"
         );
         assert_eq!(
-            url(Door::Relay, "/twilio/relay"),
+            base.url(Door::Relay, "/twilio/relay"),
             "wss://calls.example.com/twilio/relay"
         );
     }
 
     #[test]
-    fn a_mount_taken_off_by_the_proxy_is_restored_once() {
+    fn a_mount_may_be_taken_off_by_the_proxy_or_left_on() {
         let base = PublicBase::parse("https://example.com:8443/voice-ai").unwrap();
         let restored = "wss://example.com:8443/voice-ai/ws";
-        assert_eq!(base.relay_url("/ws"), restored);
-        assert_eq!(base.relay_url("/voice-ai/ws"), restored);
+        let requested = |target| base.requested(Door::Relay, target);
+        assert_eq!(base.url(Door::Relay, "/ws"), restored);
+        assert_eq!(requested("/ws"), [restored]);
+        assert_eq!(requested("/voice-ai/ws")[0], restored);
         assert_eq!(
-            base.relay_url("/voice-aid"),
-            "wss://example.com:8443/voice-ai/voice-aid"
+            requested("/voice-aid"),
+            ["wss://example.com:8443/voice-ai/voice-aid"]
+        );
+        // A mount that reads like our own paths says nothing about whether it is still on.
+        let twilio = PublicBase::parse("https://example.com/twilio").unwrap();
+        assert_eq!(
+            twilio.requested(Door::Webhook, "/twilio/voice"),
+            [
+                "https://example.com/twilio/voice",
+                "https://example.com/twilio/twilio/voice"
+            ]
+        );
+        assert_eq!(
+            twilio.url(Door::Webhook, "/twilio/action"),
+            "https://example.com/twilio/twilio/action"
         );
     }
 
     #[test]
     fn forwarding_headers_count_only_from_a_trusted_proxy() {
-        let headers = ForwardedHeaders {
-            host: Some("127.0.0.1:8080"),
-            forwarded_host: Some("calls.example.com, inner.test"),
-            forwarded_proto: Some("https,http"),
-        };
-        let url = |trust| requested_url(None, &headers, trust, Door::Relay, "/ws");
-        assert_eq!(url(Trust::Proxy).unwrap(), "wss://calls.example.com/ws");
-        assert_eq!(url(Trust::Direct).unwrap(), "ws://127.0.0.1:8080/ws");
-        assert_eq!(url(Trust::Nobody), None);
-        assert_eq!(
-            requested_url(None, &NO_HEADERS, Trust::Proxy, Door::Webhook, "/"),
-            None
-        );
-        let odd = ForwardedHeaders {
-            host: Some("a b/c"),
-            ..NO_HEADERS
-        };
-        assert_eq!(
-            requested_url(None, &odd, Trust::Direct, Door::Webhook, "/"),
-            None
-        );
+        let both = [
+            ("host", "127.0.0.1:8080"),
+            ("x-forwarded-host", "calls.example.com, inner.test"),
+            ("x-forwarded-proto", "https,http"),
+        ];
+        let seen = |trust| url(&both, trust);
+        assert_eq!(seen(Trust::Proxy).unwrap(), "wss://calls.example.com/ws");
+        assert_eq!(seen(Trust::Direct).unwrap(), "ws://127.0.0.1:8080/ws");
+        assert_eq!(seen(Trust::Nobody), None);
+        assert_eq!(url(&[], Trust::Proxy), None);
+        assert_eq!(url(&[("host", "a b/c")], Trust::Direct), None);
+    }
+
+    #[test]
+    fn port_prefix_and_the_standard_header_are_read_from_a_trusted_proxy() {
+        let host = ("x-forwarded-host", "calls.example.com");
+        let inner = ("host", "10.0.0.1:8080");
+        for (pairs, wanted) in [
+            (
+                vec![inner, host, ("x-forwarded-port", "8443")],
+                "wss://calls.example.com:8443/ws",
+            ),
+            (
+                vec![inner, host, ("x-forwarded-port", "443")],
+                "wss://calls.example.com/ws",
+            ),
+            (
+                vec![
+                    inner,
+                    ("x-forwarded-host", "calls.example.com:9443"),
+                    ("x-forwarded-port", "8443"),
+                ],
+                "wss://calls.example.com:9443/ws",
+            ),
+            (
+                vec![inner, host, ("x-forwarded-port", "nonsense")],
+                "wss://calls.example.com/ws",
+            ),
+            (
+                vec![inner, host, ("x-forwarded-prefix", "/voice-ai/")],
+                "wss://calls.example.com/voice-ai/ws",
+            ),
+            (
+                vec![
+                    inner,
+                    (
+                        "forwarded",
+                        "for=192.0.2.1;Host=\"calls.example.com:8443\";proto=https, for=10.0.0.2;host=inner",
+                    ),
+                ],
+                "wss://calls.example.com:8443/ws",
+            ),
+            (
+                vec![inner, host, ("forwarded", "host=other.test;proto=http")],
+                "ws://calls.example.com/ws",
+            ),
+        ] {
+            assert_eq!(url(&pairs, Trust::Proxy).as_deref(), Some(wanted));
+            assert_eq!(
+                url(&pairs, Trust::Direct).as_deref(),
+                Some("ws://10.0.0.1:8080/ws")
+            );
+        }
+        let odd = [host, ("x-forwarded-prefix", "/a?b")];
+        assert_eq!(url(&odd, Trust::Proxy), None);
     }
 
     #[test]
@@ -269,12 +411,12 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_not_shown() {
+    fn secrets_are_not_shown() {
         let base = PublicBase::parse("https://user:pass@calls.example.com/m").unwrap();
         assert_eq!(format!("{base:?}"), "https://calls.example.com/m");
-        assert_eq!(
-            base.webhook_url("/v"),
-            "https://user:pass@calls.example.com/m/v"
-        );
+        let url = base.url(Door::Webhook, "/v?ref=secret#x");
+        assert_eq!(url, "https://user:pass@calls.example.com/m/v?ref=secret#x");
+        assert_eq!(without_secrets(&url), "https://calls.example.com/m/v");
+        assert_eq!(without_secrets("nonsense?x"), "://nonsense");
     }
 }

@@ -23,6 +23,8 @@ pub enum Rule {
     Text,
     /// `true` or `false`.
     Flag,
+    /// `true` or `false`; `on` and `off` are taken for them and written as them.
+    Switch,
     /// Which input of the caller counts: `none`, `dtmf`, `speech`, `any`; `true` is `any`,
     /// `false` is `none`.
     Input,
@@ -40,6 +42,7 @@ pub enum Rule {
     WebSocket,
 }
 
+const FLAGS: &[&str] = &["true", "false"];
 const INPUTS: &[&str] = &["none", "dtmf", "speech", "any"];
 
 impl Rule {
@@ -49,7 +52,12 @@ impl Rule {
         let trimmed = text.trim().to_owned();
         let checked: Option<Cow<'a, str>> = match *self {
             Self::Text => Some(text),
-            Self::Flag => one_of(&["true", "false"], &trimmed),
+            Self::Flag => one_of(FLAGS, &trimmed),
+            Self::Switch => match trimmed.to_ascii_lowercase().as_str() {
+                "on" => Some(Cow::Borrowed("true")),
+                "off" => Some(Cow::Borrowed("false")),
+                other => one_of(FLAGS, other),
+            },
             Self::Input => match trimmed.to_ascii_lowercase().as_str() {
                 "true" => Some(Cow::Borrowed("any")),
                 "false" => Some(Cow::Borrowed("none")),
@@ -78,7 +86,7 @@ impl Rule {
     fn remedy(&self) -> String {
         match *self {
             Self::Text => "any text".to_owned(),
-            Self::Flag => "true or false".to_owned(),
+            Self::Flag | Self::Switch => "true or false".to_owned(),
             Self::Input => format!("one of {}", INPUTS.join(", ")),
             Self::OneOf(values) => format!("one of {}", values.join(", ")),
             Self::SomeOf(values) => {

@@ -2,6 +2,7 @@
 
 use super::attribute::{Attribute, Rule, attributes};
 use super::relay::{NORMALIZATIONS, RECOGNISERS, VOICES};
+use super::voice_name::voice_of_another_language;
 use super::word::{self, Word};
 use super::xml::Xml;
 use crate::config::Fault;
@@ -32,8 +33,8 @@ attributes! {
         asr_smart_format => "asrSmartFormat": Rule::Flag,
         /// `on`, `auto` or `off`. Newer.
         tts_text_normalization => "ttsTextNormalization": Rule::OneOf(NORMALIZATIONS),
-        /// The language's rules of normalisation. Newer.
-        tts_language_text_normalization => "ttsLanguageTextNormalization": Rule::Text,
+        /// Whether the language's rules of normalisation apply. Newer.
+        tts_language_text_normalization => "ttsLanguageTextNormalization": Rule::Flag,
     }
 }
 
@@ -71,6 +72,11 @@ impl Language {
                 "",
                 "the language's code, such as es-MX, or multi",
             ));
+        }
+        let spoken = self.tts_language.as_ref().or(self.code.as_ref());
+        if let Some(voice) = voice_of_another_language(self.voice.as_ref(), spoken) {
+            let remedy = "a voice of this language: with another Twilio refuses the switch";
+            faults.push(Fault::new(format!("{at}.voice"), voice, remedy));
         }
         if word::is(self.code.as_ref(), "multi") {
             let multi = [

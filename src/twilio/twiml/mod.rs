@@ -4,9 +4,11 @@
 mod attribute;
 mod connect;
 mod language;
+mod languages;
 mod relay;
 mod speakable;
 mod verb;
+mod voice_name;
 mod word;
 mod xml;
 

@@ -3,7 +3,8 @@
 
 use super::attribute::{Attribute, Rule, attributes};
 use super::language::Language;
-use super::word::{Word, is, other_than};
+use super::voice_name::{DEFAULT, voice_of_another_language};
+use super::word::{Word, is, other_than, text_of};
 use super::xml::is_name;
 use crate::config::Fault;
 use crate::twilio::reference::REFERENCE_PARAMETER;
@@ -16,7 +17,6 @@ pub(super) const VOICES: &[&str] = &["Google", "Amazon", "ElevenLabs"];
 pub(super) const RECOGNISERS: &[&str] = &["Google", "Deepgram"];
 /// How text is normalised for speech.
 pub(super) const NORMALIZATIONS: &[&str] = &["on", "auto", "off"];
-const SWITCHES: &[&str] = &["true", "false", "on", "off"];
 const EVENTS: &[&str] = &["speaker-events", "tokens-played", "config-updated"];
 const DEBUGS: &[&str] = &["debugging", "speaker-events", "tokens-played"];
 const PROMPT_EXTRAS: &[&str] = &["turn-state", "prompt-segments"];
@@ -80,7 +80,7 @@ attributes! {
         /// Noise filter in front of recognition; accepted values are not documented.
         background_noise_reduction => "backgroundNoiseReduction": Rule::Text,
         /// Twilio's own turn detection; not for PCI or HIPAA use.
-        turn_detection => "turnDetection": Rule::OneOf(SWITCHES),
+        turn_detection => "turnDetection": Rule::Switch,
         /// Drops prompts that are the agent's own echo.
         echo_prompt_filtering => "echoPromptFiltering": Rule::Flag,
         /// What may cut our speech: `none`, `dtmf`, `speech`, `any`.
@@ -109,18 +109,21 @@ attributes! {
         eager_eot_threshold => "eagerEotThreshold": Rule::Between(0.3, 0.9),
         /// Whether an unfinished utterance is reported at hang-up. Newer.
         partial_prompt_on_hangup => "partialPromptOnHangup": Rule::Flag,
-        /// `turn-state`, `prompt-segments`. Newer.
+        /// Extra fields of prompts: `turn-state` or `prompt-segments`; whether Twilio takes both
+        /// together is not documented. `turn-state` tells an early end of turn from a partial
+        /// prompt. Newer.
         include_in_prompt => "includeInPrompt": Rule::SomeOf(PROMPT_EXTRAS),
-        /// Name passed to Conversations. Newer.
+        /// Name passed on to Conversations and Conversational Intelligence: personal data that
+        /// nobody else reads, so it is never set by default. Newer.
         customer_name => "customerName": Rule::Text,
         /// Smart formatting whoever listens. Newer.
         asr_smart_format => "asrSmartFormat": Rule::Flag,
         /// `on`, `auto` or `off` whoever speaks. Newer.
         tts_text_normalization => "ttsTextNormalization": Rule::OneOf(NORMALIZATIONS),
-        /// The language's rules of normalisation. Newer.
-        tts_language_text_normalization => "ttsLanguageTextNormalization": Rule::Text,
+        /// Whether the language's rules of normalisation apply. Newer.
+        tts_language_text_normalization => "ttsLanguageTextNormalization": Rule::Flag,
         /// Old name of the previous one. Newer.
-        elevenlabs_language_text_normalization => "elevenlabsLanguageTextNormalization": Rule::Text,
+        elevenlabs_language_text_normalization => "elevenlabsLanguageTextNormalization": Rule::Flag,
     }
     beside {
         /// Attributes that Twilio has and this list has not: XML name to value.
@@ -148,6 +151,11 @@ impl Default for Relay {
 }
 
 impl Relay {
+    /// What the TwiML declares as the line's language: BCP-47 or `multi`.
+    pub fn declared_language(&self) -> String {
+        text_of(self.language.as_ref()).unwrap_or_else(|| DEFAULT.to_owned())
+    }
+
     /// Every fault at once; none means that Twilio's documented rules hold. Settings are named
     /// by their path under `section`, such as `twilio.relay`.
     pub fn validate(&self, section: &str) -> Vec<Fault> {
@@ -235,6 +243,11 @@ impl Relay {
                 self.voice.as_ref().filter(|voice| is_prefixed_chirp(voice)),
                 "a Chirp3-HD voice without the prefix Google.",
             ),
+            fault(
+                "voice",
+                voice_of_another_language(self.voice.as_ref(), spoken),
+                "a voice of the language that is spoken: with another Twilio refuses the call",
+            ),
         ]
         .into_iter()
         .flatten()
@@ -264,6 +277,29 @@ impl Relay {
         faults
     }
 
+    /// What is said twice of the line's own language, and not the same.
+    fn conflicts(&self, at: &str, language: &Language) -> Vec<Fault> {
+        if !is(language.code.as_ref(), &self.declared_language()) {
+            return Vec::new();
+        }
+        let conflict = |(attribute, value): (&Attribute, Option<&Word>)| {
+            let of_line = self.values().find(|(own, _)| own.name == attribute.name);
+            let (_, of_line) = of_line?;
+            let value = value?;
+            (of_line? != value).then(|| {
+                Fault::new(
+                    format!("{at}.{}", attribute.setting),
+                    value,
+                    format!(
+                        "the same as {} above: it is the line's own language",
+                        attribute.setting
+                    ),
+                )
+            })
+        };
+        language.values().filter_map(conflict).collect()
+    }
+
     fn language_faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();
         let mut seen = BTreeSet::new();
@@ -274,6 +310,7 @@ impl Relay {
                 .code
                 .as_ref()
                 .map(|code| code.as_text().trim().to_ascii_lowercase());
+            faults.extend(self.conflicts(&at, language));
             if code.is_some_and(|code| !code.is_empty() && !seen.insert(code)) {
                 faults.push(Fault::new(
                     format!("{at}.code"),

@@ -150,7 +150,7 @@ fn the_whole_document_is_as_twilio_reads_it() {
 fn every_attribute_can_be_set_and_is_written_by_its_name() {
     let value = |attribute: &Attribute| match attribute.rule {
         Rule::Text => "some text",
-        Rule::Flag => "true",
+        Rule::Flag | Rule::Switch => "true",
         Rule::Input => "speech",
         Rule::OneOf(values) | Rule::SomeOf(values) => values[0],
         Rule::AutoOrMs(..) => "600",
@@ -247,6 +247,17 @@ fn right_values_are_taken_in_every_spelling() {
     ] {
         assert!(faults(toml).is_empty(), "{toml}: {:?}", faults(toml));
     }
+    let flags = relay_element(&settings(
+        "turn_detection = 'on'\ntts_language_text_normalization = true\nelevenlabs_language_text_normalization = 'false'",
+    ));
+    for (name, value) in [
+        ("turnDetection", "true"),
+        ("ttsLanguageTextNormalization", "true"),
+        ("elevenlabsLanguageTextNormalization", "false"),
+    ] {
+        assert_eq!(flags.attributes[name], value);
+    }
+    assert!(!flags.attributes.contains_key("customerName"));
     let relay = relay_element(&settings(
         "interruptible = false\nwelcome_greeting_interruptible = true\nevents = ' '",
     ));
@@ -288,6 +299,23 @@ fn combinations_that_twilio_refuses_are_faults() {
         ("url = 'ws://calls.example.test/ws'", "url"),
         ("voice = 'Google.en-US-Chirp3-HD-Aoede'", "voice"),
         ("[[languages]]\nvoice = 'x'", "languages[0].code"),
+        ("language = 'es-MX'\nvoice = 'en-US-Journey-O'", "voice"),
+        (
+            "tts_language_text_normalization = 'auto'",
+            "tts_language_text_normalization",
+        ),
+        (
+            "[[languages]]\ncode = 'es-MX'\ntts_language_text_normalization = 'auto'",
+            "languages[0].tts_language_text_normalization",
+        ),
+        (
+            "[[languages]]\ncode = 'es-MX'\nvoice = 'en-US-Journey-O'",
+            "languages[0].voice",
+        ),
+        (
+            "voice = 'en-US-Journey-O'\n[[languages]]\ncode = 'en-us'\nvoice = 'en-US-Journey-D'",
+            "languages[0].voice",
+        ),
         (
             "[[languages]]\ncode = 'es-MX'\n[[languages]]\ncode = 'es-mx'",
             "languages[1].code",
@@ -343,6 +371,7 @@ fn the_other_verbs_are_written() {
         caller_id: Some("+16135550100".into()),
         timeout_seconds: Some(20),
         action: Some("/a?b&c".into()),
+        answer_on_bridge: true,
         ..Dial::new("+16135550199")
     };
     let enqueue = Enqueue::workflow("WW1").task(r#"{"a":"<b>"}"#);
@@ -380,7 +409,16 @@ fn the_other_verbs_are_written() {
         of("Redirect").text,
         "https://calls.example.test/next?a=1&b=2"
     );
-    assert_eq!(of("Dial").attributes["timeout"], "20");
+    let dial = &of("Dial").attributes;
+    for (name, value) in [
+        ("timeout", "20"),
+        ("callerId", "+16135550100"),
+        ("action", "/a?b&c"),
+        ("method", "POST"),
+        ("answerOnBridge", "true"),
+    ] {
+        assert_eq!(dial[name], value);
+    }
     let called: Vec<_> = ["Number", "Sip", "Client"]
         .map(|noun| of(noun).text.as_str())
         .into();

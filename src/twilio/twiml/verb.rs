@@ -84,8 +84,11 @@ pub struct Dial {
     pub caller_id: Option<String>,
     /// How long it rings.
     pub timeout_seconds: Option<u32>,
-    /// Requested when it is over.
+    /// Requested by POST when it is over.
     pub action: Option<String>,
+    /// The caller's leg counts as answered only when `to` answers; until then the caller hears the
+    /// ringing tone.
+    pub answer_on_bridge: bool,
 }
 
 impl Dial {
@@ -96,6 +99,7 @@ impl Dial {
             caller_id: None,
             timeout_seconds: None,
             action: None,
+            answer_on_bridge: false,
         }
     }
 
@@ -109,6 +113,8 @@ impl Dial {
                 .as_deref(),
         );
         xml.optional("action", self.action.as_deref());
+        xml.optional("method", self.action.as_ref().map(|_| "POST"));
+        xml.optional("answerOnBridge", self.answer_on_bridge.then_some("true"));
         let (noun, to) = match self.to.split_once(':') {
             Some(("client", name)) => ("Client", name),
             Some(("sip" | "sips", _)) => ("Sip", self.to.as_str()),

@@ -42,6 +42,12 @@ pub(super) fn is(word: Option<&Word>, expected: &str) -> bool {
     word.is_some_and(|word| word.as_text().trim().eq_ignore_ascii_case(expected))
 }
 
+/// What `word` says, trimmed, if it says anything.
+pub(super) fn text_of(word: Option<&Word>) -> Option<String> {
+    let word = word.filter(|word| !word.is_blank())?;
+    Some(word.as_text().trim().to_owned())
+}
+
 /// `word` if it is set, and to something else than `expected`.
 pub(super) fn other_than<'a>(word: Option<&'a Word>, expected: &str) -> Option<&'a Word> {
     word.filter(|word| !word.is_blank() && !is(Some(word), expected))

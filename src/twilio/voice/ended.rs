@@ -2,15 +2,19 @@
 //! (protocol 6.1).
 
 use super::words::{CallStatus, SessionStatus};
-use super::{Unreadable, call_sid, number, party};
+use super::{Ends, Unreadable, call_sid, number};
 use crate::twilio::form::Form;
-use crate::twilio::identity::Party;
 use std::fmt;
 
 /// Error codes of ConversationRelay: any of them is a failed session (protocol 8).
 const RELAY_ERRORS: std::ops::RangeInclusive<u32> = 64100..=64199;
-/// The socket ended without `end`: we closed, dropped or died (protocol 1.5).
-const WEBSOCKET_ENDED: u32 = 64105;
+/// Failures that a new session cannot cure: a value of our TwiML (64101, 64106), our own address
+/// (64102), a limit of the account or the call (64104, 64109, 64110), and audio that has stopped, as it
+/// does when the caller is gone (64108).
+const INCURABLE: [u32; 7] = [64101, 64102, 64104, 64106, 64108, 64109, 64110];
+/// Failures that are not the speech or recognition provider's: Twilio's own (64103), and a socket that
+/// was closed, dropped (64105) or spoke nonsense (64107).
+const NOT_THE_PROVIDER: [u32; 3] = [64103, 64105, 64107];
 
 /// A session ended. `Debug` masks the numbers and leaves the hand-off out.
 #[derive(Clone, PartialEq, Eq)]
@@ -19,10 +23,8 @@ pub struct Ended {
     pub call_sid: String,
     /// The session; `""` when not said.
     pub session_id: String,
-    /// The calling end as it came.
-    pub from: Party,
-    /// The called end as it came.
-    pub to: Party,
+    /// The two ends of the call.
+    pub ends: Ends,
     /// How the session ended.
     pub session_status: SessionStatus,
     /// Whether the call itself goes on (`in-progress`) or is over.
@@ -43,8 +45,7 @@ impl Ended {
         Ok(Self {
             call_sid: call_sid(form)?,
             session_id: form.said("SessionId").unwrap_or_default().trim().to_owned(),
-            from: party(form, "From", "Caller"),
-            to: party(form, "To", "Called"),
+            ends: Ends::of_form(form),
             session_status: SessionStatus::read(form.get("SessionStatus").unwrap_or_default()),
             call_status: CallStatus::read(form.get("CallStatus").unwrap_or_default()),
             session_seconds: number(form, "SessionDuration"),
@@ -67,9 +68,17 @@ impl Ended {
         !self.call_status.is_over() && self.session_status != SessionStatus::Completed
     }
 
-    /// Whether a new session may take the call up: the socket was lost, the caller was not.
+    /// Whether a new session may take the call up: the session broke, the caller is still there, and
+    /// the cause is one that may have passed or that another provider does not have.
     pub fn may_reconnect(&self) -> bool {
-        self.call_goes_on() && self.error_code == Some(WEBSOCKET_ENDED)
+        let curable = |code| RELAY_ERRORS.contains(&code) && !INCURABLE.contains(&code);
+        self.call_goes_on() && self.error_code.is_some_and(curable)
+    }
+
+    /// Whether the speech or recognition provider failed, so that another one may help.
+    pub fn provider_failed(&self) -> bool {
+        let provider = |code| !NOT_THE_PROVIDER.contains(&code);
+        self.may_reconnect() && self.error_code.is_some_and(provider)
     }
 }
 

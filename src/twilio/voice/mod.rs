@@ -1,16 +1,20 @@
 //! The three webhooks as typed values: a call rings (protocol 2.1), its session ended (6.1), its
 //! status changed (2.6). Unknown keys are passed over: Twilio adds some from time to time.
 
+mod dialled;
 mod ended;
+mod ends;
 mod status_callback;
 mod words;
 
+pub use dialled::{DialStatus, Dialled};
 pub use ended::Ended;
+pub use ends::Ends;
 pub use status_callback::StatusCallback;
 pub use words::{CallStatus, Direction, SessionStatus};
 
 use super::form::Form;
-use super::identity::{Attestation, Identity, Party};
+use super::identity::{Attestation, Party};
 use super::reference::CALL_SID_BYTES_MAX;
 use std::fmt;
 
@@ -36,18 +40,12 @@ pub struct Voice {
     pub call_sid: String,
     /// The account, `""` when not said.
     pub account_sid: String,
-    /// The calling end as it came.
-    pub from: Party,
-    /// The called end as it came: which of our lines it is.
-    pub to: Party,
-    /// What `from` says about who calls.
-    pub identity: Identity,
-    /// How far the carrier vouches for `from`.
+    /// The two ends of the call.
+    pub ends: Ends,
+    /// How far the carrier vouches for the person's number.
     pub attestation: Attestation,
     /// Where the call stands.
     pub status: CallStatus,
-    /// Who placed it.
-    pub direction: Direction,
     /// The leg that this one is a child of.
     pub parent_call_sid: Option<String>,
     /// Who diverted the call here, where the carrier says so.
@@ -61,20 +59,22 @@ pub struct Voice {
 }
 
 impl Voice {
-    /// Reads the form of a POST, or the query of a GET. `From` and `To` fall back on `Caller`
-    /// and `Called`, their old names.
+    /// Reads the form of a POST, or the query of a GET.
     pub fn read(form: &Form) -> Result<Self, Unreadable> {
         let text = |name| form.said(name).map(|value| value.trim().to_owned());
-        let from = party(form, "From", "Caller");
+        let ends = Ends::of_form(form);
+        let attestation = if ends.is_outbound() {
+            // The number was dialled by us: there is nothing to vouch for.
+            Attestation::Full
+        } else {
+            Attestation::read(form.get("StirVerstat"))
+        };
         Ok(Self {
             call_sid: call_sid(form)?,
             account_sid: text("AccountSid").unwrap_or_default(),
-            identity: from.identity(),
-            from,
-            to: party(form, "To", "Called"),
-            attestation: Attestation::read(form.get("StirVerstat")),
+            ends,
+            attestation,
             status: CallStatus::read(form.get("CallStatus").unwrap_or_default()),
-            direction: Direction::read(form.get("Direction").unwrap_or_default()),
             parent_call_sid: text("ParentCallSid"),
             forwarded_from: text("ForwardedFrom").map(Party::new),
             caller_name: text("CallerName"),
@@ -82,29 +82,17 @@ impl Voice {
             error_code: number(form, "ErrorCode"),
         })
     }
-
-    /// Whether a number calls itself (From == To), as test set-ups do: it is no sign of who
-    /// speaks, though it stays a number.
-    pub fn calls_itself(&self) -> bool {
-        self.identity.number().is_some() && self.identity.number() == self.to.identity().number()
-    }
 }
 
 impl fmt::Debug for Voice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Voice")
             .field("call_sid", &self.call_sid)
-            .field("identity", &self.identity)
-            .field("to", &self.to)
+            .field("ends", &self.ends)
             .field("attestation", &self.attestation)
             .field("status", &self.status)
-            .field("direction", &self.direction)
             .finish_non_exhaustive()
     }
-}
-
-fn party(form: &Form, name: &str, old_name: &str) -> Party {
-    Party::new(form.said(name).or(form.said(old_name)).unwrap_or_default())
 }
 
 fn call_sid(form: &Form) -> Result<String, Unreadable> {

@@ -1,7 +1,7 @@
 //! The webhooks read as Twilio sends them, and as it should not.
 
 use super::*;
-use crate::twilio::identity::Channel;
+use crate::twilio::identity::{Channel, Identity};
 use calldex_storage::record::PhoneNumber;
 
 const CALL: &str = "CA00000000000000000000000000000a01";
@@ -24,17 +24,17 @@ fn a_ringing_call_says_who_calls_and_whom() {
     ]))
     .unwrap();
     let number = PhoneNumber::parse("+16135550172").unwrap();
-    assert_eq!(voice.identity, Identity::Number(number, Channel::Phone));
     assert_eq!(
-        (voice.status.clone(), voice.direction.clone()),
-        (CallStatus::Ringing, Direction::Inbound)
+        voice.ends.identity(),
+        Identity::Number(number, Channel::Phone)
     );
+    assert_eq!(voice.status, CallStatus::Ringing);
+    assert_eq!(voice.ends.line().as_str(), "+16135550100");
     assert_eq!(voice.attestation, Attestation::Partial);
     assert_eq!(
         (voice.forwarded_from.clone(), voice.from_country.as_deref()),
         (None, Some("CA"))
     );
-    assert!(!voice.calls_itself());
     assert!(!format!("{voice:?}").contains("5550"), "{voice:?}");
 }
 
@@ -46,8 +46,8 @@ fn the_old_names_of_from_and_to_still_count() {
         ("Called", "+16135550172"),
     ]))
     .unwrap();
-    assert_eq!(voice.from.as_str(), "+16135550172");
-    assert!(voice.calls_itself());
+    assert_eq!(voice.ends.person().as_str(), "+16135550172");
+    assert_eq!(voice.ends.line().as_str(), "+16135550172");
 }
 
 #[test]
@@ -141,4 +141,79 @@ fn both_spellings_of_a_status_are_one() {
         CallStatus::read(&"x".repeat(99)),
         CallStatus::Other("x".repeat(32))
     );
+}
+
+#[test]
+fn on_a_call_that_we_placed_the_person_is_the_one_called() {
+    for direction in ["outbound-api", "outbound-dial", "OUTBOUND_API"] {
+        let voice = Voice::read(&form(&[
+            ("From", "+16135550100"),
+            ("To", "+16135550172"),
+            ("Direction", direction),
+            ("StirVerstat", "TN-Validation-Failed"),
+        ]))
+        .unwrap();
+        assert_eq!(voice.ends.person().as_str(), "+16135550172", "{direction}");
+        assert_eq!(voice.ends.line().as_str(), "+16135550100");
+        // Nobody has to vouch for a number that we dialled.
+        assert_eq!(voice.attestation, Attestation::Full);
+    }
+    let trunk = Voice::read(&form(&[
+        ("From", "+16135550172"),
+        ("To", "+16135550100"),
+        ("Direction", "trunking-originating"),
+    ]))
+    .unwrap();
+    assert_eq!(trunk.ends.person().as_str(), "+16135550172");
+}
+
+#[test]
+fn only_what_may_pass_or_another_provider_cures_is_connected_again() {
+    let failed = |code: &str| {
+        Ended::read(&form(&[
+            ("SessionStatus", "failed"),
+            ("CallStatus", "in-progress"),
+            ("ErrorCode", code),
+        ]))
+        .unwrap()
+    };
+    for (code, again, provider) in [
+        ("64101", false, false),
+        ("64102", false, false),
+        ("64103", true, false),
+        ("64104", false, false),
+        ("64105", true, false),
+        ("64106", false, false),
+        ("64107", true, false),
+        ("64108", false, false),
+        ("64109", false, false),
+        ("64110", false, false),
+        ("64111", true, true),
+        ("64112", true, true),
+        ("64114", true, true),
+        ("64118", true, true),
+        ("11200", false, false),
+        ("", false, false),
+    ] {
+        let ended = failed(code);
+        assert_eq!(ended.may_reconnect(), again, "{code}");
+        assert_eq!(ended.provider_failed(), provider, "{code}");
+    }
+}
+
+#[test]
+fn a_dial_that_nobody_answered_leaves_a_caller_who_waits() {
+    for (status, call, waits) in [
+        ("no-answer", "in-progress", true),
+        ("busy", "in-progress", true),
+        ("failed", "in-progress", true),
+        ("something-new", "in-progress", true),
+        ("completed", "in-progress", false),
+        ("answered", "in-progress", false),
+        ("canceled", "completed", false),
+        ("no-answer", "completed", false),
+    ] {
+        let dialled = Dialled::read(&form(&[("DialCallStatus", status), ("CallStatus", call)]));
+        assert_eq!(dialled.unwrap().caller_waits(), waits, "{status} {call}");
+    }
 }

@@ -137,11 +137,14 @@ mod tests {
                 name: "Brock".into(),
                 first_at_ms: 1,
                 last_at_ms: 2,
+                heard_in_call: 3,
+                calls_running: 2,
             }]
             .into(),
             preferences: [Preference {
                 mark,
                 text: "water".into(),
+                person: Some("Misty".into()),
             }]
             .into(),
             ..Caller::new(PhoneNumber::parse("+14155550100").unwrap(), 7)

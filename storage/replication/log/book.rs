@@ -104,11 +104,8 @@ impl Book {
         if !connection::checkpoint_and_truncate(&book.connection)? {
             return Err(LogError::Disk("somebody else has it open".to_owned()));
         }
-        let report: String = book
-            .connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        if report != "ok" {
-            return Err(LogError::Damaged(report));
+        if let Some(damage) = connection::damage(&book.connection)? {
+            return Err(LogError::Damaged(damage));
         }
         let contents = book.read_through()?;
         Ok((book, contents))
@@ -133,10 +130,7 @@ impl Book {
     }
 
     fn recognise(&self) -> Result<(), LogError> {
-        let pragma = |name| {
-            self.connection
-                .query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
-        };
+        let pragma = |name| connection::pragma(&self.connection, name);
         if pragma("application_id")? != i64::from(APPLICATION_ID) {
             return Err(LogError::Damaged("it is another database".to_owned()));
         }
@@ -262,9 +256,7 @@ impl Book {
 
     /// Gives free pages back to the file system, a bounded number. Whether there are more.
     pub(super) fn shrink(&self) -> Result<bool, LogError> {
-        let free: i64 = self
-            .connection
-            .query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+        let free = connection::pragma(&self.connection, "freelist_count")?;
         if free <= FREE_PAGES_MAX {
             return Ok(false);
         }

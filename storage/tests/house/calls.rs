@@ -58,6 +58,7 @@ fn applying_everything_twice_changes_nothing() {
             Write::PreferenceNoted {
                 number: number("+14155550100"),
                 text: "water types".into(),
+                person: None,
                 stamp: stamp(4),
             },
             resumed("CA1", 1),

@@ -124,6 +124,7 @@ async fn preferences_and_language_come_back_and_are_bounded() {
         house.write(Write::PreferenceNoted {
             number: number(FROM),
             text,
+            person: None,
             stamp: stamp(at),
         });
     }
@@ -143,4 +144,117 @@ async fn preferences_and_language_come_back_and_are_bounded() {
             .all(|preference| preference.text.chars().count() <= 200)
     );
     assert_eq!(caller.language.as_deref(), Some("de-DE"));
+}
+
+fn noted(text: &str, person: Option<&str>, at: i64) -> Write {
+    Write::PreferenceNoted {
+        number: number(FROM),
+        text: text.into(),
+        person: person.map(Into::into),
+        stamp: stamp(at),
+    }
+}
+
+/// What the next call may say to a person of that name.
+async fn told(house: &House, name: &str) -> Vec<String> {
+    let caller = house.caller(FROM).await;
+    let told = caller.preferences_of(name);
+    told.map(|preference| preference.text.to_string()).collect()
+}
+
+#[tokio::test]
+async fn what_one_person_wants_remembered_is_not_told_to_another() {
+    let mut house = House::new();
+    house.write(Write::NameConfirmed(given(FROM, "Misty", 1)));
+    house.write(noted("likes water", None, 2));
+    assert_eq!(told(&house, "Misty").await, ["likes water"]);
+    house.write(Write::PersonAdded(given(FROM, "Brock", 3)));
+    house.write(noted("likes rocks", Some("Brock"), 4));
+    house.write(noted("of whom?", None, 5));
+    house.reopen();
+    assert_eq!(told(&house, "Misty").await, ["likes water"]);
+    assert_eq!(told(&house, "Brock").await, ["likes rocks"]);
+}
+
+#[tokio::test]
+async fn a_renamed_person_keeps_what_is_theirs_and_a_forgotten_one_leaves_nothing() {
+    let mut house = House::new();
+    house.write(Write::NameConfirmed(given(FROM, "Misty", 1)));
+    house.write(Write::PersonAdded(given(FROM, "Brok", 2)));
+    house.write(noted("likes rocks", Some("Brok"), 3));
+    house.write(Write::PersonRenamed {
+        number: number(FROM),
+        from: "Brok".into(),
+        to: "Brock".into(),
+        stamp: stamp(4),
+    });
+    house.reopen();
+    assert_eq!(told(&house, "Brock").await, ["likes rocks"]);
+    let names: String =
+        house.sql("SELECT group_concat(name) FROM (SELECT name FROM people ORDER BY name)");
+    assert_eq!(names, "Brock,Misty");
+    house.write(Write::PersonForgotten(given(FROM, "Brock", 5)));
+    // A repetition brings nothing back.
+    house.write(noted("likes rocks", Some("Brok"), 3));
+    assert!(told(&house, "Brock").await.is_empty());
+    let kept: String = house.sql("SELECT preferences FROM callers");
+    assert!(!kept.contains("rocks") && !kept.contains("Bro"), "{kept}");
+}
+
+#[tokio::test]
+async fn a_forgotten_name_takes_its_preferences_along() {
+    let house = House::new();
+    house.write(Write::NameConfirmed(given(FROM, "Misty", 1)));
+    house.write(noted("likes water", Some("Misty"), 2));
+    house.write(Write::NameForgotten(stamped(FROM, 3)));
+    house.write(Write::NameConfirmed(given(FROM, "Misty", 4)));
+    assert!(told(&house, "Misty").await.is_empty());
+}
+
+#[tokio::test]
+async fn who_replaces_the_only_name_does_not_take_its_preferences() {
+    let house = House::new();
+    house.write(Write::NameConfirmed(given(FROM, "Misty", 1)));
+    house.write(noted("likes water", None, 2));
+    house.write(Write::NameCorrected(given(FROM, "Gary", 3)));
+    assert!(told(&house, "Gary").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_shared_number_is_greeted_by_name_again_once_one_person_calls() {
+    let mut house = House::new();
+    house.write(started("CA1", Some(FROM)));
+    house.write(Write::NameConfirmed(given(FROM, "Misty", 1)));
+    house.write(started("CA2", Some(FROM)));
+    house.write(Write::PersonAdded(given(FROM, "Iris", 2)));
+    for (call, at) in [("CA3", 3), ("CA4", 4), ("CA5", 5)] {
+        assert_eq!(house.caller(FROM).await.greeting_name(), None, "{call}");
+        house.write(started(call, Some(FROM)));
+        house.write(Write::PersonAdded(given(FROM, "Misty", at * 10)));
+        // Twice in one call is one call.
+        house.write(Write::PersonAdded(given(FROM, "Misty", at * 10 + 1)));
+    }
+    house.reopen();
+    let caller = house.caller(FROM).await;
+    assert_eq!(caller.greeting_name(), Some("Misty"));
+    assert!(caller.is_shared() && caller.knows("Iris"));
+    house.write(started("CA6", Some(FROM)));
+    house.write(Write::PersonAdded(given(FROM, "Iris", 60)));
+    assert_eq!(house.caller(FROM).await.greeting_name(), None);
+}
+
+#[tokio::test]
+async fn who_is_not_heard_for_long_does_not_make_a_number_ambiguous() {
+    let house = House::new();
+    house.write(started("CA1", Some(FROM)));
+    house.write(Write::NameConfirmed(given(FROM, "Misty", 1)));
+    house.write(Write::PersonAdded(given(FROM, "Iris", 2)));
+    house.write(started("CA2", Some(FROM)));
+    house.write(Write::PersonAdded(given(FROM, "Misty", 3)));
+    for call in ["CA3", "CA4", "CA5"] {
+        house.write(started(call, Some(FROM)));
+        assert_eq!(house.caller(FROM).await.greeting_name(), None, "{call}");
+    }
+    house.write(started("CA6", Some(FROM)));
+    assert_eq!(house.caller(FROM).await.greeting_name(), Some("Misty"));
 }

@@ -4,7 +4,7 @@ use super::judge::Judge;
 use super::script::{Cycle, Script, pressed};
 use crate::door;
 use crate::house::{House, PATIENCE, PUBLIC_URL};
-use crate::mind::Mind;
+use crate::mind::{Mind, is_asked};
 use calldex_simulator::model::Completion;
 use calldex_simulator::twilio::{Webhook, twiml::Twiml};
 use futures_util::{SinkExt, StreamExt};
@@ -49,8 +49,7 @@ impl Stage {
         let mind = Mind::awake().await;
         let answers = answers(&script);
         mind.thinks(move |request| {
-            let asked = request.last_user();
-            let found = answers.iter().find(|(words, _)| *words == asked);
+            let found = answers.iter().find(|(words, _)| is_asked(request, words));
             found.map_or_else(Completion::silence, |(_, cycle)| completion(cycle))
         });
         let mut plan = House::plan()
@@ -151,7 +150,7 @@ impl Stage {
             .twiml()
             .unwrap_or_else(|error| self.fail(&format!("{name}: {error}")));
         if line["form"]["HandoffData"].is_string() {
-            let dials = answer.body.contains("<Dial>");
+            let dials = answer.body.contains("<Dial timeout=");
             assert!(dials, "{}: {}", self.script.name, answer.body);
         }
         if twiml.relay().is_some() {

@@ -138,11 +138,15 @@ impl Model {
         while let Some(length) = request(&mut stream, &mut asked).await? {
             let streamed = asked[..length].windows(13).any(|w| w == b"\"stream\":true");
             let stats = asked.starts_with(b"GET ");
-            let role = b"\"role\":\"user\"";
-            let turns = asked[..length]
-                .windows(role.len())
-                .filter(|w| w == role)
-                .count();
+            let count = |text: &[u8]| {
+                asked[..length]
+                    .windows(text.len())
+                    .filter(|w| *w == text)
+                    .count()
+            };
+            // Not the line in brackets that stands before a greeting.
+            let turns = count(b"\"role\":\"user\"")
+                - count(b"\"role\":\"user\",\"content\":\"[The call begins.]\"");
             asked.drain(..length);
             if stats {
                 let stats = self.counts.borrow_mut().stats();

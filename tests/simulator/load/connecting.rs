@@ -6,7 +6,7 @@ use super::{
     watch::{Standing, Watch},
 };
 use crate::twilio::{
-    Answer, CallError,
+    Answer, CallError, Network,
     internals::{
         Close, Line, Redirect, RelaySettings, Session, SessionOver, SimulatedCaller, SocketEnd,
         action_form, expect_twiml, in_progress_form, open_relay, session_id, setup_frame,
@@ -118,7 +118,7 @@ impl Caller<'_> {
             again,
         );
         let session = Session::begin(settings, setup, config.pace.clone(), config.playback);
-        let mut line = Line::new(socket, session, config.speed);
+        let mut line = Line::new(socket, session, config.speed, Network::NONE);
         let mut watch = Watch::new();
         line.flush(&mut watch).await.map_err(lost)?;
         Ok(Standing {

@@ -16,8 +16,10 @@ mod history;
 mod request;
 mod server;
 mod stream;
+mod strict;
 
 pub use completion::{Completion, ToolCall, Wire};
 pub use history::{told, told_in};
 pub use request::Request;
 pub use server::{ModelServer, Stats};
+pub use strict::role_faults;

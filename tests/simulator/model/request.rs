@@ -37,6 +37,12 @@ impl Request {
         self.body["stream"].as_bool().unwrap_or(false)
     }
 
+    /// Whether it only loads the model: one token, and no stream.
+    pub fn is_preload(&self) -> bool {
+        let limit = |name: &str| self.body[name].as_u64() == Some(1);
+        !self.wants_stream() && (limit("max_tokens") || limit("max_completion_tokens"))
+    }
+
     /// Role and content of each message; content parts are strung together.
     pub fn messages(&self) -> Vec<(String, String)> {
         let messages = self.body["messages"]

@@ -253,6 +253,12 @@ async fn serve(mut door: Door, shared: &Shared, connection: u64) -> io::Result<(
             respond(&mut door, 404, None, &stream::error_body(404)).await?;
             continue;
         }
+        if request.is_preload() {
+            // No part of the script: it comes at the server's start, whenever that is.
+            let word = stream::whole(&Completion::says("H"), &request, "chatcmpl-preload");
+            respond(&mut door, 200, None, &word).await?;
+            continue;
+        }
         let completion = take(shared, &request);
         let open = Open::begin(shared);
         let id = format!("chatcmpl-{}", shared.look().stats.requests);

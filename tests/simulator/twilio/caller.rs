@@ -4,8 +4,12 @@ use std::time::Duration;
 
 /// Time between two partial prompts (protocol 4.2: 200-300 ms).
 pub const PARTIAL_EVERY_MS: u64 = 260;
-/// Time from the last partial to the final prompt (protocol 9.3: 0.36-0.81 s).
+/// Time from the last partial to the final prompt (recorded: 0.1-1.7 s).
 pub const FINAL_AFTER_MS: u64 = 480;
+/// The same after two words at most.
+pub const FINAL_AFTER_SHORT_MS: u64 = 100;
+/// The same where the caller stops in mid-sentence.
+pub const FINAL_AFTER_UNFINISHED_MS: u64 = 1_700;
 /// How long one character takes to say.
 const CHARACTER_MS: u64 = 65;
 /// Partials of one utterance at most.
@@ -59,7 +63,20 @@ impl Utterance {
     pub fn duration(&self) -> Duration {
         self.lasts.unwrap_or_else(|| {
             let characters = self.text.chars().count() as u64;
-            Duration::from_millis(characters * CHARACTER_MS + FINAL_AFTER_MS)
+            Duration::from_millis(characters * CHARACTER_MS) + self.final_after()
+        })
+    }
+
+    /// From the last partial to the final prompt: soon after a word or two, late where the sentence is not finished.
+    pub fn final_after(&self) -> Duration {
+        let text = self.text.trim();
+        let finished = text.ends_with(['.', '!', '?', '。', '！', '？']);
+        Duration::from_millis(if text.split_whitespace().count() <= 2 {
+            FINAL_AFTER_SHORT_MS
+        } else if finished {
+            FINAL_AFTER_MS
+        } else {
+            FINAL_AFTER_UNFINISHED_MS
         })
     }
 

@@ -32,6 +32,8 @@ pub struct TwilioConfig {
     pub routes: Vec<Route>,
     /// How fast the agent's voice speaks and how long synthesis takes.
     pub pace: Pace,
+    /// How long frames are on their way.
+    pub network: Network,
     /// Whether replies are played (clauses, `tokensPlayed`, `agentSpeaking`, interrupts). Off: text is only counted.
     pub playback: bool,
     /// How long the action request after a lost connection is tried again while connections are refused, in real
@@ -57,12 +59,47 @@ impl Default for TwilioConfig {
             status_path: Some("/twilio/status".into()),
             routes: Vec::new(),
             pace: Pace::default(),
+            network: Network::default(),
             playback: true,
             action_patience: Duration::ZERO,
             redial: Redial::default(),
             log_entries_max: LOG_ENTRIES_MAX,
         }
     }
+}
+
+/// The way between Twilio and the server, in Twilio's time. Frames keep their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// From the server to Twilio: 86-87 ms recorded.
+    pub uplink: Duration,
+    /// From Twilio to the server: 2-3 ms recorded.
+    pub downlink: Duration,
+    /// Of a hundred frames, so many are held up.
+    pub stalls_percent: u8,
+    /// For how long; what is behind them waits too.
+    pub stall: Duration,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            uplink: Duration::from_millis(87),
+            downlink: Duration::from_millis(2),
+            stalls_percent: 0,
+            stall: Duration::from_millis(400),
+        }
+    }
+}
+
+impl Network {
+    /// No way at all: for measurements of the server alone.
+    pub const NONE: Self = Self {
+        uplink: Duration::ZERO,
+        downlink: Duration::ZERO,
+        stalls_percent: 0,
+        stall: Duration::ZERO,
+    };
 }
 
 /// One public address and the server that answers for it.

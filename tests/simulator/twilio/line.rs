@@ -1,12 +1,14 @@
 //! The thin driver of a session: its socket, its clock, its outputs.
 
 use super::{
+    config::Network,
+    delay::Delay,
     events::{Close, Output, Seen, SocketEnd},
     link::Socket,
     session::{Caller, Session},
 };
 use futures_util::{SinkExt, StreamExt};
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{
     Message,
@@ -61,17 +63,23 @@ pub(crate) struct Line {
     socket: Socket,
     pub(crate) session: Session,
     pub(crate) clock: Clock,
-    outputs: VecDeque<Output>,
+    /// Frames of the server on their way, with when they came in here.
+    uplink: Delay<(String, Instant)>,
+    /// What Twilio does, on its way.
+    downlink: Delay<Output>,
     last_event: Instant,
 }
 
 impl Line {
-    pub(crate) fn new(socket: Socket, session: Session, speed: f64) -> Self {
+    pub(crate) fn new(socket: Socket, session: Session, speed: f64, network: Network) -> Self {
+        let way = |lasts| (lasts, network.stalls_percent, network.stall);
+        let (up, down) = (way(network.uplink), way(network.downlink));
         Self {
             socket,
             session,
             clock: Clock::new(speed),
-            outputs: VecDeque::new(),
+            uplink: Delay::new(up.0, up.1, up.2),
+            downlink: Delay::new(down.0, down.1, down.2),
             last_event: Instant::now(),
         }
     }
@@ -79,6 +87,12 @@ impl Line {
     /// When the last thing came in or the caller last did something.
     pub(crate) fn last_event(&self) -> Instant {
         self.last_event
+    }
+
+    /// Nobody speaks, and nothing that was sent either way has still to arrive.
+    pub(crate) fn is_silent(&self) -> bool {
+        let arrived = self.uplink.wake().is_none() && self.downlink.wake().is_none();
+        arrived && self.session.is_silent()
     }
 
     /// The caller does something; [`Line::flush`] must follow.
@@ -90,9 +104,16 @@ impl Line {
 
     /// Puts out all that the session wants put out. `Err`: the socket is gone or has been closed.
     pub(crate) async fn flush(&mut self, observer: &mut impl Observer) -> Result<(), SocketEnd> {
-        self.outputs.append(&mut self.session.take_outputs());
+        let now = self.clock.now();
+        for output in self.session.take_outputs() {
+            match output {
+                // Whoever waits for the end of an utterance may rely on its prompt having gone out.
+                Output::Seen(seen) if seen != Seen::Said => observer.saw(seen, self.last_event),
+                output => self.downlink.push(output, now),
+            }
+        }
         let mut fed = false;
-        while let Some(output) = self.outputs.pop_front() {
+        while let Some(output) = self.downlink.pop(now) {
             match output {
                 Output::Send(frame) => {
                     observer.sent(&frame);
@@ -116,7 +137,13 @@ impl Line {
     /// Waits for the next frame or moment and lets the session take it; [`Line::flush`] must follow. May be dropped
     /// at any await without loss.
     pub(crate) async fn next(&mut self, observer: &mut impl Observer) -> Result<(), SocketEnd> {
-        let wake = self.session.wake().map(|at| self.clock.instant(at));
+        let arrivals = [
+            self.uplink.wake(),
+            self.downlink.wake(),
+            self.session.wake(),
+        ];
+        let wake = arrivals.into_iter().flatten().min();
+        let wake = wake.map(|at| self.clock.instant(at));
         tokio::select! {
             biased;
             message = self.socket.next() => {
@@ -124,11 +151,11 @@ impl Line {
                 match message {
                     Some(Ok(Message::Text(text))) => {
                         observer.received(&text);
-                        self.session.on_app(&text, self.clock.now());
+                        self.arrives(text.as_str().to_owned());
                         Ok(())
                     }
                     Some(Ok(Message::Binary(_))) => {
-                        self.session.on_app("(a binary frame)", self.clock.now());
+                        self.arrives("(a binary frame)".to_owned());
                         Ok(())
                     }
                     Some(Ok(Message::Close(frame))) => Err(SocketEnd::Lost(closed_by_app(frame))),
@@ -139,9 +166,26 @@ impl Line {
             }
             () = sleep_until(wake.unwrap_or_else(|| Instant::now() + FAR)) => {
                 self.last_event = Instant::now();
-                self.session.advance(self.clock.now());
+                let now = self.clock.now();
+                self.take_arrived(now);
+                self.session.advance(now);
                 Ok(())
             }
+        }
+    }
+
+    /// A frame of the server has set off; without a way it is there at once.
+    fn arrives(&mut self, frame: String) {
+        let now = self.clock.now();
+        self.uplink.push((frame, self.last_event), now);
+        self.take_arrived(now);
+    }
+
+    /// One frame at a time: what the observer sees of it bears the time at which it came in.
+    fn take_arrived(&mut self, now: Duration) {
+        if let Some((frame, came)) = self.uplink.pop(now) {
+            self.last_event = came;
+            self.session.on_app(&frame, now);
         }
     }
 
@@ -156,6 +200,12 @@ impl Line {
 
     /// Closes the socket as Twilio does.
     pub(crate) async fn close(&mut self, close: &Close, observer: &mut impl Observer) {
+        while let Some(output) = self.downlink.pop_any() {
+            if let Output::Send(frame) = output {
+                observer.sent(&frame);
+                let _ = self.write(Message::text(frame)).await;
+            }
+        }
         let (code, reason) = close.frame();
         let frame = CloseFrame {
             code: CloseCode::from(code),

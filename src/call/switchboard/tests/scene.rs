@@ -1,12 +1,12 @@
 //! Instances that share a database, as if each had applied the same log, and callers on their
 //! sockets.
 
-use crate::agent::{Agent, AgentConfig};
+use crate::agent::Agent;
 use crate::call::others::{CaughtUp, Others};
-use crate::call::session::{Incoming, Wire};
 use crate::call::switchboard::{
     After, Answer, Arrival, Back, Connection, Hold, Mark, Setup, Switchboard, Way,
 };
+use crate::call::transport::{Incoming, Wire};
 use crate::config::{CallSection, Config, Lines};
 use crate::twilio::identity::{Attestation, Party};
 use calldex_storage::record::LiveCall;
@@ -90,14 +90,14 @@ impl Scene {
 
     /// One that catches up with the others so far.
     pub(super) fn instance_that(&self, name: &str, slot: u16, caught_up: CaughtUp) -> Instance {
-        let agent = Agent::new(&AgentConfig::default()).unwrap();
+        let config = Config::default();
+        let agent = Agent::new(&config.agent, &config.model).unwrap();
         let switchboard = Switchboard::new(
             Arc::clone(&self.storage),
             Arc::new(agent),
             Lines::new(&Config::default()),
             CallSection::default(),
             3,
-            false,
             name,
         );
         let asked = Arc::new(AtomicU32::new(0));
@@ -198,7 +198,7 @@ impl Instance {
             .await;
         match after {
             After::Reconnect(_) => document.into_inner().unwrap(),
-            After::Goodbye(_) => None,
+            After::Goodbye(_) | After::Over(_) => None,
         }
     }
 
@@ -353,6 +353,10 @@ impl Wire for Socket {
 
     async fn send(&mut self, frame: String) -> bool {
         self.outgoing.send(frame).is_ok()
+    }
+
+    async fn ping(&mut self) -> bool {
+        true
     }
 
     async fn close(&mut self, code: u16, _reason: &'static str) {

@@ -1,6 +1,6 @@
 //! The fake model read back with a real client.
 
-use calldex_simulator::model::{Completion, ModelServer, Wire};
+use calldex_simulator::model::{Completion, ModelServer, Wire, role_faults};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -238,4 +238,45 @@ async fn a_stall_in_the_middle_holds_the_rest_back() {
     let (chunks, _) = read(ask(&model, true, "Hi")).await;
     assert_eq!(content(&chunks), Completion::words(4).text());
     assert!(begun.elapsed() >= Duration::from_millis(250));
+}
+
+#[test]
+fn what_strict_servers_refuse_is_named() {
+    let faults = |messages: Value| role_faults(&json!({ "messages": messages }));
+    let system = json!({"role": "system", "content": "Be brief."});
+    let user = json!({"role": "user", "content": "Hi"});
+    let assistant = json!({"role": "assistant", "content": "Hello!"});
+    let call =
+        json!({"id": "a", "type": "function", "function": {"name": "look", "arguments": "{}"}});
+    let calls = json!({"role": "assistant", "content": "", "tool_calls": [call]});
+    let result = json!({"role": "tool", "content": "done", "tool_call_id": "a"});
+    let fine = [
+        json!([system, user]),
+        json!([system, user, assistant, user]),
+        json!([system, user, calls, result]),
+        json!([system, user, calls, result, assistant, user]),
+    ];
+    for messages in fine {
+        assert_eq!(faults(messages), Vec::<String>::new());
+    }
+    let refused = [
+        json!([]),
+        json!([system]),
+        json!([user, assistant, user]),
+        json!([system, assistant, user]),
+        json!([system, user, user]),
+        json!([system, user, system, user]),
+        json!([system, user, assistant]),
+        json!([system, user, calls, user]),
+        json!([system, user, calls, result, user]),
+        json!([system, user, calls, result, result]),
+        json!([system, user, calls]),
+        json!([system, user, result]),
+        json!([system, user, calls, result, calls, result]),
+        json!([system, {"role": "user", "content": " "}]),
+        json!([system, {"role": "user", "content": null}]),
+    ];
+    for messages in refused {
+        assert_ne!(faults(messages.clone()), Vec::<String>::new(), "{messages}");
+    }
 }

@@ -7,6 +7,10 @@ const WIDE_ENDS: &[char] = &['。', '！', '？', '：', '；'];
 /// Belongs to the clause that it closes.
 const CLOSERS: &[char] = &['"', '\'', '”', '’', ')', ']', '»'];
 
+/// A comma before one of these words ends a clause too, and the space behind it is the clause's (recorded; which commas
+/// do is a guess).
+const JOINERS: &[&str] = &["and", "so"];
+
 /// The length in bytes of the first complete clause, leading space included; `None`: none is complete.
 /// "3.5" and a trailing "Hello." are not complete: what follows is not known.
 pub(super) fn first_clause(text: &str) -> Option<usize> {
@@ -18,9 +22,23 @@ pub(super) fn first_clause(text: &str) -> Option<usize> {
         if ended && character.is_whitespace() {
             return Some(at);
         }
+        if character == ',' && joins(&text[at + 1..]) {
+            return Some(at + 2);
+        }
         ended = ENDS.contains(&character) || (ended && CLOSERS.contains(&character));
     }
     None
+}
+
+/// Whether a comma is followed by a whole word that joins clauses.
+fn joins(rest: &str) -> bool {
+    let Some(rest) = rest.strip_prefix(' ') else {
+        return false;
+    };
+    let Some(end) = rest.find(|character: char| !character.is_alphanumeric()) else {
+        return false;
+    };
+    JOINERS.contains(&&rest[..end])
 }
 
 /// The text stops where a clause may end.
@@ -64,6 +82,21 @@ mod tests {
             clauses("He said \"Go.\" Then he went."),
             ["He said \"Go.\"", " Then he went."]
         );
+    }
+
+    #[test]
+    fn a_comma_before_and_or_so_ends_a_clause_with_its_space() {
+        assert_eq!(
+            clauses("It takes about eight seconds, so that you can wait."),
+            ["It takes about eight seconds, ", "so that you can wait."]
+        );
+        for whole in [
+            "Thirty, every single number, no shortcuts.",
+            "Stop stop stop, that is enough.",
+            "One, android.",
+        ] {
+            assert_eq!(clauses(whole), [whole]);
+        }
     }
 
     #[test]

@@ -94,11 +94,25 @@ impl Playback {
             interruptible,
             preemptible: false,
         };
-        self.push(Piece {
+        let piece = Piece {
             cycle: 0,
             voice: Voice::Words(text.to_owned()),
             marks,
             ready_at: now + self.pace.greeting_after,
+        };
+        let begun_before = self.pace.greeting_before;
+        if begun_before.is_zero() {
+            self.push(piece);
+            return;
+        }
+        // Nobody is told that it began.
+        self.speaking = true;
+        let until = now + piece.voice.lasts(&self.pace).saturating_sub(begun_before);
+        self.current = Some(Current {
+            piece,
+            since: now,
+            begun_before,
+            until,
         });
     }
 
@@ -267,6 +281,7 @@ impl Playback {
         self.current = Some(Current {
             piece,
             since: at,
+            begun_before: Duration::ZERO,
             until,
         });
     }

@@ -92,15 +92,20 @@ pub(super) struct Piece {
 pub(super) struct Current {
     pub(super) piece: Piece,
     pub(super) since: Duration,
+    /// It had been audible for so long then.
+    pub(super) begun_before: Duration,
     pub(super) until: Duration,
 }
 
 impl Current {
     /// How far it was heard.
     pub(super) fn cut(&self, pace: &Pace, now: Duration) -> Cut {
-        let elapsed = now.saturating_sub(self.since);
+        let elapsed = now.saturating_sub(self.since) + self.begun_before;
         let fragment = match &self.piece.voice {
-            Voice::Words(text) => clause::heard(text, pace.spoken(elapsed)),
+            Voice::Words(text) => {
+                let characters = text.trim().chars().count();
+                clause::heard(text, pace.spoken(characters, elapsed))
+            }
             Voice::Tones(_) | Voice::Media(_) => String::new(),
         };
         Cut {

@@ -76,6 +76,8 @@ fn a_greeting_is_reported_as_a_whole() {
     assert!((250..=750).contains(&timed[0].0), "{timed:?}");
     let rate = text.chars().count() as f64 / ((timed[1].0 - timed[0].0) as f64 / 1000.0);
     assert!((19.0..=22.0).contains(&rate), "{rate}");
+    // Two sentences and more, yet one clause.
+    assert_eq!(timed.len(), 3);
 }
 
 #[test]
@@ -279,4 +281,44 @@ fn slow_tokens_do_not_make_the_voice_stutter() {
         .count();
     assert_eq!(turned_on, 1, "{all:?}");
     assert_eq!(all.last(), Some(&Sound::Speaking(false)));
+}
+
+#[test]
+fn clauses_last_as_they_were_recorded() {
+    let pace = Pace::default();
+    for (characters, from, to) in [
+        (3, 430, 630),
+        (6, 560, 700),
+        (13, 850, 1_150),
+        (21, 1_150, 1_350),
+        (49, 2_400, 2_700),
+        (69, 3_250, 3_500),
+        (99, 4_400, 4_900),
+    ] {
+        let lasts = pace.speaking(characters).as_millis();
+        assert!((from..=to).contains(&lasts), "{characters}: {lasts} ms");
+    }
+}
+
+#[test]
+fn a_greeting_that_began_before_the_socket_is_never_said_to_begin() {
+    let mut playback = Playback::new(Pace {
+        greeting_before: ms(150),
+        ..Pace::default()
+    });
+    let text = "Hello there, caller.";
+    playback.greet(text, Interruptible::ANY, ms(0));
+    assert!(playback.is_speaking());
+    let timed = run_out(&mut playback);
+    assert_eq!(sounds(&timed), [played(0, text), Sound::Speaking(false)]);
+    assert_eq!(timed[0].0, 350 + 869 - 150);
+}
+
+#[test]
+fn digits_take_as_long_as_recorded_and_no_voice_is_reported() {
+    let mut playback = Playback::new(Pace::default());
+    playback.digits(1, "12345", ms(0));
+    let timed = run_out(&mut playback);
+    assert_eq!(sounds(&timed), [played(1, "12345")]);
+    assert!((1_900..=2_200).contains(&timed[0].0), "{timed:?}");
 }

@@ -2,7 +2,7 @@
 
 use super::{Caller, Close, Output, Seen, Session};
 use crate::twilio::{
-    caller::{FINAL_AFTER_MS, PARTIAL_EVERY_MS, Utterance},
+    caller::{PARTIAL_EVERY_MS, Utterance},
     frame,
     log::ViolationKind,
     playback::{By, Cut},
@@ -60,7 +60,7 @@ impl Mouth {
     fn plan(&mut self, utterance: &Utterance, ignored: bool, now: Duration) {
         let from = self.steps.back().map_or(now, |(at, ..)| (*at).max(now));
         let lasts = utterance.duration();
-        let talking = lasts.saturating_sub(Duration::from_millis(FINAL_AFTER_MS));
+        let talking = lasts.saturating_sub(utterance.final_after());
         let texts = if ignored {
             Vec::new()
         } else {

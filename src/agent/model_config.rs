@@ -1,0 +1,375 @@
+//! `[model.NAME]`: a model at a provider, and the terms on which it is asked.
+
+use super::address::parse_address;
+use crate::config::Fault;
+use calldex_observability::redaction::Secret;
+use reqwest::header::{HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// OpenAI's own address; any other that speaks chat completions will do.
+pub const BASE_URL: &str = "https://api.openai.com/v1";
+/// Small and fast: on the telephone the first token counts more than the last bit of wit.
+pub const MODEL: &str = "gpt-4o-mini";
+/// Longest reply: two or three spoken sentences are under 100 tokens, a minute of speech under 300.
+pub const TOKENS_MAX: u32 = 300;
+/// Thoughts of a model that thinks before it speaks, in tokens, beside those of its words.
+pub const THINKING_TOKENS: u32 = 2_000;
+/// Silence before the first speakable token, for each attempt, in milliseconds.
+pub const FIRST_TOKEN_MS_MAX: u64 = 4_000;
+/// Silence within a reply, in milliseconds.
+pub const IDLE_MS_MAX: u64 = 5_000;
+/// TCP and TLS, in milliseconds.
+pub const CONNECT_MS_MAX: u64 = 2_000;
+/// Messages of the conversation that the model is told; the oldest are left out.
+pub const HISTORY_TURNS_MAX: usize = 60;
+/// Bytes of the conversation that the model is told; the oldest are left out.
+pub const HISTORY_BYTES_MAX: usize = 24 * 1024;
+
+/// Most tables, and the longest name of one.
+const MODELS_MAX: usize = 16;
+const NAME_CHARS_MAX: usize = 32;
+/// Most extra headers, query parameters and extra fields of the body.
+const EXTRAS_MAX: usize = 16;
+/// Upper bound of every duration: nobody waits longer on the telephone.
+const WAIT_MS_MAX: u64 = 120_000;
+/// Fields of the body that are ours: `extra_body` may not set them.
+const OWN_FIELDS: [&str; 6] = [
+    "model",
+    "messages",
+    "stream",
+    "stream_options",
+    "tools",
+    "functions",
+];
+
+/// The models by name.
+pub type Models = BTreeMap<String, ModelConfig>;
+
+/// One `[model.NAME]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Where the model is served, up to and without `/chat/completions`; may have a query. Default:
+    /// OpenAI, if there is a key.
+    pub base_url: Option<String>,
+    /// Added to the address of every request, such as Azure's `api-version`.
+    pub query: BTreeMap<String, String>,
+    /// Sent as bearer token; at Azure's addresses as `api-key`. May be absent where `base_url` is a local
+    /// model.
+    #[serde(skip_serializing)]
+    pub api_key: Option<Secret>,
+    /// The model's name at the provider.
+    pub model: String,
+    /// Sent with every request, such as `OpenAI-Organization`. Values do not print.
+    #[serde(skip_serializing)]
+    pub headers: BTreeMap<String, Secret>,
+    /// 0 to 2; absent: the provider's default, since some models refuse any other.
+    pub temperature: Option<f32>,
+    /// For models that think before they speak: `minimal`, `low`, ... Absent: not sent.
+    pub reasoning_effort: Option<String>,
+    /// Longest reply in tokens, 16 to 4096.
+    pub max_tokens: u32,
+    /// Tokens for thoughts, beside `max_tokens`: models that think count them in the same limit, and are
+    /// silent when they use it up. Absent: 2000 where `reasoning_effort` is set and for OpenAI's models that
+    /// think, else 0.
+    pub thinking_tokens: Option<u32>,
+    /// How the longest reply is named on the wire. Absent: by the address.
+    pub max_tokens_as: Option<TokenLimit>,
+    /// Whether to ask for the usage at the end of a stream. A server that refuses it is asked without.
+    pub usage: bool,
+    /// Whether tools are offered. A server that refuses them is asked without.
+    pub tools: bool,
+    /// How an answer in JSON is asked for. Absent: by a schema at OpenAI and Azure, else `json_object`.
+    pub structured: Option<Structured>,
+    /// Messages of history the model is told; at the bound the oldest are left out, the system prompt never.
+    pub history_turns_max: usize,
+    /// Bytes of history the model is told; same policy. The last message always goes.
+    pub history_bytes_max: usize,
+    /// Silence before the first speakable token, for each attempt. Thoughts that arrive are no silence.
+    pub first_token_ms_max: u64,
+    /// Silence within a reply.
+    pub idle_ms_max: u64,
+    /// TCP and TLS.
+    pub connect_ms_max: u64,
+    /// Whether one token is asked for at start, and when a call rings after minutes without one, so that a
+    /// server that must load the model has it loaded. Absent: at local addresses only.
+    pub preload: Option<bool>,
+    /// The `user` field of every request: a hint to the provider's abuse detection. Never a caller.
+    pub user: Option<String>,
+    /// Further fields of the request's body, such as `chat_template_kwargs`.
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub extra_body: toml::Table,
+    /// What its tokens cost.
+    pub price: Option<Price>,
+}
+
+/// Prices of a million tokens, in whatever currency the operator counts.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Price {
+    /// Tokens of the question.
+    pub input: f64,
+    /// Tokens of the question that the provider had in its cache. Absent: as `input`.
+    pub cached: Option<f64>,
+    /// Tokens of the answer, thoughts included.
+    pub output: f64,
+}
+
+/// The field that carries the longest reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenLimit {
+    /// What nearly every compatible server reads.
+    MaxTokens,
+    /// What OpenAI reads since its reasoning models.
+    MaxCompletionTokens,
+}
+
+/// How an answer in JSON is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Structured {
+    /// `response_format` with the schema.
+    JsonSchema,
+    /// `response_format` without it; the prompt tells the form.
+    JsonObject,
+    /// The prompt only.
+    None,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            base_url: None,
+            query: BTreeMap::new(),
+            api_key: None,
+            model: MODEL.to_owned(),
+            headers: BTreeMap::new(),
+            temperature: None,
+            reasoning_effort: None,
+            max_tokens: TOKENS_MAX,
+            thinking_tokens: None,
+            max_tokens_as: None,
+            usage: true,
+            tools: true,
+            structured: None,
+            history_turns_max: HISTORY_TURNS_MAX,
+            history_bytes_max: HISTORY_BYTES_MAX,
+            first_token_ms_max: FIRST_TOKEN_MS_MAX,
+            idle_ms_max: IDLE_MS_MAX,
+            connect_ms_max: CONNECT_MS_MAX,
+            preload: None,
+            user: None,
+            extra_body: toml::Table::new(),
+            price: None,
+        }
+    }
+}
+
+impl ModelConfig {
+    /// Whether it has neither a key nor an address: nobody could be asked.
+    pub fn is_placeless(&self) -> bool {
+        let is_set = |text: &str| !text.trim().is_empty();
+        let keyed = self.api_key.as_ref().is_some_and(|key| !key.is_empty());
+        !keyed && !self.base_url.as_deref().is_some_and(is_set)
+    }
+
+    /// Tokens for thoughts, beside those of the words.
+    pub fn thinking(&self) -> u32 {
+        let thinks = || {
+            let effort = self.reasoning_effort.as_deref();
+            effort.is_some_and(|effort| effort != "none") || thinks_by_name(&self.model)
+        };
+        let by_name = || if thinks() { THINKING_TOKENS } else { 0 };
+        self.thinking_tokens.unwrap_or_else(by_name)
+    }
+
+    pub(super) fn connect_max(&self) -> Duration {
+        Duration::from_millis(self.connect_ms_max)
+    }
+
+    fn check(&self, name: &str, turn_ms_max: u64) -> Vec<Fault> {
+        let mut checks = Checks::of(&format!("model.{name}"));
+        checks.address("base_url", self.base_url.as_deref());
+        checks.key("api_key", self.api_key.as_ref());
+        checks.check(
+            !self.model.trim().is_empty(),
+            "model",
+            &self.model,
+            "the model's name at the provider, e.g. gpt-4o-mini",
+        );
+        checks.headers("headers", &self.headers);
+        checks.within("query", self.query.len() as u64, 0, EXTRAS_MAX as u64);
+        if let Some(temperature) = self.temperature {
+            let fits = (0.0..=2.0).contains(&temperature);
+            checks.check(fits, "temperature", temperature, "between 0 and 2");
+        }
+        checks.within("max_tokens", self.max_tokens.into(), 16, 4_096);
+        if let Some(thinking) = self.thinking_tokens {
+            checks.within("thinking_tokens", thinking.into(), 0, 100_000);
+        }
+        for (setting, value) in [
+            ("first_token_ms_max", self.first_token_ms_max),
+            ("idle_ms_max", self.idle_ms_max),
+            ("connect_ms_max", self.connect_ms_max),
+        ] {
+            checks.within(setting, value, 1, WAIT_MS_MAX);
+        }
+        checks.check(
+            self.first_token_ms_max <= turn_ms_max,
+            "first_token_ms_max",
+            self.first_token_ms_max,
+            "at most agent.turn_ms_max",
+        );
+        checks.within("history_turns_max", self.history_turns_max as u64, 2, 1_000);
+        let bytes = self.history_bytes_max as u64;
+        checks.within("history_bytes_max", bytes, 1_024, 1024 * 1024);
+        self.check_extra_body(&mut checks);
+        self.check_price(&mut checks);
+        checks.faults
+    }
+
+    fn check_extra_body(&self, checks: &mut Checks) {
+        let fields = self.extra_body.len() as u64;
+        checks.within("extra_body", fields, 0, EXTRAS_MAX as u64);
+        for field in OWN_FIELDS {
+            let is_free = !self.extra_body.contains_key(field);
+            checks.check(is_free, "extra_body", field, "is set by calldex itself");
+        }
+    }
+
+    fn check_price(&self, checks: &mut Checks) {
+        let Some(price) = &self.price else {
+            return;
+        };
+        for (setting, value) in [
+            ("price.input", Some(price.input)),
+            ("price.cached", price.cached),
+            ("price.output", Some(price.output)),
+        ] {
+            let value = value.unwrap_or_default();
+            let fits = (0.0..=1_000_000.0).contains(&value);
+            checks.check(
+                fits,
+                setting,
+                value,
+                "the price of a million tokens, 0 or more",
+            );
+        }
+    }
+}
+
+/// OpenAI's models that think: their limit on tokens counts the thoughts.
+fn thinks_by_name(model: &str) -> bool {
+    let name = model.trim().rsplit('/').next().unwrap_or_default();
+    let is_chat = name.contains("chat");
+    let families = ["o1", "o3", "o4", "gpt-5"];
+    let begins = |family: &str| {
+        let rest = name.strip_prefix(family);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.', ':']))
+    };
+    !is_chat && families.into_iter().any(begins)
+}
+
+/// Everything that is wrong with the models, at once.
+pub(super) fn validate(models: &Models, turn_ms_max: u64) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    if models.len() > MODELS_MAX {
+        let remedy = format!("at most {MODELS_MAX} models");
+        faults.push(Fault::new("model", models.len(), remedy));
+    }
+    for (name, model) in models {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(plain) {
+            let remedy = format!(
+                "a name of letters, digits, - and _, at most {NAME_CHARS_MAX}: it stands in metrics"
+            );
+            faults.push(Fault::new(format!("model.{name}"), "", remedy));
+        }
+        faults.extend(model.check(name, turn_ms_max));
+    }
+    faults
+}
+
+/// The faults of one section.
+pub(super) struct Checks {
+    section: String,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Checks {
+    pub(super) fn of(section: &str) -> Self {
+        Self {
+            section: section.to_owned(),
+            faults: Vec::new(),
+        }
+    }
+
+    pub(super) fn check(&mut self, holds: bool, setting: &str, value: impl ToString, remedy: &str) {
+        if !holds {
+            let setting = format!("{}.{setting}", self.section);
+            self.faults
+                .push(Fault::new(setting, value.to_string(), remedy));
+        }
+    }
+
+    pub(super) fn within(&mut self, setting: &str, value: u64, least: u64, most: u64) {
+        let fits = (least..=most).contains(&value);
+        self.check(fits, setting, value, &format!("between {least} and {most}"));
+    }
+
+    /// The value is not shown: an address may carry a password.
+    fn address(&mut self, setting: &str, url: Option<&str>) {
+        let Some(url) = url.map(str::trim).filter(|url| !url.is_empty()) else {
+            return;
+        };
+        let remedy = "an http or https address, e.g. http://127.0.0.1:11434/v1";
+        let is_address = parse_address(url).is_some();
+        self.check(is_address, setting, "(not an address)", remedy);
+    }
+
+    fn key(&mut self, setting: &str, key: Option<&Secret>) {
+        let sendable = key.is_none_or(|key| HeaderValue::from_str(key.reveal().trim()).is_ok());
+        let remedy = "a key without line breaks or control characters";
+        self.check(sendable, setting, "(hidden)", remedy);
+    }
+
+    fn headers(&mut self, setting: &str, headers: &BTreeMap<String, Secret>) {
+        self.within(setting, headers.len() as u64, 0, EXTRAS_MAX as u64);
+        for (name, value) in headers {
+            let sendable =
+                HeaderName::try_from(name).is_ok() && HeaderValue::from_str(value.reveal()).is_ok();
+            let remedy = "a valid header name and a value without control characters";
+            self.check(sendable, setting, name, remedy);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_that_think_have_a_budget_for_it() {
+        let thinking = |model: &str, effort: Option<&str>, set: Option<u32>| {
+            ModelConfig {
+                model: model.into(),
+                reasoning_effort: effort.map(str::to_owned),
+                thinking_tokens: set,
+                ..ModelConfig::default()
+            }
+            .thinking()
+        };
+        for model in ["o3-mini", "o1", "gpt-5", "gpt-5-nano", "openai/o4-mini"] {
+            assert_eq!(thinking(model, None, None), THINKING_TOKENS, "{model}");
+        }
+        for model in ["gpt-4o-mini", "gpt-5-chat-latest", "o1ama", "llama3"] {
+            assert_eq!(thinking(model, None, None), 0, "{model}");
+        }
+        assert_eq!(thinking("qwen3", Some("low"), None), THINKING_TOKENS);
+        assert_eq!(thinking("qwen3", Some("none"), None), 0);
+        assert_eq!(thinking("o3", None, Some(500)), 500);
+    }
+}

@@ -1,0 +1,90 @@
+//! A setting that is spoken: one text for every language, or one for each.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The language of the prompts, and of what is not said otherwise.
+const PROMPTS: &str = "en";
+
+/// `"Mount Moon Books"`, or `{ en = "the Pokédex Call Center", es = "el centro de llamadas Pokédex" }`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PerLanguage {
+    /// The same everywhere.
+    Everywhere(String),
+    /// By language: a BCP-47 tag, or its first part.
+    Each(BTreeMap<String, String>),
+}
+
+impl PerLanguage {
+    /// The text for `language`: its own, else English, else any.
+    pub fn of(&self, language: &str) -> &str {
+        match self {
+            Self::Everywhere(text) => text,
+            Self::Each(texts) => self
+                .own(language)
+                .or_else(|| self.own(PROMPTS))
+                .or_else(|| texts.values().next().map(String::as_str))
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The text in `language` itself. One text for everywhere is taken for English: a word of one language
+    /// does not fit into a sentence of another.
+    pub fn own(&self, language: &str) -> Option<&str> {
+        let primary = language.split(['-', '_']).next().unwrap_or_default();
+        match self {
+            Self::Everywhere(text) => primary.eq_ignore_ascii_case(PROMPTS).then_some(text),
+            Self::Each(texts) => texts
+                .get(language)
+                .or_else(|| texts.get(&primary.to_ascii_lowercase())),
+        }
+        .map(String::as_str)
+    }
+
+    /// All texts.
+    pub fn texts(&self) -> impl Iterator<Item = &String> {
+        let (one, each) = match self {
+            Self::Everywhere(text) => (Some(text), None),
+            Self::Each(texts) => (None, Some(texts.values())),
+        };
+        one.into_iter().chain(each.into_iter().flatten())
+    }
+}
+
+impl From<&str> for PerLanguage {
+    fn from(text: &str) -> Self {
+        Self::Everywhere(text.to_owned())
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for PerLanguage {
+    fn from(pairs: [(&str, &str); N]) -> Self {
+        let own = |(language, text): (&str, &str)| (language.to_owned(), text.to_owned());
+        Self::Each(pairs.into_iter().map(own).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_language_has_its_own_text_or_what_there_is() {
+        let each = PerLanguage::from([
+            ("en", "books"),
+            ("es-MX", "libros de aquí"),
+            ("es", "libros"),
+        ]);
+        assert_eq!(each.of("es-MX"), "libros de aquí");
+        assert_eq!(each.of("es-ES"), "libros");
+        assert_eq!(each.of("fr"), "books");
+        assert_eq!(each.own("fr-FR"), None);
+        let one = PerLanguage::from("Mount Moon Books");
+        assert_eq!(one.of("fr"), "Mount Moon Books");
+        assert_eq!(
+            (one.own("fr"), one.own("en-GB")),
+            (None, Some("Mount Moon Books"))
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! `[twilio.handoff]`, and what of it a line has of its own.
+
+use super::Fault;
+use calldex_storage::record::PhoneNumber;
+use serde::{Deserialize, Serialize};
+
+/// `[twilio.handoff]`: where a call goes when the agent gives it to a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HandoffSection {
+    /// A number to dial.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dial: Option<String>,
+    /// The number that the person sees, one of the account's own; the caller's where not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller_id: Option<String>,
+    /// How long it rings there, in seconds, 5 to 600. Where nobody answers the caller comes back to the
+    /// agent.
+    pub timeout_s: u32,
+    /// A TaskRouter workflow (`WW…`) to enqueue into, when nothing is dialled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+}
+
+impl Default for HandoffSection {
+    fn default() -> Self {
+        Self {
+            dial: None,
+            caller_id: None,
+            timeout_s: 25,
+            workflow: None,
+        }
+    }
+}
+
+impl HandoffSection {
+    /// What is wrong with it; `section` is its name in the file.
+    pub(super) fn validate(&self, section: &str) -> Vec<Fault> {
+        let numbers = [("dial", &self.dial), ("caller_id", &self.caller_id)];
+        let wrong = |(setting, number): (&str, &Option<String>)| {
+            let number = number.as_ref()?;
+            let remedy = "must be a number such as +14155550100";
+            PhoneNumber::parse(number)
+                .is_none()
+                .then(|| Fault::new(format!("{section}.{setting}"), number, remedy))
+        };
+        let mut faults: Vec<Fault> = numbers.into_iter().filter_map(wrong).collect();
+        if !(5..=600).contains(&self.timeout_s) {
+            let remedy = "must be 5 to 600 seconds";
+            faults.push(Fault::new(
+                format!("{section}.timeout_s"),
+                self.timeout_s,
+                remedy,
+            ));
+        }
+        faults
+    }
+
+    /// Whether there is anybody to hand over to.
+    pub fn is_possible(&self) -> bool {
+        self.dial.is_some() || self.workflow.is_some()
+    }
+}

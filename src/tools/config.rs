@@ -1,0 +1,497 @@
+//! `[[tool]]` and `[[mcp]]`: the operator's own tools.
+
+use super::address::{Reach, literal};
+use super::secrets::filled;
+use crate::agent::catalog::{OWN_TOOLS_MAX, is_built_in, is_tool_name};
+use crate::agent::per_language::PerLanguage;
+use crate::agent::{ToolDescription, ToolSpec};
+use crate::config::Fault;
+use calldex_observability::redaction::Secret;
+use calldex_storage::record::PhoneNumber;
+use reqwest::Url;
+use reqwest::header::{HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashSet};
+
+/// Most MCP servers.
+pub const SERVERS_MAX: usize = 16;
+/// Longest time a call of a tool may take, in milliseconds: longer nobody waits on the telephone.
+const TIMEOUT_MS_MAX: u64 = 30_000;
+/// Most bytes of a result that the model can be told.
+const RESULT_BYTES_MAX: usize = 64 * 1024;
+/// Longest time of a call where none is set.
+const TIMEOUT_MS: u64 = 3_000;
+/// Bytes of a result that the model is told where nothing is set.
+const RESULT_BYTES: usize = 8_192;
+
+/// How a tool's address is requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ToolMethod {
+    /// `POST`
+    #[default]
+    Post,
+    /// `PUT`
+    Put,
+    /// `PATCH`
+    Patch,
+}
+
+impl From<ToolMethod> for reqwest::Method {
+    fn from(method: ToolMethod) -> Self {
+        match method {
+            ToolMethod::Post => Self::POST,
+            ToolMethod::Put => Self::PUT,
+            ToolMethod::Patch => Self::PATCH,
+        }
+    }
+}
+
+/// A JSON Schema: as a table, or as JSON text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Parameters {
+    /// `{ type = "object", ... }`
+    Table(toml::Table),
+    /// `'{"type": "object", ...}'`
+    Text(String),
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self::Table(toml::Table::new())
+    }
+}
+
+impl Parameters {
+    /// The schema as JSON; one without arguments where nothing is set.
+    ///
+    /// # Errors
+    /// Why the text is no JSON.
+    fn schema(&self) -> Result<Value, String> {
+        match self {
+            Self::Table(table) if table.is_empty() => {
+                Ok(serde_json::json!({ "type": "object", "properties": {} }))
+            }
+            Self::Table(table) => serde_json::to_value(table).map_err(|error| error.to_string()),
+            Self::Text(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// One `[[tool]]`: a tool behind an address of the operator's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ToolSection {
+    /// The name the model calls it by, 1 to 64 of `a-z A-Z 0-9 _ -`.
+    pub name: String,
+    /// What it does and when it is to be called, for the model.
+    pub description: String,
+    /// JSON Schema of its arguments.
+    pub parameters: Parameters,
+    /// Where it is: `https`, or `http` with `allow_private`.
+    pub url: String,
+    /// `POST`, `PUT` or `PATCH`.
+    pub method: ToolMethod,
+    /// Further headers; `${NAME}` stands for a variable of the environment.
+    #[serde(skip_serializing)]
+    pub headers: BTreeMap<String, Secret>,
+    /// Signs each request; `${NAME}` as in `headers`.
+    #[serde(skip_serializing)]
+    pub secret: Option<Secret>,
+    /// Longest time of one call, in milliseconds.
+    pub timeout_ms: u64,
+    /// Bytes of an answer that the model is told.
+    pub result_bytes_max: usize,
+    /// Whether a call changes something. Then it is never broken off.
+    pub side_effects: bool,
+    /// Whether the tool is told the caller's number.
+    pub send_caller: bool,
+    /// Whether it may be on this machine or in a private network.
+    pub allow_private: bool,
+    /// Called numbers that have it; all where none is named.
+    pub lines: Vec<String>,
+    /// Said while it runs, where the model said nothing beside the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub say: Option<PerLanguage>,
+}
+
+impl Default for ToolSection {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            description: String::new(),
+            parameters: Parameters::default(),
+            url: String::new(),
+            method: ToolMethod::default(),
+            headers: BTreeMap::new(),
+            secret: None,
+            timeout_ms: TIMEOUT_MS,
+            result_bytes_max: RESULT_BYTES,
+            side_effects: true,
+            send_caller: false,
+            allow_private: false,
+            lines: Vec::new(),
+            say: None,
+        }
+    }
+}
+
+/// One `[[mcp]]`: a server of the Model Context Protocol, reached at an address or started here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct McpSection {
+    /// What metrics and logs call it, and what stands before the names of its tools where they clash.
+    pub name: String,
+    /// Where it is (streamable HTTP): `https`, or `http` with `allow_private`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The program that it is, in place of `url`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Arguments of `command`.
+    pub args: Vec<String>,
+    /// The whole environment of `command`, besides `PATH`; `${NAME}` stands for a variable of ours.
+    #[serde(skip_serializing)]
+    pub env: BTreeMap<String, Secret>,
+    /// Further headers for `url`; `${NAME}` as in `env`.
+    #[serde(skip_serializing)]
+    pub headers: BTreeMap<String, Secret>,
+    /// Its tools that are offered; all where none is named.
+    pub allow: Vec<String>,
+    /// Longest time of one call, in milliseconds.
+    pub timeout_ms: u64,
+    /// Bytes of an answer that the model is told.
+    pub result_bytes_max: usize,
+    /// Whether its tools change something. Then a call is never broken off.
+    pub side_effects: bool,
+    /// Whether it may be on this machine or in a private network.
+    pub allow_private: bool,
+    /// Called numbers that have its tools; all where none is named.
+    pub lines: Vec<String>,
+    /// Said while one runs, where the model said nothing beside the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub say: Option<PerLanguage>,
+}
+
+impl Default for McpSection {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            url: None,
+            command: None,
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            headers: BTreeMap::new(),
+            allow: Vec::new(),
+            timeout_ms: TIMEOUT_MS,
+            result_bytes_max: RESULT_BYTES,
+            side_effects: true,
+            allow_private: false,
+            lines: Vec::new(),
+            say: None,
+        }
+    }
+}
+
+impl ToolSection {
+    /// The tool as it is offered.
+    ///
+    /// # Errors
+    /// What is wrong with its parameters.
+    pub fn spec(&self) -> Result<ToolSpec, String> {
+        ToolSpec::new(&ToolDescription {
+            name: &self.name,
+            description: &self.description,
+            parameters: &self.parameters.schema()?,
+            label: &self.name,
+            side_effects: self.side_effects,
+            timeout_ms: self.timeout_ms,
+            say: self.say.clone(),
+        })
+    }
+
+    /// Where its host may lead.
+    pub fn reach(&self, url: &Url) -> Reach {
+        reach(url, self.allow_private)
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        let at = At(format!("tool[{}]", self.name));
+        let mut faults = at.common(&self.lines, self.timeout_ms, self.result_bytes_max);
+        if self.description.trim().is_empty() {
+            faults.push(at.fault(
+                "description",
+                "",
+                "is missing: say when the model is to call it",
+            ));
+        }
+        if let Err(error) = self.spec() {
+            faults.push(at.fault("parameters", "", error));
+        }
+        faults.extend(at.address("url", &self.url, self.allow_private));
+        faults.extend(at.headers(&self.headers));
+        if let Some(secret) = &self.secret {
+            faults.extend(at.secret("secret", secret));
+        }
+        faults
+    }
+}
+
+impl McpSection {
+    fn faults(&self) -> Vec<Fault> {
+        let at = At(format!("mcp[{}]", self.name));
+        let mut faults = at.common(&self.lines, self.timeout_ms, self.result_bytes_max);
+        match (&self.url, &self.command) {
+            (Some(url), None) => {
+                faults.extend(at.address("url", url, self.allow_private));
+                if !self.args.is_empty() || !self.env.is_empty() {
+                    faults.push(at.fault("args", "", "and env are for command, not for url"));
+                }
+            }
+            (None, Some(command)) if command.trim().is_empty() => {
+                faults.push(at.fault("command", "\"\"", "must name a program"));
+            }
+            (None, Some(_)) if !self.headers.is_empty() => {
+                faults.push(at.fault("headers", "", "are for url, not for command"));
+            }
+            (None, Some(_)) => {}
+            _ => faults.push(at.fault("url", "", "or command must be set, and not both")),
+        }
+        faults.extend(at.headers(&self.headers));
+        for (name, value) in &self.env {
+            faults.extend(at.secret(&format!("env.{name}"), value));
+        }
+        faults
+    }
+}
+
+/// A host may lead to the internet only, unless more is allowed; what is not encrypted stays at home.
+pub(super) fn reach(url: &Url, allow_private: bool) -> Reach {
+    match (url.scheme(), allow_private) {
+        ("http", _) => Reach::Private,
+        (_, true) => Reach::Anywhere,
+        (_, false) => Reach::Public,
+    }
+}
+
+/// A section's place in the file.
+struct At(String);
+
+impl At {
+    fn fault(&self, key: &str, value: &str, remedy: impl Into<String>) -> Fault {
+        Fault::new(format!("{}.{key}", self.0), value, remedy)
+    }
+
+    fn common(&self, lines: &[String], timeout_ms: u64, bytes_max: usize) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for line in lines {
+            if PhoneNumber::parse(line).is_none() {
+                let remedy = "must hold called numbers such as +14155550100";
+                faults.push(self.fault("lines", &format!("{line:?}"), remedy));
+            }
+        }
+        if !(1..=TIMEOUT_MS_MAX).contains(&timeout_ms) {
+            let remedy = format!("must be 1 to {TIMEOUT_MS_MAX}: longer nobody waits");
+            faults.push(self.fault("timeout_ms", &timeout_ms.to_string(), remedy));
+        }
+        if !(1..=RESULT_BYTES_MAX).contains(&bytes_max) {
+            let remedy = format!("must be 1 to {RESULT_BYTES_MAX}");
+            faults.push(self.fault("result_bytes_max", &bytes_max.to_string(), remedy));
+        }
+        faults
+    }
+
+    fn address(&self, key: &str, url: &str, allow_private: bool) -> Option<Fault> {
+        // Not shown: an address may carry a password.
+        let fault = |remedy: &str| Some(self.fault(key, "", remedy));
+        let parsed = Url::parse(url).ok();
+        let Some(parsed) = parsed.filter(|url| matches!(url.scheme(), "https" | "http")) else {
+            return fault("must be an address such as https://tools.example.net/orders");
+        };
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return fault("must hold no password: use headers");
+        }
+        if parsed.scheme() == "http" && !allow_private {
+            return fault("must be https; http is for private networks, with allow_private = true");
+        }
+        let reach = reach(&parsed, allow_private);
+        match literal(&parsed) {
+            Some(address) if !reach.allows(address) && reach == Reach::Private => {
+                fault("must be https: what is not encrypted stays in private networks")
+            }
+            Some(address) if !reach.allows(address) => fault(
+                "is an address of this machine or of a private network: set allow_private = true \
+                 if that is meant",
+            ),
+            _ => None,
+        }
+    }
+
+    fn headers(&self, headers: &BTreeMap<String, Secret>) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        for (name, value) in headers {
+            let key = format!("headers.{name}");
+            if HeaderName::try_from(name.as_str()).is_err() {
+                faults.push(self.fault(&key, "", "is no header's name"));
+            }
+            match filled(value.reveal()) {
+                Err(remedy) => faults.push(self.fault(&key, "", remedy)),
+                Ok(value) if HeaderValue::try_from(&value).is_err() => {
+                    faults.push(self.fault(&key, "", "holds what a header cannot"));
+                }
+                Ok(_) => {}
+            }
+        }
+        faults
+    }
+
+    fn secret(&self, key: &str, secret: &Secret) -> Option<Fault> {
+        match filled(secret.reveal()) {
+            Err(remedy) => Some(self.fault(key, "", remedy)),
+            Ok(value) if value.trim().is_empty() => {
+                Some(self.fault(key, "", "is empty: set it or leave it out"))
+            }
+            Ok(_) => None,
+        }
+    }
+}
+
+/// Everything that is wrong with the operator's tools.
+pub fn validate(tools: &[ToolSection], servers: &[McpSection]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut seen = HashSet::new();
+    let names = tools
+        .iter()
+        .map(|tool| ("tool.name", &tool.name))
+        .chain(servers.iter().map(|server| ("mcp.name", &server.name)));
+    for (setting, name) in names {
+        let remedy = if !is_tool_name(name) {
+            "must be 1 to 64 of a-z, A-Z, 0-9, _ and -"
+        } else if is_built_in(name) {
+            "is a tool of calldex itself: choose another name"
+        } else if !seen.insert(name) {
+            "stands twice: each tool and each MCP server needs a name of its own"
+        } else {
+            continue;
+        };
+        faults.push(Fault::new(setting, format!("{name:?}"), remedy));
+    }
+    if tools.len() > OWN_TOOLS_MAX {
+        let remedy = format!("at most {OWN_TOOLS_MAX} can be offered");
+        faults.push(Fault::new("tool", tools.len(), remedy));
+    }
+    if servers.len() > SERVERS_MAX {
+        let remedy = format!("at most {SERVERS_MAX} can be used");
+        faults.push(Fault::new("mcp", servers.len(), remedy));
+    }
+    faults.extend(tools.iter().flat_map(ToolSection::faults));
+    faults.extend(servers.iter().flat_map(McpSection::faults));
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tool(toml: &str) -> ToolSection {
+        toml::from_str(toml).unwrap()
+    }
+
+    fn faults_of(tools: &[ToolSection], servers: &[McpSection]) -> String {
+        let faults = validate(tools, servers);
+        let lines: Vec<String> = faults.iter().map(Fault::to_string).collect();
+        lines.join("\n")
+    }
+
+    const GOOD: &str = r#"
+        name = "order_status"
+        description = "Where an order is."
+        url = "https://tools.example.net/orders"
+        parameters = { type = "object", properties = { order = { type = "string" } }, required = ["order"] }
+    "#;
+
+    #[test]
+    fn a_tool_as_it_is_documented_is_in_order() {
+        assert_eq!(faults_of(&[tool(GOOD)], &[]), "");
+        let text = GOOD.replace(
+            r#"{ type = "object", properties = { order = { type = "string" } }, required = ["order"] }"#,
+            r#"'{"type": "object", "required": ["order"]}'"#,
+        );
+        assert_eq!(faults_of(&[tool(&text)], &[]), "");
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        let wrong = tool(
+            r#"
+            name = "end_call"
+            url = "http://169.254.169.254/latest"
+            parameters = { type = "object", properties = 3 }
+            headers = { authorization = "Bearer ${CALLDEX_TEST_MISSING}", "a b" = "x" }
+            secret = ""
+            timeout_ms = 600000
+            result_bytes_max = 0
+            lines = ["me"]
+            "#,
+        );
+        let server = McpSection {
+            name: "shop".into(),
+            ..McpSection::default()
+        };
+        let faults = faults_of(&[tool(GOOD), tool(GOOD), wrong], &[server]);
+        for named in [
+            "tool.name = \"order_status\": stands twice",
+            "a tool of calldex itself",
+            "tool[end_call].description",
+            "tool[end_call].url",
+            "tool[end_call].parameters",
+            "CALLDEX_TEST_MISSING",
+            "tool[end_call].headers.a b",
+            "tool[end_call].secret",
+            "tool[end_call].timeout_ms",
+            "tool[end_call].result_bytes_max",
+            "tool[end_call].lines",
+            "mcp[shop].url: or command must be set",
+        ] {
+            assert!(faults.contains(named), "{named} is not in\n{faults}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_refused_where_it_may_not_lead() {
+        let at = |url: &str, private: bool| {
+            let tool = ToolSection {
+                url: url.into(),
+                allow_private: private,
+                ..tool(GOOD)
+            };
+            faults_of(&[tool], &[]).is_empty()
+        };
+        assert!(at("https://tools.example.net", false) && at("https://tools.example.net", true));
+        assert!(at("http://127.0.0.1:9000/x", true) && at("https://10.0.0.1", true));
+        assert!(at("http://orders.internal", true));
+        for refused in [
+            "http://tools.example.net",
+            "https://127.0.0.1",
+            "https://[::1]/",
+            "https://2130706433/",
+            "https://user:pass@tools.example.net",
+            "ftp://tools.example.net",
+            "tools.example.net",
+        ] {
+            assert!(!at(refused, false), "{refused}");
+        }
+        assert!(!at("http://8.8.8.8", true), "unencrypted into the internet");
+    }
+
+    #[test]
+    fn no_secret_prints() {
+        let tool = tool(&format!(
+            "{GOOD}\nsecret = 'hush'\nheaders = {{ a = 'hush' }}"
+        ));
+        let shown = format!("{tool:?} {}", toml::to_string(&tool).unwrap());
+        assert!(!shown.contains("hush"), "{shown}");
+    }
+}

@@ -1,0 +1,168 @@
+//! One connection to an MCP server: over streamable HTTP, or to a process started here.
+
+use super::process::Process;
+use crate::tools::address::literal;
+use crate::tools::client::guarded;
+use crate::tools::config::{McpSection, reach};
+use crate::tools::secrets::filled;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Url};
+use rmcp::model::{ClientConfig, Implementation, PaginatedRequestParams, Tool};
+use rmcp::service::{NotificationContext, Peer, RoleClient, RunningService};
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::{ClientHandler, ServiceExt};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+/// One try to connect.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
+/// Longest message of a server; a longer one is dropped.
+pub(super) const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Pages of a list of tools that are read.
+const PAGES_MAX: usize = 8;
+/// Tools of a list that are read.
+const TOOLS_MAX: usize = 256;
+/// How often it is looked whether the connection still stands.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Our side: asks for nothing but tools, and hears when they change.
+struct Handler {
+    changed: Arc<Notify>,
+}
+
+impl ClientHandler for Handler {
+    fn get_info(&self) -> ClientConfig {
+        let mut info = ClientConfig::default();
+        info.client_info = Implementation::new("calldex", env!("CARGO_PKG_VERSION"));
+        info
+    }
+
+    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        self.changed.notify_one();
+    }
+}
+
+/// A connection. Dropping it ends it, and kills a process that was started for it.
+pub struct Connection {
+    service: RunningService<RoleClient, Handler>,
+    changed: Arc<Notify>,
+    _process: Option<Process>,
+}
+
+impl Connection {
+    /// Connects, and tells who we are.
+    ///
+    /// # Errors
+    /// Why it cannot, without secrets.
+    pub async fn open(section: &McpSection) -> Result<Self, String> {
+        let changed = Arc::new(Notify::new());
+        let handler = Handler {
+            changed: Arc::clone(&changed),
+        };
+        let (service, process) = match (&section.url, &section.command) {
+            (Some(url), _) => {
+                let transport = over_http(section, url)?;
+                let service = handler.serve(transport).await;
+                (service.map_err(|error| brief(&error.to_string()))?, None)
+            }
+            (None, Some(command)) => {
+                let (process, transport) = Process::start(section, command)?;
+                let service = handler.serve(transport).await;
+                let service = service.map_err(|error| brief(&error.to_string()))?;
+                (service, Some(process))
+            }
+            (None, None) => return Err("neither url nor command is set".to_owned()),
+        };
+        Ok(Self {
+            service,
+            changed,
+            _process: process,
+        })
+    }
+
+    /// Who is called.
+    pub fn peer(&self) -> Peer<RoleClient> {
+        self.service.peer().clone()
+    }
+
+    /// Its tools, up to a bound.
+    ///
+    /// # Errors
+    /// Why they cannot be had.
+    pub async fn tools(&self) -> Result<Vec<Tool>, String> {
+        let (mut tools, mut cursor) = (Vec::new(), None);
+        for _ in 0..PAGES_MAX {
+            let mut page = PaginatedRequestParams::default();
+            page.cursor = cursor.take();
+            let listed = self.service.peer().list_tools(Some(page)).await;
+            let listed = listed.map_err(|error| brief(&error.to_string()))?;
+            tools.extend(listed.tools);
+            cursor = listed.next_cursor;
+            if cursor.is_none() || tools.len() >= TOOLS_MAX {
+                break;
+            }
+        }
+        tools.truncate(TOOLS_MAX);
+        Ok(tools)
+    }
+
+    /// Waits until the tools have changed; `false` if the connection has ended.
+    pub async fn changed(&mut self) -> bool {
+        loop {
+            tokio::select! {
+                () = self.changed.notified() => return true,
+                () = sleep(LOOK_EVERY) => {
+                    if self.service.peer().is_transport_closed() || self.service.is_closed() {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The rules of a `[[tool]]`'s address hold here too: no redirect, no proxy, checked where it leads.
+fn over_http(
+    section: &McpSection,
+    url: &str,
+) -> Result<StreamableHttpClientTransport<Client>, String> {
+    let parsed = Url::parse(url).map_err(|error| error.to_string())?;
+    let reach = reach(&parsed, section.allow_private);
+    if literal(&parsed).is_some_and(|address| !reach.allows(address)) {
+        return Err("its address is not allowed".to_owned());
+    }
+    let client = guarded(&parsed, reach)
+        .connect_timeout(CONNECT_MAX)
+        .default_headers(headers(section)?)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let config = StreamableHttpClientTransportConfig::with_uri(url)
+        .max_sse_event_size(MESSAGE_BYTES_MAX)
+        .max_json_response_size(MESSAGE_BYTES_MAX)
+        .max_error_response_size(ERROR_BYTES_MAX);
+    Ok(StreamableHttpClientTransport::with_client(client, config))
+}
+
+/// Most bytes of an error's words that are logged.
+const ERROR_BYTES_MAX: usize = 300;
+
+/// An error in one bounded line.
+fn brief(error: &str) -> String {
+    let line: String = error.chars().filter(|c| !c.is_control()).collect();
+    line[..line.floor_char_boundary(ERROR_BYTES_MAX)].to_owned()
+}
+
+fn headers(section: &McpSection) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &section.headers {
+        let header = HeaderName::try_from(name.as_str()).map_err(|error| error.to_string())?;
+        let mut value = HeaderValue::try_from(filled(value.reveal())?)
+            .map_err(|_| format!("headers.{name} cannot be sent"))?;
+        value.set_sensitive(true);
+        headers.insert(header, value);
+    }
+    Ok(headers)
+}

@@ -1,0 +1,77 @@
+//! The action request of `<Dial>`: a person was called for the caller, and that is over.
+
+use super::{CallStatus, Ends, Unreadable, call_sid};
+use crate::twilio::form::Form;
+
+/// What came of a `<Dial>`. `Debug` masks the numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dialled {
+    /// The caller's call.
+    pub call_sid: String,
+    /// The two ends of the caller's call.
+    pub ends: Ends,
+    /// Whether the caller is still there.
+    pub call_status: CallStatus,
+    /// What came of the call to the person.
+    pub dial_status: DialStatus,
+}
+
+/// What came of the call to the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialStatus {
+    /// They answered; the conversation is over.
+    Answered,
+    /// Their line was busy.
+    Busy,
+    /// Nobody answered in time.
+    NoAnswer,
+    /// The call could not be placed.
+    Failed,
+    /// It was called off while it rang: the caller hung up.
+    Canceled,
+}
+
+impl DialStatus {
+    /// Reads `DialCallStatus`. An unknown word counts as a failure: the caller is asked what else can be
+    /// done rather than cut off.
+    pub fn read(text: &str) -> Self {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "completed" | "answered" => Self::Answered,
+            "busy" => Self::Busy,
+            "no-answer" => Self::NoAnswer,
+            "canceled" => Self::Canceled,
+            _ => Self::Failed,
+        }
+    }
+
+    /// The label `result` of `calldex_handovers_total`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Busy => "busy",
+            Self::NoAnswer => "no_answer",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
+impl Dialled {
+    /// Reads the form of a POST, or the query of a GET.
+    ///
+    /// # Errors
+    /// [`Unreadable`] where no call is named.
+    pub fn read(form: &Form) -> Result<Self, Unreadable> {
+        Ok(Self {
+            call_sid: call_sid(form)?,
+            ends: Ends::of_form(form),
+            call_status: CallStatus::read(form.get("CallStatus").unwrap_or_default()),
+            dial_status: DialStatus::read(form.get("DialCallStatus").unwrap_or_default()),
+        })
+    }
+
+    /// Whether the caller waits for what comes next: nobody took the call, and they are still there.
+    pub fn caller_waits(&self) -> bool {
+        self.dial_status != DialStatus::Answered && !self.call_status.is_over()
+    }
+}

@@ -1,0 +1,210 @@
+//! One call frame by frame, on a socket of our own: what a script needs of Twilio.
+
+use crate::door;
+use crate::house::{House, PATIENCE};
+use calldex_simulator::twilio::{Webhook, twiml::Twiml};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+/// Voice, socket and setup of a call, up to where the caller may speak.
+pub struct Wire {
+    pub socket: WebSocketStream<TcpStream>,
+    /// Tokens of each cycle that was closed, in order.
+    pub cycles: Vec<String>,
+    /// Tokens of the cycle that is open.
+    pub open: String,
+    pub ended: bool,
+    /// The greeting of the TwiML.
+    pub greeting: String,
+    pub call_sid: String,
+    form: Vec<(String, String)>,
+}
+
+impl Wire {
+    pub async fn open(house: &House, call_sid: &str, from: &str) -> Self {
+        let form = [
+            ("CallSid", call_sid),
+            ("AccountSid", "AC00000000000000000000000000000000"),
+            ("From", from),
+            ("To", "+15550100199"),
+            ("Direction", "inbound"),
+            ("CallStatus", "ringing"),
+        ];
+        let form: Vec<(String, String)> = form
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let mut wire = Self::connect(house, "/twilio/voice", form, "RINGING").await;
+        wire.call_sid = call_sid.to_owned();
+        wire
+    }
+
+    /// Asks `path` for TwiML, opens its socket and introduces the call on it.
+    async fn connect(house: &House, path: &str, form: Vec<(String, String)>, status: &str) -> Self {
+        let twiml = ask(house, path, form.clone()).await;
+        let relay = twiml.relay().expect("a relay");
+        let socket = door::relay(house.listen, relay.url()).await;
+        let parameters = relay
+            .parameters
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(value)));
+        let field = |name: &str| {
+            let found = form.iter().find(|(field, _)| field == name);
+            found.map_or("", |(_, value)| value).to_owned()
+        };
+        let setup = json!({
+            "type": "setup", "sessionId": "VX00000000000000000000000000000001",
+            "callSid": field("CallSid"), "parentCallSid": "", "from": field("From"), "to": field("To"),
+            "forwardedFrom": field("To"), "callerName": "", "direction": "inbound", "callType": "PSTN",
+            "callStatus": status, "accountSid": field("AccountSid"),
+            "customParameters": Value::Object(parameters.collect()),
+        });
+        let mut wire = Self {
+            socket,
+            cycles: Vec::new(),
+            open: String::new(),
+            ended: false,
+            greeting: relay
+                .attribute("welcomeGreeting")
+                .unwrap_or_default()
+                .to_owned(),
+            call_sid: field("CallSid"),
+            form,
+        };
+        wire.send(&setup).await;
+        wire
+    }
+
+    /// The socket is lost, and the call comes back by its action.
+    pub async fn returns(&mut self, house: &House) {
+        // The connection is gone without a close frame; Twilio asks 1.19 s later.
+        let _ = self.socket.get_mut().shutdown().await;
+        tokio::time::sleep(Duration::from_millis(1_190)).await;
+        let mut form = self.form.clone();
+        form.retain(|(name, _)| name != "CallStatus");
+        for (name, value) in [
+            ("CallStatus", "in-progress"),
+            ("SessionId", "VX00000000000000000000000000000001"),
+            ("SessionStatus", "failed"),
+            ("ErrorCode", "64105"),
+        ] {
+            form.push((name.to_owned(), value.to_owned()));
+        }
+        let back = Self::connect(house, "/twilio/action", form, "IN_PROGRESS").await;
+        let form = self.form.clone();
+        *self = Self { form, ..back };
+    }
+
+    pub async fn send(&mut self, frame: &Value) {
+        let sent = self.socket.send(Message::text(frame.to_string())).await;
+        sent.expect("the socket stands");
+    }
+
+    /// Reads what comes within this time.
+    pub async fn listen(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while let Ok(Some(Ok(message))) = timeout_at(until, self.socket.next()).await {
+            self.take(&message);
+        }
+        tokio::time::sleep_until(until).await;
+    }
+
+    /// Reads until a cycle is closed that holds `words`.
+    pub async fn wait_for(&mut self, words: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.cycles.iter().any(|cycle| cycle.contains(words)) {
+            let next = timeout_at(until, self.socket.next()).await;
+            match next {
+                Ok(Some(Ok(message))) => self.take(&message),
+                other => panic!("{words:?} in vain: {other:?}; {:?}", self.cycles),
+            }
+        }
+    }
+
+    /// Reads until the open cycle holds `words`.
+    pub async fn wait_for_open(&mut self, words: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.open.contains(words) {
+            match timeout_at(until, self.socket.next()).await {
+                Ok(Some(Ok(message))) => self.take(&message),
+                other => panic!("{words:?} in vain: {other:?}; {:?}", self.open),
+            }
+        }
+    }
+
+    fn take(&mut self, message: &Message) {
+        let Message::Text(text) = message else {
+            return;
+        };
+        let frame: Value = serde_json::from_str(text).expect("a frame is JSON");
+        match frame["type"].as_str() {
+            Some("text") => {
+                self.open
+                    .push_str(frame["token"].as_str().expect("a token"));
+                if frame["last"] == true {
+                    self.cycles.push(std::mem::take(&mut self.open));
+                }
+            }
+            Some("end") => self.ended = true,
+            _ => {}
+        }
+    }
+
+    /// Closes as Twilio does; the code of the answer, and whether the connection ended after it.
+    pub async fn close(&mut self, code: Option<u16>) -> (Option<Option<u16>>, bool) {
+        let frame = code.map(|code| CloseFrame {
+            code: code.into(),
+            reason: "Closing websocket session".into(),
+        });
+        self.socket
+            .send(Message::Close(frame))
+            .await
+            .expect("the socket stands");
+        let until = Instant::now() + PATIENCE;
+        let mut answer = None;
+        loop {
+            match timeout_at(until, self.socket.next()).await {
+                Ok(Some(Ok(Message::Close(frame)))) => {
+                    answer = Some(frame.map(|frame| u16::from(frame.code)));
+                }
+                Ok(Some(Ok(message))) => self.take(&message),
+                Ok(None) => return (answer, true),
+                // Without a closing handshake.
+                Ok(Some(Err(_))) => return (answer, false),
+                Err(_) => return (answer, false),
+            }
+        }
+    }
+
+    /// Twilio's last word about the call.
+    pub async fn is_over(&self, house: &House) {
+        let mut form = self.form.clone();
+        form.retain(|(name, _)| name != "CallStatus");
+        form.push(("CallStatus".to_owned(), "completed".to_owned()));
+        let webhook = Webhook {
+            path: "/twilio/status".to_owned(),
+            form,
+            ..Webhook::default()
+        };
+        let answer = house.twilio.request(webhook).await.expect("an answer");
+        assert_eq!(answer.status, 204);
+    }
+}
+
+async fn ask(house: &House, path: &str, form: Vec<(String, String)>) -> Twiml {
+    let webhook = Webhook {
+        path: path.to_owned(),
+        form,
+        ..Webhook::default()
+    };
+    let answer = house.twilio.request(webhook).await.expect("an answer");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.twiml().expect("TwiML")
+}
