@@ -1,5 +1,6 @@
 //! The database's own row: which lineage it is of, how far it has been written.
 
+use crate::record::Digest;
 use crate::replication::{LogPoint, StoredMembers};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -17,18 +18,25 @@ pub(crate) struct Meta {
     /// The change that last erased a caller: a cache that has not seen it is thrown away whole,
     /// since the feed shows changed rows and not missing ones.
     pub erased_rev: u64,
+    /// The level of writes and rules in use. A database of before levels is at 1.
+    pub level: u32,
+    /// The digest chain over the entries applied, up to `position`; none where no chain has begun.
+    pub digest: Option<Digest>,
 }
 
 /// Reads the row.
 pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Meta> {
-    let mut statement = connection
-        .prepare_cached("SELECT lineage, position, rev, erased_rev FROM meta WHERE id = 1")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT lineage, position, rev, erased_rev, level, digest FROM meta WHERE id = 1",
+    )?;
     statement.query_row([], |row| {
         Ok(Meta {
             lineage: row.get(0)?,
             position: row.get::<_, i64>(1)?.cast_unsigned(),
             rev: row.get::<_, i64>(2)?.cast_unsigned(),
             erased_rev: row.get::<_, i64>(3)?.cast_unsigned(),
+            level: row.get(4)?,
+            digest: row.get::<_, Option<_>>(5)?.map(Digest::from_bytes),
         })
     })
 }

@@ -3,12 +3,12 @@
 use super::connection::pragma;
 use super::schema::{
     CALLERS_ADDED, COERCED, CONVERSATIONS_ADDED, PRD_TABLES, VERSION_1, VERSION_2, VERSION_3,
-    VERSION_4,
+    VERSION_4, VERSION_5,
 };
 use rusqlite::{Connection, Transaction};
 
 /// The version of the tables that this program reads and writes (`PRAGMA user_version`).
-pub(crate) const VERSION: i64 = 4;
+pub(crate) const VERSION: i64 = 5;
 /// What tells the file from any other SQLite database (`PRAGMA application_id`): "cdex".
 pub(crate) const APPLICATION_ID: i32 = 0x6364_6578;
 
@@ -48,7 +48,10 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), MigrationError>
     if found < 3 {
         transaction.execute_batch(VERSION_3)?;
     }
-    transaction.execute_batch(VERSION_4)?;
+    if found < 4 {
+        transaction.execute_batch(VERSION_4)?;
+    }
+    transaction.execute_batch(VERSION_5)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;

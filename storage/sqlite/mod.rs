@@ -9,6 +9,7 @@ pub(crate) mod messages;
 pub(crate) mod meta;
 pub(crate) mod migrations;
 pub(crate) mod schema;
+pub(crate) mod set_aside;
 pub(crate) mod tombstones;
 pub(crate) mod turns;
 

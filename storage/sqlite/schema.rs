@@ -158,3 +158,30 @@ pub(crate) const VERSION_4: &str = "
 ALTER TABLE turns ADD COLUMN usage TEXT;
 ALTER TABLE conversations ADD COLUMN cost_micros INTEGER;
 ";
+
+/// What version 5 adds, all of it ignored by programs that do not know it:
+/// - `meta.level`: the level of writes and rules in use; see `write::codec`.
+/// - `meta.digest`: the digest chain over the applied entries; see `write::digest`. NULL where no chain has begun.
+/// - `conversations.provider_end_at_ms`: the latest end that the provider told, 0 if none.
+/// - `early_ends`: ends that the provider told of calls that are not known (yet).
+/// - `set_aside`: writes that were refused.
+pub(crate) const VERSION_5: &str = "
+ALTER TABLE meta ADD COLUMN level INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE meta ADD COLUMN digest BLOB;
+ALTER TABLE conversations ADD COLUMN provider_end_at_ms INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE early_ends (
+  id INTEGER PRIMARY KEY,
+  call_sid TEXT NOT NULL UNIQUE,
+  at_ms INTEGER NOT NULL,
+  latest_ms INTEGER NOT NULL,
+  outcome TEXT NOT NULL
+);
+CREATE TABLE set_aside (
+  id INTEGER PRIMARY KEY,
+  at_ms INTEGER NOT NULL,
+  position INTEGER,
+  kind TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  body BLOB NOT NULL
+);
+";

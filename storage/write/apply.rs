@@ -5,7 +5,7 @@ use super::{Takeover, Write, calls};
 use crate::record::{Caller, PhoneNumber};
 use crate::sqlite::ledger::Ledger;
 use crate::sqlite::meta::Meta;
-use crate::sqlite::{callers, conversations, meta, tombstones};
+use crate::sqlite::{callers, conversations, meta, set_aside, tombstones};
 use rusqlite::Transaction;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -183,9 +183,11 @@ impl Batch<'_> {
             .caller(number)?
             .map_or(at_ms, |caller| caller.latest_ms());
         let at_ms = at_ms.max(latest_ms);
-        for call_sid in conversations::call_sids_of(self.transaction, number)? {
-            calls::erase(self.transaction, self.ledger, &call_sid, at_ms)?;
+        let calls = conversations::call_sids_of(self.transaction, number)?;
+        for call_sid in &calls {
+            calls::erase(self.transaction, self.ledger, call_sid, at_ms)?;
         }
+        set_aside::erase(self.transaction, number, &calls)?;
         callers::remove(self.transaction, number)?;
         tombstones::bury_number(self.transaction, &self.lineage, number, at_ms)?;
         self.rev += 1;
