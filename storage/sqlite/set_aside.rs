@@ -12,10 +12,6 @@ pub const SET_ASIDE_BYTES_MAX: i64 = 16 * 1024 * 1024;
 pub const SET_ASIDE_BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// A write, or a batch of them, that is set aside.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "used by whoever refuses, from its next change on")
-)]
 pub(crate) struct SetAside<'a> {
     /// When it was made, Unix milliseconds; where it does not say, 0. Not when it was refused: among several
     /// instances each row must be the same everywhere.
@@ -32,7 +28,10 @@ pub(crate) struct SetAside<'a> {
 
 /// Keeps `refused`. How many older ones went for it: the caller counts and logs them once the
 /// transaction is committed.
-#[cfg_attr(not(test), expect(dead_code, reason = "as above"))]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "used by whoever refuses, from its next change on")
+)]
 pub(crate) fn put(connection: &Connection, refused: &SetAside<'_>) -> rusqlite::Result<usize> {
     let body = &refused.body[..refused.body.len().min(SET_ASIDE_BODY_BYTES_MAX)];
     let mut insert = connection.prepare_cached(
@@ -48,7 +47,6 @@ pub(crate) fn put(connection: &Connection, refused: &SetAside<'_>) -> rusqlite::
     evict(connection)
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "as above"))]
 fn evict(connection: &Connection) -> rusqlite::Result<usize> {
     let mut statement = connection.prepare_cached(
         "DELETE FROM set_aside WHERE id IN (
