@@ -8,5 +8,6 @@ mod process;
 pub mod recorder;
 pub mod redaction;
 pub mod spans;
+pub mod vital;
 
 pub use recorder::{Recorder, install};
