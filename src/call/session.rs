@@ -36,6 +36,8 @@ const MOVE_FLUSHES_MAX: Duration = Duration::from_secs(2);
 /// Close code of a call that goes on elsewhere (RFC 6455's registry: service restart). To Twilio any
 /// close of ours is a lost session, error 64105 (protocol 6.2, 8): it asks for the action.
 const MOVED_CODE: u16 = 1012;
+/// How long a session with no deadline at all sleeps before it looks again.
+const NO_DEADLINE: Duration = Duration::from_secs(86_400);
 /// Tokens taken from the model before other events get their turn.
 const TOKENS_IN_A_ROW_MAX: usize = 32;
 
@@ -260,14 +262,12 @@ impl<'a, W: Wire> Session<'a, W> {
     }
 
     fn due(&self) -> Instant {
-        // A day: no deadline at all.
-        let far = Instant::now() + Duration::from_secs(86_400);
         let state = self.state.deadline().map(clock::instant);
         [state, self.close_by, self.alive.due()]
             .into_iter()
             .flatten()
             .min()
-            .unwrap_or(far)
+            .unwrap_or_else(|| Instant::now() + NO_DEADLINE)
     }
 
     fn noticed(&mut self, incoming: Incoming) -> Incoming {
