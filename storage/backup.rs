@@ -5,7 +5,8 @@
 
 use crate::open::DATABASE_FILE;
 use crate::replication::{LOG_FILE, NODE_FILE, OUTBOX_FILE};
-use crate::sqlite::{connection, meta, migrations};
+use crate::sqlite::migrations::{self, MigrationError};
+use crate::sqlite::{connection, meta};
 use crate::writer::Position;
 use rusqlite::backup::{Backup as Copy, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -151,11 +152,10 @@ fn make(source: &Path, partial: &Path) -> Result<Backup, BackupError> {
 
 /// A calldex database, of this version or an earlier one; the file of the original program too.
 fn recognise(from: &Connection) -> rusqlite::Result<Result<(), String>> {
-    let version = connection::pragma(from, "user_version")?;
-    if version > migrations::VERSION {
-        return Ok(Err(format!(
-            "it is of version {version}, made by a later calldex: copy it with that one"
-        )));
+    match migrations::check_level(from) {
+        Ok(_) => {}
+        Err(MigrationError::Sqlite(error)) => return Err(error),
+        Err(error) => return Ok(Err(format!("{error}: copy it with the one that made it"))),
     }
     let tables: i64 = from.query_row(
         "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('callers', 'conversations')",

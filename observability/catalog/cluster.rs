@@ -34,10 +34,10 @@ super::catalog! {
     CLUSTER_LOG_BYTES: gauge Bytes "calldex_cluster_log_bytes";
     /// Snapshots of the whole database, by direction and result.
     SNAPSHOTS_TOTAL: counter Count "calldex_snapshots_total"
-        { direction: ["sent", "installed"], result: ["ok", "failed"] };
+        { direction: ["sent", "installed"], result: ["ok", "failed", "refused"] };
     /// Requests at the cluster door that were turned away, by reason.
     CLUSTER_REFUSALS_TOTAL: counter Count "calldex_cluster_refusals_total"
-        { reason: ["unauthenticated", "other_cluster", "unknown_node", "old_data", "too_large", "malformed"] };
+        { reason: ["unauthenticated", "other_cluster", "unknown_node", "old_data", "level", "too_large", "malformed"] };
     /// Members of the cluster that do not answer this instance.
     CLUSTER_PEERS_UNREACHABLE: gauge Count "calldex_cluster_peers_unreachable";
     /// Times the consensus engine had to be started again after a failure of its disk.

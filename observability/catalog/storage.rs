@@ -28,6 +28,10 @@ super::catalog! {
     /// Attempts to write that failed, by kind; they are tried again.
     WRITE_FAILURES_TOTAL: counter Count "calldex_write_failures_total"
         { kind: ["full", "read_only", "locked", "io", "corrupt", "other"] };
+    /// Writes of a later level than the one in use, left out because nothing else needs them.
+    WRITES_LEFT_OUT_TOTAL: counter Count "calldex_writes_left_out_total";
+    /// The level in use in the database: which builds read it, see `calldex --version`.
+    DATABASE_LEVEL: gauge Count "calldex_database_level";
     /// 1 while writes cannot be made durable, else 0.
     STORAGE_DEGRADED: gauge Count "calldex_storage_degraded";
     /// Callers held by a tier of the directory.

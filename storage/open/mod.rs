@@ -10,6 +10,7 @@ pub use refusal::OpenError;
 use crate::backup::{Backup, BackupError, Existing, backup};
 use crate::conversations::Conversations;
 use crate::directory::{Directory, Warm, WarmConfig};
+use crate::level::LevelInUse;
 use crate::lock::DirectoryLock;
 use crate::readers::Readers;
 use crate::replication::{Applier, Identity, OUTBOX_FILE, Outbox, Reach, Replica, ReplicaParts};
@@ -20,6 +21,7 @@ use crate::writer::{
     self, Checkpointer, Forwarder, Line, LogPages, OnApplied, Pending, Position, Progress, Scribe,
     Shared, Writer,
 };
+use calldex_observability::catalog;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,6 +47,7 @@ pub struct Storage {
     threads: Threads,
     progress: Arc<Progress>,
     opened_at: Position,
+    level: LevelInUse,
     data_dir: PathBuf,
 }
 
@@ -67,6 +70,7 @@ impl Storage {
             places: scribe.places(),
             log_pages: scribe.log_pages(),
             opened_at: meta.position,
+            level: LevelInUse::at(meta.level),
             reach: None,
         };
         let faults = config.faults.clone();
@@ -95,6 +99,7 @@ impl Storage {
             places: applier.places(),
             log_pages: applier.log_pages(),
             opened_at: applier.opened_at(),
+            level: LevelInUse::at(applier.level()),
             reach: Some(Arc::clone(&parts.reach)),
         };
         let line = Arc::new(Line::default());
@@ -128,13 +133,16 @@ impl Storage {
             Arc::clone(&readers),
             config.faults.clone(),
         );
-        let (writer, shared) = Writer::new(config.bounds, pending, ground.opened_at);
+        let level = ground.level;
+        let (writer, shared) = Writer::new(config.bounds, pending, ground.opened_at, level.clone());
         let room = Room {
             path: path.clone(),
             shared: Arc::clone(&shared),
             directory: directory.clone(),
             progress: Arc::new(Progress::at(ground.opened_at)),
+            level: level.clone(),
         };
+        catalog::DATABASE_LEVEL.set(f64::from(level.get()));
         let writing = Some(start_writing(&room)?);
         let faults = config.faults;
         let checkpointer =
@@ -153,6 +161,7 @@ impl Storage {
             threads,
             progress: room.progress,
             opened_at: ground.opened_at,
+            level,
             data_dir: config.data_dir,
         })
     }
@@ -165,6 +174,11 @@ impl Storage {
     /// The position that this instance's database has come to: what is read here is of then or later.
     pub fn applied(&self) -> Position {
         self.progress.applied()
+    }
+
+    /// The level in use in this instance's database, as its last commit left it.
+    pub fn level(&self) -> u32 {
+        self.level.get()
     }
 
     /// Waits until `position`, of a write made anywhere, can be read here; `deadline` at most.
@@ -223,6 +237,7 @@ struct Ground {
     places: Places,
     log_pages: LogPages,
     opened_at: Position,
+    level: LevelInUse,
     reach: Option<Arc<Reach>>,
 }
 
@@ -232,6 +247,7 @@ struct Room {
     shared: Arc<Shared>,
     directory: Directory,
     progress: Arc<Progress>,
+    level: LevelInUse,
 }
 
 impl Room {
@@ -239,7 +255,9 @@ impl Room {
     fn on_applied(&self) -> OnApplied {
         let (directory, shared) = (self.directory.clone(), Arc::clone(&self.shared));
         let progress = Arc::clone(&self.progress);
+        let level = self.level.clone();
         Box::new(move |applied: &Applied| {
+            note_level(&level, applied);
             directory.refresh(applied);
             shared.show(applied.position);
             progress.tell(applied);
@@ -250,7 +268,9 @@ impl Room {
     fn on_replaced(&self) -> OnApplied {
         let (directory, shared) = (self.directory.clone(), Arc::clone(&self.shared));
         let (progress, path) = (Arc::clone(&self.progress), self.path.clone());
+        let level = self.level.clone();
         Box::new(move |applied: &Applied| {
+            note_level(&level, applied);
             directory.database_replaced();
             shared.show(applied.position);
             progress.tell(&Applied {
@@ -260,6 +280,19 @@ impl Room {
             });
         })
     }
+}
+
+/// What is written from now on may be of the level that was raised.
+fn note_level(level: &LevelInUse, applied: &Applied) {
+    let Some(to) = applied.level.filter(|to| level.raise(*to)) else {
+        return;
+    };
+    catalog::DATABASE_LEVEL.set(f64::from(to));
+    tracing::info!(
+        level = to,
+        position = applied.position,
+        "a new level is in use: a calldex of before does not read this database any more"
+    );
 }
 
 /// Who owns each live call, as if it had just been claimed: the claims themselves are not seen where

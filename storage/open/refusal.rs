@@ -1,6 +1,7 @@
 //! Why storage cannot be opened.
 
 use super::DATABASE_FILE;
+use crate::level::Levels;
 use crate::lock::LockError;
 use crate::replication::ReplicaError;
 use crate::sqlite::migrations::MigrationError;
@@ -18,15 +19,15 @@ pub enum OpenError {
         /// Its holder, if known.
         pid: Option<u32>,
     },
-    /// Made by a later version.
-    #[error("{} is of version {found}, made by a later calldex; this one reads up to version {known}: upgrade calldex, or restore a backup", path.display())]
+    /// At a level that this program does not read.
+    #[error("{} is at level {level} (tables of version {found}), and this calldex reads levels {}: an upgrade to a later one was finished. Run that one, or restore a backup of before", path.display(), Levels::OWN)]
     Newer {
         /// The database.
         path: PathBuf,
-        /// Its version.
+        /// The version of its tables.
         found: i64,
-        /// The latest that this program knows.
-        known: i64,
+        /// Its level; 0 where that cannot be told.
+        level: u32,
     },
     /// The file is no database, or somebody else's.
     #[error("{} is not a calldex database: {reason}", path.display())]
@@ -78,10 +79,10 @@ impl OpenError {
             reason,
         };
         match error {
-            StartError::Migration(MigrationError::Newer { found }) => Self::Newer {
+            StartError::Migration(MigrationError::Newer { found, level }) => Self::Newer {
                 path: path.to_owned(),
                 found,
-                known: crate::sqlite::migrations::VERSION,
+                level,
             },
             StartError::Migration(error @ MigrationError::Foreign { .. }) => {
                 foreign(error.to_string())

@@ -120,6 +120,7 @@ impl Replica {
             stop: Arc::clone(&stop),
             faults: faults.clone(),
             opened_at: meta.position,
+            level: meta.level,
         };
         let parts = ReplicaParts {
             identity,
@@ -179,6 +180,24 @@ impl Replica {
     /// writer nor readers wait for it.
     pub fn snapshot_file(&self) -> Result<(Description, SnapshotFile), SnapshotError> {
         self.parts.machine.snapshots.make()
+    }
+
+    /// About how many bytes such a file has, and the level in use in it, if this disk has room for it.
+    /// Blocks for a look at the disk.
+    ///
+    /// # Errors
+    /// [`SnapshotError::NoRoom`], or the disk's.
+    pub fn room_for_copy(&self) -> Result<(u64, u32), SnapshotError> {
+        self.parts.machine.snapshots.room_for_copy()
+    }
+
+    /// Whether this disk has room for all that installing a database of `bytes` takes. Blocks for a look
+    /// at the disk.
+    ///
+    /// # Errors
+    /// [`SnapshotError::NoRoom`], or the disk's.
+    pub fn room_to_install(&self, bytes: u64) -> Result<(), SnapshotError> {
+        self.parts.machine.snapshots.room_to_install(bytes)
     }
 
     /// From now on this instance's writes go to `proposer`, on `runtime`. Before, they wait.

@@ -6,7 +6,7 @@ use crate::faults::{Faults, Operation};
 use crate::pauses::Pauses;
 use crate::sqlite::connection::{self, Synchronous};
 use crate::sqlite::meta::{self, AppliedState};
-use crate::sqlite::migrations::{self, APPLICATION_ID, migrate};
+use crate::sqlite::migrations::{self, APPLICATION_ID, MigrationError, migrate};
 use openraft::{
     AnyError, RaftSnapshotBuilder, Snapshot, SnapshotMeta, StorageError, StorageIOError,
 };
@@ -27,6 +27,11 @@ const PAGES_STEP: i32 = 2_048;
 /// How long such a rest is.
 const REST: Duration = Duration::from_millis(2);
 
+/// Bytes of the disk that are left free, whatever comes: for the log, the outbox and what calls write.
+const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
+/// A page of 4,096 bytes has a header of 24 in the write-ahead log, which also grows in steps.
+const WAL_OVERHEAD_PERCENT: u64 = 2;
+
 /// A snapshot's description.
 pub(crate) type Description = SnapshotMeta<NodeId, Member>;
 
@@ -36,9 +41,19 @@ pub enum SnapshotError {
     /// It is not what its sender said, or damaged on its way: another one may be whole.
     #[error("the snapshot is not taken: {0}")]
     Unsound(String),
-    /// It was made by a later version.
-    #[error("the snapshot is of version {0}, this calldex reads up to {known}: upgrade it", known = migrations::VERSION)]
-    Newer(i64),
+    /// It is at a level that this program does not read.
+    #[error("the snapshot is not taken: {0}: upgrade this instance")]
+    Newer(String),
+    /// The disk is too full for it.
+    #[error(
+        "{needed_mib} MiB are needed for the whole database, {free_mib} MiB of the disk are free"
+    )]
+    NoRoom {
+        /// What it takes, and must remain.
+        needed_mib: u64,
+        /// What there is.
+        free_mib: u64,
+    },
     /// SQLite or the disk.
     #[error("the snapshot cannot be made or read: {0}")]
     Disk(String),
@@ -133,6 +148,38 @@ impl Snapshots {
         Ok((meta, file))
     }
 
+    /// The bytes of a copy of the database, and the level in use in it, if the disk has room for it.
+    pub(crate) fn room_for_copy(&self) -> Result<(u64, u32), SnapshotError> {
+        let database = connection::open_reader(&self.database)?;
+        let pragma = |name| connection::pragma(&database, name).map(i64::cast_unsigned);
+        let bytes = pragma("page_count")? * pragma("page_size")?;
+        self.has_room(bytes)?;
+        Ok((bytes, meta::level(&database)?))
+    }
+
+    /// Whether the disk has room for what installing a database of `bytes` takes at its peak: the file
+    /// that comes, all its pages once more in the write-ahead log, and what the database itself grows by.
+    pub(crate) fn room_to_install(&self, bytes: u64) -> Result<(), SnapshotError> {
+        let present = fs::metadata(&self.database).map_or(0, |file| file.len());
+        let in_log = bytes + bytes / 100 * WAL_OVERHEAD_PERCENT;
+        self.has_room(bytes + in_log + bytes.saturating_sub(present))
+    }
+
+    /// Whether the disk holds `bytes` more, and some.
+    fn has_room(&self, bytes: u64) -> Result<(), SnapshotError> {
+        const MIB: u64 = 1024 * 1024;
+        let disk = rustix::fs::statvfs(&self.dir).map_err(io::Error::from)?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let needed = bytes.saturating_add(FREE_BYTES_MIN);
+        if free < needed {
+            return Err(SnapshotError::NoRoom {
+                needed_mib: needed.div_ceil(MIB),
+                free_mib: free / MIB,
+            });
+        }
+        Ok(())
+    }
+
     fn copy(&self, path: &Path) -> Result<Description, SnapshotError> {
         self.faults.at(Operation::MakeSnapshot)?;
         let source = connection::open_reader(&self.database)?;
@@ -203,10 +250,10 @@ impl Snapshots {
         if connection::pragma(connection, "application_id")? != i64::from(APPLICATION_ID) {
             return unsound("it is no calldex database");
         }
-        let version = connection::pragma(connection, "user_version")?;
-        if version > migrations::VERSION {
-            return Err(SnapshotError::Newer(version));
-        }
+        migrations::check_level(connection).map_err(|error| match error {
+            MigrationError::Sqlite(error) => SnapshotError::from(error),
+            error => SnapshotError::Newer(error.to_string()),
+        })?;
         if let Some(damage) = connection::damage(connection)? {
             return unsound(&damage);
         }

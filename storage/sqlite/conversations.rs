@@ -223,6 +223,19 @@ pub(crate) fn put_language(
     Ok(())
 }
 
+/// Writes the note of a call; the first stays.
+#[cfg(feature = "next-version")]
+pub(crate) fn put_note(
+    connection: &Connection,
+    call_sid: &CallSid,
+    note: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE conversations SET note = ?2 WHERE call_sid = ?1 AND note IS NULL")?
+        .execute([call_sid.as_str(), note])?;
+    Ok(())
+}
+
 /// The calls of `number`.
 pub(crate) fn call_sids_of(
     connection: &Connection,

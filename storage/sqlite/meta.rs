@@ -41,6 +41,17 @@ pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Meta> {
     })
 }
 
+/// The level in use.
+pub(crate) fn level(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.query_row("SELECT level FROM meta WHERE id = 1", [], |row| row.get(0))
+}
+
+/// Notes the level that is in use from now on.
+pub(crate) fn set_level(connection: &Connection, level: u32) -> rusqlite::Result<()> {
+    connection.execute("UPDATE meta SET level = ?1 WHERE id = 1", [level])?;
+    Ok(())
+}
+
 /// Moves position and revision on: once a batch, so that every batch is a commit of its own.
 pub(crate) fn advance(connection: &Connection, position: u64, rev: u64) -> rusqlite::Result<()> {
     let mut statement =

@@ -1,14 +1,21 @@
-//! From whatever the file holds to this version's tables: forward only, in one transaction.
+//! From whatever the file holds to this version's tables: forward only, in one transaction. Only
+//! additions that an earlier build of the same level ignores are made here; what it could not live with
+//! is made when its level comes into use ([`raise`]).
 
 use super::connection::pragma;
+use super::meta;
 use super::schema::{
-    CALLERS_ADDED, COERCED, CONVERSATIONS_ADDED, PRD_TABLES, VERSION_1, VERSION_2, VERSION_3,
-    VERSION_4, VERSION_5,
+    AT_LEVEL, CALLERS_ADDED, COERCED, CONVERSATIONS_ADDED, PRD_TABLES, VERSION_1, VERSION_2,
+    VERSION_3, VERSION_4, VERSION_5,
 };
+use crate::level::{LEVEL, Levels};
 use rusqlite::{Connection, Transaction};
 
-/// The version of the tables that this program reads and writes (`PRAGMA user_version`).
-pub(crate) const VERSION: i64 = 5;
+/// The version of the tables that this program makes (`PRAGMA user_version`). A higher one is used as it
+/// is, while its level is one that this program reads.
+pub(crate) const VERSION: i64 = if cfg!(feature = "next-version") { 6 } else { 5 };
+/// From this version on the database says at which level it is.
+const FIRST_WITH_LEVEL: i64 = 5;
 /// What tells the file from any other SQLite database (`PRAGMA application_id`): "cdex".
 pub(crate) const APPLICATION_ID: i32 = 0x6364_6578;
 
@@ -16,9 +23,14 @@ pub(crate) const APPLICATION_ID: i32 = 0x6364_6578;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MigrationError {
     #[error(
-        "the database is of version {found}, made by a later calldex; this one knows up to {VERSION}"
+        "the database is at level {level} (tables of version {found}), and this calldex reads levels {}: an upgrade to a later one was finished. Run that one, or restore a backup of before",
+        Levels::OWN
     )]
-    Newer { found: i64 },
+    Newer {
+        found: i64,
+        /// 0 where it cannot be told.
+        level: u32,
+    },
     #[error("the table `{table}` has no column `{column}`: not a calldex database")]
     Foreign {
         table: &'static str,
@@ -30,11 +42,8 @@ pub(crate) enum MigrationError {
 
 /// Brings the database to [`VERSION`]. A file of the PRD's original shape is adopted with its rows.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), MigrationError> {
-    let found = pragma(connection, "user_version")?;
-    if found > VERSION {
-        return Err(MigrationError::Newer { found });
-    }
-    if found == VERSION {
+    let found = check_level(connection)?;
+    if found >= VERSION {
         return Ok(());
     }
     let transaction =
@@ -51,11 +60,47 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), MigrationError>
     if found < 4 {
         transaction.execute_batch(VERSION_4)?;
     }
-    transaction.execute_batch(VERSION_5)?;
+    if found < 5 {
+        transaction.execute_batch(VERSION_5)?;
+    }
+    #[cfg(feature = "next-version")]
+    transaction.execute_batch(super::schema::VERSION_6)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// The version of the tables, if this program reads the level that the database is at.
+pub(crate) fn check_level(connection: &Connection) -> Result<i64, MigrationError> {
+    let found = pragma(connection, "user_version")?;
+    if found < FIRST_WITH_LEVEL {
+        return Ok(found);
+    }
+    // What a later version has made of this place cannot be known.
+    let level = meta::level(connection).unwrap_or(0);
+    match Levels::OWN.contain(level) {
+        true => Ok(found),
+        false => Err(MigrationError::Newer { found, level }),
+    }
+}
+
+/// Brings the database from the level in use to `level`, within the transaction of the write that says
+/// so. Nothing where it has come there already. Whether the level is news.
+pub(crate) fn raise(transaction: &Connection, level: u32) -> rusqlite::Result<bool> {
+    let before = meta::level(transaction)?;
+    // A level that this build does not read cannot get here: its write is not read either.
+    if level <= before || level > LEVEL {
+        return Ok(false);
+    }
+    for (_, change) in AT_LEVEL
+        .iter()
+        .filter(|(at, _)| (before + 1..=level).contains(at))
+    {
+        transaction.execute_batch(change)?;
+    }
+    meta::set_level(transaction, level)?;
+    Ok(true)
 }
 
 /// Version 0, an empty file or the PRD's tables, to version 1.

@@ -185,3 +185,15 @@ CREATE TABLE set_aside (
   body BLOB NOT NULL
 );
 ";
+
+/// What version 6 adds, of a later release that the tests need: a note on a call that is over.
+#[cfg(feature = "next-version")]
+pub(crate) const VERSION_6: &str = "
+ALTER TABLE conversations ADD COLUMN note TEXT;
+";
+
+/// Changes that an earlier build could not live with, each made when its level comes into use.
+pub(crate) const AT_LEVEL: &[(u32, &str)] = &[
+    #[cfg(feature = "next-version")]
+    (2, "ALTER TABLE conversations DROP COLUMN summary"),
+];

@@ -5,7 +5,7 @@ use super::{Takeover, Write, calls};
 use crate::record::{Caller, PhoneNumber};
 use crate::sqlite::ledger::Ledger;
 use crate::sqlite::meta::Meta;
-use crate::sqlite::{callers, conversations, meta, set_aside, tombstones};
+use crate::sqlite::{callers, conversations, meta, migrations, set_aside, tombstones};
 use rusqlite::Transaction;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +21,8 @@ pub struct Applied {
     pub callers: Vec<(PhoneNumber, Option<Arc<Caller>>)>,
     /// What came of its claims of calls, in their order.
     pub takeovers: Vec<Takeover>,
+    /// The level that is in use after it, if it raised it.
+    pub level: Option<u32>,
 }
 
 /// The batch could not be applied; the transaction must be rolled back and the ledger read anew.
@@ -66,6 +68,7 @@ fn apply_after(
         rev: before.rev,
         changed: HashMap::new(),
         takeovers: Vec::new(),
+        level: None,
     };
     for write in writes {
         batch.apply(write)?;
@@ -77,6 +80,7 @@ fn apply_after(
         rev,
         callers: batch.changed.into_iter().collect(),
         takeovers: batch.takeovers,
+        level: batch.level,
     })
 }
 
@@ -87,6 +91,7 @@ struct Batch<'a> {
     rev: u64,
     changed: HashMap<PhoneNumber, Option<Arc<Caller>>>,
     takeovers: Vec<Takeover>,
+    level: Option<u32>,
 }
 
 impl Batch<'_> {
@@ -106,6 +111,14 @@ impl Batch<'_> {
                 return calls::amend(transaction, ledger, call_sid, turn);
             }
             Write::CallerErased { number, at_ms } => return self.erase(number, *at_ms),
+            Write::LevelRaised { to } => {
+                let is_news = migrations::raise(transaction, *to)?;
+                self.level = is_news.then_some(*to).or(self.level);
+            }
+            #[cfg(feature = "next-version")]
+            Write::CallNoted { call_sid, note } => {
+                return conversations::put_note(transaction, call_sid, note);
+            }
             Write::LanguageChosen {
                 language, stamp, ..
             } => {

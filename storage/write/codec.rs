@@ -1,7 +1,17 @@
 //! The stable form of a batch of writes: JSON under a version marker, so that an entry of an older
 //! log is still read and one of a newer log is refused instead of misread.
+//!
+//! Which forms may be written is decided by the level in use ([`crate::level`]): every instance reads
+//! them then. [`at_level`] says what becomes of each write that the level does not know:
+//!
+//! | write | first level | below it |
+//! |---|---|---|
+//! | `level_raised` | | is what raises the level: written by the primary, once all read the new one |
+//! | `call_noted` (`next-version`) | 2 | left out: a call without a note lacks nothing else |
+//! | all others | 1 | |
 
 use super::Write;
+use crate::level::LEVEL;
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 
@@ -10,8 +20,33 @@ use std::borrow::Borrow;
 /// where they must.
 ///
 /// 1: as first released. 2: claims of calls may carry a condition (`expected`), and need not count as
-/// a return (`returned`). 3: preferences may name their person, and people may be renamed.
-pub const FORM: u32 = 3;
+/// a return (`returned`). 3: preferences may name their person, and people may be renamed. From there
+/// on each level adds one: 4 is that of level 2.
+pub const FORM: u32 = form_at(LEVEL);
+/// The latest form of level 1.
+const LEVEL_1_FORM: u32 = 3;
+
+/// The latest form that may be written at `level`.
+pub const fn form_at(level: u32) -> u32 {
+    LEVEL_1_FORM + level - 1
+}
+
+/// What may be written in the place of `write` at `level`; nothing where it is left out, see the module.
+pub fn at_level(write: Write, level: u32) -> Option<Write> {
+    match write {
+        Write::LevelRaised { .. } => Some(write),
+        write => (form_of(&write) <= form_at(level)).then_some(write),
+    }
+}
+
+/// Whether a batch of `form` may go into the log at `level`: a write that raises the level is the only
+/// one ahead of it.
+pub fn is_written_at(level: u32, writes: &[Write]) -> bool {
+    let is_raise = |write: &Write| matches!(write, Write::LevelRaised { .. });
+    writes
+        .iter()
+        .all(|write| is_raise(write) || form_of(write) <= form_at(level))
+}
 /// The form of batches without anything that came later.
 const FIRST_FORM: u32 = 1;
 
@@ -24,6 +59,9 @@ fn form_of(write: &Write) -> u32 {
         | Write::PreferenceNoted {
             person: Some(_), ..
         } => 3,
+        Write::LevelRaised { to } => form_at(*to),
+        #[cfg(feature = "next-version")]
+        Write::CallNoted { .. } => form_at(2),
         _ => FIRST_FORM,
     }
 }
@@ -101,8 +139,41 @@ mod tests {
 
     #[test]
     fn a_newer_form_is_refused_by_its_number() {
-        let newer = br#"{"form":4,"writes":[{"write":"something_new"}]}"#;
-        assert!(matches!(decode(newer), Err(DecodeError::Newer(4))));
+        let form = FORM + 1;
+        let newer = format!(r#"{{"form":{form},"writes":[{{"write":"something_new"}}]}}"#);
+        let read = decode(newer.as_bytes());
+        assert!(matches!(read, Err(DecodeError::Newer(found)) if found == form));
+    }
+
+    #[test]
+    fn who_does_not_read_a_level_does_not_read_the_write_that_raises_it() {
+        let raised = |to| [Write::LevelRaised { to }];
+        assert_eq!(decode(&encode(&raised(LEVEL))).unwrap(), raised(LEVEL));
+        let beyond = decode(&encode(&raised(LEVEL + 1)));
+        assert!(matches!(beyond, Err(DecodeError::Newer(_))));
+    }
+
+    #[test]
+    fn what_level_1_says_is_what_was_said_before_there_were_levels() {
+        let [write] = &batch()[..] else {
+            panic!("one write")
+        };
+        assert_eq!(at_level(write.clone(), 1), Some(write.clone()));
+        assert!(encode(&[claim(Some(0), true)]).starts_with(b"{\"form\":2,"));
+        assert!(is_written_at(1, &[claim(Some(0), true), write.clone()]));
+    }
+
+    #[cfg(feature = "next-version")]
+    #[test]
+    fn a_note_is_written_once_its_level_is_in_use_and_left_out_before() {
+        let note = Write::CallNoted {
+            call_sid: "CA1".into(),
+            note: "12 s".into(),
+        };
+        assert_eq!(at_level(note.clone(), 1), None);
+        assert!(!is_written_at(1, std::slice::from_ref(&note)));
+        assert_eq!(at_level(note.clone(), 2), Some(note.clone()));
+        assert!(is_written_at(2, &[note]));
     }
 
     #[test]

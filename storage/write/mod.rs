@@ -9,7 +9,7 @@ mod ownership;
 mod rules;
 
 pub use apply::{Applied, ApplyError, apply, apply_at};
-pub use codec::{DecodeError, FORM, decode, encode};
+pub use codec::{DecodeError, FORM, at_level, decode, encode, form_at, is_written_at};
 pub(crate) use ownership::Owner;
 pub use ownership::Takeover;
 pub use rules::fold;
@@ -210,6 +210,20 @@ pub enum Write {
         /// Unix milliseconds: later calls from the number begin anew.
         at_ms: i64,
     },
+    /// Everybody reads level `to`: it is in use from here on ([`crate::level`]). A lower one changes
+    /// nothing.
+    LevelRaised {
+        /// The level.
+        to: u32,
+    },
+    /// A later release's: a note on a call that is over. The first stays.
+    #[cfg(feature = "next-version")]
+    CallNoted {
+        /// The call.
+        call_sid: CallSid,
+        /// In words.
+        note: CompactString,
+    },
 }
 
 impl Write {
@@ -223,6 +237,8 @@ impl Write {
                 Some(call_sid)
             }
             Self::LanguageChosen { stamp, .. } => Some(&stamp.call_sid),
+            #[cfg(feature = "next-version")]
+            Self::CallNoted { call_sid, .. } => Some(call_sid),
             _ => None,
         }
     }
@@ -283,6 +299,9 @@ impl Write {
             Self::LanguageChosen { .. } => "language_chosen",
             Self::CallEnded(_) => "call_ended",
             Self::CallerErased { .. } => "caller_erased",
+            Self::LevelRaised { .. } => "level_raised",
+            #[cfg(feature = "next-version")]
+            Self::CallNoted { .. } => "call_noted",
         }
     }
 

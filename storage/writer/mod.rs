@@ -31,7 +31,8 @@ pub(crate) use scribe::{Scribe, StartError};
 pub(crate) use thread::{OnApplied, run};
 
 use crate::ending;
-use crate::write::Write;
+use crate::level::LevelInUse;
+use crate::write::{Write, at_level};
 use calldex_observability::catalog;
 use pending::WriteId;
 use queue::{Part, Queue, writes_in};
@@ -75,6 +76,8 @@ pub(crate) struct Shared {
     durable: AtomicU64,
     /// Writes that the thread gave up when it was closed on a failing disk.
     given_up: AtomicUsize,
+    /// What may be written.
+    level: LevelInUse,
 }
 
 impl Shared {
@@ -128,11 +131,12 @@ pub struct WriterStatus {
 }
 
 impl Writer {
-    /// Over a database at `applied`.
+    /// Over a database at `applied`, where `level` is in use.
     pub(crate) fn new(
         bounds: Bounds,
         pending: Arc<Pending>,
         applied: Position,
+        level: LevelInUse,
     ) -> (Self, Arc<Shared>) {
         let shared = Arc::new(Shared {
             queue: Queue::new(bounds),
@@ -141,6 +145,7 @@ impl Writer {
             unapplied: Unapplied::at(applied),
             durable: AtomicU64::new(0),
             given_up: AtomicUsize::new(0),
+            level,
         });
         (
             Self {
@@ -154,8 +159,18 @@ impl Writer {
     /// now on, and durable when the receipt says so.
     pub fn submit(&self, write: Write) -> Receipt {
         let (acknowledge, receipt) = Receipt::pair();
-        let write = Arc::new(write);
         let kind = write.kind();
+        let Some(write) = at_level(write, self.shared.level.get()) else {
+            catalog::WRITES_LEFT_OUT_TOTAL.increment(1);
+            tracing::debug!(
+                kind,
+                "a write of a later level than the one in use is left out"
+            );
+            // Whoever made it may not listen.
+            let _ = acknowledge.send(Err(NotDurable::LeftOut));
+            return receipt;
+        };
+        let write = Arc::new(write);
         let admitted = Arc::clone(&write);
         let admit = |id| self.shared.pending.add(id, &admitted);
         match self.shared.queue.push(Some(write), acknowledge, admit) {

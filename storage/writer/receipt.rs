@@ -25,6 +25,10 @@ pub enum NotDurable {
     /// The database refuses this one write for itself (a defect, not the disk): it is set aside.
     #[error("the database refused the write")]
     Refused,
+    /// The level in use does not know such a write yet, and lacks nothing without it
+    /// ([`crate::write::at_level`]).
+    #[error("the write is of a later level than the one in use")]
+    LeftOut,
 }
 
 /// The promise that a write becomes durable. May be dropped: the write goes on without it.

@@ -28,6 +28,7 @@ pub(crate) struct Applier {
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) faults: Faults,
     pub(crate) opened_at: Position,
+    pub(crate) level: u32,
 }
 
 impl Applier {
@@ -44,6 +45,11 @@ impl Applier {
     /// The position that was applied when the database was opened.
     pub(crate) fn opened_at(&self) -> Position {
         self.opened_at
+    }
+
+    /// The level that was in use when the database was opened.
+    pub(crate) fn level(&self) -> u32 {
+        self.level
     }
 
     /// Does jobs until storage is closed. `on_applied` is told of each commit before openraft is,
@@ -182,6 +188,7 @@ impl Room<'_> {
                 shown.rev = applied.rev;
                 shown.callers.extend(applied.callers);
                 shown.takeovers.extend(applied.takeovers);
+                shown.level = applied.level.or(shown.level);
                 Ok::<(), CommitError>(())
             })?;
             meta::advance_to(transaction, &entry.log_id, entry.membership.as_ref())?;
@@ -261,6 +268,7 @@ impl Room<'_> {
         let applied = Applied {
             position: replaced.position,
             rev: replaced.rev,
+            level: Some(replaced.level),
             ..Applied::default()
         };
         let _ = self.faults.at(Operation::SnapshotInstalled);
@@ -282,7 +290,13 @@ impl Room<'_> {
                     self.shared.recover();
                     return Ok(meta);
                 }
-                Err(error) => self.shared.degrade(&error),
+                Err(error) => {
+                    self.shared.degrade(&error);
+                    if error.kind() == "full" {
+                        // What came takes room itself. It is sent again when there is enough.
+                        return Err(Halt::Snapshot(error.to_string()));
+                    }
+                }
             }
             self.pause(pauses.lengthen())?;
         }
