@@ -8,7 +8,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(
     name = "calldex",
-    version,
+    version = commands::version(),
     about,
     args_conflicts_with_subcommands = true
 )]

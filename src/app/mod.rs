@@ -18,7 +18,8 @@ use crate::webhook::{Doors, Guard};
 use calldex_observability::health::{Health, Part};
 use calldex_observability::recorder::{self, Recorder, UPKEEP_INTERVAL};
 use calldex_observability::redaction::Secret;
-use calldex_storage::{Bounds, OpenError, Storage, StorageConfig};
+use calldex_storage::write::Write;
+use calldex_storage::{Bounds, LEVEL, OpenError, Storage, StorageConfig};
 use door::Door;
 use salvo::server::ServerHandle;
 use std::net::SocketAddr;
@@ -134,6 +135,10 @@ impl App {
         switchboard.preload();
         room.show(&switchboard, place.as_ref());
         let mut workers = workers(recorder, &health, &storage, &switchboard);
+        if place.is_none() {
+            let after = Duration::from_secs(config.cluster.finish_upgrade_after_s);
+            workers.push(tokio::spawn(finish_upgrade(Arc::clone(&storage), after)));
+        }
         let keys = secrets::reference_keys(&config)?;
         if let Some(place) = &place {
             workers.push(neighbours::watchdog(&config, &storage, place, &keys)?);
@@ -373,6 +378,24 @@ fn workers(
             }
         }),
     ]
+}
+
+/// An instance alone uses what its own build reads once it has run for so long: until then the build of
+/// before can take over again. Among several the primary sees to it (`cluster/upgrade.rs`).
+async fn finish_upgrade(storage: Arc<Storage>, after: Duration) {
+    let (level, in_use) = (LEVEL, storage.level());
+    if level <= in_use {
+        return;
+    }
+    tracing::info!(
+        level,
+        in_use,
+        seconds = after.as_secs(),
+        "this calldex reads a new level: it comes into use in so many seconds; until then the upgrade can be taken back"
+    );
+    sleep(after).await;
+    // What comes of it is logged where it is applied.
+    drop(storage.writer.submit(Write::LevelRaised { to: level }));
 }
 
 async fn watch_storage(storage: Arc<Storage>, part: Part) {

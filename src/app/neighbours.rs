@@ -4,7 +4,7 @@
 use super::{StartError, blocking, public_base};
 use crate::call::others::{CaughtUp, Others};
 use crate::cluster::watchdog::{Fellow, ReferenceMaker, Rest, RestConfig, Roll, Rolls, Watchdog};
-use crate::cluster::{self, Cluster, ClusterSetup, State, Watched, await_identity, slot_of};
+use crate::cluster::{self, BEAT, Cluster, ClusterSetup, State, Watched, await_identity, slot_of};
 use crate::config::Config;
 use crate::twilio::reference::{Reference, ReferenceKey};
 use calldex_observability::health::{Health, Part};
@@ -45,6 +45,7 @@ pub(super) async fn join(
     };
     let place = Cluster::start(setup).await?;
     tokio::spawn(report(Arc::clone(&place), part));
+    tokio::spawn(beat(Arc::clone(&place)));
     Ok((storage, place))
 }
 
@@ -57,6 +58,14 @@ async fn report(place: Arc<Cluster>, part: Part) {
             State::Failed(why) => part.failed(&why),
         }
         sleep(STEP).await;
+    }
+}
+
+/// Tells the place, which has a runtime of its own, that this one moves.
+async fn beat(place: Arc<Cluster>) {
+    loop {
+        place.beat();
+        sleep(BEAT).await;
     }
 }
 

@@ -19,7 +19,10 @@ pub(super) fn reference_keys(config: &Config) -> Result<Vec<ReferenceKey>, Start
         (None, false) => tokens,
         // The same on every instance, as a key in a data directory would not be.
         (None, true) => match &config.cluster.secret {
-            Some(secret) if config.cluster.is_set() => vec![secret.clone()],
+            Some(secret) if config.cluster.is_set() => {
+                let accepted = config.cluster.secret_accepted.clone();
+                [secret.clone()].into_iter().chain(accepted).collect()
+            }
             _ => vec![own_secret(&config.server.data)?],
         },
     };

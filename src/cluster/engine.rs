@@ -144,7 +144,8 @@ async fn start(
     let config = config(&exchange.section, exchange.node_id, members).map_err(failed)?;
     let heartbeat = Duration::from_millis(exchange.section.heartbeat_ms);
     let replica = Arc::clone(&exchange.replica);
-    let network = Network::new(exchange.client.clone(), replica, heartbeat);
+    let holdoffs = Arc::clone(&exchange.holdoffs);
+    let network = Network::new(exchange.client.clone(), replica, holdoffs, heartbeat);
     let raft = Raft::new(exchange.node_id, Arc::new(config), network, log, machine)
         .await
         .map_err(failed)?;

@@ -3,11 +3,12 @@
 
 use super::client::{Addressee, Client};
 use super::gather::Gatherer;
+use super::network::Holdoffs;
 use super::reach::Reach;
 use super::wire::{Greeting, Listed, Roll, Whereabouts};
 use crate::config::ClusterSection;
 use calldex_storage::replication::{Hello, Member, NodeId, Replica, TypeConfig};
-use calldex_storage::{Position, Storage};
+use calldex_storage::{Levels, Position, Storage};
 use openraft::{LogId, Membership, RaftMetrics, ServerState};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,6 +60,8 @@ pub(super) struct Exchange {
     pub(super) gatherer: Gatherer,
     /// Who answers.
     pub(super) reach: Reach,
+    /// When the whole database is next offered to a member that could not take it.
+    pub(super) holdoffs: Arc<Holdoffs>,
     /// One change of the members at a time.
     pub(super) changing: tokio::sync::Mutex<()>,
     engine: watch::Sender<Option<Raft>>,
@@ -67,6 +70,8 @@ pub(super) struct Exchange {
     began: Instant,
     /// When the engine last showed how it is, in milliseconds since `began`.
     shown_ms: AtomicU64,
+    /// When the runtime of the calls last moved, in milliseconds since `began`; 0 before it first did.
+    beat_ms: AtomicU64,
 }
 
 impl Exchange {
@@ -89,12 +94,14 @@ impl Exchange {
             client,
             gatherer,
             reach: Reach::default(),
+            holdoffs: Arc::default(),
             changing: tokio::sync::Mutex::new(()),
             engine: watch::channel(None).0,
             phase: watch::channel(Phase::Greeting("starting".to_owned())).0,
             callers: Mutex::default(),
             began: Instant::now(),
             shown_ms: AtomicU64::new(0),
+            beat_ms: AtomicU64::new(0),
         }
     }
 
@@ -131,6 +138,20 @@ impl Exchange {
     /// Notes that the engine has shown how it is.
     pub(super) fn shown(&self) {
         self.shown_ms.store(self.elapsed_ms(), Ordering::Relaxed);
+    }
+
+    /// Notes that the runtime of the calls moves.
+    pub(super) fn beat(&self) {
+        self.beat_ms
+            .store(self.elapsed_ms().max(1), Ordering::Relaxed);
+    }
+
+    /// For how long the runtime of the calls has not moved; 0 before it first did.
+    pub(super) fn calls_stuck_ms(&self) -> u64 {
+        match self.beat_ms.load(Ordering::Relaxed) {
+            0 => 0,
+            beat_ms => self.elapsed_ms().saturating_sub(beat_ms),
+        }
     }
 
     pub(super) fn elapsed_ms(&self) -> u64 {
@@ -217,6 +238,7 @@ impl Exchange {
         let identity = self.replica.identity();
         Greeting {
             member: self.member.clone(),
+            reads: Levels::OWN,
             hello: Hello {
                 node_id: self.node_id,
                 starts: identity.starts(),

@@ -24,6 +24,7 @@ mod secret;
 mod standing;
 mod state;
 mod trust;
+mod upgrade;
 mod waiting;
 pub mod watchdog;
 mod wire;
@@ -34,7 +35,7 @@ mod tests;
 pub use crate::config::ClusterSection;
 pub use operator::{Operator, OperatorError, Removed};
 pub use reading::CaughtUp;
-pub use running::{Cluster, ClusterSetup, Watched, slot_of};
+pub use running::{BEAT, Cluster, ClusterSetup, Watched, slot_of};
 pub use secret::SecretError;
 pub use standing::{MemberStanding, Role, Standing};
 pub use state::State;
@@ -49,7 +50,10 @@ fn papers(section: &ClusterSection) -> Result<secret::Papers, ClusterError> {
         .secret
         .as_ref()
         .ok_or(ClusterError::Unset("secret"))?;
-    Ok(secret::Papers::issue(secret)?)
+    Ok(secret::Papers::issue(
+        secret,
+        section.secret_accepted.as_ref(),
+    )?)
 }
 
 /// Why this instance cannot be one of several.

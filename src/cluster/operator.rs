@@ -1,7 +1,7 @@
 //! What a person asks of a running cluster from the command line.
 
 use super::client::{Addressee, Client, Sender, Silence};
-use super::wire::{Desk, Dismissal, Dismissed, Whereabouts};
+use super::wire::{Desk, Dismissal, Dismissed, Finished, Whereabouts};
 use super::{ClusterError, ClusterSection, Standing, papers};
 use std::time::{Duration, Instant};
 
@@ -76,6 +76,30 @@ impl Operator {
         answer.map_err(|silence| silent(&door, &silence))
     }
 
+    /// Brings the highest level into use that all members read: no earlier calldex reads the database
+    /// then. The level, and whether it was in use before.
+    ///
+    /// # Errors
+    /// [`OperatorError`]: a member that does not answer, or does not read a higher level.
+    pub async fn finish_upgrade(&self) -> Result<(u32, bool), OperatorError> {
+        let mut door = Addressee::anybody_at(self.address.clone());
+        let began = Instant::now();
+        loop {
+            let answer = self.client.ask(&door, Desk::FinishUpgrade, &(), PATIENCE);
+            let why = match answer.await.map_err(|silence| silent(&door, &silence))? {
+                Finished::At { level } => return Ok((level, false)),
+                Finished::Already { level } => return Ok((level, true)),
+                Finished::Refused { why } => return Err(OperatorError::Refused(why)),
+                Finished::Elsewhere(found) => follow(&mut door, found),
+                Finished::Wait { why } => why,
+            };
+            if began.elapsed() > INSIST {
+                return Err(OperatorError::Refused(why));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// Removes the member called `who` (node id, instance or address); `force`: even if too few
     /// voters remain that answer.
     ///
@@ -93,13 +117,7 @@ impl Operator {
             let why = match answer.await.map_err(|silence| silent(&door, &silence))? {
                 Dismissed::Gone { node_id, instance } => return Ok(Removed { node_id, instance }),
                 Dismissed::Refused { why } => return Err(OperatorError::Refused(why)),
-                Dismissed::Elsewhere(Some(Whereabouts { node_id, address })) => {
-                    door = Addressee::node(node_id, address);
-                    "the primary changes".to_owned()
-                }
-                Dismissed::Elsewhere(None) => {
-                    "the cluster has no primary: a majority of its voters must run".to_owned()
-                }
+                Dismissed::Elsewhere(found) => follow(&mut door, found),
                 Dismissed::Wait { why } => why,
             };
             if began.elapsed() > INSIST {
@@ -107,6 +125,17 @@ impl Operator {
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+}
+
+/// Asks the primary next, where that is known; why there is no answer yet.
+fn follow(door: &mut Addressee, found: Option<Whereabouts>) -> String {
+    match found {
+        Some(Whereabouts { node_id, address }) => {
+            *door = Addressee::node(node_id, address);
+            "the primary changes".to_owned()
+        }
+        None => "the cluster has no primary: a majority of its voters must run".to_owned(),
     }
 }
 

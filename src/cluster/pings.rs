@@ -36,6 +36,7 @@ pub(super) async fn keep(exchange: Arc<Exchange>) {
                 let members: BTreeSet<u64> =
                     roll.members.iter().map(|listed| listed.node_id).collect();
                 exchange.reach.keep(&members);
+                exchange.holdoffs.keep(|node_id| members.contains(&node_id));
                 for listed in roll.members {
                     // One at a time: the next is sent when the last was answered or given up.
                     if listed.node_id != exchange.node_id && asked.insert(listed.node_id) {

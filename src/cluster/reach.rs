@@ -7,17 +7,24 @@ use calldex_storage::replication::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Pings in a row without an answer after which a member counts as gone. One may be lost, and after a
 /// pause of our own one is surely late.
 const MISSED_MAX: u32 = 3;
+
+/// The runtime of an instance's calls may stand still for so long before its calls count as lost: none of
+/// them hears or says anything meanwhile. On a machine that is busy it may take a second or two to be
+/// scheduled.
+const CALLS_STUCK_MAX: Duration = Duration::from_secs(5);
 
 /// What is known of one member.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     /// Its last answer.
     pub(super) pong: Option<Pong>,
+    /// When that came.
+    answered_at: Option<Instant>,
     missed: u32,
     /// Of the first ping in a row that got no answer.
     silent_since: Option<Instant>,
@@ -37,6 +44,15 @@ impl Seen {
     /// Whether a call can go on there: it takes part, and its doors for calls stand open.
     pub(super) fn receives_calls(&self) -> bool {
         self.takes_part() && self.pong.as_ref().is_some_and(|pong| pong.receives_calls)
+    }
+
+    /// Since when its calls have been lost, if they are: it is gone, or the runtime of its calls does not
+    /// move, though the one that answers pings does.
+    pub(super) fn calls_lost_since(&self) -> Option<Instant> {
+        let stuck = Duration::from_millis(self.pong.as_ref()?.calls_stuck_ms);
+        let stuck = (stuck >= CALLS_STUCK_MAX).then_some(stuck);
+        self.gone_since()
+            .or_else(|| self.answered_at?.checked_sub(stuck?))
     }
 
     /// Since when it has been gone, if it is.
@@ -66,6 +82,7 @@ impl Reach {
         let seen = Seen {
             missed: 0,
             silent_since: None,
+            answered_at: Some(Instant::now()),
             pong: Some(pong),
         };
         self.lock().insert(node_id, seen);
@@ -76,6 +93,7 @@ impl Reach {
         let mut all = self.lock();
         let seen = all.entry(node_id).or_insert(Seen {
             pong: None,
+            answered_at: None,
             missed: 0,
             silent_since: None,
         });
@@ -102,8 +120,8 @@ impl Reach {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::wire::Build;
     use calldex_storage::replication::Member;
-    use std::time::Duration;
 
     fn pong(node_id: NodeId) -> Pong {
         Pong {
@@ -116,7 +134,29 @@ mod tests {
             is_primary: false,
             you_belong: None,
             receives_calls: true,
+            build: Build::own(),
+            calls_stuck_ms: 0,
         }
+    }
+
+    #[test]
+    fn an_instance_that_answers_with_a_runtime_of_calls_that_stands_still_has_lost_its_calls() {
+        let stuck_for = |ms| {
+            let reach = Reach::default();
+            reach.answered(Pong {
+                calls_stuck_ms: ms,
+                ..pong(7)
+            });
+            reach.of(7).unwrap()
+        };
+        assert!(stuck_for(4_900).calls_lost_since().is_none());
+        let stuck = stuck_for(5_100);
+        let since = stuck.calls_lost_since().unwrap();
+        assert!(since.elapsed() >= Duration::from_millis(5_100));
+        assert!(
+            stuck.is_reachable() && stuck.gone_since().is_none(),
+            "it still votes"
+        );
     }
 
     #[test]

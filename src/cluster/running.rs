@@ -9,6 +9,7 @@ use super::standing::{self, Standing};
 use super::state::{self, State};
 use super::{
     ClusterError, ClusterSection, door, engine, gauges, membership, papers, pings, purge, reading,
+    upgrade,
 };
 use calldex_storage::Storage;
 use calldex_storage::record::LiveCall;
@@ -30,6 +31,8 @@ const DOOR_CLOSE_MAX: Duration = Duration::from_secs(1);
 const ENGINE_STOP_MAX: Duration = Duration::from_secs(6);
 /// What tasks that wait for a disk may take at the end.
 const THREADS_STOP_MAX: Duration = Duration::from_secs(1);
+/// How often a runtime of calls tells that it moves.
+pub const BEAT: Duration = Duration::from_millis(250);
 /// How often readiness is looked at.
 const STEP: Duration = Duration::from_millis(25);
 
@@ -54,7 +57,8 @@ pub struct Watched {
     pub node_id: NodeId,
     /// Its name, as in `conversations.instance`.
     pub instance: String,
-    /// If it is gone: of the first question that it left without an answer.
+    /// If it is gone: of the first question that it left without an answer, or since when the runtime
+    /// of its calls has not moved.
     pub gone_since: Option<Instant>,
 }
 
@@ -180,6 +184,12 @@ impl Cluster {
         receives.store(open, Ordering::Relaxed);
     }
 
+    /// The runtime of the calls moves: to be told at least every [`BEAT`]. Where it was told once and
+    /// is no more, the primary has this instance's calls taken over ([`Cluster::watched`]).
+    pub fn beat(&self) {
+        self.exchange.beat();
+    }
+
     /// Whether calls can go on at another instance: one that takes calls, answers, takes part, and has
     /// its doors open.
     pub fn others_receive_calls(&self) -> bool {
@@ -214,7 +224,7 @@ impl Cluster {
             Watched {
                 node_id: listed.node_id,
                 instance: listed.member.instance,
-                gone_since: seen.and_then(|seen| seen.gone_since()),
+                gone_since: seen.and_then(|seen| seen.calls_lost_since()),
             }
         });
         Some(watched.collect())
@@ -311,6 +321,7 @@ async fn open(setup: ClusterSetup) -> Result<Opened, ClusterError> {
     tokio::spawn(pings::keep(Arc::clone(&exchange)));
     tokio::spawn(membership::keep(Arc::clone(&exchange)));
     tokio::spawn(purge::keep(Arc::clone(&exchange)));
+    tokio::spawn(upgrade::keep(Arc::clone(&exchange)));
     tokio::spawn(gauges::keep(Arc::clone(&exchange)));
     let forwarder = Arc::new(Forwarder {
         exchange: Arc::downgrade(&exchange),

@@ -47,7 +47,8 @@ impl SecretError {
 
 /// This instance's own certificate, and whom it trusts: both from the shared secret.
 pub(super) struct Papers {
-    root: CertificateDer<'static>,
+    /// The authorities of the secret, and of a second one that is accepted, too.
+    roots: Vec<CertificateDer<'static>>,
     own: CertificateDer<'static>,
     key: KeyPair,
 }
@@ -61,24 +62,20 @@ impl fmt::Debug for Papers {
 
 impl Papers {
     /// Derives the authority from `secret` (HKDF-SHA256, RFC 5869) and has it sign a certificate for
-    /// a key that this process alone has, and only as long as it lives.
-    pub(super) fn issue(secret: &Secret) -> Result<Self, SecretError> {
-        let key = authority_key(secret)?;
-        let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, AUTHORITY_NAME);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let root = params.self_signed(&key).map_err(SecretError::of)?;
-        let authority = Issuer::new(params, key);
-
+    /// a key that this process alone has, and only as long as it lives. Who holds `accepted` is trusted,
+    /// too.
+    pub(super) fn issue(secret: &Secret, accepted: Option<&Secret>) -> Result<Self, SecretError> {
+        let (root, authority) = authority(secret)?;
+        let mut roots = vec![root];
+        if let Some(accepted) = accepted {
+            roots.push(self::authority(accepted)?.0);
+        }
         let key = KeyPair::generate_for(&PKCS_ED25519).map_err(SecretError::of)?;
         let own = leaf()?
             .signed_by(&key, &authority)
             .map_err(SecretError::of)?;
         Ok(Self {
-            root: root.into(),
+            roots,
             own: own.into(),
             key,
         })
@@ -119,7 +116,9 @@ impl Papers {
 
     fn roots(&self) -> Result<Arc<RootCertStore>, SecretError> {
         let mut roots = RootCertStore::empty();
-        roots.add(self.root.clone()).map_err(SecretError::of)?;
+        for root in &self.roots {
+            roots.add(root.clone()).map_err(SecretError::of)?;
+        }
         Ok(Arc::new(roots))
     }
 
@@ -130,6 +129,21 @@ impl Papers {
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
+}
+
+/// The authority that everybody with `secret` derives: its certificate, and what it signs with.
+fn authority(
+    secret: &Secret,
+) -> Result<(CertificateDer<'static>, Issuer<'static, KeyPair>), SecretError> {
+    let key = authority_key(secret)?;
+    let mut params = CertificateParams::default();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, AUTHORITY_NAME);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let root = params.self_signed(&key).map_err(SecretError::of)?;
+    Ok((root.into(), Issuer::new(params, key)))
 }
 
 fn authority_key(secret: &Secret) -> Result<KeyPair, SecretError> {
@@ -170,7 +184,28 @@ mod tests {
     use rustls::{ClientConnection, ServerConnection};
 
     fn papers(secret: &str) -> Papers {
-        Papers::issue(&Secret::new(secret)).unwrap()
+        Papers::issue(&Secret::new(secret), None).unwrap()
+    }
+
+    fn changing(secret: &str, accepted: &str) -> Papers {
+        Papers::issue(&Secret::new(secret), Some(&Secret::new(accepted))).unwrap()
+    }
+
+    #[test]
+    fn the_secret_is_changed_in_three_steps_at_each_of_which_neighbours_trust_each_other() {
+        let steps = [
+            papers("the old secret"),
+            changing("the old secret", "the new secret"),
+            changing("the new secret", "the old secret"),
+            papers("the new secret"),
+        ];
+        for pair in steps.windows(2) {
+            for (one, other) in [(&pair[0], &pair[1]), (&pair[1], &pair[0])] {
+                handshake(one.client().unwrap(), other.server().unwrap()).unwrap();
+            }
+        }
+        let ends = handshake(steps[0].client().unwrap(), steps[3].server().unwrap());
+        assert!(ends.is_err(), "who has only the old one is out in the end");
     }
 
     /// Runs a handshake in memory; who failed it, if somebody did.
@@ -210,7 +245,7 @@ mod tests {
         assert!(refused.unwrap_err().starts_with("client"));
         // A client that trusts anybody, with a certificate of another secret's.
         let mut impostor = papers("another secret");
-        impostor.root = one.root.clone();
+        impostor.roots = one.roots.clone();
         let refused = handshake(impostor.client().unwrap(), one.server().unwrap());
         assert!(refused.unwrap_err().starts_with("server"));
     }

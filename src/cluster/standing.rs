@@ -1,8 +1,9 @@
 //! How the cluster stands, as this instance knows it.
 
 use super::exchange::{Exchange, roll_of};
-use calldex_storage::Position;
+use super::wire::Build;
 use calldex_storage::replication::NodeId;
+use calldex_storage::{Levels, Position};
 use openraft::ServerState;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,12 @@ pub struct MemberStanding {
     pub lag: u64,
     /// Whether it answers.
     pub reachable: bool,
+    /// The version that it last said it runs; empty where it has not told.
+    #[serde(default)]
+    pub version: String,
+    /// The levels that it reads, as it last said.
+    #[serde(default)]
+    pub reads: Levels,
 }
 
 /// See the module.
@@ -75,6 +82,9 @@ pub struct Standing {
     pub position: Position,
     /// The last entry that it has applied.
     pub applied: Position,
+    /// The level in use in its database.
+    #[serde(default)]
+    pub level: u32,
     /// Whether it knows a primary that a majority follows.
     pub has_quorum: bool,
     /// What is wrong with it, if something is.
@@ -99,10 +109,11 @@ pub(super) fn of(exchange: &Exchange) -> Standing {
         let is_own = listed.node_id == exchange.node_id;
         let seen = exchange.reach.of(listed.node_id);
         let reachable = is_own || seen.as_ref().is_some_and(|seen| seen.is_reachable());
-        let position = match seen.and_then(|seen| seen.pong) {
-            Some(pong) => pong.position,
-            None if is_own => applied,
-            None => 0,
+        let pong = seen.and_then(|seen| seen.pong);
+        let (position, build) = match pong {
+            Some(pong) => (pong.position, pong.build),
+            None if is_own => (applied, Build::own()),
+            None => (0, Build::default()),
         };
         MemberStanding {
             node_id: listed.node_id,
@@ -113,6 +124,8 @@ pub(super) fn of(exchange: &Exchange) -> Standing {
             position,
             lag: committed.saturating_sub(position),
             reachable,
+            version: build.version,
+            reads: build.reads,
         }
     });
     Standing {
@@ -124,6 +137,7 @@ pub(super) fn of(exchange: &Exchange) -> Standing {
         members: members.collect(),
         position: committed,
         applied,
+        level: exchange.storage.level(),
         has_quorum: has_quorum(exchange),
         trouble: super::state::of(exchange).trouble(),
     }

@@ -39,8 +39,8 @@ pub(super) fn of(exchange: &Exchange) -> State {
         Phase::Greeting(why) => State::Failed(why),
         Phase::Refused(why) => State::Failed(format!("not let into the cluster: {why}")),
         Phase::Removed => State::Failed(
-            "removed from the cluster: stop it; to bring it back, move its data directory away and \
-             let it join anew"
+            "removed from the cluster: stop it; to bring it back, move its data directory away, but for \
+             outbox.db, which holds what no primary has taken, and let it join anew"
                 .to_owned(),
         ),
         Phase::Stopped => State::Failed("stopped".to_owned()),

@@ -3,6 +3,7 @@
 use super::client::{Addressee, Client, Sender, Silence};
 use super::wire::{Admission, Application, Desk};
 use super::{ClusterError, ClusterSection, papers};
+use calldex_storage::Levels;
 use calldex_storage::replication::{
     Identity, IdentityError, Member, NodeId, Standing, random_node_id,
 };
@@ -157,6 +158,7 @@ impl Joiner {
             node_id,
             member: self.member.clone(),
             voter: self.voter,
+            reads: Levels::OWN,
         };
         let client = &self.client;
         client.ask(door, Desk::Join, &application, PATIENCE).await

@@ -1,9 +1,9 @@
 //! What instances say to each other: MessagePack with named fields, so that a version that knows one
 //! field more understands one that does not. Every message has its bound.
 
-use calldex_storage::Position;
 use calldex_storage::record::LiveCall;
 use calldex_storage::replication::{Hello, Member, NodeId};
+use calldex_storage::{Levels, Position};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -68,11 +68,15 @@ pub(super) enum Desk {
     Call,
     /// Are you there?
     Ping,
+    /// An operator wants the highest level in use that all members read.
+    FinishUpgrade,
+    /// Raft: may the whole database be sent?
+    SnapshotOffer,
 }
 
 impl Desk {
     /// All of them.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Append,
         Self::Vote,
         Self::Snapshot,
@@ -84,6 +88,8 @@ impl Desk {
         Self::Position,
         Self::Call,
         Self::Ping,
+        Self::FinishUpgrade,
+        Self::SnapshotOffer,
     ];
 
     /// Its path.
@@ -100,6 +106,8 @@ impl Desk {
             Self::Position => "v1/position",
             Self::Call => "v1/call",
             Self::Ping => "v1/ping",
+            Self::FinishUpgrade => "v1/finish-upgrade",
+            Self::SnapshotOffer => "v1/snapshot-offer",
         }
     }
 
@@ -122,7 +130,10 @@ impl Desk {
 
     /// Whether somebody may come who belongs to no cluster yet, or to none at all.
     pub(super) fn is_open_to_strangers(self) -> bool {
-        matches!(self, Self::Join | Self::Remove | Self::Standing)
+        matches!(
+            self,
+            Self::Join | Self::Remove | Self::Standing | Self::FinishUpgrade
+        )
     }
 
     /// Whether it is large, so that it must not travel on the connection of the heartbeats.
@@ -167,6 +178,9 @@ impl Roll {
 pub(super) struct Greeting {
     pub(super) hello: Hello,
     pub(super) member: Member,
+    /// The levels that it reads.
+    #[serde(default)]
+    pub(super) reads: Levels,
 }
 
 /// What a greeting gets.
@@ -217,6 +231,9 @@ pub(super) struct Application {
     pub(super) node_id: NodeId,
     pub(super) member: Member,
     pub(super) voter: bool,
+    /// The levels that it reads.
+    #[serde(default)]
+    pub(super) reads: Levels,
 }
 
 /// What an application gets.
@@ -254,6 +271,58 @@ pub(super) enum Dismissed {
     Wait { why: String },
     /// It stays, because.
     Refused { why: String },
+}
+
+/// What came of finishing an upgrade.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Finished {
+    /// That level is in use now.
+    At { level: u32 },
+    /// All members read no higher one than the one in use.
+    Already { level: u32 },
+    /// I am not the primary.
+    Elsewhere(Option<Whereabouts>),
+    /// Not yet: ask again.
+    Wait { why: String },
+    /// Not before somebody has done something.
+    Refused { why: String },
+}
+
+/// The whole database is about to be sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Offer {
+    /// Its bytes, about.
+    pub(super) bytes: u64,
+    /// The level in use in it.
+    pub(super) level: u32,
+}
+
+/// What an offer gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Offered {
+    /// Send it.
+    GoOn,
+    /// Not now, because; not before so many milliseconds have passed.
+    Later { why: String, after_ms: u64 },
+}
+
+/// What an instance runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Build {
+    /// Its version, as `calldex --version` says; empty where it does not tell.
+    pub(super) version: String,
+    /// The levels that it reads.
+    pub(super) reads: Levels,
+}
+
+impl Build {
+    /// This one.
+    pub(super) fn own() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            reads: Levels::OWN,
+        }
+    }
 }
 
 /// How far the primary was when it was last sure to be one.
@@ -302,6 +371,12 @@ pub(super) struct Pong {
     /// does not tell is taken at its member's word.
     #[serde(default = "yes")]
     pub(super) receives_calls: bool,
+    /// What it runs.
+    #[serde(default)]
+    pub(super) build: Build,
+    /// For how long the runtime of its calls has not moved, milliseconds.
+    #[serde(default)]
+    pub(super) calls_stuck_ms: u64,
 }
 
 fn yes() -> bool {

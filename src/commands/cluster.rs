@@ -28,6 +28,11 @@ pub enum ClusterCommand {
     Status(LocalArguments),
     /// Removes a member for good
     Remove(RemoveArguments),
+    /// Lets all instances write what only the version reads that they all run
+    ///
+    /// It happens by itself, cluster.finish_upgrade_after_s after the last of them was upgraded. After it
+    /// the version of before does not read the database any more.
+    FinishUpgrade(LocalArguments),
 }
 
 /// Options of all of them.
@@ -69,6 +74,7 @@ pub(super) fn run(command: &ClusterCommand) -> ExitCode {
         ClusterCommand::Join(arguments) => join(arguments),
         ClusterCommand::Status(arguments) => status(arguments),
         ClusterCommand::Remove(arguments) => remove(arguments),
+        ClusterCommand::FinishUpgrade(arguments) => finish_upgrade(arguments),
     }
 }
 
@@ -208,6 +214,26 @@ fn remove(arguments: &RemoveArguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn finish_upgrade(arguments: &LocalArguments) -> ExitCode {
+    let finishing = async |operator: Operator| operator.finish_upgrade().await;
+    let (level, was_before) = match ask(arguments, finishing) {
+        Ok(finished) => finished,
+        Err(code) => return code,
+    };
+    let json = serde_json::json!({ "level": level, "was_before": was_before });
+    let text = if was_before {
+        format!(
+            "level {level} is in use, and all members read no higher one: there is nothing to finish"
+        )
+    } else {
+        format!(
+            "level {level} is in use: the version of before does not read the database any more"
+        )
+    };
+    arguments.print(&json, &text);
+    ExitCode::SUCCESS
+}
+
 fn told(standing: &Standing) -> String {
     let mut text = String::new();
     let own = standing
@@ -234,14 +260,15 @@ fn told(standing: &Standing) -> String {
         "position  {} committed, {} applied here",
         standing.position, standing.applied
     );
+    let _ = writeln!(text, "level     {} in use", standing.level);
     if let Some(trouble) = &standing.trouble {
         let _ = writeln!(text, "trouble   {trouble}");
     }
     let heads = [
-        "instance", "node", "address", "role", "calls", "position", "behind",
+        "instance", "node", "address", "role", "calls", "version", "reads", "position", "behind",
     ];
     let rows = standing.members.iter().map(|member| row(standing, member));
-    let rows: Vec<[String; 7]> = std::iter::once(heads.map(str::to_owned))
+    let rows: Vec<[String; 9]> = std::iter::once(heads.map(str::to_owned))
         .chain(rows)
         .collect();
     text.push('\n');
@@ -259,7 +286,7 @@ fn told(standing: &Standing) -> String {
     text
 }
 
-fn row(standing: &Standing, member: &MemberStanding) -> [String; 7] {
+fn row(standing: &Standing, member: &MemberStanding) -> [String; 9] {
     let role = if Some(member.node_id) == standing.primary {
         "primary"
     } else if member.voter {
@@ -278,6 +305,11 @@ fn row(standing: &Standing, member: &MemberStanding) -> [String; 7] {
         member.address.clone(),
         role.to_owned(),
         if member.takes_calls { "yes" } else { "no" }.to_owned(),
+        match member.version.as_str() {
+            "" => "-".to_owned(),
+            version => version.to_owned(),
+        },
+        format!("levels {}", member.reads),
         position,
         behind,
     ]
@@ -287,6 +319,7 @@ fn row(standing: &Standing, member: &MemberStanding) -> [String; 7] {
 mod tests {
     use super::*;
     use crate::cluster::Role;
+    use calldex_storage::Levels;
 
     fn member(node_id: u64, instance: &str, reachable: bool) -> MemberStanding {
         MemberStanding {
@@ -298,6 +331,8 @@ mod tests {
             position: 40,
             lag: 2,
             reachable,
+            version: "0.2.0".into(),
+            reads: Levels { min: 1, max: 2 },
         }
     }
 
@@ -316,6 +351,7 @@ mod tests {
             ],
             position: 42,
             applied: 42,
+            level: 1,
             has_quorum: true,
             trouble: None,
         };
@@ -328,5 +364,10 @@ mod tests {
             "{text}"
         );
         assert!(third.contains(" no "), "{text}");
+        assert!(text.contains("level     1 in use"), "{text}");
+        assert!(
+            third.contains("0.2.0") && third.contains("levels 1 to 2"),
+            "{text}"
+        );
     }
 }

@@ -15,8 +15,10 @@ mod telling;
 
 pub use serve::ServeArguments;
 
+use calldex_storage::Levels;
 use clap::Subcommand;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 /// One command.
 #[derive(Subcommand)]
@@ -27,7 +29,7 @@ pub enum Command {
     Check(check::CheckArguments),
     /// Asks a running server whether it takes calls: exit status 0 or 1.
     Health(health::HealthArguments),
-    /// Founds a cluster of several instances, joins one, looks at it, removes a member.
+    /// Founds a cluster of several instances, joins one, looks at it, removes a member, finishes an upgrade.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
     /// Copies the database into one file, while the server runs or not.
@@ -57,6 +59,13 @@ impl Command {
             Self::Bench(arguments) => bench::run(&arguments),
         }
     }
+}
+
+/// The answer to `--version`: deploy/upgrade reads the levels from it.
+pub fn version() -> &'static str {
+    static VERSION: LazyLock<String> =
+        LazyLock::new(|| format!("{} (levels {})", env!("CARGO_PKG_VERSION"), Levels::OWN));
+    &VERSION
 }
 
 /// Says what is wrong, and that it is.

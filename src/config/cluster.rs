@@ -7,6 +7,9 @@ use std::net::SocketAddr;
 
 /// Characters of the shared secret, at least: what `openssl rand -hex 32` gives twice over.
 const SECRET_CHARS_MIN: usize = 32;
+/// Different characters in it, at least: of 32 random hexadecimal digits fewer are different once in a
+/// million times.
+const SECRET_DIFFERENT_MIN: usize = 8;
 /// Heartbeats that fit into the shortest election timeout, at least: one may be lost, one late.
 const HEARTBEATS_MIN: u64 = 3;
 /// Shortest heartbeat, milliseconds.
@@ -35,14 +38,25 @@ pub struct ClusterSection {
     /// The same on every instance: who has it is one of them.
     #[serde(skip_serializing)]
     pub secret: Option<Secret>,
+    /// A second secret whose holders are accepted, too, while the secret is changed: first the one to come,
+    /// then the one before.
+    #[serde(skip_serializing)]
+    pub secret_accepted: Option<Secret>,
     /// Whether this instance votes; else it keeps a copy and stays a learner.
     pub voter: bool,
     /// The primary's sign of life, in milliseconds.
     pub heartbeat_ms: u64,
-    /// Without a sign of life another is elected after between this long ...
+    /// Without a sign of life for `election_ms_max` and then between this long ...
     pub election_ms_min: u64,
-    /// ... and this long, in milliseconds.
+    /// ... and this long another is elected, in milliseconds.
     pub election_ms_max: u64,
+    /// Seconds without an answer after which a member's place is given to an instance that comes with its
+    /// name or its address. `calldex cluster remove` does so at once.
+    pub replace_after_s: u64,
+    /// Seconds from the moment in which all instances run a new version to the one from which they write
+    /// what only it reads: so long an upgrade can be taken back. `calldex cluster finish-upgrade` does
+    /// not wait. For an instance alone, too.
+    pub finish_upgrade_after_s: u64,
     /// Bytes of log kept for replicas that fall behind; one that is further behind is sent the whole
     /// database.
     pub log_bytes_max: u64,
@@ -55,10 +69,13 @@ impl Default for ClusterSection {
             advertise: None,
             join: Vec::new(),
             secret: None,
+            secret_accepted: None,
             voter: true,
             heartbeat_ms: 50,
             election_ms_min: 300,
             election_ms_max: 600,
+            replace_after_s: 300,
+            finish_upgrade_after_s: 600,
             log_bytes_max: 256 * 1024 * 1024,
         }
     }
@@ -98,7 +115,7 @@ impl ClusterSection {
         let Some(listen) = self.listen else {
             return faults;
         };
-        faults.extend(self.secret_at_fault());
+        faults.extend(self.secrets_at_fault());
         if listen.ip().is_unspecified() && self.advertise.is_none() {
             let remedy = "is no address that others can reach: set cluster.advertise to this \
                           instance's host name or address and port";
@@ -160,24 +177,47 @@ impl ClusterSection {
         faults
     }
 
-    fn secret_at_fault(&self) -> Option<Fault> {
-        let chars = self
-            .secret
-            .as_ref()
-            .map_or(0, |secret| secret.reveal().trim().chars().count());
-        let remedy = match chars {
-            0 => {
-                "is missing: the same on every instance, at least 32 characters; make one with \
-                  `openssl rand -hex 32` and set CALLDEX_CLUSTER__SECRET (or \
-                  CALLDEX_CLUSTER__SECRET_FILE)"
-            }
-            chars if chars < SECRET_CHARS_MIN => {
-                "is too short: at least 32 characters, such as `openssl rand -hex 32` makes"
-            }
-            _ => return None,
+    fn secrets_at_fault(&self) -> Vec<Fault> {
+        let reveal = |secret: &Option<Secret>| {
+            let secret = secret.as_ref().map(|secret| secret.reveal().trim());
+            secret.unwrap_or_default().to_owned()
         };
-        Some(fault("secret", "", remedy))
+        let (own, accepted) = (reveal(&self.secret), reveal(&self.secret_accepted));
+        let mut faults: Vec<Fault> = secret_at_fault("secret", &own).into_iter().collect();
+        if self.secret_accepted.is_some() {
+            faults.extend(secret_at_fault("secret_accepted", &accepted));
+            if own == accepted {
+                let remedy = "is the same as cluster.secret: set it to the other one while the secret is \
+                              changed, or leave it out";
+                faults.push(fault("secret_accepted", "", remedy));
+            }
+        }
+        faults
     }
+}
+
+/// What is wrong with a secret, if something is. It is attacked at leisure by whoever reaches the port, since
+/// the certificate that is made from it is shown before the other side has shown its own: only one that is
+/// random withstands that.
+fn secret_at_fault(key: &str, secret: &str) -> Option<Fault> {
+    let mut different: Vec<char> = secret.chars().collect();
+    let chars = different.len();
+    different.sort_unstable();
+    different.dedup();
+    let remedy = match chars {
+        0 => {
+            "is missing: the same on every instance, at least 32 random characters; make one with \
+             `openssl rand -hex 32` and set CALLDEX_CLUSTER__SECRET (or CALLDEX_CLUSTER__SECRET_FILE)"
+        }
+        chars if chars < SECRET_CHARS_MIN => {
+            "is too short: at least 32 random characters, such as `openssl rand -hex 32` makes"
+        }
+        _ if different.len() < SECRET_DIFFERENT_MIN => {
+            "is not random: `openssl rand -hex 32` makes one that cannot be guessed"
+        }
+        _ => return None,
+    };
+    Some(fault(key, "", remedy))
 }
 
 fn fault(key: &str, value: impl std::fmt::Display, remedy: &str) -> Fault {

@@ -67,7 +67,15 @@ const RENAMED: [(&str, &str); 15] = [
 ];
 
 /// Settings whose value must not be repeated in a fault.
-const SECRET_ENDINGS: [&str; 6] = ["token", "tokens", "token_old", "api_key", "secret", "key"];
+const SECRET_ENDINGS: [&str; 7] = [
+    "token",
+    "tokens",
+    "token_old",
+    "api_key",
+    "secret",
+    "secret_accepted",
+    "key",
+];
 
 /// Flags of `calldex serve` and `check`; the last word.
 #[derive(Debug, Clone, Default)]

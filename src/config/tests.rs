@@ -292,6 +292,17 @@ fn one_of_several_needs_a_secret_and_an_address() {
     let told = format!("{:?}", faults(&short));
     assert!(told.contains("too short") && told.contains("only this instance"));
     assert!(!told.contains("tiger"));
+    let guessable = variables(&[
+        ("CALLDEX_CLUSTER__LISTEN", "127.0.0.1:7946"),
+        ("CALLDEX_CLUSTER__SECRET", &"tiger".repeat(10)),
+        ("CALLDEX_CLUSTER__SECRET_ACCEPTED", &"tiger".repeat(10)),
+    ]);
+    let told = format!("{:?}", faults(&guessable));
+    assert!(
+        told.contains("not random") && told.contains("the same as cluster.secret"),
+        "{told}"
+    );
+    assert!(!told.contains("tiger"));
 }
 
 #[test]
@@ -407,6 +418,7 @@ fn the_example_file_names_every_setting() {
         "advertise",
         "join",
         "secret",
+        "secret_accepted",
     ] {
         assert!(
             text.contains(&format!("# {setting} = ")),

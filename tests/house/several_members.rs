@@ -51,7 +51,11 @@ async fn knows_brock(several: &Several, place: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_are_shown_removed_and_replaced() {
-    let mut several = Several::plan().start().await;
+    // Members that are gone keep their place for minutes otherwise.
+    let mut several = Several::plan()
+        .set("cluster.replace_after_s", 1)
+        .start()
+        .await;
     knows_brock(&several, 0).await;
     let primary = several.primary().await;
     let [one, two, three] = &several.instances[..] else {
@@ -139,7 +143,10 @@ async fn replaced(several: &mut Several, place: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_of_a_member_is_a_house_of_its_own_and_is_refused_in_the_old_cluster() {
-    let mut several = Several::plan().start().await;
+    let mut several = Several::plan()
+        .set("cluster.replace_after_s", 1)
+        .start()
+        .await;
     knows_brock(&several, 1).await;
     let copy = several.folder().join("copy.db");
     let file = copy.display().to_string();

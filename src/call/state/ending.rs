@@ -209,6 +209,11 @@ impl CallState {
             outcome,
         })));
         let lasted = now.ms.saturating_sub(self.started_ms);
+        #[cfg(feature = "next-version")]
+        actions.push(Action::Record(Write::CallNoted {
+            call_sid: self.setting.call_sid.clone(),
+            note: format!("{} s", lasted / 1_000).into(),
+        }));
         actions.push(Action::Over(outcome, lasted));
         self.over = true;
     }

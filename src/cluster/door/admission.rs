@@ -8,19 +8,21 @@ use salvo::conn::{Accepted, Acceptor, ConnCtrl, Holding};
 use salvo::fuse::{ArcFusePolicy, FuseConfig};
 use salvo::http::Version;
 use salvo::http::uri::Scheme;
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// What a handshake may take, and the first bytes after it.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(3);
-/// Handshakes at once; further connections wait in the system's queue.
+/// Handshakes at once. At the bound the oldest is given up for the newest: a member's takes
+/// milliseconds, and connections that say nothing must not keep members out.
 const HANDSHAKES_MAX: usize = 64;
 /// After a failure to accept (too many open files), before the next try.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -46,7 +48,7 @@ impl Admitted {
     pub(super) async fn bind(address: SocketAddr, config: ServerConfig) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        // One place: who has shown a certificate and is not taken waits with its handshake's permit.
+        // One place: who has shown a certificate and is not taken waits, and counts as a handshake.
         let (admit, visitors) = mpsc::channel(1);
         let holding = Holding {
             local_addr: address.into(),
@@ -68,27 +70,43 @@ impl Admitted {
 }
 
 async fn accept(listener: TcpListener, tls: TlsAcceptor, admit: mpsc::Sender<Visitor>) {
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let mut handshakes = Handshakes::default();
     loop {
-        let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
             Ok((stream, from)) => {
                 let (tls, admit) = (tls.clone(), admit.clone());
-                tokio::spawn(async move {
-                    let _permit = permit;
+                let handshake = tokio::spawn(async move {
                     if let Some(stream) = shake_hands(&tls, stream).await {
                         // Closed with the door.
                         let _ = admit.send((stream, from)).await;
                     }
                 });
+                handshakes.add(handshake.abort_handle());
             }
             Err(error) => {
                 tracing::warn!(%error, "the cluster door cannot take a connection");
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+/// Handshakes under way, the oldest first.
+#[derive(Default)]
+struct Handshakes(VecDeque<AbortHandle>);
+
+impl Handshakes {
+    fn add(&mut self, handshake: AbortHandle) {
+        self.0.retain(|earlier| !earlier.is_finished());
+        if self.0.len() >= HANDSHAKES_MAX
+            && let Some(oldest) = self.0.pop_front()
+        {
+            oldest.abort();
+            let refusals = catalog::CLUSTER_REFUSALS_TOTAL.with("unauthenticated");
+            refusals.increment(1);
+            tracing::debug!("a handshake at the cluster door is given up for a newer one");
+        }
+        self.0.push_back(handshake);
     }
 }
 
@@ -140,5 +158,40 @@ impl Acceptor for Admitted {
             remote_addr: from.into(),
             http_scheme: Scheme::HTTPS,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::secret::Papers;
+    use calldex_observability::redaction::Secret;
+    use tokio_rustls::TlsConnector;
+
+    /// With 64 handshakes that each wait for 3 s, so many connections that say nothing would be through after
+    /// 15 s.
+    const IDLE: usize = 5 * HANDSHAKES_MAX;
+    const MEMBER_MAX: Duration = Duration::from_secs(8);
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn connections_that_say_nothing_keep_no_member_out() {
+        let papers = Papers::issue(&Secret::new("a secret for the handshakes"), None).unwrap();
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let server = papers.server().unwrap();
+        let mut door = Admitted::bind(anywhere, server).await.unwrap();
+        let mut idle = Vec::new();
+        for _ in 0..IDLE {
+            idle.push(TcpStream::connect(door.address()).await.unwrap());
+        }
+        let member = async {
+            let stream = TcpStream::connect(door.address()).await.unwrap();
+            let connector = TlsConnector::from(Arc::new(papers.client().unwrap()));
+            let name = "127.0.0.1".try_into().unwrap();
+            let connected = connector.connect(name, stream).await;
+            let visitor = door.visitors.recv().await;
+            (connected.is_ok(), visitor.is_some())
+        };
+        let came = tokio::time::timeout(MEMBER_MAX, member).await;
+        assert_eq!(came, Ok((true, true)), "behind {IDLE} idle connections");
     }
 }

@@ -1,13 +1,13 @@
 //! The desks: a question unpacked, asked of whoever knows, the answer packed.
 
-use super::{Turned, engine};
+use super::{Turned, engine, intake};
 use crate::cluster::exchange::Exchange;
 use crate::cluster::wire::{
     Application, CallAsked, Desk, Dismissal, Forwarded, Greeting, Taken, pack, unpack,
 };
-use crate::cluster::{hello, membership, reading, standing};
+use crate::cluster::{hello, membership, reading, standing, upgrade};
 use calldex_storage::replication::NodeId;
-use calldex_storage::write::{DecodeError, decode};
+use calldex_storage::write::{DecodeError, decode, is_written_at};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -46,6 +46,8 @@ pub(super) async fn answer(
             pack(&reading::call(exchange, &asked.call_sid).await)
         }
         Desk::Ping => pack(&hello::pong(exchange, from)),
+        Desk::FinishUpgrade => pack(&upgrade::finish(exchange).await),
+        Desk::SnapshotOffer => return intake::consider(exchange, unpacked(question)?).await,
     })
 }
 
@@ -56,6 +58,8 @@ fn unpacked<M: DeserializeOwned>(question: &[u8]) -> Result<M, Turned> {
 /// Only what every member can read goes into the log.
 async fn writes(exchange: &Exchange, forwarded: Forwarded) -> Taken {
     match decode(&forwarded.batch) {
+        // Its maker has applied what raises the level, and this instance has not yet.
+        Ok(writes) if !is_written_at(exchange.storage.level(), &writes) => Taken::Busy,
         Ok(writes) => exchange.gatherer.put(forwarded.batch, writes.len()).await,
         // Its maker is of a later version: this primary may be, too, after its upgrade.
         Err(DecodeError::Newer(_) | DecodeError::Unknown(_)) => Taken::Busy,

@@ -3,9 +3,10 @@
 use super::Turned;
 use crate::cluster::exchange::{Exchange, Raft};
 use crate::cluster::network::{LABEL_BYTES_MAX, Label};
-use crate::cluster::wire::{pack, unpack};
+use crate::cluster::wire::{Offer, Offered, pack, unpack};
 use bytes::{Buf, Bytes, BytesMut};
 use calldex_observability::catalog;
+use calldex_storage::Levels;
 use calldex_storage::replication::SnapshotFile;
 use futures_util::StreamExt;
 use openraft::Snapshot;
@@ -13,6 +14,7 @@ use salvo::http::{ReqBody, StatusCode};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -20,8 +22,31 @@ use tokio::sync::mpsc;
 const PIECE_MAX: Duration = Duration::from_secs(30);
 /// Pieces that came and are not written yet.
 const PIECES_BEHIND: usize = 16;
-/// Bytes of the disk that are left free, whatever comes.
-const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
+/// What the sender is asked to wait after a refusal, milliseconds. Each further one doubles its pause.
+const LATER_MS: u64 = 1_000;
+
+/// Whether the whole database may be sent: whether this instance reads it, and has room for it.
+pub(super) async fn consider(exchange: &Exchange, offer: Offer) -> Result<Vec<u8>, Turned> {
+    // Without an engine it could not be installed.
+    exchange.raft().ok_or_else(Turned::not_ready)?;
+    let later = |why: String| Offered::Later {
+        why,
+        after_ms: LATER_MS,
+    };
+    if !Levels::OWN.contain(offer.level) {
+        let why = format!(
+            "it is at level {}, and this calldex reads levels {}",
+            offer.level,
+            Levels::OWN
+        );
+        return Ok(pack(&later(why)));
+    }
+    let answer = match has_room(exchange, offer.bytes).await? {
+        Ok(()) => Offered::GoOn,
+        Err(why) => later(why),
+    };
+    Ok(pack(&answer))
+}
 
 /// Takes the database in `body` in, and installs it.
 pub(super) async fn take_in(exchange: &Exchange, body: ReqBody) -> Result<Vec<u8>, Turned> {
@@ -51,7 +76,10 @@ async fn receive(exchange: &Exchange, body: ReqBody) -> Result<(Vec<u8>, bool), 
         ahead: BytesMut::new(),
     };
     let label = pieces.label().await?;
-    has_room(file.path(), label.bytes)?;
+    if let Err(why) = has_room(exchange, label.bytes).await? {
+        let status = StatusCode::INSUFFICIENT_STORAGE;
+        return Err(Turned::away(status, "too_large", why));
+    }
     let _calm = Calm::over(&raft, exchange.section.election_ms_max);
     pieces.write_to(&file, label.bytes).await?;
     let snapshot = Snapshot {
@@ -92,16 +120,12 @@ impl Drop for Calm {
     }
 }
 
-/// Whether the disk holds `bytes` more.
-fn has_room(path: &Path, bytes: u64) -> Result<(), Turned> {
-    let folder = path.parent().unwrap_or(path);
-    let free = rustix::fs::statvfs(folder).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-    if free.is_ok_and(|free| free < bytes.saturating_add(FREE_BYTES_MIN)) {
-        let words = "the disk has no room for the whole database";
-        let status = StatusCode::INSUFFICIENT_STORAGE;
-        return Err(Turned::away(status, "too_large", words));
-    }
-    Ok(())
+/// Whether the disk has room for all that installing a database of `bytes` takes; else why not.
+async fn has_room(exchange: &Exchange, bytes: u64) -> Result<Result<(), String>, Turned> {
+    let replica = Arc::clone(&exchange.replica);
+    let looking = tokio::task::spawn_blocking(move || replica.room_to_install(bytes));
+    let room = looking.await.map_err(|_| Turned::not_ready())?;
+    Ok(room.map_err(|error| error.to_string()))
 }
 
 /// A body, read piece by piece.

@@ -7,8 +7,9 @@ mod council;
 use super::client::Addressee;
 use super::exchange::{Exchange, Phase};
 use super::membership;
-use super::wire::{Desk, Greeted, Greeting, Pong, Roll};
+use super::wire::{Build, Desk, Greeted, Greeting, Pong, Roll};
 use calldex_observability::catalog;
+use calldex_storage::Levels;
 use calldex_storage::replication::{NodeId, Refusal};
 use council::{Council, Verdict};
 use std::sync::Arc;
@@ -40,6 +41,11 @@ pub(super) async fn receive(exchange: &Arc<Exchange>, greeting: Greeting) -> Gre
             .increment(1);
         return Greeted::Removed;
     }
+    if let Some(why) = unread_level(exchange, greeting.reads) {
+        catalog::CLUSTER_REFUSALS_TOTAL.with("level").increment(1);
+        tracing::error!(node_id, why, "an instance is not let in");
+        return Greeted::Refused { why };
+    }
     let peers = exchange.replica.peers();
     let hello = greeting.hello;
     let checked = tokio::task::spawn_blocking(move || peers.check(hello)).await;
@@ -62,6 +68,16 @@ pub(super) async fn receive(exchange: &Arc<Exchange>, greeting: Greeting) -> Gre
     }
 }
 
+/// Why a build that `reads` these levels cannot be one of the members, if it cannot.
+pub(super) fn unread_level(exchange: &Exchange, reads: Levels) -> Option<String> {
+    let level = exchange.storage.level();
+    (!reads.contain(level)).then(|| {
+        format!(
+            "the cluster is at level {level}, and the calldex of this instance reads levels {reads}: the upgrade to a later one was finished. Run that one"
+        )
+    })
+}
+
 /// "I am here", to node `from`.
 pub(super) fn pong(exchange: &Exchange, from: NodeId) -> Pong {
     let metrics = exchange.metrics();
@@ -78,6 +94,8 @@ pub(super) fn pong(exchange: &Exchange, from: NodeId) -> Pong {
         is_primary,
         you_belong: is_primary.then(|| exchange.roll().get(from).is_some()),
         receives_calls: exchange.reach.receives_calls.load(Ordering::Relaxed),
+        build: Build::own(),
+        calls_stuck_ms: exchange.calls_stuck_ms(),
     }
 }
 

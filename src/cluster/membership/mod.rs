@@ -9,6 +9,7 @@ mod tests;
 pub(super) use registrar::keep;
 
 use super::exchange::{Exchange, Raft};
+use super::hello;
 use super::purge::FOUNDED_INDEX;
 use super::wire::{Admission, Application, Dismissal, Dismissed};
 use calldex_storage::replication::{Member, NodeId};
@@ -60,9 +61,13 @@ pub(super) async fn admit(exchange: &Arc<Exchange>, application: Application) ->
         return Admission::Wait { why };
     }
     let _one_at_a_time = exchange.changing.lock().await;
+    if let Some(why) = hello::unread_level(exchange, application.reads) {
+        return Admission::Refused { why };
+    }
     let answers = |node_id| answers(exchange, node_id);
     let cluster_id = exchange.cluster_id.clone();
-    match rules::admittance(&exchange.roll(), &application, answers) {
+    let replace_after = Duration::from_secs(exchange.section.replace_after_s);
+    match rules::admittance(&exchange.roll(), &application, replace_after, answers) {
         Admittance::Already => Admission::Joined { cluster_id },
         Admittance::ChooseAnother => Admission::ChooseAnother,
         Admittance::Wait(why) => Admission::Wait { why },
@@ -154,8 +159,11 @@ fn answers(exchange: &Exchange, node_id: NodeId) -> Answers {
     }
     match exchange.reach.of(node_id) {
         Some(seen) if seen.is_reachable() => Answers::Yes,
-        Some(seen) if seen.gone_since().is_some() => Answers::No,
-        _ => Answers::Unknown,
+        Some(seen) => match seen.gone_since() {
+            Some(since) => Answers::No(since.elapsed()),
+            None => Answers::Unknown,
+        },
+        None => Answers::Unknown,
     }
 }
 

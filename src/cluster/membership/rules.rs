@@ -5,6 +5,7 @@ use crate::cluster::slot_of;
 use crate::cluster::wire::{Application, Listed, Roll};
 use calldex_storage::replication::{Member, NodeId};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Members, voters and learners together.
 pub(super) const MEMBERS_MAX: usize = 32;
@@ -17,7 +18,8 @@ pub(super) const PROMOTION_ENTRIES_MAX: u64 = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answers {
     Yes,
-    No,
+    /// It has not, for so long.
+    No(Duration),
     /// It has not been asked often enough to tell.
     Unknown,
 }
@@ -37,10 +39,20 @@ pub(super) enum Admittance {
     Refuse(String),
 }
 
-/// What `application` comes to.
+impl Answers {
+    /// Whether another may take its place: it may be away for a restart, an upgrade or a cut cable, and
+    /// what it has accepted is in its outbox.
+    fn is_lost(self, replace_after: Duration) -> bool {
+        matches!(self, Self::No(silent) if silent >= replace_after)
+    }
+}
+
+/// What `application` comes to. A member that has been silent for `replace_after` gives its place to who
+/// comes with its name or address; an operator need not wait for that (`calldex cluster remove`).
 pub(super) fn admittance(
     roll: &Roll,
     application: &Application,
+    replace_after: Duration,
     answers: impl Fn(NodeId) -> Answers,
 ) -> Admittance {
     let Application {
@@ -64,7 +76,16 @@ pub(super) fn admittance(
             continue;
         };
         match answers(listed.node_id) {
-            Answers::No => {}
+            silent if silent.is_lost(replace_after) => {}
+            Answers::No(silent) => {
+                return Admittance::Wait(format!(
+                    "{what} is that of node {}, which has not answered for {} s: after {} s it is replaced, at once by `calldex cluster remove {}`",
+                    listed.node_id,
+                    silent.as_secs(),
+                    replace_after.as_secs(),
+                    listed.node_id
+                ));
+            }
             Answers::Unknown => {
                 return Admittance::Wait(format!("whether node {} is gone", listed.node_id));
             }
@@ -146,7 +167,8 @@ pub(super) fn next_change(
     {
         let gone: BTreeSet<NodeId> = replaced_by(roll, listed.node_id, &listed.member)
             .into_iter()
-            .filter(|old| progress(*old).answers == Answers::No && *old != own)
+            // That it may be replaced was decided when the other was admitted.
+            .filter(|old| matches!(progress(*old).answers, Answers::No(_)) && *old != own)
             .collect();
         let mut next: BTreeSet<NodeId> = voters.difference(&gone).copied().collect();
         let wants_vote = progress(listed.node_id).wants_vote == Some(true);

@@ -2,8 +2,12 @@
 
 use super::rules::*;
 use crate::cluster::wire::{Application, Listed, Roll};
+use calldex_storage::Levels;
 use calldex_storage::replication::{Member, NodeId};
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+const REPLACE_AFTER: Duration = Duration::from_secs(300);
 
 fn member(name: &str) -> Member {
     Member {
@@ -41,6 +45,7 @@ fn application(node_id: NodeId, name: &str) -> Application {
         node_id,
         member: member(name),
         voter: true,
+        reads: Levels::OWN,
     }
 }
 
@@ -58,7 +63,7 @@ fn there(behind: u64) -> Progress {
 }
 
 const GONE: Progress = Progress {
-    answers: Answers::No,
+    answers: Answers::No(Duration::from_secs(301)),
     takes_part: false,
     wants_vote: Some(true),
     behind: None,
@@ -66,16 +71,22 @@ const GONE: Progress = Progress {
 
 #[test]
 fn a_stranger_is_admitted_and_asked_again_it_is_one_already() {
-    let admitted = admittance(&three(), &application(4, "four"), |_| Answers::Yes);
+    let admitted = admittance(&three(), &application(4, "four"), REPLACE_AFTER, |_| {
+        Answers::Yes
+    });
     assert_eq!(admitted, Admittance::Admit);
-    let again = admittance(&three(), &application(3, "three"), |_| Answers::Yes);
+    let again = admittance(&three(), &application(3, "three"), REPLACE_AFTER, |_| {
+        Answers::Yes
+    });
     assert_eq!(again, Admittance::Already);
 }
 
 #[test]
 fn two_members_never_share_the_bits_that_tell_their_epochs_apart() {
     for taken in [3, 0x1_0003, 0x1_0000, 0] {
-        let chosen = admittance(&three(), &application(taken, "four"), |_| Answers::Yes);
+        let chosen = admittance(&three(), &application(taken, "four"), REPLACE_AFTER, |_| {
+            Answers::Yes
+        });
         assert_eq!(chosen, Admittance::ChooseAnother, "{taken:x}");
     }
 }
@@ -85,8 +96,14 @@ fn the_place_of_a_member_is_free_only_when_it_is_gone() {
     let mut same_name = application(4, "three");
     same_name.member.address = "elsewhere:7946".to_owned();
     for applied in [application(4, "three"), same_name] {
-        let admitted = |answers| admittance(&three(), &applied, move |_| answers);
-        assert_eq!(admitted(Answers::No), Admittance::Admit);
+        let admitted = |answers| admittance(&three(), &applied, REPLACE_AFTER, move |_| answers);
+        let no = |seconds| Answers::No(Duration::from_secs(seconds));
+        assert_eq!(admitted(no(300)), Admittance::Admit);
+        let waits = admitted(no(2));
+        assert!(
+            matches!(&waits, Admittance::Wait(why) if why.contains("calldex cluster remove 3")),
+            "{waits:?}"
+        );
         assert!(matches!(admitted(Answers::Unknown), Admittance::Wait(_)));
         assert!(matches!(admitted(Answers::Yes), Admittance::Refuse(_)));
     }
@@ -97,9 +114,13 @@ fn there_are_only_so_many_members() {
     let many: Vec<Listed> = (1..=MEMBERS_MAX as u64)
         .map(|id| listed(id, &format!("n{id}"), id <= 3))
         .collect();
-    let refused = admittance(&roll(&many), &application(99, "new"), |_| Answers::Yes);
+    let refused = admittance(&roll(&many), &application(99, "new"), REPLACE_AFTER, |_| {
+        Answers::Yes
+    });
     assert!(matches!(refused, Admittance::Refuse(_)));
-    let replacing = admittance(&roll(&many), &application(99, "n7"), |_| Answers::No);
+    let replacing = admittance(&roll(&many), &application(99, "n7"), REPLACE_AFTER, |_| {
+        Answers::No(REPLACE_AFTER)
+    });
     assert_eq!(replacing, Admittance::Admit);
 }
 

@@ -1,12 +1,14 @@
 //! The engine's way to the other members.
 
 mod append;
+mod holdoff;
 mod snapshot;
 
 use super::client::{Addressee, Client, Silence};
 use super::wire::Desk;
 use append::Pending;
 use calldex_storage::replication::{Member, NodeId, Replica, TypeConfig};
+pub(super) use holdoff::Holdoffs;
 use openraft::error::{
     Fatal, NetworkError, PayloadTooLarge, RPCError, RaftError, ReplicationClosed, StreamingError,
     Unreachable,
@@ -26,16 +28,23 @@ type SendError = RPCError<NodeId, Member, RaftError<NodeId>>;
 pub(super) struct Network {
     client: Client,
     replica: Arc<Replica>,
+    holdoffs: Arc<Holdoffs>,
     /// An unreachable member is tried again after this long: often enough that its election timeout
     /// never passes between two tries.
     retry: Duration,
 }
 
 impl Network {
-    pub(super) fn new(client: Client, replica: Arc<Replica>, heartbeat: Duration) -> Self {
+    pub(super) fn new(
+        client: Client,
+        replica: Arc<Replica>,
+        holdoffs: Arc<Holdoffs>,
+        heartbeat: Duration,
+    ) -> Self {
         Self {
             client,
             replica,
+            holdoffs,
             retry: heartbeat * 2,
         }
     }
@@ -48,6 +57,8 @@ impl RaftNetworkFactory<TypeConfig> for Network {
         Way {
             client: self.client.clone(),
             replica: Arc::clone(&self.replica),
+            holdoffs: Arc::clone(&self.holdoffs),
+            target,
             whom: Addressee::node(target, node.address.clone()),
             retry: self.retry,
             pending: None,
@@ -59,6 +70,8 @@ impl RaftNetworkFactory<TypeConfig> for Network {
 pub(super) struct Way {
     client: Client,
     replica: Arc<Replica>,
+    holdoffs: Arc<Holdoffs>,
+    target: NodeId,
     whom: Addressee,
     retry: Duration,
     /// Entries under way that the engine no longer waits for.
@@ -102,8 +115,7 @@ impl RaftNetwork<TypeConfig> for Way {
     ) -> Result<SnapshotResponse<NodeId>, StreamingError<TypeConfig, Fatal<NodeId>>> {
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
-            // Made now, of the present state, which is at or beyond the one that the engine means.
-            sent = snapshot::send(&self.client, &self.whom, vote, &self.replica) => {
+            sent = self.send_snapshot(vote) => {
                 sent.map_err(|silence| StreamingError::Unreachable(Unreachable::new(&silence)))
             }
         }
@@ -115,6 +127,16 @@ impl RaftNetwork<TypeConfig> for Way {
 }
 
 impl Way {
+    /// Offers and sends the whole database, once the pause after the last attempt is over. Made of the
+    /// present state, which is at or beyond the one that the engine means.
+    async fn send_snapshot(&self, vote: Vote<NodeId>) -> Result<SnapshotResponse<NodeId>, Silence> {
+        if let Some(until) = self.holdoffs.until(self.target) {
+            tokio::time::sleep_until(until.into()).await;
+        }
+        let to = (self.target, &self.whom);
+        snapshot::send(&self.client, to, vote, &self.replica, &self.holdoffs).await
+    }
+
     /// What became of entries that are still under way, if `rpc` asks for the same again.
     async fn resume(
         &mut self,

@@ -1,8 +1,10 @@
 //! Replacing, removing, refusing.
 
 use super::house::*;
-use crate::cluster::{Operator, OperatorError, Role, State};
-use calldex_storage::replication::{Identity, IdentityError, LOG_FILE};
+use crate::cluster::{Operator, OperatorError, Role, State, await_identity};
+use calldex_storage::NotDurable;
+use calldex_storage::replication::{Identity, IdentityError, LOG_FILE, OUTBOX_FILE};
+use std::sync::Mutex;
 
 fn trouble(house: &House) -> String {
     match house.cluster().state() {
@@ -37,13 +39,36 @@ async fn an_older_copy_of_a_member_is_not_let_in() {
     assert!(matches!(refused, Err(IdentityError::LogGone { .. })));
 }
 
+/// Asks to join until it is told why it cannot, in these words.
+async fn is_kept_waiting(house: &House, words: &str) {
+    let told = Mutex::new(String::new());
+    let data = house.data();
+    let tell = |why: &str| *told.lock().unwrap() = why.to_owned();
+    let joining = await_identity(&house.section, &house.name, true, &data, tell);
+    let waiting = until(words, || told.lock().unwrap().contains(words));
+    tokio::select! {
+        joined = joining => panic!("it is not kept waiting: {joined:?}"),
+        () = waiting => {}
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_disk_at_the_same_address_takes_the_old_place() {
+async fn a_member_that_is_away_keeps_its_place_for_minutes_or_until_an_operator_gives_it_away() {
     let [one, two, mut three] = three().await;
     let old = three.standing().node_id;
     three.stop().await;
+    // A second machine with its name, or its own after its disk was lost.
     std::fs::remove_dir_all(three.data()).unwrap();
     one.write("CA1").await;
+    is_kept_waiting(&three, &format!("`calldex cluster remove {old}`")).await;
+    assert!(
+        one.standing()
+            .members
+            .iter()
+            .any(|member| member.node_id == old)
+    );
+    let operator = Operator::new(&one.section).unwrap();
+    operator.remove("three", false).await.unwrap();
     three.start().await;
     three.ready().await;
     three.knows_soon("CA1").await;
@@ -56,6 +81,54 @@ async fn an_empty_disk_at_the_same_address_takes_the_old_place() {
     }
     assert_ne!(three.standing().node_id, old);
     three.write("CA2").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_removed_member_still_had_to_write_goes_on_with_who_joins_with_its_outbox() {
+    let [mut one, mut two, mut three] = three().await;
+    one.stop().await;
+    two.stop().await;
+    let receipt = three.storage().writer.submit(started("CA7", "three"));
+    three.stop().await;
+    assert_eq!(receipt.await, Err(NotDurable::Kept));
+    tokio::join!(one.start(), two.start());
+    one.ready().await;
+    let operator = Operator::new(&one.section).unwrap();
+    operator.remove("three", false).await.unwrap();
+
+    let outbox = three.data().join(OUTBOX_FILE);
+    let kept = std::fs::read(&outbox).unwrap();
+    std::fs::remove_dir_all(three.data()).unwrap();
+    std::fs::create_dir_all(three.data()).unwrap();
+    std::fs::write(&outbox, kept).unwrap();
+    three.start().await;
+    three.ready().await;
+    one.knows_soon("CA7").await;
+    two.knows_soon("CA7").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_whose_calls_stand_still_has_lost_them_and_still_votes() {
+    let houses = three().await;
+    let primary = primary_of(&houses.each_ref()).await;
+    let stuck = (primary + 1) % 3;
+    // The runtime of its calls moved once, and does no more.
+    houses[stuck].cluster().beat();
+    until("its calls count as lost", || {
+        let watched = houses[primary].cluster().watched().unwrap_or_default();
+        watched
+            .iter()
+            .any(|member| member.instance == houses[stuck].name && member.gone_since.is_some())
+    })
+    .await;
+    let standing = houses[primary].standing();
+    let name = &houses[stuck].name;
+    let member = standing
+        .members
+        .iter()
+        .find(|member| &member.instance == name);
+    assert!(member.is_some_and(|member| member.reachable && member.voter));
+    houses[stuck].write("CA1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

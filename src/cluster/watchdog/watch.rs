@@ -14,10 +14,14 @@ pub const REDIRECTS_AT_ONCE_MAX: usize = 32;
 const TRIES_MAX: u8 = 5;
 /// From the first of them to the next; doubled each time. Milliseconds.
 const AGAIN_MS: u64 = 400;
-/// Calls are read this often while somebody is gone, in milliseconds.
+/// Calls are read this often while somebody's are unfinished who is gone, and for a while after it went, in
+/// milliseconds.
 const READ_MS: u64 = 500;
-/// And this often otherwise: a row may name an instance that nobody knows any more.
+/// And this often otherwise: a row may name an instance that nobody knows any more, and one that is gone
+/// may stay in the list for ever.
 const READ_AT_REST_MS: u64 = 10_000;
+/// How long that while is: what the others have written of its calls comes within it.
+const READ_OFTEN_MS: u64 = 10_000;
 
 /// A call that its owner gave up on purpose is on its way to another: its action comes up to 1.2 s
 /// after the socket, the next socket up to 1.5 s after that (protocol 9.3), and only then it is owned
@@ -148,6 +152,8 @@ pub(super) struct Watch {
     present: Vec<Fellow>,
     /// Members that do not, and since when.
     gone: Vec<(Fellow, u64)>,
+    /// When another one was last found to be gone.
+    gone_changed_ms: u64,
     orphans: HashMap<CallSid, Orphan>,
     /// Calls to be redirected, the first first.
     due: VecDeque<CallSid>,
@@ -166,6 +172,7 @@ impl Watch {
             asks_from_ms: 0,
             present: Vec::new(),
             gone: Vec::new(),
+            gone_changed_ms: 0,
             orphans: HashMap::new(),
             due: VecDeque::new(),
             asked: 0,
@@ -212,13 +219,23 @@ impl Watch {
         let gone = members
             .iter()
             .filter_map(|fellow| Some((fellow.clone(), now.ms.saturating_sub(fellow.gone_ms?))));
-        self.gone = gone.collect();
+        let gone: Vec<(Fellow, u64)> = gone.collect();
+        let was_gone = |fellow: &Fellow| {
+            let mut before = self.gone.iter();
+            before
+                .any(|(known, _)| (&known.instance, known.slot) == (&fellow.instance, fellow.slot))
+        };
+        if !gone.iter().all(|(fellow, _)| was_gone(fellow)) {
+            self.gone_changed_ms = now.ms;
+        }
+        self.gone = gone;
         let present = members.iter().filter(|fellow| fellow.gone_ms.is_none());
         self.present = present.cloned().collect();
-        let every_ms = if self.gone.is_empty() && self.orphans.is_empty() {
-            READ_AT_REST_MS
-        } else {
+        let is_fresh = !self.gone.is_empty() && now.ms < self.gone_changed_ms + READ_OFTEN_MS;
+        let every_ms = if is_fresh || !self.orphans.is_empty() {
             READ_MS
+        } else {
+            READ_AT_REST_MS
         };
         let is_due = self
             .read_ms

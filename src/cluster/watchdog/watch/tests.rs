@@ -11,6 +11,8 @@ struct Scene {
     roll: Roll,
     calls: Vec<UnfinishedCall>,
     actions: Vec<Action>,
+    /// How often calls were read.
+    reads: usize,
 }
 
 fn sid(number: usize) -> CallSid {
@@ -58,6 +60,7 @@ impl Scene {
             roll: Roll(vec![fellow("one", None), fellow("two", None)]),
             calls: Vec::new(),
             actions: Vec::new(),
+            reads: 0,
         }
     }
 
@@ -81,6 +84,7 @@ impl Scene {
             self.watch
                 .on(Event::Roll(Some(&self.roll)), self.now, &mut actions);
             if actions.contains(&Action::Read) {
+                self.reads += 1;
                 actions.retain(|action| *action != Action::Read);
                 let calls = Some(&self.calls[..]);
                 self.watch
@@ -128,6 +132,26 @@ impl Scene {
         let is_it = |action: &&Action| **action == Action::Count(result);
         self.actions.iter().filter(is_it).count()
     }
+}
+
+#[test]
+fn one_that_is_gone_for_ever_and_has_no_calls_costs_a_reading_now_and_then() {
+    let mut scene = Scene::new();
+    scene.pass(1_000).goes("two").pass(10_000);
+    let while_fresh = scene.reads;
+    assert!((15..=25).contains(&while_fresh), "{while_fresh}");
+    scene.pass(3_600_000);
+    let in_an_hour = scene.reads - while_fresh;
+    assert!(in_an_hour <= 361, "{in_an_hour}, not 7,200");
+    // A call of its that comes late is seen all the same.
+    scene.calls.push(call(1, "two", 1));
+    scene.pass(10_000);
+    assert_eq!(scene.ends().len(), 1);
+    scene.calls.clear();
+    scene.pass(20_000);
+    let before = scene.reads;
+    scene.goes("one").pass(10_000);
+    assert!(scene.reads - before >= 15, "another one is gone");
 }
 
 #[test]
