@@ -219,7 +219,7 @@ async fn who_has_not_the_secret_is_refused_and_a_member_does_not_serve_alone() {
     assert!(text.contains("cluster.secret"), "{text}");
     members(&several.instances[0], 3).await;
 
-    for (secret, fault) in [("", "cluster.secret"), ("short", "32 characters")] {
+    for (secret, fault) in [("", "cluster.secret"), ("short", "32 random characters")] {
         stranger.set("cluster.secret", secret);
         let said = refused(&mut stranger).await;
         assert!(

@@ -57,6 +57,41 @@ fn a_newer_database_is_refused_and_left_alone() {
     assert!(refused(&dir).contains("version 99"), "{}", refused(&dir));
 }
 
+/// A database with a call in it, changed by `sql` while nobody has it.
+fn changed(sql: &str) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    let storage = Storage::open(StorageConfig::new(dir.path())).unwrap();
+    settle(storage.writer.submit(said("CA1", 0, 0, "hello"))).unwrap();
+    storage.close(PATIENCE);
+    let connection = Connection::open(dir.path().join("calls.db")).unwrap();
+    connection.execute_batch(sql).unwrap();
+    dir
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn additions_of_a_later_version_shut_nobody_out_who_reads_the_level_in_use() {
+    let dir = changed(
+        "ALTER TABLE conversations ADD COLUMN mood TEXT; CREATE TABLE moods (id INTEGER PRIMARY KEY);
+         PRAGMA user_version = 99",
+    );
+    let storage = Storage::open(StorageConfig::new(dir.path())).unwrap();
+    settle(storage.writer.submit(said("CA1", 0, 1, "still here"))).unwrap();
+    let call = storage.conversations.read("CA1").await.unwrap().unwrap();
+    assert_eq!(call.turns.len(), 2);
+    assert_eq!(storage.level(), 1);
+}
+
+#[test]
+fn a_database_at_a_level_that_is_not_read_is_refused_with_what_to_do() {
+    let dir = changed("UPDATE meta SET level = 99");
+    let said = refused(&dir);
+    assert!(said.contains("is at level 99"), "{said}");
+    assert!(
+        said.contains("an upgrade to a later one was finished"),
+        "{said}"
+    );
+}
+
 #[test]
 fn somebody_elses_file_is_refused() {
     let dir = TempDir::new().unwrap();
