@@ -3,9 +3,10 @@
 use crate::readers::{ReadError, Readers};
 use crate::record::{CallSid, Conversation, LiveCall, Turn, UnfinishedCall};
 use crate::sqlite::conversations::Kept;
+use crate::sqlite::early_ends::EarlyEnd;
 use crate::sqlite::ledger::Places;
 use crate::sqlite::messages::Messages;
-use crate::sqlite::{conversations, turns};
+use crate::sqlite::{conversations, early_ends, turns};
 use crate::write::Write;
 use crate::writer::Pending;
 use rusqlite::Connection;
@@ -57,9 +58,10 @@ impl Conversations {
             .readers
             .ask(self.deadline, |reader| reader.ask(question))
             .await?;
-        Ok(waiting
+        let known = waiting
             .iter()
-            .fold(stored, |call, write| overlay(call, &call_sid, write)))
+            .fold(stored, |known, write| overlay(known, &call_sid, write));
+        Ok(known.call)
     }
 
     /// Calls without an end, oldest first: after a start, those that the last process left.
@@ -70,16 +72,29 @@ impl Conversations {
     }
 }
 
+/// What is known of a call: its row and turns, and what the provider told of its end.
+#[derive(Default)]
+struct Known {
+    call: Option<LiveCall>,
+    /// Of a call without a row.
+    early_end: Option<EarlyEnd>,
+    /// Of one with a row: the latest of the call itself, Unix milliseconds; 0 if none.
+    provider_end_at_ms: i64,
+}
+
 fn read_call(
     connection: &Connection,
     places: &Places,
     call_sid: &CallSid,
-) -> rusqlite::Result<Option<LiveCall>> {
+) -> rusqlite::Result<Known> {
     // Before the snapshot begins, for the same reason as above.
     let ids = places.ids(call_sid);
     let snapshot = connection.unchecked_transaction()?;
     let Some(kept) = conversations::get(&snapshot, call_sid)? else {
-        return Ok(None);
+        return Ok(Known {
+            early_end: early_ends::get(&snapshot, call_sid)?,
+            ..Known::default()
+        });
     };
     let mut messages = Messages::parse(kept.messages.as_deref());
     if kept.conversation.ended_at.is_none() {
@@ -89,10 +104,14 @@ fn read_call(
             }
         }
     }
-    Ok(Some(LiveCall {
-        conversation: kept.conversation,
-        turns: messages.turns(),
-    }))
+    Ok(Known {
+        call: Some(LiveCall {
+            conversation: kept.conversation,
+            turns: messages.turns(),
+        }),
+        early_end: None,
+        provider_end_at_ms: kept.provider_end_at_ms,
+    })
 }
 
 fn read_unfinished(connection: &Connection) -> rusqlite::Result<Vec<UnfinishedCall>> {
@@ -125,13 +144,25 @@ fn read_last_sign(kept: Kept, written: Option<(i64, usize)>) -> UnfinishedCall {
     }
 }
 
-/// The call as it will be once `write`, accepted and not yet durable, is applied.
-fn overlay(call: Option<LiveCall>, call_sid: &CallSid, write: &Write) -> Option<LiveCall> {
-    let mut call = call.unwrap_or_else(|| LiveCall {
+/// What will be known once `write`, accepted and not yet durable, is applied.
+fn overlay(mut known: Known, call_sid: &CallSid, write: &Write) -> Known {
+    if let (None, Write::CallEnded(end)) = (&known.call, write)
+        && end.epoch.is_none()
+    {
+        let told = EarlyEnd::of(end);
+        known.early_end.get_or_insert(told.clone()).merge(&told);
+        return known;
+    }
+    let call = known.call.get_or_insert_with(|| LiveCall {
         conversation: unannounced(call_sid),
         turns: Vec::new(),
     });
     let row = &mut call.conversation;
+    if let Some(early) = known.early_end.take() {
+        row.ended_at = Some(early.at_ms.div_euclid(1000));
+        row.outcome = Some(early.outcome);
+        known.provider_end_at_ms = early.provider_end_at_ms;
+    }
     match write {
         Write::CallStarted(start) if row.caller_kind.is_none() => {
             row.number = start.number.clone();
@@ -147,11 +178,18 @@ fn overlay(call: Option<LiveCall>, call_sid: &CallSid, write: &Write) -> Option<
             row.resumes += u32::from(resume.returned);
             row.session_id = Some(resume.session_id.clone());
             row.instance = Some(resume.instance.clone());
-            (row.ended_at, row.outcome) = (None, None);
+            if resume.revives(known.provider_end_at_ms) {
+                (row.ended_at, row.outcome) = (None, None);
+            }
         }
-        Write::CallEnded(end) if row.ended_at.is_none() && end.may_end(row.epoch) => {
-            row.ended_at = Some(end.at_ms.div_euclid(1000).max(row.started_at));
-            row.outcome = Some(end.outcome);
+        Write::CallEnded(end) if end.may_end(row.epoch) => {
+            if end.is_final() {
+                known.provider_end_at_ms = known.provider_end_at_ms.max(end.at_ms);
+            }
+            if row.ended_at.is_none() {
+                row.ended_at = Some(end.at_ms.div_euclid(1000).max(row.started_at));
+                row.outcome = Some(end.outcome);
+            }
         }
         Write::LanguageChosen { language, .. } => row.language = Some(language.clone()),
         Write::TurnAppended { turn, .. } | Write::TurnAmended { turn, .. } => {
@@ -159,7 +197,7 @@ fn overlay(call: Option<LiveCall>, call_sid: &CallSid, write: &Write) -> Option<
         }
         _ => {}
     }
-    Some(call)
+    known
 }
 
 fn unannounced(call_sid: &CallSid) -> Conversation {

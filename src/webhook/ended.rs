@@ -53,7 +53,7 @@ impl Doors {
         let call_sid = &ended.call_sid;
         let over = |outcome| self.switchboard.over(call_sid, outcome);
         if !ended.call_goes_on() {
-            over(Outcome::HungUp).await;
+            over(Outcome::HungUp);
             return answer::EMPTY.to_owned();
         }
         if ended.session_status == SessionStatus::Ended && !ended.failed() {
@@ -63,8 +63,7 @@ impl Doors {
             over(match handed_over {
                 true => Outcome::HandedOver,
                 false => Outcome::Ended,
-            })
-            .await;
+            });
             return self.hand_over(req, call_sid, &called, ended.handoff_data.as_deref());
         }
         let arrival = Arrival {
@@ -77,7 +76,7 @@ impl Doors {
             tracing::warn!(call = %call_sid, code = ended.error_code, "a session failed at Twilio");
         }
         if !ended.may_reconnect() {
-            over(Outcome::Failed).await;
+            over(Outcome::Failed);
             return answer::goodbye(&self.switchboard.failed(&arrival.called));
         }
         let render = |connection: &Connection<'_>| self.connect(req, &arrival, connection);
@@ -103,7 +102,7 @@ impl Doors {
         match after {
             After::Reconnect(document) => document,
             After::Goodbye(text) => {
-                self.switchboard.over(call_sid, Outcome::Limit).await;
+                self.switchboard.over(call_sid, Outcome::Limit);
                 answer::goodbye(&text)
             }
             After::Over(_) => answer::hang_up(),

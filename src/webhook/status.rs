@@ -38,7 +38,7 @@ impl Doors {
             Ok(callback) => {
                 if callback.status.is_over() {
                     let call_sid = &callback.call_sid;
-                    self.switchboard.over(call_sid, Outcome::HungUp).await;
+                    self.switchboard.over(call_sid, Outcome::HungUp);
                 }
                 "ok"
             }

@@ -2,7 +2,7 @@
 //! it is applied.
 
 use super::hot::Known;
-use crate::record::{CallSid, Caller};
+use crate::record::CallSid;
 use crate::write::{Write, fold};
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ pub(super) fn overlay(known: Known, waiting: &[Arc<Write>]) -> Known {
     let mut grave = None;
     for write in waiting {
         if let Write::CallerErased { at_ms, .. } = &**write {
-            grave = Some(Grave::dig(grave, caller.take(), *at_ms));
+            caller = None;
+            grave = Some(Grave::dig(grave, *at_ms));
         } else if grave.as_mut().is_none_or(|grave| grave.lets_pass(write)) {
             caller = fold(caller, write);
         }
@@ -32,11 +33,10 @@ struct Grave<'a> {
 }
 
 impl<'a> Grave<'a> {
-    fn dig(earlier: Option<Self>, caller: Option<Caller>, at_ms: i64) -> Self {
-        let latest_ms = caller.map_or(at_ms, |caller| caller.latest_ms());
+    fn dig(earlier: Option<Self>, at_ms: i64) -> Self {
         let earlier_ms = earlier.map_or(at_ms, |grave| grave.at_ms);
         Self {
-            at_ms: at_ms.max(latest_ms).max(earlier_ms),
+            at_ms: at_ms.max(earlier_ms),
             begun: Vec::new(),
         }
     }

@@ -217,15 +217,6 @@ impl Caller {
             .unwrap_or_default()
     }
 
-    /// The time of the last thing known, Unix milliseconds, at most a second too late.
-    pub(crate) fn latest_ms(&self) -> i64 {
-        let decided = self.latest_mark().at_ms;
-        let called = self
-            .last_call_at
-            .map_or(0, |at| at.saturating_mul(1_000).saturating_add(999));
-        decided.max(called)
-    }
-
     /// The name to greet with: none when unknown, or when it is in doubt who is calling.
     pub fn greeting_name(&self) -> Option<&str> {
         if self.is_shared() {

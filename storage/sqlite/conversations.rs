@@ -1,13 +1,14 @@
 //! The table `conversations`: a call's row from its start to its end.
 
-use super::loose;
+use super::{early_ends, loose};
 use crate::record::{CallSid, CallerKind, Conversation, Outcome, PhoneNumber};
 use crate::write::{CallResumed, CallStarted, Owner};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-const COLUMNS: &str = "call_sid, phone_number, line, caller_kind, identity, language, instance, \
-                       session_id, epoch, resumes, started_at, ended_at, outcome";
+const KEPT: &str = "call_sid, phone_number, line, caller_kind, identity, language, instance, \
+                    session_id, epoch, resumes, started_at, ended_at, outcome, messages, end_at_ms, \
+                    provider_end_at_ms";
 
 /// A conversation's row with its messages as they are in the column.
 pub(crate) struct Kept {
@@ -15,12 +16,13 @@ pub(crate) struct Kept {
     pub messages: Option<String>,
     /// The latest end that was seen, Unix milliseconds; 0 if none.
     pub end_at_ms: i64,
+    /// The latest end of the call itself that the provider told, Unix milliseconds; 0 if none.
+    pub provider_end_at_ms: i64,
 }
 
 /// The row of `call_sid`.
 pub(crate) fn get(connection: &Connection, call_sid: &CallSid) -> rusqlite::Result<Option<Kept>> {
-    let sql =
-        format!("SELECT {COLUMNS}, messages, end_at_ms FROM conversations WHERE call_sid = ?1");
+    let sql = format!("SELECT {KEPT} FROM conversations WHERE call_sid = ?1");
     let mut statement = connection.prepare_cached(&sql)?;
     statement
         .query_row([call_sid.as_str()], read_kept)
@@ -30,7 +32,7 @@ pub(crate) fn get(connection: &Connection, call_sid: &CallSid) -> rusqlite::Resu
 /// The rows without an end.
 pub(crate) fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
     let sql = format!(
-        "SELECT {COLUMNS}, messages, end_at_ms FROM conversations
+        "SELECT {KEPT} FROM conversations
          WHERE ended_at IS NULL AND call_sid IS NOT NULL ORDER BY started_at, call_sid"
     );
     let mut statement = connection.prepare_cached(&sql)?;
@@ -42,6 +44,7 @@ fn read_kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
         conversation: read(row)?,
         messages: loose::text(row, 13)?,
         end_at_ms: row.get(14)?,
+        provider_end_at_ms: row.get(15)?,
     })
 }
 
@@ -70,21 +73,35 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Conversation> {
     })
 }
 
-/// Makes the row of a call whose start has not been applied: a turn came first.
+/// Makes the row of a call whose start has not been applied: a turn came first. Whether the call is
+/// over: its end was told before.
 pub(crate) fn begin_unannounced(
     connection: &Connection,
     call_sid: &CallSid,
     at: i64,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO conversations (call_sid, messages, started_at) VALUES (?1, '[]', ?2)
          ON CONFLICT (call_sid) DO NOTHING",
     )?;
     statement.execute(params![call_sid.as_str(), at])?;
-    Ok(())
+    end_early(connection, call_sid)
 }
 
-/// Writes a call's start, at `at` Unix seconds. Whether it was news: one call starts once.
+/// Ends a call whose row was just made, if its end was told before. Whether it was.
+fn end_early(connection: &Connection, call_sid: &CallSid) -> rusqlite::Result<bool> {
+    let Some(early) = early_ends::take(connection, call_sid)? else {
+        return Ok(false);
+    };
+    let at = early.at_ms.div_euclid(1000);
+    end(connection, call_sid, "[]", at, early.outcome)?;
+    note_end(connection, call_sid, early.at_ms, false)?;
+    note_end(connection, call_sid, early.provider_end_at_ms, true)?;
+    Ok(true)
+}
+
+/// Writes a call's start, at `at` Unix seconds. Whether it was news: one call starts once. Where its end
+/// was told before, the call is over at once.
 pub(crate) fn begin(
     connection: &Connection,
     start: &CallStarted,
@@ -109,6 +126,9 @@ pub(crate) fn begin(
         start.language.as_deref(),
         start.instance.as_str(),
     ])?;
+    if changed > 0 {
+        end_early(connection, &start.call_sid)?;
+    }
     Ok(changed > 0)
 }
 
@@ -143,11 +163,13 @@ pub(crate) fn owners_of_live(connection: &Connection) -> rusqlite::Result<Vec<(C
     statement.query_map([], read)?.collect()
 }
 
-/// Writes a claim that has won; a call that had ended lives again.
+/// Writes a claim that has won. A call that had ended lives again, unless the provider told of an end
+/// of the call itself that is not before the claim: the claim was then only late in coming.
 pub(crate) fn resume(connection: &Connection, claim: &CallResumed) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "UPDATE conversations SET epoch = ?2, resumes = resumes + ?5, session_id = ?3, instance = ?4,
-                ended_at = NULL, outcome = NULL
+                ended_at = CASE WHEN provider_end_at_ms >= ?6 THEN ended_at END,
+                outcome = CASE WHEN provider_end_at_ms >= ?6 THEN outcome END
          WHERE call_sid = ?1 AND epoch < ?2",
     )?;
     statement.execute(params![
@@ -156,20 +178,25 @@ pub(crate) fn resume(connection: &Connection, claim: &CallResumed) -> rusqlite::
         claim.session_id.as_str(),
         claim.instance.as_str(),
         u32::from(claim.returned),
+        claim.at_ms,
     ])?;
     Ok(())
 }
 
-/// Notes that an end of `at_ms` was seen.
+/// Notes that an end of `at_ms` was seen, and whether it `is_final`: of the call itself, by the provider.
 pub(crate) fn note_end(
     connection: &Connection,
     call_sid: &CallSid,
     at_ms: i64,
+    is_final: bool,
 ) -> rusqlite::Result<()> {
     let mut note = connection.prepare_cached(
-        "UPDATE conversations SET end_at_ms = MAX(end_at_ms, ?2) WHERE call_sid = ?1",
+        "UPDATE conversations SET end_at_ms = MAX(end_at_ms, ?2),
+                provider_end_at_ms = MAX(provider_end_at_ms, ?3)
+         WHERE call_sid = ?1",
     )?;
-    note.execute(params![call_sid.as_str(), at_ms])?;
+    let final_at_ms = if is_final { at_ms } else { 0 };
+    note.execute(params![call_sid.as_str(), at_ms, final_at_ms])?;
     Ok(())
 }
 
@@ -247,10 +274,11 @@ pub(crate) fn call_sids_of(
     rows.filter_map(Result::transpose).collect()
 }
 
-/// Removes the row.
+/// Removes the row, and an end that came before it.
 pub(crate) fn remove(connection: &Connection, call_sid: &CallSid) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM conversations WHERE call_sid = ?1")?
         .execute([call_sid.as_str()])?;
+    early_ends::take(connection, call_sid)?;
     Ok(())
 }

@@ -158,6 +158,11 @@ impl Ledger {
         self.book.torn_out.clear();
     }
 
+    /// Whether `call_sid` is a live call with a row.
+    pub(crate) fn has(&self, call_sid: &CallSid) -> bool {
+        self.book.calls.contains_key(call_sid)
+    }
+
     /// Opens the page of `call_sid` for a turn said at `at` (Unix seconds); a call never heard of
     /// gets its row.
     pub(crate) fn page(
@@ -183,7 +188,9 @@ impl Ledger {
                 ))
             }
             None => {
-                conversations::begin_unannounced(connection, call_sid, at)?;
+                if conversations::begin_unannounced(connection, call_sid, at)? {
+                    return Ok(Page::Closed(Messages::parse(None)));
+                }
                 Ok(Page::Live(
                     self.book.calls.entry(call_sid.clone()).or_default(),
                 ))

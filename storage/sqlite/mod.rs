@@ -3,6 +3,7 @@
 pub(crate) mod callers;
 pub(crate) mod connection;
 pub(crate) mod conversations;
+pub(crate) mod early_ends;
 pub(crate) mod ledger;
 pub(crate) mod loose;
 pub(crate) mod messages;

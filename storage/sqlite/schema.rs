@@ -162,7 +162,7 @@ ALTER TABLE conversations ADD COLUMN cost_micros INTEGER;
 /// What version 5 adds, all of it ignored by programs that do not know it:
 /// - `meta.level`: the level of writes and rules in use; see `write::codec`.
 /// - `meta.digest`: the digest chain over the applied entries; see `write::digest`. NULL where no chain has begun.
-/// - `conversations.provider_end_at_ms`: the latest end that the provider told, 0 if none.
+/// - `conversations.provider_end_at_ms`: the latest end of the call itself that the provider told, 0 if none.
 /// - `early_ends`: ends that the provider told of calls that are not known (yet).
 /// - `set_aside`: writes that were refused.
 pub(crate) const VERSION_5: &str = "
@@ -173,7 +173,7 @@ CREATE TABLE early_ends (
   id INTEGER PRIMARY KEY,
   call_sid TEXT NOT NULL UNIQUE,
   at_ms INTEGER NOT NULL,
-  latest_ms INTEGER NOT NULL,
+  provider_end_at_ms INTEGER NOT NULL,
   outcome TEXT NOT NULL
 );
 CREATE TABLE set_aside (

@@ -23,6 +23,11 @@ pub struct Applied {
     pub takeovers: Vec<Takeover>,
     /// The level that is in use after it, if it raised it.
     pub level: Option<u32>,
+    /// What each of its writes did, in their order, as numbers that are the same wherever the same
+    /// database applies the same write.
+    pub outcomes: Vec<u64>,
+    /// Ends of calls that are not known which went because there were too many.
+    pub early_ends_evicted: usize,
 }
 
 /// The batch could not be applied; the transaction must be rolled back and the ledger read anew.
@@ -69,9 +74,12 @@ fn apply_after(
         changed: HashMap::new(),
         takeovers: Vec::new(),
         level: None,
+        early_ends_evicted: 0,
     };
+    let mut outcomes = Vec::with_capacity(writes.len());
     for write in writes {
         batch.apply(write)?;
+        outcomes.push(batch.outcome(write));
     }
     let rev = batch.rev;
     meta::advance(transaction, position, rev)?;
@@ -81,6 +89,8 @@ fn apply_after(
         callers: batch.changed.into_iter().collect(),
         takeovers: batch.takeovers,
         level: batch.level,
+        outcomes,
+        early_ends_evicted: batch.early_ends_evicted,
     })
 }
 
@@ -92,9 +102,19 @@ struct Batch<'a> {
     changed: HashMap<PhoneNumber, Option<Arc<Caller>>>,
     takeovers: Vec<Takeover>,
     level: Option<u32>,
+    early_ends_evicted: usize,
 }
 
 impl Batch<'_> {
+    /// What the write that was applied last did: the owner of the call that it claimed, or how far the
+    /// change feed has come.
+    fn outcome(&self, write: &Write) -> u64 {
+        match (write, self.takeovers.last()) {
+            (Write::CallResumed(_), Some(takeover)) => u64::from(takeover.epoch),
+            _ => self.rev,
+        }
+    }
+
     fn apply(&mut self, write: &Write) -> rusqlite::Result<()> {
         let (transaction, ledger) = (self.transaction, self.ledger);
         match write {
@@ -103,7 +123,10 @@ impl Batch<'_> {
                 let takeover = calls::resume(transaction, ledger, resume)?;
                 self.takeovers.push(takeover);
             }
-            Write::CallEnded(end) => return calls::end(transaction, ledger, end),
+            Write::CallEnded(end) => {
+                self.early_ends_evicted += calls::end(transaction, ledger, end)?;
+                return Ok(());
+            }
             Write::TurnAppended { call_sid, turn } => {
                 return calls::append(transaction, ledger, call_sid, turn);
             }
@@ -191,11 +214,8 @@ impl Batch<'_> {
         if self.is_buried(Some(number), at_ms)? {
             return Ok(());
         }
-        // Whatever is removed here is of before the erasure, whatever its maker's clock said.
-        let latest_ms = self
-            .caller(number)?
-            .map_or(at_ms, |caller| caller.latest_ms());
-        let at_ms = at_ms.max(latest_ms);
+        // What is known goes whatever its maker's clock said: its calls by their own tombstones. The
+        // number's is of the erasure's time and no later, or calls after it would not be kept.
         let calls = conversations::call_sids_of(self.transaction, number)?;
         for call_sid in &calls {
             calls::erase(self.transaction, self.ledger, call_sid, at_ms)?;

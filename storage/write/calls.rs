@@ -3,9 +3,10 @@
 use super::rules::seconds;
 use super::{CallEnded, CallResumed, Stamp, Takeover};
 use crate::record::{CallSid, Turn};
+use crate::sqlite::early_ends::EarlyEnd;
 use crate::sqlite::ledger::{Ledger, Page};
 use crate::sqlite::messages::Messages;
-use crate::sqlite::{conversations, tombstones, turns};
+use crate::sqlite::{conversations, early_ends, tombstones, turns};
 use rusqlite::Connection;
 
 /// Appends `turn` unless its key is there; a turn that comes after its conversation was closed goes
@@ -101,56 +102,74 @@ pub(super) fn choose_language(
 }
 
 /// Closes the conversation: its turns become its messages, in this one transaction. A second end,
-/// or one by an owner that has been replaced, changes nothing.
+/// or one by an owner that has been replaced, changes nothing. An end by the provider of a call that is
+/// not known is kept for the case that the call comes later: how many older such ends went for it.
 pub(super) fn end(
     connection: &Connection,
     ledger: &Ledger,
     end: &CallEnded,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<usize> {
+    if end.epoch.is_none() && !is_known(connection, ledger, &end.call_sid)? {
+        if tombstones::is_call_buried(connection, &end.call_sid)? {
+            return Ok(0);
+        }
+        return early_ends::put(connection, &end.call_sid, &EarlyEnd::of(end));
+    }
+    close(connection, ledger, end)?;
+    Ok(0)
+}
+
+fn is_known(
+    connection: &Connection,
+    ledger: &Ledger,
+    call_sid: &CallSid,
+) -> rusqlite::Result<bool> {
+    Ok(ledger.has(call_sid) || conversations::owner(connection, call_sid)?.is_some())
+}
+
+fn close(connection: &Connection, ledger: &Ledger, end: &CallEnded) -> rusqlite::Result<()> {
+    let call_sid = &end.call_sid;
     if matches!(
-        ledger.page(connection, &end.call_sid, seconds(end.at_ms))?,
+        ledger.page(connection, call_sid, seconds(end.at_ms))?,
         Page::Erased
     ) {
         return Ok(());
     }
-    let Some(kept) = conversations::get(connection, &end.call_sid)? else {
+    let Some(kept) = conversations::get(connection, call_sid)? else {
         return Ok(());
     };
     let row = &kept.conversation;
     if !end.may_end(row.epoch) {
         return Ok(());
     }
-    // An end that is not later than one already seen is that one again: it must not end the call a
-    // second time after it has come back.
-    let seen_before = end.at_ms <= kept.end_at_ms;
+    let note = || conversations::note_end(connection, call_sid, end.at_ms, end.is_final());
     if row.ended_at.is_some() {
         // It changes nothing now. One that a take-over does not make void would end the call if it
         // came again after the call has come back.
         let outlives_a_return = end.epoch.is_none_or(|epoch| epoch > row.epoch);
-        return match outlives_a_return {
-            true => conversations::note_end(connection, &end.call_sid, end.at_ms),
-            false => Ok(()),
-        };
+        return if outlives_a_return { note() } else { Ok(()) };
     }
+    // An end that is not later than one already seen is that one again: it must not end the call a
+    // second time after it has come back. The present owner's was not seen, since an owner ends once; and
+    // of the call's own ends each is noted apart, by clocks that need not agree with the owners'.
+    let seen_before = match end.is_final() {
+        true => end.at_ms <= kept.provider_end_at_ms,
+        false => end.at_ms <= kept.end_at_ms && end.epoch != Some(row.epoch),
+    };
     if seen_before {
         return Ok(());
     }
-    conversations::note_end(connection, &end.call_sid, end.at_ms)?;
+    note()?;
     let mut messages = Messages::parse(kept.messages.as_deref());
-    for id in ledger.tear_out(&end.call_sid).ids() {
-        if let Some(turn) = turns::get(connection, &end.call_sid, id)? {
+    for id in ledger.tear_out(call_sid).ids() {
+        if let Some(turn) = turns::get(connection, call_sid, id)? {
             messages.merge(&turn);
             turns::remove(connection, id)?;
         }
     }
     let column = messages.to_column();
-    conversations::end(
-        connection,
-        &end.call_sid,
-        &column,
-        seconds(end.at_ms),
-        end.outcome,
-    )
+    let at = seconds(end.at_ms);
+    conversations::end(connection, call_sid, &column, at, end.outcome)
 }
 
 /// Removes everything about a call and marks it as erased.

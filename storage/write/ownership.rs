@@ -1,7 +1,7 @@
 //! Who owns a call: claims by compare-and-swap, and what came of them.
 
 use super::{CallEnded, CallResumed};
-use crate::record::CallSid;
+use crate::record::{CallSid, Outcome};
 use compact_str::CompactString;
 
 /// What came of a claim ([`Write::CallResumed`]): told once for each that is applied, whoever made it.
@@ -70,6 +70,13 @@ impl CallResumed {
         self.epoch > epoch && self.expected.is_none_or(|expected| expected == epoch)
     }
 
+    /// Whether a call that had ended lives again by it, the provider's latest end being of
+    /// `provider_end_at_ms` (0 if there was none): not by a claim that was made before that and comes late.
+    /// For the row in memory; the disk's is changed by the same rule in `sqlite::conversations::resume`.
+    pub(crate) fn revives(&self, provider_end_at_ms: i64) -> bool {
+        self.at_ms > provider_end_at_ms
+    }
+
     /// Whether it says what the first form of a batch cannot.
     pub(super) fn is_conditional(&self) -> bool {
         self.expected.is_some() || !self.returned
@@ -80,6 +87,12 @@ impl CallResumed {
 const FIRST_WITH_SLOT: u32 = 1 << 16;
 
 impl CallEnded {
+    /// Whether the provider says that the call itself is over, so that nothing of it can come after. What
+    /// it says of a session, or an owner of its own, may be followed by another session.
+    pub(crate) fn is_final(&self) -> bool {
+        self.epoch.is_none() && self.outcome == Outcome::HungUp
+    }
+
     /// Whether it may end a call that is owned in `epoch`: by the provider's word, or by its owner's.
     /// Among several instances nobody else counts, even under an epoch that is higher: that of a
     /// claim that came too late. The whole rule, for the disk's row and for the one in memory.

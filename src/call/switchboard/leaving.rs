@@ -1,8 +1,7 @@
 //! A call lost its socket, is over, or waited too long.
 
-use super::{Farewell, LIVE_MAX, SWEEP_EVERY, Switchboard};
+use super::{Farewell, SWEEP_EVERY, Switchboard};
 use crate::call::clock;
-use crate::call::others::{self, Mark};
 use crate::call::registry::{Control, Parked, Removed, Ringing};
 use crate::call::session::finish;
 use calldex_observability::catalog;
@@ -11,7 +10,7 @@ use calldex_storage::write::{CallEnded, Write};
 use compact_str::CompactString;
 use std::collections::HashMap;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 impl Switchboard {
     /// What is said when a call cannot go on.
@@ -20,34 +19,18 @@ impl Switchboard {
         Farewell::failed(line, &line.language)
     }
 
-    /// The provider says that a call is over, by its action or its status callback. Harmless when
-    /// it is known already, and for a call that was never here: it leaves no row.
-    pub async fn over(&self, call_sid: &str, outcome: Outcome) {
+    /// The provider says that a call is over, or its session, by its action or its status callback. Harmless when
+    /// it is known already, and for a call that was never here: storage makes no row of it.
+    pub fn over(&self, call_sid: &str, outcome: Outcome) {
         match self.room.registry.over(call_sid, outcome) {
             Removed::Parked(parked) => self.close_parked(*parked, outcome),
             Removed::Ringing(ringing) => self.close_ringing(&ringing, outcome),
             Removed::Told => {}
             Removed::Unknown => {
                 let at_ms = clock::now().unix_ms;
-                if self.is_recorded(call_sid).await {
-                    self.end_stored(call_sid, at_ms, outcome, None);
-                }
+                self.end_stored(call_sid, at_ms, outcome, None);
             }
         }
-    }
-
-    /// Whether storage has the call, or cannot say. Other instances' rows are waited for within bounds.
-    async fn is_recorded(&self, call_sid: &str) -> bool {
-        let is_here = async || {
-            let reading = self.storage.conversations.read(call_sid);
-            !matches!(timeout(LIVE_MAX, reading).await, Ok(Ok(None)))
-        };
-        if is_here().await {
-            return true;
-        }
-        let others = &*self.others;
-        let there = others::latest(&self.storage, others, call_sid, Mark::default()).await;
-        there.is_some() || (self.is_several() && is_here().await)
     }
 
     /// Ends a conversation that only storage knows; one that is ended stays as it is.
@@ -171,14 +154,33 @@ impl Switchboard {
     }
 
     /// A call whose task died: it may come back from storage like any other; if it does not, it is
-    /// closed with the end it had.
+    /// closed with the end it had. Waits `call.resume_s_max` for it. Whoever has taken it up meanwhile, here
+    /// or elsewhere, has it under a later epoch, which this end is void for.
     pub async fn close_if_gone(&self, call_sid: &str) {
         self.room.registry.forget_dead(call_sid);
         let lost = clock::now().unix_ms;
+        let epoch = self.own_epoch(call_sid).await;
         sleep(Duration::from_secs(self.bounds.resume_s_max)).await;
-        if !self.room.registry.holds(call_sid) {
-            self.end_stored(call_sid, lost, Outcome::Failed, None);
+        if let Some(epoch) = epoch
+            && !self.room.registry.holds(call_sid)
+        {
+            self.end_stored(call_sid, lost, Outcome::Failed, Some(epoch));
             crate::call::tally::over(Outcome::Failed, 0);
+        }
+    }
+
+    /// The epoch of a live call that is this instance's; nothing where another has it by now. Where storage
+    /// cannot say, the call stays open until the next start finds it unfinished.
+    async fn own_epoch(&self, call_sid: &str) -> Option<u32> {
+        match self.storage.conversations.live(call_sid).await {
+            Ok(call) => {
+                let row = call?.conversation;
+                (!self.is_several() || self.is_ours(&row)).then_some(row.epoch)
+            }
+            Err(error) => {
+                tracing::error!(call = call_sid, %error, "a call whose task died cannot be read");
+                None
+            }
         }
     }
 

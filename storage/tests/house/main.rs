@@ -5,6 +5,7 @@ mod members;
 
 mod backups;
 mod calls;
+mod ends;
 mod failing_disk;
 mod forwarding;
 mod lookups;

@@ -123,6 +123,10 @@ fn everything(house: &House) -> Vec<String> {
     }
     rows.extend(dump(
         &connection,
+        "SELECT call_sid, at_ms, provider_end_at_ms, outcome FROM early_ends ORDER BY 1",
+    ));
+    rows.extend(dump(
+        &connection,
         "SELECT call_sid, epoch, seq, content, revision FROM turns ORDER BY 1, 2, 3",
     ));
     rows
