@@ -85,9 +85,9 @@ fn installing_twice_gives_the_same_recorder() {
 #[test]
 fn an_increment_is_seen_by_the_next_scrape() {
     let recorder = install();
-    catalog::WARM_REBUILDS_TOTAL.with("foreign").increment(3);
+    catalog::WARM_REBUILDS_TOTAL.with("changed").increment(3);
     assert_eq!(
-        recorder.value("calldex_warm_rebuilds_total{reason=\"foreign\"}"),
+        recorder.value("calldex_warm_rebuilds_total{reason=\"changed\"}"),
         Some(3.0)
     );
     catalog::NAME_EXTRACTION_SECONDS.record(0.000_02);

@@ -20,7 +20,10 @@ pub const READ_MS_MAX: u64 = 2_000;
 /// Reads of conversations. Cheap to clone.
 #[derive(Clone)]
 pub struct Conversations {
+    /// For reads of one call.
     readers: Arc<Readers>,
+    /// For reads of many.
+    people_readers: Arc<Readers>,
     places: Places,
     pending: Arc<Pending>,
     deadline: Duration,
@@ -29,12 +32,14 @@ pub struct Conversations {
 impl Conversations {
     pub(crate) fn new(
         readers: Arc<Readers>,
+        people_readers: Arc<Readers>,
         places: Places,
         pending: Arc<Pending>,
         deadline: Duration,
     ) -> Self {
         Self {
             readers,
+            people_readers,
             places,
             pending,
             deadline,
@@ -64,22 +69,35 @@ impl Conversations {
         Ok(known.call)
     }
 
-    /// Calls without an end, oldest first: after a start, those that the last process left.
+    /// Calls without an end, oldest first: after a start, those that the last process left. Reads all
+    /// turns of live calls, beside the reads of calls.
     pub async fn unfinished(&self) -> Result<Vec<UnfinishedCall>, ReadError> {
-        self.readers
+        self.people_readers
             .ask(self.deadline, |reader| reader.ask(read_unfinished))
             .await
     }
 }
 
 /// What is known of a call: its row and turns, and what the provider told of its end.
-#[derive(Default)]
 struct Known {
     call: Option<LiveCall>,
     /// Of a call without a row.
     early_end: Option<EarlyEnd>,
     /// Of one with a row: the latest of the call itself, Unix milliseconds; 0 if none.
     provider_end_at_ms: i64,
+    /// Of one with a row: the latest epoch whose owner's end was seen; -1 if none.
+    end_epoch: i64,
+}
+
+impl Known {
+    fn nothing() -> Self {
+        Self {
+            call: None,
+            early_end: None,
+            provider_end_at_ms: 0,
+            end_epoch: -1,
+        }
+    }
 }
 
 fn read_call(
@@ -93,7 +111,7 @@ fn read_call(
     let Some(kept) = conversations::get(&snapshot, call_sid)? else {
         return Ok(Known {
             early_end: early_ends::get(&snapshot, call_sid)?,
-            ..Known::default()
+            ..Known::nothing()
         });
     };
     let mut messages = Messages::parse(kept.messages.as_deref());
@@ -111,6 +129,7 @@ fn read_call(
         }),
         early_end: None,
         provider_end_at_ms: kept.provider_end_at_ms,
+        end_epoch: kept.end_epoch,
     })
 }
 
@@ -178,14 +197,13 @@ fn overlay(mut known: Known, call_sid: &CallSid, write: &Write) -> Known {
             row.resumes += u32::from(resume.returned);
             row.session_id = Some(resume.session_id.clone());
             row.instance = Some(resume.instance.clone());
-            if resume.revives(known.provider_end_at_ms) {
+            if resume.revives(known.provider_end_at_ms, known.end_epoch) {
                 (row.ended_at, row.outcome) = (None, None);
             }
         }
         Write::CallEnded(end) if end.may_end(row.epoch) => {
-            if end.is_final() {
-                known.provider_end_at_ms = known.provider_end_at_ms.max(end.at_ms);
-            }
+            known.provider_end_at_ms = known.provider_end_at_ms.max(end.final_at_ms());
+            known.end_epoch = known.end_epoch.max(end.epoch.map_or(-1, i64::from));
             if row.ended_at.is_none() {
                 row.ended_at = Some(end.at_ms.div_euclid(1000).max(row.started_at));
                 row.outcome = Some(end.outcome);

@@ -14,6 +14,7 @@ mod level;
 mod lock;
 mod open;
 mod pauses;
+mod private;
 mod readers;
 pub mod record;
 pub mod replication;
@@ -23,11 +24,15 @@ mod writer;
 
 pub use backup::{Backup, BackupError, Existing, backup};
 pub use conversations::{Conversations, READ_MS_MAX};
-pub use directory::{Directory, HOT_CALLERS_MAX, LOOKUP_MS_MAX, Recall, Tier};
+pub use directory::{
+    Directory, HOT_CALLERS_MAX, LOOKUP_MS_MAX, Recall, Tier, WARM_BEHIND_MAX, WARM_CACHE_BYTES,
+};
 pub use faults::{Faults, Operation};
 pub use level::{LEVEL, LEVEL_MIN, Levels};
 pub use open::{DATABASE_FILE, OpenError, Storage, StorageConfig};
-pub use readers::{READERS, READS_QUEUED_MAX, ReadError};
+pub use readers::{
+    CALL_READERS, CALL_READS_QUEUED_MAX, PEOPLE_READERS, PEOPLE_READS_QUEUED_MAX, ReadError,
+};
 pub use record::Caller;
 pub use sqlite::Ledger;
 pub use write::Takeover;

@@ -1,5 +1,7 @@
-//! The pool of readers: a few threads with a read-only connection each, a bounded queue before
-//! them. Whatever may touch the disk to answer a question runs here, never on the async runtime.
+//! Pools of readers: a few threads with a read-only connection each, a bounded queue before them.
+//! Whatever may touch the disk to answer a question runs here, never on the async runtime. There are two:
+//! one for calls, which have a budget of milliseconds, and one for people, whose questions may read a
+//! whole table.
 
 use crate::ending;
 use crate::sqlite::connection;
@@ -12,10 +14,46 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Threads of the pool.
-pub const READERS: usize = 3;
-/// Questions that wait for a reader. At the bound a further one is refused at once.
-pub const READS_QUEUED_MAX: usize = 4_096;
+/// Threads that read for calls.
+pub const CALL_READERS: usize = 3;
+/// Questions of calls that wait for a reader. At the bound a further one is refused at once.
+pub const CALL_READS_QUEUED_MAX: usize = 4_096;
+/// Threads that read for people, and whatever else goes over all calls.
+pub const PEOPLE_READERS: usize = 2;
+/// Such questions that wait for a reader. At the bound a further one is refused at once.
+pub const PEOPLE_READS_QUEUED_MAX: usize = 64;
+
+/// Which pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pool {
+    /// Look-ups, and reads of one call.
+    Calls,
+    /// Reads of many.
+    People,
+}
+
+impl Pool {
+    fn threads(self) -> usize {
+        match self {
+            Self::Calls => CALL_READERS,
+            Self::People => PEOPLE_READERS,
+        }
+    }
+
+    fn queued_max(self) -> usize {
+        match self {
+            Self::Calls => CALL_READS_QUEUED_MAX,
+            Self::People => PEOPLE_READS_QUEUED_MAX,
+        }
+    }
+
+    fn thread_name(self, index: usize) -> String {
+        match self {
+            Self::Calls => format!("calldex-read-{index}"),
+            Self::People => format!("calldex-list-{index}"),
+        }
+    }
+}
 
 /// Why a question was not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +61,7 @@ pub enum ReadError {
     /// Its time ran out; the disk is slow.
     #[error("the read did not finish in its time")]
     TimedOut,
-    /// [`READS_QUEUED_MAX`] others wait already.
+    /// As many others wait already as may.
     #[error("too many reads are waiting")]
     Busy,
     /// The database could not answer.
@@ -107,18 +145,19 @@ impl Shared {
 
 /// See the module.
 pub(crate) struct Readers {
+    pool: Pool,
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Readers {
     /// Starts the threads; none of them opens the database before it is asked.
-    pub(crate) fn start(path: &Path) -> std::io::Result<Self> {
+    pub(crate) fn start(pool: Pool, path: &Path) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let mut threads = Vec::new();
-        for index in 0..READERS {
+        for index in 0..pool.threads() {
             let (shared, path) = (Arc::clone(&shared), path.to_owned());
-            let name = format!("calldex-read-{index}");
+            let name = pool.thread_name(index);
             threads.push(
                 std::thread::Builder::new()
                     .name(name)
@@ -126,6 +165,7 @@ impl Readers {
             );
         }
         Ok(Self {
+            pool,
             shared,
             threads: Mutex::new(threads),
         })
@@ -140,7 +180,7 @@ impl Readers {
         if state.closed {
             return Err(ReadError::Closed);
         }
-        if state.questions.len() >= READS_QUEUED_MAX {
+        if state.questions.len() >= self.pool.queued_max() {
             return Err(ReadError::Busy);
         }
         state.questions.push_back(Box::new(question));

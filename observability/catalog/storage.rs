@@ -38,9 +38,14 @@ super::catalog! {
     DIRECTORY_ENTRIES: gauge Count "calldex_directory_entries" { tier: ["hot", "warm"] };
     /// Entries that left the hot tier because it was full.
     DIRECTORY_EVICTIONS_TOTAL: counter Count "calldex_directory_evictions_total";
-    /// Times the warm tier was built anew from the database.
+    /// Times the warm tier was thrown away and filled anew from the database.
     WARM_REBUILDS_TOTAL: counter Count "calldex_warm_rebuilds_total"
-        { reason: ["missing", "corrupt", "panicked", "foreign", "behind"] };
+        { reason: ["start", "erasure", "changed", "behind", "corrupt", "panicked"] };
+    /// Times the database was found changed past the server, as by a person with a SQLite shell.
+    DATABASE_CHANGED_BY_OTHERS_TOTAL: counter Count "calldex_database_changed_by_others_total";
+    /// Rows that went from a bounded table because it was full, by table.
+    ROWS_EVICTED_TOTAL: counter Count "calldex_rows_evicted_total"
+        { table: ["early_ends", "set_aside"] };
     /// Conversations found unfinished at start, by what became of them.
     CONVERSATIONS_RECOVERED_TOTAL: counter Count "calldex_conversations_recovered_total"
         { how: ["resumed", "closed"] };

@@ -9,7 +9,8 @@ mod overlay;
 mod warm;
 
 pub use hot::HOT_CALLERS_MAX;
-pub(crate) use warm::{Warm, WarmConfig, boot_of_machine};
+pub use warm::{WARM_BEHIND_MAX, WARM_CACHE_BYTES};
+pub(crate) use warm::{Warm, WarmConfig};
 
 use crate::faults::Faults;
 use crate::readers::{ReadError, Reader, Readers};
@@ -205,12 +206,12 @@ impl Directory {
         }
     }
 
-    /// Another database has taken the place of the one that the tiers were filled from: nothing of it
-    /// is shown any more when this returns. sled is built anew in the background.
-    pub(crate) fn database_replaced(&self) {
+    /// The database has changed past the writer, or another one has taken its place: nothing of what the
+    /// tiers were filled with is shown any more when this returns. sled is filled anew in the background.
+    pub(crate) fn database_changed(&self) {
         // Warm first: a read that begins after memory was cleared must not find the old there.
         if let Some(warm) = &self.shelf.warm {
-            warm.database_replaced();
+            warm.database_changed();
         }
         self.shelf.hot.clear();
     }

@@ -1,7 +1,7 @@
 //! How storage is opened.
 
 use crate::conversations::READ_MS_MAX;
-use crate::directory::{HOT_CALLERS_MAX, boot_of_machine};
+use crate::directory::HOT_CALLERS_MAX;
 use crate::faults::Faults;
 use crate::writer::Bounds;
 use std::path::PathBuf;
@@ -18,9 +18,6 @@ pub struct StorageConfig {
     pub hot_callers_max: usize,
     /// Whether callers are kept in sled too.
     pub warm: bool,
-    /// Which start of the machine this is. What sled holds after an unclean end is believed only
-    /// within one; where it is empty, never.
-    pub boot: String,
     /// What a read of a conversation may take.
     pub read_deadline: Duration,
     /// For tests: what happens at the labelled disk operations.
@@ -35,7 +32,6 @@ impl StorageConfig {
             bounds: Bounds::default(),
             hot_callers_max: HOT_CALLERS_MAX,
             warm: true,
-            boot: boot_of_machine(),
             read_deadline: Duration::from_millis(READ_MS_MAX),
             faults: Faults::default(),
         }

@@ -3,6 +3,7 @@
 mod config;
 mod refusal;
 mod threads;
+mod watch;
 
 pub use config::StorageConfig;
 pub use refusal::OpenError;
@@ -12,14 +13,15 @@ use crate::conversations::Conversations;
 use crate::directory::{Directory, Warm, WarmConfig};
 use crate::level::LevelInUse;
 use crate::lock::DirectoryLock;
-use crate::readers::Readers;
+use crate::private;
+use crate::readers::{Pool, Readers};
 use crate::replication::{Applier, Identity, OUTBOX_FILE, Outbox, Reach, Replica, ReplicaParts};
 use crate::sqlite::ledger::Places;
 use crate::sqlite::{connection, conversations, meta};
 use crate::write::{Applied, Takeover};
 use crate::writer::{
     self, Checkpointer, Forwarder, Line, LogPages, OnApplied, Pending, Position, Progress, Scribe,
-    Shared, Writer,
+    Shared, Writer, WriterConnection,
 };
 use calldex_observability::catalog;
 use std::io;
@@ -29,6 +31,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use threads::{Threads, Writing};
 use tokio::sync::broadcast;
+use watch::ChangeWatch;
 
 /// The database's file in the data directory.
 pub const DATABASE_FILE: &str = "calls.db";
@@ -69,6 +72,7 @@ impl Storage {
         let ground = Ground {
             places: scribe.places(),
             log_pages: scribe.log_pages(),
+            connection: scribe.connection(),
             opened_at: meta.position,
             level: LevelInUse::at(meta.level),
             reach: None,
@@ -98,6 +102,7 @@ impl Storage {
         let ground = Ground {
             places: applier.places(),
             log_pages: applier.log_pages(),
+            connection: applier.connection(),
             opened_at: applier.opened_at(),
             level: LevelInUse::at(applier.level()),
             reach: Some(Arc::clone(&parts.reach)),
@@ -122,10 +127,16 @@ impl Storage {
     ) -> io::Result<Self> {
         let path = config.data_dir.join(DATABASE_FILE);
         let pending = Arc::new(Pending::default());
-        let readers = Arc::new(Readers::start(&path)?);
+        let readers = Arc::new(Readers::start(Pool::Calls, &path)?);
+        let people_readers = Arc::new(Readers::start(Pool::People, &path)?);
         let warm = start_warm(&config, &path)?;
-        let reads = (Arc::clone(&readers), ground.places, Arc::clone(&pending));
-        let conversations = Conversations::new(reads.0, reads.1, reads.2, config.read_deadline);
+        let conversations = Conversations::new(
+            Arc::clone(&readers),
+            Arc::clone(&people_readers),
+            ground.places,
+            Arc::clone(&pending),
+            config.read_deadline,
+        );
         let directory = Directory::new(
             config.hot_callers_max,
             warm.clone(),
@@ -143,14 +154,16 @@ impl Storage {
             level: level.clone(),
         };
         catalog::DATABASE_LEVEL.set(f64::from(level.get()));
+        let watch = ChangeWatch::start(ground.connection, directory.clone())?;
         let writing = Some(start_writing(&room)?);
         let faults = config.faults;
         let checkpointer =
             Checkpointer::start(path, shared, ground.log_pages, faults, ground.reach)?;
         let threads = Threads {
             writing,
-            readers,
+            readers: [readers, people_readers],
             warm,
+            watch,
             checkpointer,
             lock: Some(lock),
         };
@@ -236,6 +249,7 @@ impl Drop for Storage {
 struct Ground {
     places: Places,
     log_pages: LogPages,
+    connection: WriterConnection,
     opened_at: Position,
     level: LevelInUse,
     reach: Option<Arc<Reach>>,
@@ -258,6 +272,16 @@ impl Room {
         let level = self.level.clone();
         Box::new(move |applied: &Applied| {
             note_level(&level, applied);
+            if applied.early_ends_evicted > 0 {
+                let ends = applied.early_ends_evicted;
+                catalog::ROWS_EVICTED_TOTAL
+                    .with("early_ends")
+                    .increment(ends as u64);
+                tracing::warn!(
+                    ends,
+                    "the oldest ends of calls that are not known are forgotten"
+                );
+            }
             directory.refresh(applied);
             shared.show(applied.position);
             progress.tell(applied);
@@ -271,7 +295,7 @@ impl Room {
         let level = self.level.clone();
         Box::new(move |applied: &Applied| {
             note_level(&level, applied);
-            directory.database_replaced();
+            directory.database_changed();
             shared.show(applied.position);
             progress.tell(&Applied {
                 position: applied.position,
@@ -338,8 +362,10 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHan
 
 fn take_lock(config: &StorageConfig) -> Result<DirectoryLock, OpenError> {
     let dir = &config.data_dir;
-    std::fs::create_dir_all(dir).map_err(|error| OpenError::disk(dir, error))?;
-    DirectoryLock::take(dir).map_err(|error| OpenError::from_lock(dir, error))
+    private::create_dir(dir).map_err(|error| OpenError::disk(dir, error))?;
+    let lock = DirectoryLock::take(dir).map_err(|error| OpenError::from_lock(dir, error))?;
+    private::mend(dir);
+    Ok(lock)
 }
 
 /// A database that was carried out of a cluster by hand goes its own way from now on, and must not be
@@ -356,12 +382,12 @@ fn leave_cluster(database: &Path) -> rusqlite::Result<()> {
 
 fn start_warm(config: &StorageConfig, database: &Path) -> io::Result<Option<Arc<Warm>>> {
     if !config.warm {
+        Warm::remove(&config.data_dir);
         return Ok(None);
     }
     let config = WarmConfig {
         data_dir: config.data_dir.clone(),
         database: database.to_owned(),
-        boot: config.boot.clone(),
         faults: config.faults.clone(),
     };
     Ok(Some(Arc::new(Warm::start(config)?)))

@@ -1,5 +1,6 @@
 //! What runs beside the calls, and how it ends.
 
+use super::watch::ChangeWatch;
 use crate::directory::Warm;
 use crate::ending;
 use crate::lock::DirectoryLock;
@@ -60,8 +61,9 @@ impl Writing {
 /// See the module.
 pub(super) struct Threads {
     pub writing: Option<Writing>,
-    pub readers: Arc<Readers>,
+    pub readers: [Arc<Readers>; 2],
     pub warm: Option<Arc<Warm>>,
+    pub watch: ChangeWatch,
     pub checkpointer: Checkpointer,
     pub lock: Option<DirectoryLock>,
 }
@@ -77,11 +79,12 @@ impl Threads {
         let given_up = writing.finish(writer, deadline);
         let end = latest.min(Instant::now() + ending);
         self.checkpointer.stop(end);
+        self.watch.stop(end);
         let has_ended = writing.end(end);
         if let Some(warm) = &self.warm {
             warm.close(end);
         }
-        self.readers.close(end);
+        self.readers.iter().for_each(|pool| pool.close(end));
         if !has_ended {
             // It may still write: nobody else may, as long as this process lives.
             std::mem::forget(self.lock.take());

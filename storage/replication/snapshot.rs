@@ -4,6 +4,7 @@
 use super::{Member, NodeId, Reach, SnapshotFile, TypeConfig};
 use crate::faults::{Faults, Operation};
 use crate::pauses::Pauses;
+use crate::private;
 use crate::sqlite::connection::{self, Synchronous};
 use crate::sqlite::meta::{self, AppliedState};
 use crate::sqlite::migrations::{self, APPLICATION_ID, MigrationError, migrate};
@@ -98,7 +99,7 @@ impl Snapshots {
         if dir.exists() {
             fs::remove_dir_all(&dir)?;
         }
-        fs::create_dir_all(&dir)?;
+        private::create_dir(&dir)?;
         Ok(Self {
             dir,
             database,

@@ -56,18 +56,19 @@ pub(crate) struct Changes {
     pub is_full: bool,
 }
 
-/// The next at most `rows_max` changes after `rev`.
+/// The next at most `rows_max` changes after `rev`; from the first one without it. Of rows that share a
+/// revision, as those that were put in by hand do, a page may show only the first.
 pub(crate) fn changed_since(
     connection: &Connection,
-    rev: u64,
+    rev: Option<u64>,
     rows_max: usize,
 ) -> rusqlite::Result<Changes> {
     let mut statement = connection.prepare_cached(CHANGED)?;
-    let mut rows = statement.query(params![rev.cast_signed(), rows_max as i64])?;
+    let mut rows = statement.query(params![rev.map_or(-1, u64::cast_signed), rows_max as i64])?;
     let (mut changes, mut count) = (
         Changes {
             callers: Vec::new(),
-            read_to: rev,
+            read_to: rev.unwrap_or(0),
             is_full: false,
         },
         0,

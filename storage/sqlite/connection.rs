@@ -1,5 +1,6 @@
 //! How a connection is opened: the writer's one, and the readers'.
 
+use crate::private;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,8 +37,10 @@ impl Synchronous {
 }
 
 /// The writer's connection: WAL, one fsync a commit, checkpoints only when asked for. Makes the file
-/// if it is not there: only for the start.
+/// if it is not there, for its owner alone: only for the start.
 pub(crate) fn create_writer(path: &Path) -> rusqlite::Result<Connection> {
+    // What cannot be made, SQLite says better.
+    let _ = private::create_file(path);
     open_writer_with(path, OpenFlags::SQLITE_OPEN_CREATE, Synchronous::AtCommit)
 }
 

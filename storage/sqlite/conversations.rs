@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 const KEPT: &str = "call_sid, phone_number, line, caller_kind, identity, language, instance, \
                     session_id, epoch, resumes, started_at, ended_at, outcome, messages, end_at_ms, \
-                    provider_end_at_ms";
+                    provider_end_at_ms, end_epoch";
 
 /// A conversation's row with its messages as they are in the column.
 pub(crate) struct Kept {
@@ -18,6 +18,8 @@ pub(crate) struct Kept {
     pub end_at_ms: i64,
     /// The latest end of the call itself that the provider told, Unix milliseconds; 0 if none.
     pub provider_end_at_ms: i64,
+    /// The latest epoch whose owner's end was seen; -1 if none.
+    pub end_epoch: i64,
 }
 
 /// The row of `call_sid`.
@@ -45,6 +47,7 @@ fn read_kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
         messages: loose::text(row, 13)?,
         end_at_ms: row.get(14)?,
         provider_end_at_ms: row.get(15)?,
+        end_epoch: row.get(16)?,
     })
 }
 
@@ -95,8 +98,12 @@ fn end_early(connection: &Connection, call_sid: &CallSid) -> rusqlite::Result<bo
     };
     let at = early.at_ms.div_euclid(1000);
     end(connection, call_sid, "[]", at, early.outcome)?;
-    note_end(connection, call_sid, early.at_ms, false)?;
-    note_end(connection, call_sid, early.provider_end_at_ms, true)?;
+    let seen = EndSeen {
+        at_ms: early.at_ms,
+        provider_end_at_ms: early.provider_end_at_ms,
+        epoch: None,
+    };
+    note_end(connection, call_sid, &seen)?;
     Ok(true)
 }
 
@@ -163,13 +170,14 @@ pub(crate) fn owners_of_live(connection: &Connection) -> rusqlite::Result<Vec<(C
     statement.query_map([], read)?.collect()
 }
 
-/// Writes a claim that has won. A call that had ended lives again, unless the provider told of an end
-/// of the call itself that is not before the claim: the claim was then only late in coming.
+/// Writes a claim that has won. A call that had ended lives again, unless the claim was only late in
+/// coming: the provider told of an end of the call itself that is not before it, or the claimer's own end
+/// was seen.
 pub(crate) fn resume(connection: &Connection, claim: &CallResumed) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "UPDATE conversations SET epoch = ?2, resumes = resumes + ?5, session_id = ?3, instance = ?4,
-                ended_at = CASE WHEN provider_end_at_ms >= ?6 THEN ended_at END,
-                outcome = CASE WHEN provider_end_at_ms >= ?6 THEN outcome END
+                ended_at = CASE WHEN provider_end_at_ms >= ?6 OR end_epoch >= ?2 THEN ended_at END,
+                outcome = CASE WHEN provider_end_at_ms >= ?6 OR end_epoch >= ?2 THEN outcome END
          WHERE call_sid = ?1 AND epoch < ?2",
     )?;
     statement.execute(params![
@@ -183,20 +191,33 @@ pub(crate) fn resume(connection: &Connection, claim: &CallResumed) -> rusqlite::
     Ok(())
 }
 
-/// Notes that an end of `at_ms` was seen, and whether it `is_final`: of the call itself, by the provider.
+/// What is noted of an end, so that it is known when it comes again.
+pub(crate) struct EndSeen {
+    /// Unix milliseconds.
+    pub at_ms: i64,
+    /// The same if it is the provider's of the call itself, else 0.
+    pub provider_end_at_ms: i64,
+    /// Whose it is, if an owner's.
+    pub epoch: Option<u32>,
+}
+
+/// Notes that an end was seen.
 pub(crate) fn note_end(
     connection: &Connection,
     call_sid: &CallSid,
-    at_ms: i64,
-    is_final: bool,
+    seen: &EndSeen,
 ) -> rusqlite::Result<()> {
     let mut note = connection.prepare_cached(
         "UPDATE conversations SET end_at_ms = MAX(end_at_ms, ?2),
-                provider_end_at_ms = MAX(provider_end_at_ms, ?3)
+                provider_end_at_ms = MAX(provider_end_at_ms, ?3), end_epoch = MAX(end_epoch, ?4)
          WHERE call_sid = ?1",
     )?;
-    let final_at_ms = if is_final { at_ms } else { 0 };
-    note.execute(params![call_sid.as_str(), at_ms, final_at_ms])?;
+    note.execute(params![
+        call_sid.as_str(),
+        seen.at_ms,
+        seen.provider_end_at_ms,
+        seen.epoch.map_or(-1, i64::from)
+    ])?;
     Ok(())
 }
 

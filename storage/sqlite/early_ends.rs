@@ -26,7 +26,7 @@ impl EarlyEnd {
     pub(crate) fn of(end: &CallEnded) -> Self {
         Self {
             at_ms: end.at_ms,
-            provider_end_at_ms: if end.is_final() { end.at_ms } else { 0 },
+            provider_end_at_ms: end.final_at_ms(),
             outcome: end.outcome,
         }
     }

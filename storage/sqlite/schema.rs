@@ -163,12 +163,14 @@ ALTER TABLE conversations ADD COLUMN cost_micros INTEGER;
 /// - `meta.level`: the level of writes and rules in use; see `write::codec`.
 /// - `meta.digest`: the digest chain over the applied entries; see `write::digest`. NULL where no chain has begun.
 /// - `conversations.provider_end_at_ms`: the latest end of the call itself that the provider told, 0 if none.
+/// - `conversations.end_epoch`: the latest owner whose end was seen, -1 if none.
 /// - `early_ends`: ends that the provider told of calls that are not known (yet).
 /// - `set_aside`: writes that were refused.
 pub(crate) const VERSION_5: &str = "
 ALTER TABLE meta ADD COLUMN level INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE meta ADD COLUMN digest BLOB;
 ALTER TABLE conversations ADD COLUMN provider_end_at_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversations ADD COLUMN end_epoch INTEGER NOT NULL DEFAULT -1;
 CREATE TABLE early_ends (
   id INTEGER PRIMARY KEY,
   call_sid TEXT NOT NULL UNIQUE,

@@ -3,6 +3,7 @@
 use super::rules::seconds;
 use super::{CallEnded, CallResumed, Stamp, Takeover};
 use crate::record::{CallSid, Turn};
+use crate::sqlite::conversations::EndSeen;
 use crate::sqlite::early_ends::EarlyEnd;
 use crate::sqlite::ledger::{Ledger, Page};
 use crate::sqlite::messages::Messages;
@@ -142,19 +143,27 @@ fn close(connection: &Connection, ledger: &Ledger, end: &CallEnded) -> rusqlite:
     if !end.may_end(row.epoch) {
         return Ok(());
     }
-    let note = || conversations::note_end(connection, call_sid, end.at_ms, end.is_final());
+    let note = || {
+        let seen = EndSeen {
+            at_ms: end.at_ms,
+            provider_end_at_ms: end.final_at_ms(),
+            epoch: end.epoch,
+        };
+        conversations::note_end(connection, call_sid, &seen)
+    };
     if row.ended_at.is_some() {
         // It changes nothing now. One that a take-over does not make void would end the call if it
         // came again after the call has come back.
         let outlives_a_return = end.epoch.is_none_or(|epoch| epoch > row.epoch);
         return if outlives_a_return { note() } else { Ok(()) };
     }
-    // An end that is not later than one already seen is that one again: it must not end the call a
-    // second time after it has come back. The present owner's was not seen, since an owner ends once; and
-    // of the call's own ends each is noted apart, by clocks that need not agree with the owners'.
-    let seen_before = match end.is_final() {
-        true => end.at_ms <= kept.provider_end_at_ms,
-        false => end.at_ms <= kept.end_at_ms && end.epoch != Some(row.epoch),
+    // One that was seen must not end the call a second time after it has come back. An owner ends once.
+    // The provider's ends of the call itself are noted apart, by clocks that need not agree with the
+    // owners'; its ends of a session are told apart by their time alone.
+    let seen_before = match end.epoch {
+        Some(epoch) => i64::from(epoch) <= kept.end_epoch,
+        None if end.is_final() => end.at_ms <= kept.provider_end_at_ms,
+        None => end.at_ms <= kept.end_at_ms,
     };
     if seen_before {
         return Ok(());

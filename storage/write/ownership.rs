@@ -70,11 +70,12 @@ impl CallResumed {
         self.epoch > epoch && self.expected.is_none_or(|expected| expected == epoch)
     }
 
-    /// Whether a call that had ended lives again by it, the provider's latest end being of
-    /// `provider_end_at_ms` (0 if there was none): not by a claim that was made before that and comes late.
-    /// For the row in memory; the disk's is changed by the same rule in `sqlite::conversations::resume`.
-    pub(crate) fn revives(&self, provider_end_at_ms: i64) -> bool {
-        self.at_ms > provider_end_at_ms
+    /// Whether a call that had ended lives again by it: not by one that only comes late, the provider having
+    /// told of an end of the call itself at `provider_end_at_ms` (0 if not) or the claimer of its own, the
+    /// latest such owner's epoch being `end_epoch` (-1 if none). For the row in memory; the disk's is changed
+    /// by the same rule in `sqlite::conversations::resume`.
+    pub(crate) fn revives(&self, provider_end_at_ms: i64, end_epoch: i64) -> bool {
+        self.at_ms > provider_end_at_ms && i64::from(self.epoch) > end_epoch
     }
 
     /// Whether it says what the first form of a batch cannot.
@@ -91,6 +92,11 @@ impl CallEnded {
     /// it says of a session, or an owner of its own, may be followed by another session.
     pub(crate) fn is_final(&self) -> bool {
         self.epoch.is_none() && self.outcome == Outcome::HungUp
+    }
+
+    /// Its time if it [is final](Self::is_final), else 0.
+    pub(crate) fn final_at_ms(&self) -> i64 {
+        if self.is_final() { self.at_ms } else { 0 }
     }
 
     /// Whether it may end a call that is owned in `epoch`: by the provider's word, or by its owner's.

@@ -3,6 +3,7 @@
 
 mod backlog;
 mod checkpointer;
+mod connection;
 mod failure;
 mod forwarder;
 mod keeping;
@@ -17,6 +18,7 @@ mod thread;
 mod unapplied;
 
 pub(crate) use checkpointer::Checkpointer;
+pub(crate) use connection::WriterConnection;
 pub(crate) use failure::{CommitError, Degraded};
 pub(crate) use forwarder::Forwarder;
 pub use forwarder::{KEEP_AFTER_MS, PROPOSE_MS_MAX};

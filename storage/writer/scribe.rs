@@ -2,6 +2,7 @@
 //! has been opened anew and verified.
 
 use super::Shared;
+use super::connection::WriterConnection;
 use super::failure::CommitError;
 use super::log_pages::{LogPages, PAGE_BYTES};
 use crate::faults::{Faults, Operation};
@@ -46,7 +47,7 @@ pub(crate) enum StartError {
 pub(crate) struct Scribe {
     path: PathBuf,
     faults: Faults,
-    connection: Option<Connection>,
+    connection: WriterConnection,
     ledger: Ledger,
     log_pages: LogPages,
     /// Which database it is.
@@ -94,7 +95,7 @@ impl Scribe {
         let meta = meta::read(&connection)?;
         let ledger = Ledger::read(&connection)?;
         let (lineage, position) = (meta.lineage.clone(), meta.position);
-        let connection = Some(connection);
+        let connection = WriterConnection::new(connection);
         Ok((
             Self {
                 path,
@@ -116,6 +117,11 @@ impl Scribe {
     /// The ledger as the readers see it.
     pub(crate) fn places(&self) -> Places {
         self.ledger.places()
+    }
+
+    /// The connection, shared with whoever looks for changes by others.
+    pub(crate) fn connection(&self) -> WriterConnection {
+        self.connection.clone()
     }
 
     /// The length of the log, shared with the checkpointer.
@@ -155,7 +161,7 @@ impl Scribe {
 
     fn distrust(&mut self, error: &CommitError) {
         self.doubted |= !error.leaves_trust();
-        self.connection = None;
+        self.connection.lock().drop_connection();
     }
 
     fn try_transact(
@@ -165,7 +171,10 @@ impl Scribe {
     ) -> Result<Applied, CommitError> {
         self.faults.at(Operation::Begin)?;
         self.reopen_if_needed()?;
-        let Some(connection) = self.connection.as_mut() else {
+        let shared = self.connection.clone();
+        let mut held = shared.lock();
+        held.look()?;
+        let Some(connection) = held.get() else {
             return Err(CommitError::Distrusted("no connection".to_owned()));
         };
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -182,7 +191,7 @@ impl Scribe {
     }
 
     fn reopen_if_needed(&mut self) -> Result<(), CommitError> {
-        if self.connection.is_some() {
+        if self.connection.lock().get().is_some() {
             return Ok(());
         }
         self.faults.at(Operation::OpenWriter)?;
@@ -193,7 +202,7 @@ impl Scribe {
             self.verify(&connection)?;
         }
         self.ledger.reread(&connection)?;
-        self.connection = Some(connection);
+        self.connection.lock().put(connection);
         self.doubted = false;
         Ok(())
     }
@@ -250,16 +259,20 @@ impl Scribe {
         self.copy_from(source)?;
         (self.lineage, self.position) = (incoming.lineage.clone(), incoming.position);
         self.incoming = None;
-        let Some(connection) = self.connection.as_ref() else {
+        let mut held = self.connection.lock();
+        let Some(connection) = held.get() else {
             return Err(CommitError::Distrusted("no connection".to_owned()));
         };
         self.ledger.reread(connection)?;
         make_durable(connection)?;
+        held.is_replaced()?;
         Ok(incoming)
     }
 
     fn copy_from(&mut self, source: &Connection) -> Result<(), CommitError> {
-        let Some(connection) = self.connection.as_mut() else {
+        let shared = self.connection.clone();
+        let mut held = shared.lock();
+        let Some(connection) = held.get() else {
             return Err(CommitError::Distrusted("no connection".to_owned()));
         };
         let backup = Backup::new(source, connection)?;
@@ -276,7 +289,7 @@ impl Scribe {
 
     /// How far the cluster's log is applied.
     pub(crate) fn applied_state(&self) -> rusqlite::Result<meta::AppliedState> {
-        match &self.connection {
+        match self.connection.lock().get() {
             Some(connection) => meta::applied_state(connection),
             None => Ok(meta::AppliedState::default()),
         }
@@ -286,7 +299,7 @@ impl Scribe {
     /// bounds: what is committed is then on disk for good.
     pub(crate) fn settle(&mut self) -> Result<(), CommitError> {
         self.reopen_if_needed()?;
-        match &self.connection {
+        match self.connection.lock().get() {
             Some(connection) => make_durable(connection),
             None => Err(CommitError::Distrusted("no connection".to_owned())),
         }
@@ -313,7 +326,9 @@ impl Scribe {
     /// Copies the whole log into the database and cuts it. A failure is counted; the log stays and
     /// keeps what it holds.
     pub(crate) fn cut_log(&mut self) {
-        let Some(connection) = &self.connection else {
+        let shared = self.connection.clone();
+        let mut held = shared.lock();
+        let Some(connection) = held.get() else {
             return;
         };
         let checkpoint = self
@@ -321,6 +336,7 @@ impl Scribe {
             .at(Operation::Checkpoint)
             .map_err(CommitError::from)
             .and_then(|()| Ok(connection::checkpoint_and_truncate(connection)?));
+        drop(held);
         match checkpoint {
             Ok(is_cut) => self.note_cut(is_cut),
             Err(error) => {

@@ -42,7 +42,6 @@ impl Scene {
             round: self.round,
             calls: u64::MAX,
             dies_at: None,
-            boot: "one".to_owned(),
             lies: false,
         }
     }

@@ -21,13 +21,13 @@ pub struct Findings {
 
 /// Panics with `what` if anything acknowledged is lost, anything is there twice, or anything is
 /// there that was never said.
-pub fn examine(scene: &Scene, boot: &str, what: &str) -> Findings {
+pub fn examine(scene: &Scene, what: &str) -> Findings {
     let calls = read_calls(scene, what);
     for (call_sid, call) in &calls {
         call.check_words(call_sid, what);
     }
     check_acknowledged(scene, &calls, what);
-    ask_the_house(scene, &calls, boot, what);
+    ask_the_house(scene, &calls, what);
     Findings {
         turns: calls.values().map(|call| call.turns.len()).sum(),
         calls: calls.len(),
@@ -143,9 +143,8 @@ fn check_acknowledged(scene: &Scene, calls: &BTreeMap<String, Call>, what: &str)
 }
 
 /// The house opens, and answers as the disk says: from the warm tier too, whatever state it is in.
-fn ask_the_house(scene: &Scene, calls: &BTreeMap<String, Call>, boot: &str, what: &str) {
-    let mut config = StorageConfig::new(scene.data_dir());
-    config.boot = boot.to_owned();
+fn ask_the_house(scene: &Scene, calls: &BTreeMap<String, Call>, what: &str) {
+    let config = StorageConfig::new(scene.data_dir());
     let storage = Storage::open(config).unwrap_or_else(|error| panic!("{what}: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()

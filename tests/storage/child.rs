@@ -29,8 +29,6 @@ pub struct Orders {
     pub calls: u64,
     /// Ends itself at the nth time that this operation is reached.
     pub dies_at: Option<(String, u32)>,
-    /// Which start of the machine this is, for the warm tier.
-    pub boot: String,
     /// Says that a write is durable as soon as it is submitted: the harness must find that out.
     pub lies: bool,
 }
@@ -44,7 +42,6 @@ fn runs_a_load_when_told_to() {
 
 fn run(orders: &Orders) {
     let mut config = StorageConfig::new(&orders.data_dir);
-    config.boot = orders.boot.clone();
     config.faults = faults(orders);
     let storage = Storage::open(config).expect("the data directory opens after any accident");
     take_up_unfinished(&storage);

@@ -45,9 +45,7 @@ fn cut_power(test: &str, rounds: usize, plan: impl Fn(usize, &mut Random) -> Cut
             acknowledged += scene.journal.turns.len();
             scene = Scene::new();
         }
-        let mut orders = scene.orders(&mut random);
-        // Each cut is a new start of the machine.
-        orders.boot = format!("boot {round}");
+        let orders = scene.orders(&mut random);
         let cut = plan(round, &mut random);
         let mut environment = disk::environment(library, scene.data_dir());
         environment.extend(cut.environment(random.within(1, 1 << 40)));
@@ -59,7 +57,7 @@ fn cut_power(test: &str, rounds: usize, plan: impl Fn(usize, &mut Random) -> Cut
         assert_eq!(status.signal(), Some(SIGKILL), "{what} never came");
         // The index of the log is memory: it does not survive.
         let _ = std::fs::remove_file(scene.data_dir().join("calls.db-shm"));
-        examine(&scene, &format!("boot after {round}"), &what);
+        examine(&scene, &what);
     }
     acknowledged += scene.journal.turns.len();
     println!("{rounds} power cuts, {acknowledged} turns acknowledged");

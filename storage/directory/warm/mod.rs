@@ -1,65 +1,89 @@
-//! The warm tier: sled on disk, a projection of `callers`, so that a restarted house knows its
-//! callers without asking SQLite. Nothing lies only here. It is believed only while it is known to
-//! be in step, and thrown away whenever it gives reason for doubt.
+//! The warm tier: sled on disk, a cache of `callers` for those that memory has no room for. Nothing lies
+//! only here. It is thrown away at every start, at an erasure, and whenever the database may have changed
+//! past it; then it is filled again from the database in the background, and SQLite answers meanwhile.
 
-mod card;
-mod keeper;
-mod label;
-mod sheet;
+mod encoding;
+mod filler;
+mod store;
 
 use crate::ending;
 use crate::faults::{Faults, Operation};
 use crate::record::Caller;
 use crate::write::Applied;
 use dashmap::DashMap;
-use keeper::Keeper;
-pub(crate) use label::boot_of_machine;
-use sheet::{Fault, Sheet};
+use filler::Filler;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
+use store::Store;
+pub use store::WARM_CACHE_BYTES;
 
-/// The tier's folder in the data directory. May be deleted at any time while the house is closed.
+/// The tier's folder in the data directory.
 pub(crate) const WARM_DIR: &str = "warm";
-/// Numbers that sled has yet to hear of. Beyond it the tier is thrown away and built anew.
-const DIRTY_MAX: usize = 100_000;
+/// Numbers that sled has yet to hear of. Beyond it the tier is filled anew.
+pub const WARM_BEHIND_MAX: usize = 100_000;
+
+/// Why the tier is filled anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    /// The server was started.
+    Start,
+    /// A caller was erased: sled keeps what it has deleted.
+    Erasure,
+    /// The database was changed past the writer, or replaced.
+    Changed,
+    /// Too many numbers have changed since it was written last.
+    Behind,
+    /// Damaged, or failing.
+    Corrupt,
+    /// sled panicked.
+    Panicked,
+}
+
+impl Reason {
+    /// The label of `warm_rebuilds_total`.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Erasure => "erasure",
+            Self::Changed => "changed",
+            Self::Behind => "behind",
+            Self::Corrupt => "corrupt",
+            Self::Panicked => "panicked",
+        }
+    }
+
+    fn is_failure(self) -> bool {
+        matches!(self, Self::Corrupt | Self::Panicked)
+    }
+}
 
 /// How the tier is kept.
 #[derive(Clone, Debug)]
 pub(crate) struct WarmConfig {
     pub data_dir: PathBuf,
     pub database: PathBuf,
-    /// Which start of the machine this is: what an unclean end left on disk is believed only within
-    /// one, since sled loses what was not synced when the power goes.
-    pub boot: String,
     pub faults: Faults,
 }
 
-/// The tier and the thread that keeps it.
+/// The tier and the thread that fills it.
 pub(crate) struct Warm {
-    shelf: Arc<Shelf>,
-    keeper: Mutex<Option<JoinHandle<()>>>,
+    shared: Arc<Shared>,
+    filler: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What look-ups, the writer and the keeper share.
+/// What look-ups, the writer and the filler share.
 #[derive(Default)]
-struct Shelf {
-    sheet: RwLock<Option<Arc<Sheet>>>,
-    /// Whether everything but `dirty` is in step.
+struct Shared {
+    store: RwLock<Option<Arc<Store>>>,
+    /// Whether everything but `behind` is in step.
     ready: AtomicBool,
-    /// Changes that sled has not heard of: these numbers are asked for in SQLite.
-    dirty: DashMap<u64, Change>,
+    /// Numbers whose change sled has not heard of, with its revision: they are asked for in SQLite.
+    behind: DashMap<u64, u64>,
     signal: Mutex<Signal>,
     told: Condvar,
-}
-
-/// A change of a caller: its revision, and whether the caller is gone.
-#[derive(Clone, Copy)]
-struct Change {
-    rev: u64,
-    erased: bool,
 }
 
 #[derive(Default)]
@@ -67,35 +91,40 @@ struct Signal {
     changed: bool,
     stop: bool,
     /// Why the tier is not to be believed any more.
-    fault: Option<Fault>,
+    refill: Option<Reason>,
 }
 
 impl Warm {
-    /// Starts the keeper, which opens sled and brings it in step in the background.
+    /// Starts the thread, which throws away what is there and fills the tier. Blocks for neither.
     pub(crate) fn start(config: WarmConfig) -> std::io::Result<Self> {
-        let shelf = Arc::new(Shelf::default());
-        let keeper = Keeper::new(config, Arc::clone(&shelf));
+        let shared = Arc::new(Shared::default());
+        let filler = Filler::new(config, Arc::clone(&shared));
         let thread = std::thread::Builder::new()
             .name("calldex-warm".to_owned())
-            .spawn(move || keeper.run())?;
+            .spawn(move || filler.run())?;
         Ok(Self {
-            shelf,
-            keeper: Mutex::new(Some(thread)),
+            shared,
+            filler: Mutex::new(Some(thread)),
         })
+    }
+
+    /// Removes what a server that had the tier has left: it is not kept in step without one.
+    pub(crate) fn remove(data_dir: &Path) {
+        store::remove(&folder(data_dir));
     }
 
     /// The caller behind `key`, if the tier is in step and has it. `None` says nothing. May wait for
     /// the disk.
     pub(crate) fn get(&self, key: u64, faults: &Faults) -> Option<Arc<Caller>> {
-        if !self.is_ready() || self.shelf.dirty.contains_key(&key) {
+        if !self.is_ready() || self.shared.behind.contains_key(&key) {
             return None;
         }
         faults.at(Operation::ReadWarm).ok()?;
-        let sheet = self.shelf.sheet()?;
-        match sheet.get(key) {
+        let store = self.shared.store()?;
+        match store.get(key) {
             Ok(found) => found.map(Arc::new),
-            Err(fault) => {
-                self.shelf.doubt(fault);
+            Err(reason) => {
+                self.shared.refill(reason);
                 None
             }
         }
@@ -103,7 +132,7 @@ impl Warm {
 
     /// Whether it answers.
     pub(crate) fn is_ready(&self) -> bool {
-        self.shelf.ready.load(Ordering::SeqCst)
+        self.shared.ready.load(Ordering::SeqCst)
     }
 
     /// Hears of what a batch changed. Never waits for sled.
@@ -111,64 +140,57 @@ impl Warm {
         if applied.callers.is_empty() {
             return;
         }
-        for (number, known) in &applied.callers {
-            let change = Change {
-                rev: applied.rev,
-                erased: known.is_none(),
-            };
-            self.shelf.dirty.insert(number.digits(), change);
+        if applied.callers.iter().any(|(_, known)| known.is_none()) {
+            return self.shared.refill(Reason::Erasure);
         }
-        if self.shelf.dirty.len() > DIRTY_MAX {
-            self.shelf.doubt(Fault::Behind);
+        for (number, _) in &applied.callers {
+            self.shared.behind.insert(number.digits(), applied.rev);
         }
-        self.shelf.tell(|signal| signal.changed = true);
+        if self.shared.behind.len() > WARM_BEHIND_MAX {
+            return self.shared.refill(Reason::Behind);
+        }
+        self.shared.tell(|signal| signal.changed = true);
     }
 
-    /// The database is another one: nothing is answered from now on, until the tier is built anew.
-    pub(crate) fn database_replaced(&self) {
-        self.shelf.doubt(Fault::Foreign);
+    /// The database has changed otherwise: nothing is answered from now on, until the tier is filled anew.
+    pub(crate) fn database_changed(&self) {
+        self.shared.refill(Reason::Changed);
     }
 
-    /// Lets the keeper finish until `end` and mark the tier as cleanly closed; later it is left.
+    /// Lets the thread remove the tier until `end`; later it is left.
     pub(crate) fn close(&self, end: Instant) {
-        self.shelf.tell(|signal| signal.stop = true);
-        let Some(keeper) = self
-            .keeper
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        else {
-            return;
-        };
-        let _ = ending::join(keeper, end);
+        self.shared.tell(|signal| signal.stop = true);
+        let mut filler = self.filler.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(filler) = filler.take() {
+            let _ = ending::join(filler, end);
+        }
     }
 }
 
-impl Shelf {
-    fn sheet(&self) -> Option<Arc<Sheet>> {
-        self.sheet
+impl Shared {
+    fn store(&self) -> Option<Arc<Store>> {
+        self.store
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    fn put_sheet(&self, sheet: Option<Arc<Sheet>>) -> Option<Arc<Sheet>> {
-        let mut place = self.sheet.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut place, sheet)
+    fn put_store(&self, store: Option<Arc<Store>>) {
+        *self.store.write().unwrap_or_else(PoisonError::into_inner) = store;
     }
 
-    /// From now on the tier is not asked; the keeper builds it anew.
-    fn doubt(&self, fault: Fault) {
+    /// From now on the tier is not asked; the filler begins anew.
+    fn refill(&self, reason: Reason) {
         self.tell(|signal| {
             self.ready.store(false, Ordering::SeqCst);
-            signal.fault = Some(fault);
+            signal.refill = Some(reason);
         });
     }
 
     /// The tier is in step, unless it was doubted meanwhile. Whether that is news.
     fn trust(&self) -> bool {
         let signal = self.lock();
-        signal.fault.is_none() && !self.ready.swap(true, Ordering::SeqCst)
+        signal.refill.is_none() && !self.ready.swap(true, Ordering::SeqCst)
     }
 
     fn lock(&self) -> MutexGuard<'_, Signal> {

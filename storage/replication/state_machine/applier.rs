@@ -10,7 +10,7 @@ use crate::replication::{Member, NodeId, Outcome, Reach, SnapshotFile, TypeConfi
 use crate::sqlite::ledger::{Ledger, Places};
 use crate::sqlite::meta::{self, AppliedState};
 use crate::write::{Applied, Write, apply_at};
-use crate::writer::{CommitError, LogPages, OnApplied, Position, Scribe, Shared};
+use crate::writer::{CommitError, LogPages, OnApplied, Position, Scribe, Shared, WriterConnection};
 use calldex_observability::catalog;
 use openraft::{Entry, SnapshotMeta};
 use rusqlite::{Connection, Transaction};
@@ -35,6 +35,11 @@ impl Applier {
     /// The ledger as the readers see it.
     pub(crate) fn places(&self) -> Places {
         self.scribe.places()
+    }
+
+    /// The writing connection, shared with whoever looks for changes by others.
+    pub(crate) fn connection(&self) -> WriterConnection {
+        self.scribe.connection()
     }
 
     /// The length of the database's write-ahead log, shared with the checkpointer.

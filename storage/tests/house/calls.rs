@@ -1,7 +1,8 @@
 //! Calls and their turns, from start to end.
 
 use crate::fixtures::*;
-use calldex_storage::write::Write;
+use calldex_storage::record::Outcome;
+use calldex_storage::write::{CallEnded, CallStarted, Write};
 
 #[test]
 fn a_call_is_a_row_with_its_messages_once_it_has_ended() {
@@ -281,6 +282,38 @@ async fn what_is_erased_cannot_come_back_by_replay() {
     );
 }
 
+#[tokio::test]
+async fn an_erasure_of_a_caller_with_a_future_mark_lets_later_calls_be_kept() {
+    let house = House::with(|config| config.warm = false);
+    let from = "+14155550100";
+    let started_at = |call_sid: &str, at_ms: i64| {
+        Write::CallStarted(CallStarted {
+            call_sid: call_sid.into(),
+            number: Some(number(from)),
+            line: "+14155550999".into(),
+            caller_kind: calldex_storage::record::CallerKind::Number,
+            identity: None,
+            language: None,
+            at_ms,
+            instance: "one".into(),
+        })
+    };
+    const DAY_MS: i64 = 86_400_000;
+    // An instance whose clock was a day ahead.
+    house.write(started_at("CA1", AT_MS + DAY_MS));
+    house.write(Write::NameHeard(given(from, "Misty", DAY_MS)));
+    house.write(Write::CallerErased {
+        number: number(from),
+        at_ms: AT_MS + 1_000,
+    });
+    house.write(started_at("CA2", AT_MS + 60_000));
+    house.write(started_at("CA1", AT_MS + DAY_MS));
+    let calls: String = house.sql("SELECT json_group_array(call_sid) FROM conversations");
+    println!("{calls}");
+    assert_eq!(calls, r#"["CA2"]"#);
+    assert_eq!(house.caller(from).await.name, None);
+}
+
 #[test]
 fn an_end_by_a_replaced_owner_does_not_hold_up_the_true_one() {
     let house = House::new();
@@ -315,7 +348,13 @@ async fn whatever_came_before_an_unfinished_call_can_be_closed() {
     house.write(started("CA1", None));
     house.write(said("CA1", 0, 7, "hello"));
     house.write(ended("CA1", Some(0), 10));
-    house.write(ended("CA1", None, 900));
+    // A session only: the call may come back.
+    house.write(Write::CallEnded(CallEnded {
+        call_sid: "CA1".into(),
+        epoch: None,
+        at_ms: AT_MS + 900_000,
+        outcome: Outcome::HandedOver,
+    }));
     house.write(resumed("CA1", 1));
     house.write(said("CA2", 0, 9, "hello"));
     house.write(Write::CallResumed(calldex_storage::write::CallResumed {

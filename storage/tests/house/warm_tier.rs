@@ -30,6 +30,30 @@ fn populated() -> House {
     house
 }
 
+fn populated_and_open() -> House {
+    let mut house = populated();
+    house.reopen();
+    house.warm_up();
+    house
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_folder(&path, &to);
+        } else {
+            fs::copy(&path, &to).unwrap();
+        }
+    }
+}
+
+async fn recall(house: &House, digits: &str) -> Recall {
+    let directory = &house.storage().directory;
+    directory.recall(&number(digits), PATIENCE).await
+}
+
 async fn tier_of(house: &House, digits: &str) -> Option<Tier> {
     house
         .storage()
@@ -67,6 +91,21 @@ async fn assert_all_answer(house: &mut House, what: &str) {
     );
 }
 
+/// The names that lie in the files below `folder` as text.
+fn names_on_disk(folder: &Path) -> Vec<String> {
+    let bytes: Vec<u8> = files_below(folder)
+        .iter()
+        .flat_map(|file| fs::read(file).unwrap())
+        .collect();
+    let is_there = |name: &String| {
+        bytes
+            .windows(name.len())
+            .any(|part| part == name.as_bytes())
+    };
+    let names = (0..CALLERS).map(|index| format!("\"Name{index}\""));
+    names.filter(is_there).collect()
+}
+
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -82,8 +121,9 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn a_restarted_house_answers_from_the_warm_tier() {
+async fn a_restarted_house_answers_from_the_warm_tier_once_that_is_filled_anew() {
     let mut house = populated();
+    assert!(!house.dir.path().join("warm").exists(), "closed in order");
     house.reopen();
     house.warm_up();
     assert_eq!(tier_of(&house, &from(3)).await, Some(Tier::Warm));
@@ -92,39 +132,97 @@ async fn a_restarted_house_answers_from_the_warm_tier() {
 }
 
 #[tokio::test]
-async fn what_was_written_while_the_tier_was_off_is_caught_up() {
+async fn what_was_changed_while_the_server_was_stopped_is_what_it_answers() {
     let mut house = populated();
-    house.reopen_with(|config| config.warm = false);
-    house.write(Write::NameCorrected(given(&from(3), "Corrected", 9)));
     house.reopen();
     house.warm_up();
-    let (recall, tier) = house
-        .storage()
-        .directory
-        .recall_from(&number(&from(3)), PATIENCE)
-        .await;
-    let Recall::Known(caller) = recall else {
-        panic!("{recall:?}")
-    };
-    assert_eq!(
-        (caller.name.as_deref(), tier),
-        (Some("Corrected"), Some(Tier::Warm))
-    );
+    // As a process that was killed leaves it.
+    let killed = house.dir.path().join("warm");
+    wait_until("sled has written it", || {
+        names_on_disk(&killed).len() == CALLERS
+    });
+    let kept = house.dir.path().join("kept");
+    copy_folder(&killed, &kept);
+    house.close();
+    fs::rename(&kept, &killed).unwrap();
+    assert_eq!(names_on_disk(&killed).len(), CALLERS);
+    let person = house.connection();
+    let delete = "DELETE FROM callers WHERE phone_number = ?1";
+    person.execute(delete, [from(4)]).unwrap();
+    let rename = "UPDATE callers SET name = 'Renamed' WHERE phone_number = ?1";
+    person.execute(rename, [from(5)]).unwrap();
+    drop(person);
+    house.reopen();
+    for round in ["at once", "once the tier is filled"] {
+        let recall = recall(&house, &from(4)).await;
+        println!("{round}: {recall:?}");
+        assert_eq!(recall, Recall::Unknown, "{round}");
+        assert_eq!(
+            house.caller(&from(5)).await.name.as_deref(),
+            Some("Renamed")
+        );
+        house.warm_up();
+    }
+    assert!(!names_on_disk(&killed).contains(&"\"Name4\"".to_owned()));
 }
 
 #[tokio::test]
-async fn a_folder_deleted_emptied_or_replaced_by_a_file_is_built_anew() {
+async fn what_is_changed_past_the_server_is_answered_within_a_second() {
+    let house = populated_and_open();
+    for index in 0..CALLERS {
+        house.caller(&from(index)).await;
+    }
+    let person = house.connection();
+    let delete = "DELETE FROM callers WHERE phone_number = ?1";
+    person.execute(delete, [from(4)]).unwrap();
+    wait_until("the deletion is noticed", || {
+        house.storage().directory.peek(&number(&from(4))).is_none()
+    });
+    let recall = recall(&house, &from(4)).await;
+    println!("{recall:?}");
+    assert_eq!(recall, Recall::Unknown);
+    // While the writer is at work it notices too.
+    let rename = "UPDATE callers SET name = 'Renamed' WHERE phone_number = ?1";
+    person.execute(rename, [from(5)]).unwrap();
+    let mut seq = 0;
+    wait_until("the change is noticed", || {
+        seq += 1;
+        house.write(said("CA1", 0, seq, "hello"));
+        house.storage().directory.peek(&number(&from(5))).is_none()
+    });
+    house.warm_up();
+    assert_eq!(
+        house.caller(&from(5)).await.name.as_deref(),
+        Some("Renamed")
+    );
+    assert!(!names_on_disk(&house.dir.path().join("warm")).contains(&"\"Name4\"".to_owned()));
+}
+
+#[tokio::test]
+async fn what_the_server_does_itself_is_no_change_past_it() {
+    let house = populated_and_open();
+    house.caller(&from(7)).await;
+    for seq in 0..40 {
+        // Beyond the size from which the log is copied beside the writer.
+        house.write(said("CA1", 0, seq, &"x".repeat(256 * 1024)));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let known = house.storage().directory.peek(&number(&from(7)));
+        assert!(known.is_some(), "forgotten at turn {seq}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_lies_in_its_place_at_a_start_is_thrown_away() {
     type Ruin = fn(&Path);
     let ruins: [(&str, Ruin); 3] = [
-        ("deleted", |folder| fs::remove_dir_all(folder).unwrap()),
-        ("emptied", |folder| {
-            files_below(folder)
-                .iter()
-                .for_each(|file| fs::remove_file(file).unwrap())
+        ("garbled", |folder| {
+            fs::create_dir_all(folder.join("blobs")).unwrap();
+            fs::write(folder.join("db"), "no database of sled's").unwrap();
+            fs::write(folder.join("conf"), [7; 99]).unwrap();
         }),
+        ("emptied", |folder| fs::create_dir(folder).unwrap()),
         ("a file", |folder| {
-            fs::remove_dir_all(folder).unwrap();
-            fs::write(folder, "not a folder").unwrap();
+            fs::write(folder, "not a folder").unwrap()
         }),
     ];
     for (what, ruin) in ruins {
@@ -133,68 +231,6 @@ async fn a_folder_deleted_emptied_or_replaced_by_a_file_is_built_anew() {
         house.reopen();
         assert_all_answer(&mut house, what).await;
     }
-}
-
-#[tokio::test]
-async fn truncated_and_garbled_files_are_built_anew() {
-    let mut house = populated();
-    let files = files_below(&house.dir.path().join("warm"));
-    assert!(!files.is_empty());
-    for file in &files {
-        for what in ["halved", "zeroed", "garbled"] {
-            house.close();
-            let mut bytes = fs::read(file).unwrap_or_default();
-            let half = bytes.len() / 2;
-            match what {
-                "halved" => bytes.truncate(half),
-                "zeroed" => bytes.fill(0),
-                _ => bytes
-                    .iter_mut()
-                    .enumerate()
-                    .for_each(|(at, byte)| *byte = (at * 31 % 251) as u8),
-            }
-            fs::write(file, bytes).unwrap();
-            house.reopen();
-            assert_all_answer(&mut house, &format!("{} {what}", file.display())).await;
-        }
-    }
-}
-
-#[tokio::test]
-async fn another_databases_tier_is_not_believed() {
-    let mut house = populated();
-    let mut other = House::new();
-    other.write(Write::NameConfirmed(given(&from(5), "Stranger", 1)));
-    other.warm_up();
-    other.close();
-    let warm = house.dir.path().join("warm");
-    fs::remove_dir_all(&warm).unwrap();
-    fs::rename(other.dir.path().join("warm"), &warm).unwrap();
-    house.reopen();
-    assert_all_answer(&mut house, "another database's").await;
-}
-
-#[tokio::test]
-async fn an_older_database_does_not_believe_a_newer_tier() {
-    let mut house = populated();
-    let database = house.dir.path().join("calls.db");
-    let backup = fs::read(&database).unwrap();
-    house.reopen();
-    house.write(Write::NameCorrected(given(&from(5), "FromTheFuture", 50)));
-    house.warm_up();
-    house.close();
-    fs::write(&database, backup).unwrap();
-    house.reopen();
-    assert_all_answer(&mut house, "a restored backup").await;
-}
-
-#[tokio::test]
-async fn an_opening_that_ended_the_process_is_not_tried_again() {
-    let mut house = populated();
-    fs::write(house.dir.path().join("warm.opening"), "").unwrap();
-    house.reopen();
-    assert_all_answer(&mut house, "marked").await;
-    assert!(!house.dir.path().join("warm.opening").exists());
 }
 
 #[tokio::test]
@@ -221,37 +257,20 @@ async fn a_tier_that_fails_or_panics_while_in_use_only_costs_time() {
 }
 
 #[tokio::test]
-async fn an_erased_caller_is_in_no_tier() {
-    let mut house = populated();
-    house.reopen();
-    house.warm_up();
+async fn an_erased_caller_is_in_no_tier_and_in_no_file_of_it() {
+    let house = populated_and_open();
+    let warm = house.dir.path().join("warm");
     house.write(Write::CallerErased {
         number: number(&from(4)),
         at_ms: AT_MS + 60_000,
     });
-    for _ in 0..2 {
-        house.warm_up();
-        let recall = house
-            .storage()
-            .directory
-            .recall(&number(&from(4)), PATIENCE)
-            .await;
-        assert_eq!(recall, Recall::Unknown);
-        house.reopen();
-    }
-    house.reopen_with(|config| config.warm = false);
-    house.write(Write::CallerErased {
-        number: number(&from(5)),
-        at_ms: AT_MS + 60_000,
+    assert_eq!(recall(&house, &from(4)).await, Recall::Unknown);
+    house.write(said("CA9", 0, 0, "hello"));
+    wait_until("the tier is filled without them", || {
+        house.storage().directory.is_warm()
+            && warm.is_dir()
+            && names_on_disk(&warm).len() == CALLERS - 1
     });
-    house.reopen();
-    house.warm_up();
-    assert_eq!(
-        house
-            .storage()
-            .directory
-            .recall(&number(&from(5)), PATIENCE)
-            .await,
-        Recall::Unknown
-    );
+    assert!(!names_on_disk(&warm).contains(&"\"Name4\"".to_owned()));
+    assert_eq!(recall(&house, &from(4)).await, Recall::Unknown);
 }

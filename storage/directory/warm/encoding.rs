@@ -109,7 +109,7 @@ fn seal(key: u64, body: &[u8]) -> [u8; 8] {
 }
 
 /// FNV-1a, against bits that flipped on disk.
-pub(super) fn checksum(bytes: &[u8]) -> u64 {
+fn checksum(bytes: &[u8]) -> u64 {
     const BASIS: u64 = 0xCBF2_9CE4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01B3;
     bytes.iter().fold(BASIS, |sum, byte| {
