@@ -20,6 +20,9 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    // SQLite and sled make files while the server runs, and hold in them what callers said. What the
+    // server starts (local tools) inherits it, as it does under the systemd unit's UMask.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let arguments = Arguments::parse();
     let command = arguments.command.unwrap_or(Command::Serve(arguments.serve));
     command.run()

@@ -243,3 +243,46 @@ fn lay(turns: &mut Vec<Turn>, turn: &Turn) {
         Err(at) => turns.insert(at, turn.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::readers::Pool;
+    use crate::sqlite::connection::create_writer;
+    use crate::sqlite::migrations::migrate;
+    use std::sync::mpsc;
+
+    #[tokio::test]
+    async fn calls_are_read_while_people_wait_for_their_lists() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("calls.db");
+        migrate(&mut create_writer(&path).unwrap()).unwrap();
+        let calls = Arc::new(Readers::start(Pool::Calls, &path).unwrap());
+        let people = Arc::new(Readers::start(Pool::People, &path).unwrap());
+        let conversations = Conversations::new(
+            Arc::clone(&calls),
+            Arc::clone(&people),
+            Places::default(),
+            Arc::default(),
+            Duration::from_secs(60),
+        );
+        let (release, held) = mpsc::channel::<()>();
+        let held = Arc::new(std::sync::Mutex::new(held));
+        let mut asked = 0;
+        let refused = loop {
+            let held = Arc::clone(&held);
+            // Whoever waits first holds the lock, the others wait for that.
+            let wait = move |_: &mut crate::readers::Reader| drop(held.lock().unwrap().recv());
+            match people.submit(wait) {
+                Ok(()) => asked += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused, ReadError::Busy);
+        assert!(asked >= crate::readers::PEOPLE_READS_QUEUED_MAX);
+        let unfinished = conversations.unfinished().await;
+        assert_eq!(unfinished.unwrap_err(), ReadError::Busy);
+        assert_eq!(conversations.read("CA1").await.unwrap(), None);
+        drop(release);
+    }
+}

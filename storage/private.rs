@@ -1,5 +1,6 @@
-//! Files and folders that only their owner reads: they hold names, numbers and what was said. The umask
-//! is the process's own, and inherited by what it starts, so that nothing here relies on it or sets it.
+//! Files and folders that only their owner reads: they hold names, numbers and what was said. The umask is
+//! the whole process's, and its `main` sets it for what SQLite and sled make while they run; nothing here
+//! sets it or relies on it.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;

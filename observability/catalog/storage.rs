@@ -43,9 +43,8 @@ super::catalog! {
         { reason: ["start", "erasure", "changed", "behind", "corrupt", "panicked"] };
     /// Times the database was found changed past the server, as by a person with a SQLite shell.
     DATABASE_CHANGED_BY_OTHERS_TOTAL: counter Count "calldex_database_changed_by_others_total";
-    /// Rows that went from a bounded table because it was full, by table.
-    ROWS_EVICTED_TOTAL: counter Count "calldex_rows_evicted_total"
-        { table: ["early_ends", "set_aside"] };
+    /// Ends of calls that are not known which went because too many were kept.
+    EARLY_ENDS_EVICTED_TOTAL: counter Count "calldex_early_ends_evicted_total";
     /// Conversations found unfinished at start, by what became of them.
     CONVERSATIONS_RECOVERED_TOTAL: counter Count "calldex_conversations_recovered_total"
         { how: ["resumed", "closed"] };

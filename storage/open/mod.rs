@@ -274,9 +274,7 @@ impl Room {
             note_level(&level, applied);
             if applied.early_ends_evicted > 0 {
                 let ends = applied.early_ends_evicted;
-                catalog::ROWS_EVICTED_TOTAL
-                    .with("early_ends")
-                    .increment(ends as u64);
+                catalog::EARLY_ENDS_EVICTED_TOTAL.increment(ends as u64);
                 tracing::warn!(
                     ends,
                     "the oldest ends of calls that are not known are forgotten"

@@ -7,13 +7,15 @@ use super::log::{Book, LOG_FILE, LogError, mark};
 use crate::faults::Faults;
 use crate::lock::{DirectoryLock, LockError};
 use crate::open::DATABASE_FILE;
+use crate::private;
 use crate::sqlite::migrations::{APPLICATION_ID, MigrationError, migrate};
 use crate::sqlite::{connection, meta};
 use openraft::LogId;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The identity in the clear, in the data directory.
@@ -329,7 +331,7 @@ impl Place {
     }
 
     fn of(data_dir: &Path) -> Result<Self, IdentityError> {
-        fs::create_dir_all(data_dir)?;
+        private::create_dir(data_dir)?;
         Ok(Self::at(data_dir))
     }
 
@@ -347,7 +349,9 @@ impl Place {
     fn write_node_file(&self, content: &NodeFile) -> Result<(), IdentityError> {
         let json = serde_json::to_vec_pretty(content).expect("an identity is text and numbers");
         let new = self.node.with_extension("json.new");
-        let mut file = File::create(&new)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let mut file = options.open(&new)?;
         file.write_all(&json)?;
         file.sync_all()?;
         fs::rename(&new, &self.node)?;

@@ -5,6 +5,7 @@
 //! proposed may stay in it for a while: proposed again it changes nothing.
 
 use crate::faults::{Faults, Operation};
+use crate::private;
 use crate::sqlite::connection::{self, BUSY_MS_MAX, beside};
 use crate::writer::CommitError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
@@ -231,6 +232,8 @@ fn read(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
 /// Opens the file, or makes it, with its tables; a damaged one is an error.
 fn open_sound(path: &Path) -> Result<Connection, CommitError> {
     let is_new = !path.exists();
+    // What cannot be made, SQLite says better.
+    let _ = private::create_file(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_CREATE;

@@ -89,12 +89,19 @@ pub(crate) fn changed_since(
 fn read(row: &Row<'_>, number: PhoneNumber) -> rusqlite::Result<(Caller, usize)> {
     let text = |index| loose::word(row, index);
     let created_at = loose::whole(row, 2)?.unwrap_or(0);
+    // A blank name, as a person may leave it, is none.
+    let name = text(1)?.filter(|name| !name.trim().is_empty());
+    let name_state = match NameState::parse(text(4)?.as_deref()) {
+        NameState::Declined => NameState::Declined,
+        _ if name.is_none() => NameState::Unknown,
+        state => state,
+    };
     let caller = Caller {
         number,
-        name: text(1)?,
+        name,
         created_at,
         updated_at: loose::whole(row, 3)?.unwrap_or(created_at),
-        name_state: NameState::parse(text(4)?.as_deref()),
+        name_state,
         name_mark: NameMark {
             at_ms: row.get(5)?,
             step: row.get(6)?,

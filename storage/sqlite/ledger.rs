@@ -42,7 +42,7 @@ struct Book {
 }
 
 /// The ledger as readers see it. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Places(Arc<RwLock<Arc<Book>>>);
 
 impl Places {

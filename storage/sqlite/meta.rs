@@ -60,6 +60,14 @@ pub(crate) fn advance(connection: &Connection, position: u64, rev: u64) -> rusql
     Ok(())
 }
 
+/// Notes how far the digest chain has come; nothing where none has begun.
+pub(crate) fn put_digest(connection: &Connection, digest: Option<&Digest>) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE meta SET digest = ?1 WHERE id = 1")?
+        .execute([digest.map(Digest::as_bytes)])?;
+    Ok(())
+}
+
 /// Notes that the change `rev` erased a caller.
 pub(crate) fn note_erasure(connection: &Connection, rev: u64) -> rusqlite::Result<()> {
     connection
@@ -99,14 +107,15 @@ fn knows_clusters(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(column.is_some())
 }
 
-/// Makes the database one of `cluster_id` to which nothing of its log has been applied.
+/// Makes the database one of `cluster_id` to which nothing of its log has been applied: where its digest
+/// chain begins. Every member has it from here on, since whoever joins takes the database itself.
 pub(crate) fn enter_cluster(connection: &Connection, cluster_id: &str) -> rusqlite::Result<()> {
     connection.execute(
         "UPDATE meta SET cluster_id = ?1, last_applied = NULL, membership = NULL, position = 0
          WHERE id = 1",
         [cluster_id],
     )?;
-    Ok(())
+    put_digest(connection, Some(&Digest::START))
 }
 
 /// Takes the mark of its cluster from the database: it is then one of a single instance, at the

@@ -5,7 +5,7 @@
 use super::connection::pragma;
 use super::meta;
 use super::schema::{
-    AT_LEVEL, CALLERS_ADDED, COERCED, CONVERSATIONS_ADDED, PRD_TABLES, VERSION_1, VERSION_2,
+    AT_LEVEL, CALLERS_ADDED, CALLS_COUNTED, COERCED, CONVERSATIONS_ADDED, PRD_TABLES, VERSION_1, VERSION_2,
     VERSION_3, VERSION_4, VERSION_5,
 };
 use crate::level::{LEVEL, Levels};
@@ -62,6 +62,7 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), MigrationError>
     }
     if found < 5 {
         transaction.execute_batch(VERSION_5)?;
+        transaction.execute_batch(CALLS_COUNTED)?;
     }
     #[cfg(feature = "next-version")]
     transaction.execute_batch(super::schema::VERSION_6)?;

@@ -64,6 +64,8 @@ UPDATE callers SET updated_at = CASE typeof(updated_at) WHEN 'real' THEN CAST(up
     WHEN 'text' THEN unixepoch(updated_at) END
   WHERE typeof(updated_at) NOT IN ('integer', 'null');
 UPDATE callers SET name = CAST(name AS TEXT) WHERE typeof(name) = 'blob';
+UPDATE callers SET name = TRIM(name, char(9, 10, 11, 12, 13, 32, 160)) WHERE typeof(name) = 'text';
+UPDATE callers SET name = NULL WHERE name = '';
 UPDATE conversations SET started_at = CASE typeof(started_at) WHEN 'real' THEN CAST(started_at AS INTEGER)
     WHEN 'text' THEN unixepoch(started_at) END
   WHERE typeof(started_at) NOT IN ('integer', 'null');
@@ -160,8 +162,8 @@ ALTER TABLE conversations ADD COLUMN cost_micros INTEGER;
 ";
 
 /// What version 5 adds, all of it ignored by programs that do not know it:
-/// - `meta.level`: the level of writes and rules in use; see `write::codec`.
-/// - `meta.digest`: the digest chain over the applied entries; see `write::digest`. NULL where no chain has begun.
+/// - `meta.level`: the level of writes and rules in use; see `level`.
+/// - `meta.digest`: the digest chain over the applied entries; see `record::Digest`. NULL where no chain has begun.
 /// - `conversations.provider_end_at_ms`: the latest end of the call itself that the provider told, 0 if none.
 /// - `conversations.end_epoch`: the latest owner whose end was seen, -1 if none.
 /// - `early_ends`: ends that the provider told of calls that are not known (yet).
@@ -199,3 +201,14 @@ pub(crate) const AT_LEVEL: &[(u32, &str)] = &[
     #[cfg(feature = "next-version")]
     (2, "ALTER TABLE conversations DROP COLUMN summary"),
 ];
+
+/// What callers of an adopted database lack: how often they called, and when last, as their conversations
+/// say. Only in the database of an instance alone: those of several must stay the same, and each comes to
+/// this version at a position of its own.
+pub(crate) const CALLS_COUNTED: &str = "
+UPDATE callers SET
+    calls = (SELECT COUNT(*) FROM conversations c WHERE c.phone_number = callers.phone_number),
+    last_call_at = (SELECT MAX(started_at) FROM conversations c WHERE c.phone_number = callers.phone_number)
+  WHERE calls = 0 AND (SELECT cluster_id FROM meta WHERE id = 1) IS NULL
+    AND EXISTS (SELECT 1 FROM conversations c WHERE c.phone_number = callers.phone_number);
+";

@@ -12,5 +12,6 @@ mod lookups;
 mod names;
 mod opening;
 mod ownership;
+mod private;
 mod repetition;
 mod warm_tier;

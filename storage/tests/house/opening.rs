@@ -1,6 +1,7 @@
 //! Opening: what is found in the data directory.
 
 use crate::fixtures::*;
+use calldex_storage::record::NameState;
 use calldex_storage::{OpenError, Storage, StorageConfig};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -46,6 +47,50 @@ async fn a_database_of_the_prds_own_shape_is_adopted_with_its_rows() {
     let unfinished = storage.conversations.unfinished().await.unwrap();
     assert_eq!(unfinished.len(), 1);
     assert_eq!(unfinished[0].turns, 1);
+}
+
+#[tokio::test]
+async fn callers_of_an_adopted_database_keep_their_calls_and_blank_names_are_none() {
+    let dir = TempDir::new().unwrap();
+    let old = Connection::open(dir.path().join("calls.db")).unwrap();
+    old.execute_batch(
+        r#"CREATE TABLE callers (phone_number TEXT PRIMARY KEY, name TEXT,
+             created_at INTEGER DEFAULT (unixepoch()), updated_at INTEGER DEFAULT (unixepoch()));
+           CREATE TABLE conversations (call_sid TEXT PRIMARY KEY, phone_number TEXT, messages TEXT,
+             started_at INTEGER DEFAULT (unixepoch()), ended_at INTEGER);
+           INSERT INTO callers (phone_number, name) VALUES ('+14155550100', ''), ('+14155550101', '   '),
+             ('+14155550102', ' Ash '), ('+14155550103', NULL);
+           INSERT INTO conversations VALUES ('CA0', '+14155550100', '[]', 100, 160),
+             ('CA1', '+14155550100', '[]', 300, 360), ('CA2', '+14155550102', '[]', 200.5, 260);"#,
+    )
+    .unwrap();
+    drop(old);
+    let storage = Storage::open(StorageConfig::new(dir.path())).unwrap();
+    let expected = [
+        ("+14155550100", None, NameState::Unknown, 2, Some(300)),
+        ("+14155550101", None, NameState::Unknown, 0, None),
+        (
+            "+14155550102",
+            Some("Ash"),
+            NameState::Confirmed,
+            1,
+            Some(200),
+        ),
+        ("+14155550103", None, NameState::Unknown, 0, None),
+    ];
+    for (digits, name, state, calls, last_call_at) in expected {
+        let recall = storage.directory.recall(&number(digits), PATIENCE).await;
+        let calldex_storage::Recall::Known(caller) = recall else {
+            panic!("{recall:?}")
+        };
+        println!(
+            "{digits}: {:?} {:?} {}",
+            caller.name, caller.name_state, caller.calls
+        );
+        let found = (caller.greeting_name(), caller.name_state);
+        assert_eq!((found, caller.calls), ((name, state), calls), "{digits}");
+        assert_eq!(caller.last_call_at, last_call_at, "{digits}");
+    }
 }
 
 #[test]
