@@ -272,7 +272,9 @@ mod tests {
         let refused = loop {
             let held = Arc::clone(&held);
             // Whoever waits first holds the lock, the others wait for that.
-            let wait = move |_: &mut crate::readers::Reader| drop(held.lock().unwrap().recv());
+            let wait = move |_: &mut crate::readers::Reader| {
+                let _ = held.lock().unwrap().recv();
+            };
             match people.submit(wait) {
                 Ok(()) => asked += 1,
                 Err(error) => break error,

@@ -449,7 +449,7 @@ pub struct StorageSection {
 impl Default for StorageSection {
     fn default() -> Self {
         Self {
-            hot_callers_max: 1_000_000,
+            hot_callers_max: calldex_storage::HOT_CALLERS_MAX,
             queue_writes_max: 100_000,
         }
     }

@@ -7,8 +7,8 @@ use dashmap::DashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Callers kept in memory unless configured otherwise: about 60 MB when full.
-pub const HOT_CALLERS_MAX: usize = 200_000;
+/// Callers kept in memory unless configured otherwise: 134 to 206 bytes each, 210 MB when full.
+pub const HOT_CALLERS_MAX: usize = 1_000_000;
 /// Entries looked at to find the one that goes.
 const SAMPLE: usize = 8;
 /// Counters that tell a slow reader that what it read may be out of date by now.

@@ -79,6 +79,11 @@ pub enum Order {
     Load(Load),
     /// Submit nothing more.
     Hush,
+    /// Submit this too.
+    Submit {
+        /// A batch in the form of the log.
+        batch: String,
+    },
     /// How many writes are under way?
     UnderWay {
         /// Number of the question.

@@ -35,6 +35,7 @@ mod clocks;
 mod controls;
 mod directories;
 mod disks;
+mod ends;
 mod failovers;
 mod kills;
 mod members;

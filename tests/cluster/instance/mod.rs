@@ -130,6 +130,12 @@ async fn obey(
         match order {
             Order::Load(load) => pace.set(load),
             Order::Hush => pace.set(SILENCE),
+            Order::Submit { batch } => {
+                let writes = calldex_storage::write::decode(batch.as_bytes());
+                for write in writes.expect("a batch") {
+                    drop(house.storage.writer.submit(write));
+                }
+            }
             Order::UnderWay { asked } => {
                 let writes = submitter.under_way();
                 say(&Event::UnderWay { asked, writes });

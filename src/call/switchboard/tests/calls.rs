@@ -48,6 +48,39 @@ async fn a_first_session_may_come_to_another_instance_than_its_webhook() {
     assert_eq!(row.outcome, Some(Outcome::HungUp));
 }
 
+/// A task's death is told to a second `one`, which holds nothing of the call, as after the death.
+#[tokio::test]
+async fn a_call_whose_task_died_is_closed_only_where_nobody_has_taken_it_up() {
+    let scene = Scene::new();
+    let (one, two) = (scene.instance("one", 1), scene.instance("two", 2));
+    let dead = scene.instance_that_waits("one", 1, 1);
+    let (_, phone) = brock_calls(&one).await;
+    scene.owned_by(SID, "one").await;
+    phone.breaks().await;
+    let closing = tokio::spawn(async move {
+        dead.switchboard.close_if_gone(SID).await;
+        dead
+    });
+    let document = two.is_asked(SID, Way::Action).await.expect("it goes on");
+    let mut phone = two.connects_again(SID, &document);
+    phone.says("What type is Onix?");
+    phone.hears("rock").await;
+    let dead = closing.await.unwrap();
+    scene.owned_by(SID, "two").await;
+    let row = scene.row(SID).await.conversation;
+    println!("ended_at {:?}, outcome {:?}", row.ended_at, row.outcome);
+    assert_eq!((row.ended_at, row.outcome), (None, None), "two has it");
+    // What is another's is not closed, however long nobody here has it.
+    dead.switchboard.close_if_gone(SID).await;
+    scene.owned_by(SID, "two").await;
+    assert!(scene.row(SID).await.is_live());
+    let two_is_dead = scene.instance_that_waits("two", 2, 0);
+    two_is_dead.switchboard.close_if_gone(SID).await;
+    scene.is_written().await;
+    let row = scene.row(SID).await.conversation;
+    assert_eq!(row.outcome, Some(Outcome::Failed), "nobody came for it");
+}
+
 #[tokio::test]
 async fn an_action_at_any_instance_takes_the_call_with_its_history_and_its_open_question() {
     let scene = Scene::new();

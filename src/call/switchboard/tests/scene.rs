@@ -90,13 +90,32 @@ impl Scene {
 
     /// One that catches up with the others so far.
     pub(super) fn instance_that(&self, name: &str, slot: u16, caught_up: CaughtUp) -> Instance {
+        self.instance_within(name, slot, caught_up, CallSection::default())
+    }
+
+    /// One at which a lost call waits for so many seconds.
+    pub(super) fn instance_that_waits(&self, name: &str, slot: u16, resume_s_max: u64) -> Instance {
+        let bounds = CallSection {
+            resume_s_max,
+            ..CallSection::default()
+        };
+        self.instance_within(name, slot, CaughtUp::Fully, bounds)
+    }
+
+    fn instance_within(
+        &self,
+        name: &str,
+        slot: u16,
+        caught_up: CaughtUp,
+        bounds: CallSection,
+    ) -> Instance {
         let config = Config::default();
         let agent = Agent::new(&config.agent, &config.model).unwrap();
         let switchboard = Switchboard::new(
             Arc::clone(&self.storage),
             Arc::new(agent),
             Lines::new(&Config::default()),
-            CallSection::default(),
+            bounds,
             3,
             name,
         );

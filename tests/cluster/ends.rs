@@ -1,0 +1,126 @@
+//! A call that begins and ends on an instance which is cut off, while the provider tells another one that
+//! it is over.
+
+use crate::events::Order;
+use crate::exchange::{Exchange, Plan};
+use crate::net::Net;
+use crate::random::Random;
+use calldex_storage::record::{CallerKind, Outcome, Role, Turn, next_epoch};
+use calldex_storage::write::{CallEnded, CallResumed, CallStarted, Write, encode};
+use rusqlite::{Connection, OpenFlags};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const SID: &str = "CE00001";
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as i64)
+}
+
+/// Everything of the call, as its own instance has it.
+fn of_the_owner(at_ms: i64) -> Vec<Write> {
+    let epoch = next_epoch(0, 9);
+    let turn = |seq: u32, words: &str| Write::TurnAppended {
+        call_sid: SID.into(),
+        turn: Turn::new(Role::Caller, words, at_ms + i64::from(seq), epoch, seq),
+    };
+    vec![
+        Write::CallStarted(CallStarted {
+            call_sid: SID.into(),
+            number: None,
+            line: "+14155550999".into(),
+            caller_kind: CallerKind::Withheld,
+            identity: None,
+            language: None,
+            at_ms,
+            instance: "cut-off".into(),
+        }),
+        Write::CallResumed(CallResumed {
+            call_sid: SID.into(),
+            session_id: "VX1".into(),
+            epoch,
+            at_ms: at_ms + 1,
+            instance: "cut-off".into(),
+            expected: Some(0),
+            returned: false,
+        }),
+        turn(0, "hello"),
+        turn(1, "bye"),
+        Write::CallEnded(CallEnded {
+            call_sid: SID.into(),
+            epoch: Some(epoch),
+            at_ms: at_ms + 5_000,
+            outcome: Outcome::Ended,
+        }),
+    ]
+}
+
+fn of_the_provider(at_ms: i64) -> Write {
+    Write::CallEnded(CallEnded {
+        call_sid: SID.into(),
+        epoch: None,
+        at_ms: at_ms + 5_500,
+        outcome: Outcome::HungUp,
+    })
+}
+
+fn submit(exchange: &mut Exchange, index: usize, writes: &[Write]) {
+    let batch = String::from_utf8(encode(writes)).expect("JSON");
+    exchange.nodes[index].order(&Order::Submit { batch });
+}
+
+/// How the call stands in an instance's database; nothing while there is no row of it.
+fn row(exchange: &Exchange, index: usize) -> Option<(bool, Option<String>, String)> {
+    ask(
+        exchange,
+        index,
+        "SELECT ended_at IS NOT NULL, outcome, messages FROM conversations WHERE call_sid = ?1",
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )
+}
+
+fn ask<T>(
+    exchange: &Exchange,
+    index: usize,
+    query: &str,
+    read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+) -> Option<T> {
+    let path = exchange.nodes[index].data().join("calls.db");
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
+    connection.ok()?.query_row(query, [SID], read).ok()
+}
+
+#[test]
+fn a_call_of_an_instance_that_was_cut_off_is_closed_everywhere_once_it_is_back() {
+    let test = "a_call_of_an_instance_that_was_cut_off_is_closed_everywhere_once_it_is_back";
+    let mut random = Random::for_test(test);
+    let Some(mut exchange) = Plan::three().with_cuts().open(&mut random) else {
+        return;
+    };
+    let alone = exchange.replica(&mut random);
+    let other = (0..3)
+        .find(|index| *index != alone)
+        .expect("there are three");
+    let net: &Net = exchange.net.as_ref().expect("it was asked for");
+    net.isolate(alone as u64);
+    let at_ms = now_ms();
+    submit(&mut exchange, alone, &of_the_owner(at_ms));
+    submit(&mut exchange, other, &[of_the_provider(at_ms)]);
+    exchange.soon("the provider's end to be kept", |exchange| {
+        let kept = "SELECT at_ms FROM early_ends WHERE call_sid = ?1";
+        ask(exchange, other, kept, |row| row.get::<_, i64>(0))
+    });
+    assert_eq!(row(&exchange, other), None, "no row for the end alone");
+    exchange.heal();
+    for index in 0..3 {
+        let (is_ended, outcome, messages) = exchange
+            .soon("the call to be everywhere", |exchange| {
+                row(exchange, index).filter(|(_, _, messages)| messages.contains("bye"))
+            });
+        println!("instance {index}: ended {is_ended}, {outcome:?}");
+        assert!(
+            is_ended && outcome.is_some(),
+            "instance {index}: {messages}"
+        );
+    }
+}
