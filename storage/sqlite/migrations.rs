@@ -5,8 +5,8 @@
 use super::connection::pragma;
 use super::meta;
 use super::schema::{
-    AT_LEVEL, CALLERS_ADDED, CALLS_COUNTED, COERCED, CONVERSATIONS_ADDED, PRD_TABLES, VERSION_1, VERSION_2,
-    VERSION_3, VERSION_4, VERSION_5,
+    AT_LEVEL, CALLERS_ADDED, CALLS_COUNTED, COERCED, CONVERSATIONS_ADDED, PRD_TABLES, VERSION_1,
+    VERSION_2, VERSION_3, VERSION_4, VERSION_5,
 };
 use crate::level::{LEVEL, Levels};
 use rusqlite::{Connection, Transaction};

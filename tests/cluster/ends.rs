@@ -3,7 +3,6 @@
 
 use crate::events::Order;
 use crate::exchange::{Exchange, Plan};
-use crate::net::Net;
 use crate::random::Random;
 use calldex_storage::record::{CallerKind, Outcome, Role, Turn, next_epoch};
 use calldex_storage::write::{CallEnded, CallResumed, CallStarted, Write, encode};
@@ -94,23 +93,34 @@ fn ask<T>(
 fn a_call_of_an_instance_that_was_cut_off_is_closed_everywhere_once_it_is_back() {
     let test = "a_call_of_an_instance_that_was_cut_off_is_closed_everywhere_once_it_is_back";
     let mut random = Random::for_test(test);
-    let Some(mut exchange) = Plan::three().with_cuts().open(&mut random) else {
+    let Some(mut exchange) = Plan::three().open(&mut random) else {
         return;
     };
     let alone = exchange.replica(&mut random);
-    let other = (0..3)
-        .find(|index| *index != alone)
-        .expect("there are three");
-    let net: &Net = exchange.net.as_ref().expect("it was asked for");
-    net.isolate(alone as u64);
+    let others: Vec<usize> = (0..3).filter(|index| *index != alone).collect();
     let at_ms = now_ms();
+    // Nobody hears what the one has; then it does not hear what the others agree on.
+    others
+        .iter()
+        .for_each(|other| exchange.nodes[*other].pause());
     submit(&mut exchange, alone, &of_the_owner(at_ms));
-    submit(&mut exchange, other, &[of_the_provider(at_ms)]);
+    let kept = exchange.nodes[alone].data().join("outbox.db");
+    exchange.soon("the call to be in the outbox", |_| {
+        let connection = Connection::open_with_flags(&kept, OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let batches = "SELECT COUNT(*) FROM batches";
+        let count = connection.and_then(|outbox| outbox.query_row(batches, [], |row| row.get(0)));
+        count.ok().filter(|count: &i64| *count > 0)
+    });
+    exchange.nodes[alone].pause();
+    for other in &others {
+        exchange.nodes[*other].go_on();
+    }
+    submit(&mut exchange, others[0], &[of_the_provider(at_ms)]);
     exchange.soon("the provider's end to be kept", |exchange| {
         let kept = "SELECT at_ms FROM early_ends WHERE call_sid = ?1";
-        ask(exchange, other, kept, |row| row.get::<_, i64>(0))
+        ask(exchange, others[0], kept, |row| row.get::<_, i64>(0))
     });
-    assert_eq!(row(&exchange, other), None, "no row for the end alone");
+    assert_eq!(row(&exchange, others[0]), None, "no row for the end alone");
     exchange.heal();
     for index in 0..3 {
         let (is_ended, outcome, messages) = exchange
