@@ -55,3 +55,10 @@ impl ChangeWatch {
         }
     }
 }
+
+impl Drop for ChangeWatch {
+    /// Where storage could not be opened after all.
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+}

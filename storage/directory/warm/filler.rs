@@ -10,6 +10,7 @@ use crate::sqlite::{callers, connection, meta};
 use calldex_observability::catalog;
 use rusqlite::Connection;
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -61,9 +62,10 @@ impl Filler {
         let mut reason = Reason::Start;
         loop {
             self.begin_anew(reason);
-            let halt = match self.keep(&mut pauses) {
-                Ok(never) => match never {},
-                Err(halt) => halt,
+            let halt = match catch_unwind(AssertUnwindSafe(|| self.keep(&mut pauses))) {
+                Ok(Ok(never)) => match never {},
+                Ok(Err(halt)) => halt,
+                Err(_) => Halt::Refill(Reason::Panicked),
             };
             self.shared.ready.store(false, Ordering::SeqCst);
             let is_over = match halt {
