@@ -47,7 +47,7 @@ fn a_failing_disk_delays_and_loses_nothing() {
                 scene.data_dir().join("disk.failed").exists(),
                 "{what}: nothing failed"
             );
-            let found = examine(&scene, "one", &what);
+            let found = examine(&scene, &what);
             assert!(
                 found.calls as u64 >= 3 * CALLS,
                 "{what}: {} calls",

@@ -15,7 +15,7 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed_at_random() {
         let orders = scene.orders(&mut random);
         let time = Duration::from_millis(random.within(0, 350));
         scene.run(&orders, &[], |witness| witness.kill_after(time));
-        found = examine(&scene, "one", &format!("kill {round}"));
+        found = examine(&scene, &format!("kill {round}"));
     }
     let acknowledged = scene.journal.turns.len();
     println!(
@@ -52,7 +52,7 @@ fn nothing_acknowledged_is_lost_when_the_process_ends_at_a_labelled_moment() {
             let what = format!("{label} {nth}");
             let status = scene.run(&orders, &[], |witness| witness.wait(&what));
             assert!(!status.success(), "{what} was never reached");
-            examine(&scene, "one", &what);
+            examine(&scene, &what);
         }
     }
     println!(
@@ -73,8 +73,7 @@ fn the_harness_finds_out_a_house_that_acknowledges_too_early() {
         orders.lies = true;
         orders.dies_at = Some(("Commit".to_owned(), random.within(5, 20) as u32));
         scene.run(&orders, &[], |witness| witness.wait("a liar"));
-        std::panic::catch_unwind(|| examine(&scene, "one", "a liar, found out as it should be"))
-            .is_err()
+        std::panic::catch_unwind(|| examine(&scene, "a liar, found out as it should be")).is_err()
     });
     assert!(found_out, "{TRIES} liars went unnoticed");
 }
