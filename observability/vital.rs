@@ -4,7 +4,6 @@
 //!
 //! What was acknowledged is on disk; what was accepted since the last batch is lost, as at kill -9.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,9 +38,8 @@ pub fn thread(
 }
 
 /// A task that never returns; aborting it is how it is told to end.
-pub async fn task(name: &'static str, work: impl Future<Output = Infallible>) {
-    let never = async { match work.await {} };
-    task_until(name, || false, never).await;
+pub async fn task(name: &'static str, work: impl Future<Output = ()>) {
+    task_until(name, || false, work).await;
 }
 
 /// A task that returns when it was told to, which `told_to_end` says.
@@ -81,11 +79,11 @@ fn end(name: &'static str, how: &'static str) -> ! {
     std::process::exit(EXIT_STATUS)
 }
 
-/// Lets a test kill a thread or a task by its name: `CALLDEX_FAULT_VITAL=name:panic` or `name:return`. Debug builds only.
+/// Lets a test kill a thread or a task by its name: `FAULT_VITAL=name:panic` or `name:return`. Debug builds only.
 #[cfg(debug_assertions)]
 mod faults {
     fn chosen(name: &str, way: &str) -> bool {
-        std::env::var("CALLDEX_FAULT_VITAL").is_ok_and(|fault| fault == format!("{name}:{way}"))
+        std::env::var("FAULT_VITAL").is_ok_and(|fault| fault == format!("{name}:{way}"))
     }
 
     pub(super) fn strike(name: &str) {

@@ -186,6 +186,23 @@ fn the_rule_can_be_broken() {
     );
 }
 
+/// What is started once and for good is supervised: see observability/vital.rs.
+#[test]
+fn tasks_of_the_process_are_vital() {
+    let mut files = sources("src/app");
+    files.extend(sources("src/cluster/running.rs"));
+    for (path, text) in files {
+        let started = text.matches("tokio::spawn(").count();
+        let vital = text.matches("tokio::spawn(vital::").count();
+        assert_eq!(
+            started,
+            vital,
+            "{}: a task is not supervised",
+            path.display()
+        );
+    }
+}
+
 #[test]
 fn no_file_is_a_god() {
     for folder in ALL {

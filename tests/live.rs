@@ -57,7 +57,7 @@ use tool_server::{Said, ToolServer};
 /// Whoever withholds their number calls from here (protocol 2.2).
 const WITHHELD: &str = "+266696687";
 /// Longest wait for the last panel and rule after the load.
-const SETTLE_MAX: Duration = Duration::from_secs(15);
+const SETTLE_MAX: Duration = Duration::from_secs(600);
 /// What makes the model fail, however often it is asked.
 const BAD_QUESTION: &str = "What does the missing number evolve into?";
 

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 const TOKEN: &str = "watchdog-token-5d0e";
 const PUBLIC_URL: &str = "https://phone.example.net";
-const LONG: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(600);
 const WATCHDOG_MS: u64 = 300;
 const RESUME_S: u64 = 2;
 

@@ -11,8 +11,8 @@ super::catalog! {
     /// 1 while this instance knows a primary that a majority follows, else 0.
     CLUSTER_HAS_QUORUM: gauge Count "calldex_cluster_has_quorum";
     /// Log index (TXID): the last in the log here, the last known to be on a majority, the last
-    /// applied to the database here.
-    CLUSTER_POSITION: gauge Count "calldex_cluster_position" { of: ["log", "committed", "applied"] };
+    /// applied to the database here, the last removed from the log here.
+    CLUSTER_POSITION: gauge Count "calldex_cluster_position" { of: ["log", "committed", "applied", "purged"] };
     /// Entries that this instance has still to apply of those that the primary has committed.
     REPLICATION_LAG_ENTRIES: gauge Count "calldex_replication_lag_entries";
     /// How long this instance has been behind the primary; 0 when it is not.

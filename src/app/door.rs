@@ -2,10 +2,13 @@
 
 use super::StartError;
 use calldex_observability::health::Part;
+use calldex_observability::vital;
 use salvo::conn::TcpListener;
 use salvo::server::ServerHandle;
 use salvo::{Listener, Router, Server};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An open door.
 pub(super) struct Door {
@@ -38,15 +41,22 @@ pub(super) async fn open(
     let server = Server::new(acceptor);
     let handle = server.handle();
     part.ok();
-    tokio::spawn(async move {
+    let is_closed = Arc::new(AtomicBool::new(false));
+    let was_closed = Arc::clone(&is_closed);
+    let serving = async move {
         match server.try_serve(routes).await {
-            Ok(()) => part.failed("closed"),
+            Ok(()) => {
+                is_closed.store(true, Ordering::Release);
+                part.failed("closed");
+            }
             Err(error) => {
                 tracing::error!(setting, %error, "a door closed by itself");
                 part.failed("closed by itself");
             }
         }
-    });
+    };
+    let was_closed = move || was_closed.load(Ordering::Acquire);
+    tokio::spawn(vital::task_until(setting, was_closed, serving));
     Ok(Door {
         address: bound,
         handle,

@@ -18,6 +18,7 @@ use crate::webhook::{Doors, Guard};
 use calldex_observability::health::{Health, Part};
 use calldex_observability::recorder::{self, Recorder, UPKEEP_INTERVAL};
 use calldex_observability::redaction::Secret;
+use calldex_observability::vital;
 use calldex_storage::write::Write;
 use calldex_storage::{Bounds, LEVEL, OpenError, Storage, StorageConfig};
 use door::Door;
@@ -30,6 +31,8 @@ use tokio::time::{Instant, sleep};
 
 /// Writing what waits, at the end.
 const STORAGE_CLOSE_MAX: Duration = Duration::from_secs(10);
+/// What is left of it, beyond that: the threads end, and what could not be written is counted.
+const STORAGE_FINISH_MAX: Duration = Duration::from_secs(1);
 /// Tools with side effects that still run, at the end.
 const TOOLS_CLOSE_MAX: Duration = Duration::from_secs(5);
 /// From the last goodbye to the last hang-up, at the end of a drain.
@@ -185,8 +188,9 @@ impl Running {
     /// time to notice; who calls here all the same is greeted as ever, since the socket opens at the
     /// public address, which leads to the others by then. Where none does, or none does any more, new
     /// callers are asked to call again, live calls go on up to the drain's bound and are then said
-    /// goodbye to. Then the doors close, and everything is written.
-    pub async fn stop(self) {
+    /// goodbye to. Then the doors close, and everything is written. How many accepted writes are lost:
+    /// 0 unless a disk failed up to the end.
+    pub async fn stop(self) -> usize {
         self.calls.failed("draining");
         let had_calls = self.switchboard.expected() > 0;
         self.give_notice().await;
@@ -218,7 +222,14 @@ impl Running {
         if let Some(place) = &self.place {
             place.stop().await;
         }
-        tracing::info!("stopped");
+        let storage = Arc::clone(&self.storage);
+        let lost = blocking(move || storage.finish(STORAGE_FINISH_MAX)).await;
+        if lost > 0 {
+            tracing::error!(writes = lost, "stopped, and accepted writes are lost");
+        } else {
+            tracing::info!("stopped");
+        }
+        lost
     }
 
     /// Lets load balancers and the other instances notice, where there are any that take calls.
@@ -368,15 +379,21 @@ fn workers(
     let (sweeping, recovering) = (Arc::clone(switchboard), Arc::clone(switchboard));
     let part = health.part("storage");
     vec![
-        tokio::spawn(async move { sweeping.sweep().await }),
-        tokio::spawn(async move { recovering.close_unfinished().await }),
-        tokio::spawn(watch_storage(Arc::clone(storage), part)),
-        tokio::spawn(async move {
+        tokio::spawn(vital::task("sweep", async move { sweeping.sweep().await })),
+        // It is over when the calls of an earlier process are.
+        tokio::spawn(vital::task_until("recovery", || true, async move {
+            recovering.close_unfinished().await;
+        })),
+        tokio::spawn(vital::task(
+            "storage health",
+            watch_storage(Arc::clone(storage), part),
+        )),
+        tokio::spawn(vital::task("metrics upkeep", async move {
             loop {
                 sleep(UPKEEP_INTERVAL).await;
                 recorder.run_upkeep();
             }
-        }),
+        })),
     ]
 }
 

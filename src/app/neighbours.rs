@@ -8,6 +8,7 @@ use crate::cluster::{self, BEAT, Cluster, ClusterSetup, State, Watched, await_id
 use crate::config::Config;
 use crate::twilio::reference::{Reference, ReferenceKey};
 use calldex_observability::health::{Health, Part};
+use calldex_observability::vital;
 use calldex_storage::record::LiveCall;
 use calldex_storage::{Storage, StorageConfig};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -44,8 +45,10 @@ pub(super) async fn join(
         storage: Arc::clone(&storage),
     };
     let place = Cluster::start(setup).await?;
-    tokio::spawn(report(Arc::clone(&place), part));
-    tokio::spawn(beat(Arc::clone(&place)));
+    let report = report(Arc::clone(&place), part);
+    tokio::spawn(vital::task("cluster health", report));
+    let beat = beat(Arc::clone(&place));
+    tokio::spawn(vital::task("heartbeat", beat));
     Ok((storage, place))
 }
 
@@ -109,7 +112,7 @@ pub(super) fn watchdog(
         config.call.watchdog_ms,
         config.call.resume_s_max,
     );
-    Ok(tokio::spawn(watchdog.run()))
+    Ok(tokio::spawn(vital::task("watchdog", watchdog.run())))
 }
 
 /// The account at Twilio, where it and our own address are known.

@@ -51,5 +51,6 @@ fn show(exchange: &Exchange, applied: Position, committed: Position) {
         let voters = metrics.membership_config.membership().voter_ids().count();
         catalog::CLUSTER_VOTERS.set(voters as f64);
         position("log", metrics.last_log_index.unwrap_or(0));
+        position("purged", metrics.purged.map_or(0, |last| last.index));
     }
 }

@@ -11,6 +11,7 @@ use super::{
     ClusterError, ClusterSection, door, engine, gauges, membership, papers, pings, purge, reading,
     upgrade,
 };
+use calldex_observability::vital;
 use calldex_storage::Storage;
 use calldex_storage::record::LiveCall;
 use calldex_storage::replication::{Member, NodeId, Replica};
@@ -282,6 +283,17 @@ impl Keeper {
     }
 }
 
+/// A task that ends with this instance's part in the cluster and not before.
+fn spawn_vital(
+    exchange: &Arc<Exchange>,
+    name: &'static str,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    let ended = Arc::clone(exchange);
+    let told_to_end = move || ended.phase().is_final();
+    tokio::spawn(vital::task_until(name, told_to_end, work))
+}
+
 type Opened = (Arc<Exchange>, SocketAddr, ServerHandle, JoinHandle<()>);
 
 async fn open(setup: ClusterSetup) -> Result<Opened, ClusterError> {
@@ -316,13 +328,20 @@ async fn open(setup: ClusterSetup) -> Result<Opened, ClusterError> {
         section, member, replica, storage, client, gatherer,
     ));
     let door = door::open(admitted, &exchange);
-    let engine = tokio::spawn(engine::supervise(Arc::clone(&exchange)));
-    tokio::spawn(gather::run(Arc::clone(&exchange), proposals));
-    tokio::spawn(pings::keep(Arc::clone(&exchange)));
-    tokio::spawn(membership::keep(Arc::clone(&exchange)));
-    tokio::spawn(purge::keep(Arc::clone(&exchange)));
-    tokio::spawn(upgrade::keep(Arc::clone(&exchange)));
-    tokio::spawn(gauges::keep(Arc::clone(&exchange)));
+    let engine = engine::supervise(Arc::clone(&exchange));
+    let engine = spawn_vital(&exchange, "engine", engine);
+    let gathering = gather::run(Arc::clone(&exchange), proposals);
+    spawn_vital(&exchange, "gather", gathering);
+    spawn_vital(&exchange, "pings", pings::keep(Arc::clone(&exchange)));
+    let members = membership::keep(Arc::clone(&exchange));
+    spawn_vital(&exchange, "membership", members);
+    spawn_vital(&exchange, "log purge", purge::keep(Arc::clone(&exchange)));
+    spawn_vital(&exchange, "upgrade", upgrade::keep(Arc::clone(&exchange)));
+    spawn_vital(
+        &exchange,
+        "cluster gauges",
+        gauges::keep(Arc::clone(&exchange)),
+    );
     let forwarder = Arc::new(Forwarder {
         exchange: Arc::downgrade(&exchange),
     });

@@ -23,6 +23,10 @@ const ONE_STOP: Duration = Duration::from_millis(500);
 
 /// A stop takes at most the drain's bounds and this: goodbyes, the last callbacks, the last writes.
 const STOP_BESIDES: Duration = Duration::from_secs(30);
+/// Exit status of a stop at which accepted writes were lost: `EX_IOERR` of sysexits.h. A vital part that dies ends
+/// with [`calldex_observability::vital::EXIT_STATUS`], everything else that goes wrong with 1.
+const WRITES_LOST_STATUS: u8 = 74;
+
 /// What the service manager shows until the doors are open.
 const STARTING: &str = "starting; /readyz on the admin door says what is missing";
 
@@ -133,7 +137,13 @@ async fn serve(config: Config) -> ExitCode {
         tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
     };
     tokio::select! {
-        () = running.stop() => ExitCode::SUCCESS,
+        lost = running.stop() => match lost {
+            0 => ExitCode::SUCCESS,
+            _ => {
+                failed(format!("{lost} accepted writes are lost: the disk did not take them"));
+                ExitCode::from(WRITES_LOST_STATUS)
+            }
+        },
         () = hurry => failed("stopped at once: asked twice"),
     }
 }

@@ -111,7 +111,7 @@ impl Guard {
         req: &mut Request,
         res: &mut Response,
     ) -> Option<Admitted> {
-        match self.examine(req).await {
+        match self.examine(door, req).await {
             Ok(admitted) => Some(admitted),
             Err(reason) => {
                 catalog::WEBHOOK_REQUESTS_TOTAL
@@ -124,12 +124,12 @@ impl Guard {
         }
     }
 
-    async fn examine(&self, req: &mut Request) -> Result<Admitted, TurnedAway> {
+    async fn examine(&self, door: &str, req: &mut Request) -> Result<Admitted, TurnedAway> {
         let signed = self.verifier.is_some();
         let target = target(req);
         let urls = self.requested(req, Door::Webhook, &target);
         if signed && header(req, SIGNATURE_HEADER).is_none() {
-            return refuse(Verdict::Missing, path(&target), &urls);
+            return refuse(Verdict::Missing, door, path(&target), &urls);
         }
         let token = header(req, IDEMPOTENCY_HEADER)
             .filter(|token| token.len() <= IDEMPOTENCY_BYTES_MAX)
@@ -151,7 +151,7 @@ impl Guard {
         let form = Form::parse(text).map_err(|_| unreadable)?;
         if let Some(verifier) = &self.verifier {
             let presented = presented(req);
-            judge(path(&target), &urls, |url| {
+            judge(door, path(&target), &urls, |url| {
                 if target.contains(BODY_DIGEST_PARAMETER) {
                     verifier.json(url, &body, presented)
                 } else if req.method() == Method::POST {
@@ -174,7 +174,7 @@ impl Guard {
         let target = target(req);
         let urls = self.requested(req, Door::Relay, &target);
         let check = |url: &str| verifier.handshake(url, presented(req));
-        judge(path(&target), &urls, check).is_ok()
+        judge("relay", path(&target), &urls, check).is_ok()
     }
 }
 
@@ -192,7 +192,12 @@ async fn body(req: &mut Request) -> Result<bytes::Bytes, TurnedAway> {
 }
 
 /// Checks the signature over each of the URLs that the request may have been made to.
-fn judge(path: &str, urls: &[String], check: impl Fn(&str) -> Verdict) -> Result<(), TurnedAway> {
+fn judge(
+    door: &str,
+    path: &str,
+    urls: &[String],
+    check: impl Fn(&str) -> Verdict,
+) -> Result<(), TurnedAway> {
     let mut first = None;
     for url in urls {
         let verdict = check(url);
@@ -201,15 +206,16 @@ fn judge(path: &str, urls: &[String], check: impl Fn(&str) -> Verdict) -> Result
         }
         first.get_or_insert(verdict);
     }
-    refuse(first.unwrap_or(Verdict::Mismatch), path, urls)
+    refuse(first.unwrap_or(Verdict::Mismatch), door, path, urls)
 }
 
 /// Refuses a request, and tells the operator which URL its signature was checked over: most 403s come
 /// from an address that is not the one that Twilio was given. No query is shown.
-fn refuse<T>(verdict: Verdict, path: &str, urls: &[String]) -> Result<T, TurnedAway> {
+fn refuse<T>(verdict: Verdict, door: &str, path: &str, urls: &[String]) -> Result<T, TurnedAway> {
     let checked: Vec<String> = urls.iter().map(|url| without_secrets(url)).collect();
     tracing::warn!(
         reason = verdict.label(),
+        door,
         path,
         checked = checked.join(" "),
         "a request was not signed by Twilio"

@@ -26,7 +26,7 @@ use crate::writer::{
 use calldex_observability::catalog;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use threads::{Threads, Writing};
@@ -47,7 +47,7 @@ pub struct Storage {
     pub directory: Directory,
     /// Conversations, to be read.
     pub conversations: Conversations,
-    threads: Threads,
+    threads: Mutex<Threads>,
     progress: Arc<Progress>,
     opened_at: Position,
     level: LevelInUse,
@@ -171,7 +171,7 @@ impl Storage {
             writer,
             directory,
             conversations,
-            threads,
+            threads: Mutex::new(threads),
             progress: room.progress,
             opened_at: ground.opened_at,
             level,
@@ -229,19 +229,22 @@ impl Storage {
     /// had to be given up: 0 unless the disk failed. Among several instances, what no primary has taken
     /// is in the outbox then, and proposed at the next start; that may take a second more. Blocks; call
     /// it from a thread that may.
-    pub fn close(mut self, deadline: Duration) -> usize {
-        self.end(deadline)
+    pub fn close(self, deadline: Duration) -> usize {
+        self.finish(deadline)
     }
 
-    fn end(&mut self, deadline: Duration) -> usize {
+    /// The same where others still hold it: from then on nothing is accepted and reads are refused.
+    /// Called again it does nothing and says 0.
+    pub fn finish(&self, deadline: Duration) -> usize {
         let ending = Duration::from_millis(ENDING_MS_MAX);
-        self.threads.end(&self.writer, deadline, ending)
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.end(&self.writer, deadline, ending)
     }
 }
 
 impl Drop for Storage {
     fn drop(&mut self) {
-        self.end(Duration::from_millis(ENDING_MS_MAX));
+        self.finish(Duration::from_millis(ENDING_MS_MAX));
     }
 }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// Accidents until one shows the loss; each does with a fair chance.
 const ATTEMPTS: usize = 6;
+/// Writes acknowledged while something is wrong, so that some are lost.
+const LOST_MIN: usize = 200;
 /// Much, so that something is always under way.
 const BUSY: Load = Load {
     writes_per_s: 1_200,
@@ -49,7 +51,7 @@ fn disks_that_lie_are_found_out_when_all_power_goes() {
     exchange.load(ORDINARY);
     exchange.work(&mut random, Duration::from_millis(500));
     ail_all(&exchange, Ailment::SyncLies, 1);
-    exchange.work(&mut random, Duration::from_millis(800));
+    exchange.work_until_acknowledged(&mut random, LOST_MIN);
     ail_all(&exchange, Ailment::Cut, 1);
     exchange
         .nodes
@@ -91,7 +93,7 @@ fn a_wiped_voter_that_is_let_back_loses_what_was_acknowledged() {
     };
     exchange.nodes[behind].kill();
     // The primary and the one that will be wiped are the majority now.
-    exchange.work(&mut random, Duration::from_millis(1_500));
+    exchange.work_until_acknowledged(&mut random, LOST_MIN);
     exchange.nodes[primary].kill();
     exchange.nodes[wiped].kill();
     let identity = exchange.nodes[wiped].standing().identity;

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// How long one that was refused is watched still.
 const WATCHED: Duration = Duration::from_millis(500);
+/// Entries applied after a copy was made, which it has not.
+const FORGOTTEN_MIN: u64 = 20;
 /// How often one that was refused is started again.
 const STARTS: usize = 3;
 
@@ -150,7 +152,8 @@ fn put_back_moment(exchange: &mut Exchange, random: &mut Random, index: usize) {
     exchange.nodes[index].pause();
     exchange.nodes[index].copy_data(&earlier);
     exchange.nodes[index].go_on();
-    exchange.work(random, Duration::from_millis(600));
+    exchange.work_until_applied(random, index, FORGOTTEN_MIN);
+    exchange.work(random, Duration::from_millis(300));
     exchange.nodes[index].kill();
     exchange.nodes[index].replace_data(&earlier);
     std::fs::remove_dir_all(&earlier).expect("a folder of ours");

@@ -1,7 +1,7 @@
 //! Disks that are slow, full or broken, and power that goes: on a simulated disk, under the whole
 //! instance (log, database, outbox, warm tier).
 
-use crate::exchange::{Exchange, ORDINARY, Plan};
+use crate::exchange::{Exchange, ORDINARY, PATIENCE, Plan};
 use crate::machine::{Ailment, EIO, ENOSPC};
 use crate::node::Node;
 use crate::random::Random;
@@ -98,8 +98,10 @@ fn fail(exchange: &mut Exchange, random: &mut Random, ailment: Ailment, errno: i
     };
     let before = failures(exchange);
     ail(exchange, index, ailment, errno);
+    exchange.soon("the disk to fail", |exchange| {
+        (failures(exchange) > before).then_some(())
+    });
     go_on(exchange, random);
-    assert!(failures(exchange) > before, "nothing failed");
 }
 
 /// Damage beyond what a crash can do: what was synced is torn too. The other two have it.
@@ -109,7 +111,7 @@ fn tear_log(exchange: &mut Exchange, random: &mut Random) {
     tear(&exchange.nodes[index], random);
     exchange.restart(index);
     let life = exchange.nodes[index].life();
-    let up = exchange.record.wait(Duration::from_secs(10), |told| {
+    let up = exchange.record.wait(PATIENCE, |told| {
         let standing = told.lives.get(&life)?;
         (standing.is_serving || standing.is_gone).then_some(standing.is_serving)
     });

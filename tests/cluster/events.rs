@@ -104,6 +104,13 @@ pub enum Order {
         /// What must be there.
         deed: Deed,
     },
+    /// Wait until `position` is applied here and everything that was heard of claims up to there is told.
+    Tell {
+        /// Number of the question.
+        asked: u64,
+        /// The last entry of the database.
+        position: u64,
+    },
     /// The value of a metric.
     Figure {
         /// Number of the question.
@@ -301,6 +308,13 @@ pub enum Event {
         /// How long the position of a token was waited for, microseconds; nothing without one.
         waited_us: Option<u64>,
     },
+    /// An answer to [`Order::Tell`]: what was heard of claims up to the position is told.
+    Told {
+        /// Number of the question.
+        asked: u64,
+        /// Whether the position was reached in time.
+        reached: bool,
+    },
     /// An answer to [`Order::Figure`].
     Figure {
         /// Number of the question.
@@ -328,6 +342,7 @@ impl Event {
         match self {
             Self::UnderWay { asked, .. }
             | Self::Standing { asked, .. }
+            | Self::Told { asked, .. }
             | Self::Looked { asked, .. }
             | Self::Figure { asked, .. }
             | Self::BackedUp { asked, .. } => Some(*asked),

@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How long anything may take before the test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+/// How long anything may take before the test gives up. No measure of anything: what waits, waits for what
+/// it needs, and this is only so that a test of something that never comes ends.
+pub const PATIENCE: Duration = Duration::from_secs(600);
 /// How often is looked whether something has come.
 const STEP: Duration = Duration::from_millis(40);
 /// Writes looked through for one that is durable.
@@ -290,6 +291,26 @@ impl Exchange {
         self.nodes[reader].order(&order);
     }
 
+    /// Lets the load go on until so many more writes are acknowledged, to anybody.
+    pub fn work_until_acknowledged(&mut self, random: &mut Random, more: usize) {
+        let count = |exchange: &Self| exchange.record.told().history.acknowledged_count();
+        let wanted = count(self) + more;
+        self.soon("writes to be acknowledged", |exchange| {
+            exchange.work(random, STEP);
+            (count(exchange) >= wanted).then_some(())
+        });
+    }
+
+    /// Lets the load go on until so many more entries are applied by one instance.
+    pub fn work_until_applied(&mut self, random: &mut Random, index: usize, more: u64) {
+        let path = self.nodes[index].data().join("calls.db");
+        let first = self.soon("a position", |_| books::position(&path).ok());
+        self.soon("entries to be applied", |exchange| {
+            exchange.work(random, STEP);
+            (books::position(&path).ok()? >= first + more).then_some(())
+        });
+    }
+
     fn recent(&self, life: u64) -> Option<(Deed, u64)> {
         let told = self.record.told();
         let writes = told
@@ -341,6 +362,7 @@ impl Exchange {
         self.work(random, Duration::from_millis(350));
         self.settle(what);
         let held = self.hold_equal(what);
+        self.hear_all(what);
         let wrong = self.judge(&held);
         assert!(wrong.is_empty(), "{what}: {wrong}");
         self.findings
@@ -354,6 +376,7 @@ impl Exchange {
         }
         self.settle(what);
         let held = self.hold_equal(what);
+        self.hear_all(what);
         self.judge(&held)
     }
 
@@ -387,6 +410,18 @@ impl Exchange {
         }
         let views = self.views();
         panic!("{what}: the databases never became equal: {last}\n{views:#?}");
+    }
+
+    /// Waits until every instance has told what it heard of claims: the databases are read from outside,
+    /// and are equal a moment before their instances have told of what is in them.
+    fn hear_all(&mut self, what: &str) {
+        for index in self.awake() {
+            let path = self.nodes[index].data().join("calls.db");
+            let position = self.soon(what, |_| books::position(&path).ok());
+            let told = self.nodes[index].ask(|asked| Order::Tell { asked, position }, PATIENCE);
+            let reached = matches!(told, Some(Event::Told { reached: true, .. }));
+            assert!(reached, "{what}: instance {index} never told of {position}");
+        }
     }
 
     fn compare(&mut self) -> Result<Vec<(usize, Books)>, String> {

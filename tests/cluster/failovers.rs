@@ -1,6 +1,6 @@
 //! How long nobody's writes are acknowledged when the primary is killed.
 
-use crate::exchange::{Exchange, ORDINARY, Plan};
+use crate::exchange::{Exchange, ORDINARY, PATIENCE, Plan};
 use crate::instance::now_us;
 use crate::random::{Random, rounds};
 use crate::rounds::is_long_form;
@@ -10,8 +10,6 @@ use std::time::Duration;
 const KILLS: (usize, usize) = (4, 20);
 /// What is promised, milliseconds; judged in the long form, on a machine that has the time.
 const PROMISED_MS: u64 = 2_000;
-/// What takes longer will not come.
-const LIVE_MAX: Duration = Duration::from_secs(10);
 
 #[test]
 fn writes_go_on_soon_after_the_primary_is_killed() {
@@ -55,7 +53,7 @@ fn kill_once(exchange: &mut Exchange, random: &mut Random) -> u64 {
     exchange.nodes[primary].kill();
     let acknowledged = exchange
         .record
-        .wait(LIVE_MAX, |told| told.history.first_after(&lives, killed_us));
+        .wait(PATIENCE, |told| told.history.first_after(&lives, killed_us));
     let views = exchange.views();
     let acknowledged = acknowledged.unwrap_or_else(|| panic!("nobody took over: {views:#?}"));
     exchange.restart(primary);

@@ -222,7 +222,7 @@ mod tests {
         let Some(lab) = Lab::build() else { return };
         assert!(lab.scribbles("syncs"));
         let mut writing = lab.scribe("waits").spawn().unwrap();
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + crate::exchange::PATIENCE;
         while lab.size() < 1024 && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(2));
         }

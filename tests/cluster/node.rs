@@ -16,9 +16,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long an answer may take.
-pub const ANSWER_MAX: Duration = Duration::from_secs(10);
+pub const ANSWER_MAX: Duration = crate::exchange::PATIENCE;
 /// How long a process may take to end in order.
-const STOP_MAX: Duration = Duration::from_secs(30);
+const STOP_MAX: Duration = crate::exchange::PATIENCE;
 
 /// Numbers of lives and of questions: no two are alike.
 static COUNT: AtomicU64 = AtomicU64::new(1);

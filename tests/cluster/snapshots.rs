@@ -1,11 +1,10 @@
 //! Whoever was away for longer than the log is kept is sent the whole database, under load.
 
-use crate::exchange::{Exchange, HEAVY, Plan};
+use crate::exchange::{Exchange, HEAVY, PATIENCE, Plan};
 use crate::random::Random;
 use crate::rounds::befall;
-use std::time::Duration;
 
-/// Less than is written while one is away.
+/// Little: soon enough is written that whoever was away needs more than the log still has.
 const LOG_BYTES_MAX: u64 = 1024 * 1024;
 /// Moments of an installation.
 const MOMENTS: [&str; 3] = ["InstallSnapshot", "CopySnapshot", "SnapshotInstalled"];
@@ -30,10 +29,27 @@ fn nothing_is_lost_when_a_snapshot_is_installed_under_load() {
     );
 }
 
+/// Stays away until the others' logs begin beyond everything that was written before it went.
 fn stay_away(exchange: &mut Exchange, random: &mut Random) -> usize {
     let replica = exchange.replica(random);
     exchange.nodes[replica].kill();
-    exchange.work(random, Duration::from_millis(2_500));
+    let others = exchange.awake();
+    let position = |exchange: &mut Exchange, index: usize, of: &str| {
+        let series = format!("calldex_cluster_position{{of=\"{of}\"}}");
+        exchange.nodes[index].figure(&series)
+    };
+    // Whatever is in a log by now, the dead one may have.
+    let written = others
+        .iter()
+        .filter_map(|index| position(exchange, *index, "log"));
+    let written = written.fold(0.0, f64::max);
+    exchange.soon("the logs to be cut", |exchange| {
+        exchange.work(random, std::time::Duration::from_millis(100));
+        let mut cut = others
+            .iter()
+            .map(|index| position(exchange, *index, "purged"));
+        cut.all(|purged| purged > Some(written)).then_some(())
+    });
     replica
 }
 
@@ -56,7 +72,7 @@ fn catch_up_and_die(exchange: &mut Exchange, random: &mut Random) {
     let moment = random.one_of(&MOMENTS);
     exchange.nodes[replica].dies_at = Some(moment.to_owned());
     exchange.restart(replica);
-    let died = exchange.nodes[replica].wait_end(Duration::from_secs(15));
+    let died = exchange.nodes[replica].wait_end(PATIENCE);
     assert!(died, "{moment} never came");
     exchange.restart(replica);
     // What was installed before it died need not be installed again.

@@ -28,6 +28,33 @@ async fn is_past_the_name(house: &House) -> Phone {
     phone
 }
 
+/// Waits for `answer`. Words of [`LONG`] that were on their way at a barge-in may come before it, as a reply of
+/// their own: on a busy machine they lie in the socket.
+async fn hears(phone: &Phone, answer: &str) {
+    loop {
+        let reply = phone.hears().await.text;
+        if reply == answer {
+            return;
+        }
+        assert!(LONG.contains(&reply), "{reply:?}\n{}", phone.story());
+    }
+}
+
+/// What Twilio reported as played of [`LONG`], in order: words that were on their way at a barge-in are
+/// played after it, and were heard too.
+fn played_of_long(phone: &Phone) -> String {
+    let log = phone.log();
+    let reports = log
+        .iter()
+        .filter(|entry| entry.direction == Direction::ToApp)
+        .filter_map(|entry| entry.json())
+        .filter(|frame| frame["type"] == "info" && frame["name"] == "tokensPlayed")
+        .filter_map(|frame: Value| frame["value"].as_str().map(str::to_owned));
+    reports
+        .filter(|played| LONG.contains(played.trim()))
+        .collect()
+}
+
 /// Letters and digits only.
 fn bare(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).collect()
@@ -61,29 +88,31 @@ async fn a_barge_in_stops_the_model_and_cuts_the_transcript_to_what_was_heard() 
         .barge_in(Utterance::at_once("And Geodude?"), Duration::from_secs(5))
         .await
         .unwrap();
-    let heard = interrupted.replies[0].played.clone();
-    let reply = phone.hears().await;
-    assert_eq!(
-        reply.text,
-        "Geodude is a rock type too.",
-        "{}",
-        phone.story()
-    );
+    assert!(!interrupted.replies.is_empty());
+    let answer = "Geodude is a rock type too.";
+    hears(&phone, answer).await;
     let stats = mind.stats();
     assert_eq!((stats.open, stats.aborted), (0, 1), "{stats:?}");
-    assert_eq!(
-        tokens_after_the_interrupt(&phone),
-        "Geodude is a rock type too.",
-        "late tokens were sent\n{}",
+    // The model stood still in the middle of a sentence: no more of it was sent than was there.
+    let later = tokens_after_the_interrupt(&phone);
+    let under_way = later.strip_suffix(answer);
+    assert!(
+        under_way.is_some_and(|words| LONG.contains(words) && !LONG.ends_with(words)
+            || words.is_empty()),
+        "late tokens were sent: {later:?}\n{}",
         phone.story()
     );
     phone.hangs_up().await;
     house.closed(phone.call_sid()).await;
     let turns = house.rows().turns(phone.call_sid());
     let cut = turns.iter().find(|turn| turn.interrupted).unwrap();
+    let heard = played_of_long(&phone);
     assert!(!bare(&heard).is_empty() && bare(&heard).len() < bare(LONG).len());
     assert_eq!(bare(&cut.content), bare(&heard), "{cut:?}");
-    assert!(LONG.starts_with(&cut.content), "{cut:?}");
+    assert!(
+        LONG.starts_with(&cut.content) || under_way != Some(""),
+        "{cut:?}"
+    );
     // The model was told the same.
     let told = conversation(&mind.last_question());
     assert!(
@@ -100,17 +129,18 @@ async fn a_whole_reply_is_cut_to_what_was_heard_of_it() {
     let phone = is_past_the_name(&house).await;
     mind.next(Completion::says(LONG));
     phone.says_it("Tell me about Onix.").await;
-    let interrupted = phone
+    phone
         .barge_in("Stop, please.", Duration::from_millis(2_700))
         .await
         .unwrap();
-    let heard = interrupted.replies[0].played.clone();
-    phone.hears().await;
+    hears(&phone, "You said: Stop, please. Is there more?").await;
     phone.hangs_up().await;
     house.closed(phone.call_sid()).await;
     let turns = house.rows().turns(phone.call_sid());
     let cut = turns.iter().find(|turn| turn.interrupted).unwrap();
-    assert_eq!(bare(&cut.content), bare(&heard));
+    let heard = played_of_long(&phone);
+    assert!(!bare(&heard).is_empty() && bare(&heard).len() < bare(LONG).len());
+    assert_eq!(bare(&cut.content), bare(&heard), "{}", phone.story());
     assert_eq!(turns.iter().filter(|turn| turn.interrupted).count(), 1);
     assert_eq!(
         house.rows().said(phone.call_sid()),
@@ -127,7 +157,7 @@ async fn one_sentence_in_two_finals_is_answered_once_and_as_a_whole() {
     mind.next(Completion::says("Pikachu is an electric type."));
     phone.says_it("I would like to know the type").await;
     assert!(
-        mind.wait_for(|stats| stats.open == 1, Duration::from_secs(5))
+        mind.wait_for(|stats| stats.open == 1, crate::house::PATIENCE)
             .await
     );
     phone
@@ -178,12 +208,20 @@ async fn a_key_during_the_greeting_cuts_it_and_is_answered() {
     let mind = Mind::awake().await;
     // Realistic enough that the key falls into the greeting.
     let house = unhurried(&mind)
-        .twilio(|twilio| twilio.speed = 5.0)
+        .twilio(|twilio| twilio.speed = 2.0)
         .start()
         .await;
     let phone = house.call(BROCK).await;
     mind.next(Completion::says("You pressed one."));
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    crate::house::soon("the greeting to sound", || {
+        let log = phone.log();
+        let mut frames = log.iter().filter_map(|entry| entry.json());
+        frames
+            .any(|frame| frame["name"] == "agentSpeaking")
+            .then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     let interrupted = phone
         .press('1')
         .await
@@ -210,7 +248,11 @@ async fn a_key_during_the_greeting_cuts_it_and_is_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_pressed_one_after_another_are_one_answer() {
     let mind = Mind::awake().await;
-    let house = unhurried(&mind).start().await;
+    // Only the last key ends it, however long the others take.
+    let house = unhurried(&mind)
+        .set("call.keys_wait_ms", 60_000)
+        .start()
+        .await;
     let phone = is_past_the_name(&house).await;
     phone.silence(crate::house::PATIENCE).await.unwrap();
     for key in ['2', '5', '#'] {

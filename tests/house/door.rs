@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 /// Longest wait for an answer.
-const ANSWER_MAX: Duration = Duration::from_secs(10);
+const ANSWER_MAX: Duration = crate::house::PATIENCE;
 /// Longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 

@@ -46,3 +46,4 @@ mod take_overs;
 mod terminal;
 mod terms;
 mod tools;
+mod vitals;

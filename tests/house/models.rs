@@ -64,11 +64,11 @@ async fn tokens_are_passed_on_as_they_arrive() {
     let mind = Mind::awake().await;
     let house = House::with_model(&mind).await;
     let phone = is_past_the_name(&house).await;
-    let pause = Duration::from_millis(1_200);
+    let pause = Duration::from_secs(5);
     let answer = "Gengar is a ghost type, and it hides in the dark.";
     mind.next(Completion::says(answer).stall_after(3, pause));
     phone.says_it("What type is Gengar?").await;
-    assert!(phone.more_than("Gengar".len(), pause / 2).await);
+    assert!(phone.more_than("Gengar".len(), PATIENCE).await);
     let so_far = phone.peek().text;
     assert!(so_far.starts_with("Gengar is"), "{so_far}");
     assert_eq!(mind.stats().open, 1, "the model is still speaking");

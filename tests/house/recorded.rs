@@ -140,6 +140,8 @@ async fn stored_turns_are_what_was_audible() {
         .with_model(&mind)
         .set("call.name_asks_max", 0)
         .set("call.judge_names", false)
+        // As it was when they were recorded.
+        .set("call.bridge_ms", 1_500)
         .config("[phrases.en]\ngreet_new = \"Hello, this is the recorded line. What can I do for you?\"\nbridges = [\"One moment, please.\"]\n")
         .start()
         .await;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How long a read waits for the writer.
-const BUSY_MAX: Duration = Duration::from_secs(5);
+const BUSY_MAX: Duration = crate::house::PATIENCE;
 
 /// A row of `callers`, and the people beside it.
 #[derive(Debug, Clone, PartialEq)]

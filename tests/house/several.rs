@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// Shared by all instances of a cluster.
 pub const SECRET: &str = "several-houses-share-this-one-secret";
 /// Longest wait for anything that takes elections and restarts on a busy machine.
-pub const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_secs(600);
 /// How often is looked whether something has come.
 const STEP: Duration = Duration::from_millis(50);
 /// Clusters that run at once; each is three processes.
@@ -273,6 +273,7 @@ impl Plan {
             .variable("OPENAI_API_KEY", "sk-house")
             .variable("OPENAI_MODEL", "house-model")
             .set("call.bridge_ms", 120_000)
+            .set("call.silence_prompt_ms", 600_000)
     }
 
     /// Twilio takes its real time where it asks for the action; the voice is fast instead.

@@ -11,7 +11,7 @@ use std::time::Duration;
 const BROCK: &str = "+14155550130";
 const BACK: &str = "Sorry about that, I'm back.";
 /// For how long the model leaves an instance waiting that is about to be paused.
-const STALL: Duration = Duration::from_secs(5);
+const STALL: Duration = Duration::from_secs(10);
 
 type Words = Vec<(String, String)>;
 

@@ -16,8 +16,10 @@ const SHORT: &str = "Geodude is a rock type too.";
 
 /// Calls on the bad route.
 const CALLS: usize = 6;
-/// A first word may take this long there, in real time: on the way and in a debug build.
+/// A first word may take this long there, in real time: on the way and in a debug build; or so many times what the
+/// one before took, where the machine is busy.
 const FIRST_WORD_MAX: Duration = Duration::from_secs(2);
+const FIRST_WORD_TIMES_MAX: u32 = 5;
 
 /// Letters and digits only.
 fn bare(text: &str) -> String {
@@ -114,13 +116,20 @@ async fn calls_on_a_bad_route_are_answered_and_kept_as_they_were_heard() {
 async fn one_call(house: &House, number: usize) {
     let phone = house.call(&format!("+141555502{number:02}")).await;
     assert!(phone.first_greeting().contains("May I have your name?"));
-    let met = phone.says("My name is Brock").await;
-    assert!(met.starts_with("Nice to meet you, Brock!"), "{met}");
+    phone.says_it("My name is Brock").await;
+    let met = phone.hears().await;
+    assert!(
+        met.text.starts_with("Nice to meet you, Brock!"),
+        "{}",
+        met.text
+    );
+    let usual = met.first_token.unwrap_or_default();
     phone.says_it("What about Geodude?").await;
     let reply = phone.hears().await;
     assert_eq!(reply.text, SHORT);
     let waited = reply.first_token.unwrap_or(PATIENCE);
-    assert!(waited < FIRST_WORD_MAX, "{waited:?}");
+    let bound = FIRST_WORD_MAX.max(usual * FIRST_WORD_TIMES_MAX);
+    assert!(waited < bound, "{waited:?} of {bound:?}");
     phone.says_it("Tell me about Onix.").await;
     phone
         .barge_in(

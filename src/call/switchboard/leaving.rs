@@ -72,7 +72,8 @@ impl Switchboard {
                 self.close_expired();
             }
         };
-        tokio::join!(sweep, self.follow_takeovers());
+        // Neither ends by itself: if one does, so does the other, and with it the process.
+        tokio::select! { () = sweep => {}, () = self.follow_takeovers() => {} }
     }
 
     fn close_expired(&self) {

@@ -3,14 +3,16 @@
 //! The engine gives one message a heartbeat's time (openraft 0.9 knows no other bound) and then sends
 //! the same again. Over a longer way, a slow disk or a connection that is only being made, no answer
 //! would ever come in time. So a message is not given up with the engine's patience: asked for the
-//! same again, the answer that is still on its way is waited for, and counts.
+//! same again, the answer that is still on its way is waited for, and counts. Between a message that
+//! was given up and the next try the engine sends a heartbeat: the answer serves that one too, and is
+//! kept for the try.
 
 use crate::cluster::client::{Addressee, Client, Silence};
 use crate::cluster::wire::{APPEND_BYTES, Desk, pack};
 use calldex_storage::replication::{NodeId, TypeConfig};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use openraft::{EntryPayload, LogId, Vote};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// What an answer may take, at most. Later it would let the primary believe that a majority has
@@ -24,7 +26,10 @@ pub(super) struct Pending {
     before: Option<LogId<NodeId>>,
     /// The last entry; the one before where it carries none.
     last: Option<LogId<NodeId>>,
+    sent_at: Instant,
     answer: JoinHandle<Result<AppendEntriesResponse<NodeId>, Silence>>,
+    /// The answer was a success, and has only served a heartbeat so far.
+    succeeded: bool,
 }
 
 impl Drop for Pending {
@@ -50,21 +55,28 @@ impl Pending {
             vote: rpc.vote,
             before: rpc.prev_log_id,
             last: last_of(rpc),
+            sent_at: Instant::now(),
             answer,
+            succeeded: false,
         }
     }
 
     /// Waits for the answer. Given up in between, it can be called again.
     pub(super) async fn answer(&mut self) -> Result<AppendEntriesResponse<NodeId>, Silence> {
+        if self.succeeded {
+            return Ok(AppendEntriesResponse::Success);
+        }
         (&mut self.answer).await.unwrap_or(Err(Silence::Lost))
     }
 
     /// Whether its answer says something about `rpc`: the same primary's entries from the same place,
-    /// and none beyond.
-    pub(super) fn serves(&self, rpc: &AppendEntriesRequest<TypeConfig>) -> bool {
+    /// and none beyond; or a heartbeat from there.
+    fn serves(&self, rpc: &AppendEntriesRequest<TypeConfig>) -> bool {
         self.vote == rpc.vote
             && self.before == rpc.prev_log_id
+            && self.sent_at.elapsed() <= UNDER_WAY_MAX
             && (self.last == rpc.prev_log_id
+                || rpc.entries.is_empty()
                 || rpc
                     .entries
                     .iter()
@@ -72,18 +84,42 @@ impl Pending {
     }
 
     /// `answer` as one to `rpc`, which may carry more.
-    pub(super) fn as_part_of(
+    fn as_part_of(
         &self,
         rpc: &AppendEntriesRequest<TypeConfig>,
         answer: AppendEntriesResponse<NodeId>,
     ) -> AppendEntriesResponse<NodeId> {
         match answer {
+            // Whoever has the entries has what is before them.
+            AppendEntriesResponse::Success if rpc.entries.is_empty() => answer,
             AppendEntriesResponse::Success if self.last != last_of(rpc) => {
                 AppendEntriesResponse::PartialSuccess(self.last)
             }
             answer => answer,
         }
     }
+}
+
+/// What became of entries that are still under way, if `rpc` asks for the same again or is a heartbeat
+/// from the same place.
+pub(super) async fn resume(
+    under_way: &mut Option<Pending>,
+    rpc: &AppendEntriesRequest<TypeConfig>,
+) -> Option<AppendEntriesResponse<NodeId>> {
+    if !under_way.as_ref()?.serves(rpc) {
+        *under_way = None;
+        return None;
+    }
+    let pending = under_way.as_mut()?;
+    let answer = pending.answer().await;
+    let served_all = last_of(rpc) == pending.last;
+    let answer = answer.ok().map(|answer| pending.as_part_of(rpc, answer));
+    if answer == Some(AppendEntriesResponse::Success) && !served_all {
+        pending.succeeded = true;
+    } else {
+        *under_way = None;
+    }
+    answer
 }
 
 fn last_of(rpc: &AppendEntriesRequest<TypeConfig>) -> Option<LogId<NodeId>> {
@@ -137,8 +173,43 @@ mod tests {
             vote: rpc.vote,
             before: rpc.prev_log_id,
             last: last_of(rpc),
+            sent_at: Instant::now(),
             answer: tokio::spawn(async { Ok(AppendEntriesResponse::Success) }),
+            succeeded: false,
         }
+    }
+
+    /// An answer takes longer than the engine's patience; between its tries a heartbeat is due.
+    #[tokio::test]
+    async fn a_heartbeat_between_two_tries_does_not_throw_a_late_answer_away() {
+        let patience = Duration::from_millis(40);
+        let mut sent = pending(&rpc(4, 2, 1));
+        sent.answer = tokio::spawn(async move {
+            tokio::time::sleep(patience * 3 / 2).await;
+            Ok(AppendEntriesResponse::Success)
+        });
+        let mut under_way = Some(sent);
+        let (entries, heartbeat) = (rpc(4, 2, 1), rpc(4, 0, 1));
+        let in_time = tokio::time::timeout(patience, resume(&mut under_way, &heartbeat)).await;
+        assert!(in_time.is_err(), "the answer came too soon for this test");
+        assert_eq!(
+            resume(&mut under_way, &heartbeat).await,
+            Some(AppendEntriesResponse::Success)
+        );
+        assert_eq!(
+            resume(&mut under_way, &entries).await,
+            Some(AppendEntriesResponse::Success),
+            "the answer to the entries was thrown away"
+        );
+        assert!(under_way.is_none(), "it serves once");
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_not_kept_for_longer_than_its_bound() {
+        let mut under_way = Some(pending(&rpc(4, 2, 1)));
+        resume(&mut under_way, &rpc(4, 0, 1)).await.unwrap();
+        under_way.as_mut().unwrap().sent_at -= UNDER_WAY_MAX * 2;
+        assert_eq!(resume(&mut under_way, &rpc(4, 2, 1)).await, None);
     }
 
     #[tokio::test]
@@ -166,7 +237,7 @@ mod tests {
         let sent = pending(&rpc(4, 2, 1));
         assert!(!sent.serves(&rpc(5, 2, 1)), "from another place");
         assert!(!sent.serves(&rpc(4, 1, 1)), "less than was sent");
-        assert!(!sent.serves(&rpc(4, 0, 1)), "a heartbeat asks for less");
+        assert!(!sent.serves(&rpc(5, 0, 1)), "a heartbeat from elsewhere");
         let mut other = rpc(4, 2, 1);
         other.vote = Vote::new_committed(3, 8);
         assert!(!sent.serves(&other), "of another primary");

@@ -84,7 +84,7 @@ impl RaftNetwork<TypeConfig> for Way {
         rpc: AppendEntriesRequest<TypeConfig>,
         _option: RPCOption,
     ) -> Result<AppendEntriesResponse<NodeId>, SendError> {
-        if let Some(answer) = self.resume(&rpc).await {
+        if let Some(answer) = append::resume(&mut self.pending, &rpc).await {
             return Ok(answer);
         }
         let message = append::packed(&rpc).map_err(too_large)?;
@@ -135,22 +135,6 @@ impl Way {
         }
         let to = (self.target, &self.whom);
         snapshot::send(&self.client, to, vote, &self.replica, &self.holdoffs).await
-    }
-
-    /// What became of entries that are still under way, if `rpc` asks for the same again.
-    async fn resume(
-        &mut self,
-        rpc: &AppendEntriesRequest<TypeConfig>,
-    ) -> Option<AppendEntriesResponse<NodeId>> {
-        if !self.pending.as_ref()?.serves(rpc) {
-            self.pending = None;
-            return None;
-        }
-        let pending = self.pending.as_mut()?;
-        let answer = pending.answer().await;
-        let answer = answer.ok().map(|answer| pending.as_part_of(rpc, answer));
-        self.pending = None;
-        answer
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long the result of a claim is waited for here, once it is durable.
-const APPLIED_MAX: Duration = Duration::from_secs(5);
+const APPLIED_MAX: Duration = crate::exchange::PATIENCE;
 
 /// Starts the claimant.
 pub fn begin(birth: &Birth, house: &Arc<House>, submitter: &Submitter, pace: &Arc<Pace>) {

@@ -3,20 +3,17 @@
 use super::say;
 use crate::events::{Beginning, Birth, Event, Ruling};
 use calldex::cluster::{Cluster, ClusterSection, ClusterSetup, await_identity};
-use calldex_observability::recorder;
 use calldex_storage::replication::Identity;
 use calldex_storage::{Faults, FlushError, Storage, StorageConfig, Takeover};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// How long flushing may take.
-const ENDING_MAX: Duration = Duration::from_secs(10);
-/// How often is looked whether a snapshot was installed.
-const LOOK: Duration = Duration::from_millis(20);
+const ENDING_MAX: Duration = crate::exchange::PATIENCE;
 
 /// Why there is no house.
 pub struct Refusal {
@@ -43,6 +40,7 @@ pub struct House {
     pub cluster: Arc<Cluster>,
     /// The owners of calls, as the feed has told them.
     owners: Arc<Owners>,
+    asks: mpsc::Sender<oneshot::Sender<()>>,
     cluster_id: String,
     node_id: u64,
     slot: u16,
@@ -69,8 +67,8 @@ impl House {
             .expect("opening does not panic")
             .map_err(Refusal::at("storage"))?;
         let owners = Arc::new(Owners::default());
-        tokio::spawn(follow(storage.takeovers(), Arc::clone(&owners)));
-        tokio::spawn(tell_of_snapshots());
+        let (asks, asked) = mpsc::channel(1);
+        tokio::spawn(follow(storage.takeovers(), Arc::clone(&owners), asked));
         let identity = replica.identity();
         let (node_id, slot) = (identity.node_id(), identity.slot());
         let cluster_id = identity.cluster_id().to_owned();
@@ -89,6 +87,7 @@ impl House {
             storage,
             cluster,
             owners,
+            asks,
             cluster_id,
             node_id,
             slot,
@@ -125,6 +124,15 @@ impl House {
         owners.get(call).cloned()
     }
 
+    /// Waits until everything is told that was heard of claims before this was called.
+    pub async fn tell_of_claims(&self) {
+        let (answer, answered) = oneshot::channel();
+        // Without the feed's reader this process is at its end.
+        if self.asks.send(answer).await.is_ok() {
+            let _ = answered.await;
+        }
+    }
+
     /// Flushes and leaves, as the server does; how many writes were not flushed in time.
     pub async fn stop(&self) -> u64 {
         let unflushed = match self.storage.writer.flush(ENDING_MAX).await {
@@ -152,12 +160,33 @@ fn come_by_identity(birth: &Birth, data: &Path) -> Result<(), Refusal> {
     }
 }
 
-async fn follow(mut feed: broadcast::Receiver<Takeover>, owners: Arc<Owners>) {
+async fn follow(
+    mut feed: broadcast::Receiver<Takeover>,
+    owners: Arc<Owners>,
+    mut asked: mpsc::Receiver<oneshot::Sender<()>>,
+) {
+    let mut missed = false;
     loop {
-        match feed.recv().await {
-            // With a snapshot, live calls are told of that nobody claimed.
-            Ok(takeover) if takeover.claimed_epoch == 0 => {}
+        let told = tokio::select! {
+            // Who asks has an answer when nothing is left in the feed.
+            biased;
+            told = feed.recv() => told,
+            Some(answer) = asked.recv() => {
+                // Who asked may have gone.
+                let _ = answer.send(());
+                continue;
+            }
+        };
+        match told {
+            // With a snapshot, live calls are told of that nobody claimed (the load always leaves some open);
+            // and of several claims of a call only the last.
+            Ok(takeover) if takeover.claimed_epoch == 0 => {
+                if !std::mem::replace(&mut missed, true) {
+                    say(&Event::Missed);
+                }
+            }
             Ok(takeover) => {
+                missed = false;
                 let ruling = Ruling {
                     call: takeover.call_sid.to_string(),
                     epoch: takeover.epoch,
@@ -174,20 +203,6 @@ async fn follow(mut feed: broadcast::Receiver<Takeover>, owners: Arc<Owners>) {
             }
             Err(RecvError::Lagged(_)) => say(&Event::Missed),
             Err(RecvError::Closed) => return,
-        }
-    }
-}
-
-/// With a snapshot come take-overs of which only the last is told.
-async fn tell_of_snapshots() {
-    let mut known = 0.0;
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let series = "calldex_snapshots_total{direction=\"installed\",result=\"ok\"}";
-        let installed = recorder::install().value(series).unwrap_or(0.0);
-        if installed > known {
-            known = installed;
-            say(&Event::Missed);
         }
     }
 }

@@ -4,13 +4,14 @@ use super::house::House;
 use super::names::name_of;
 use super::now_us;
 use crate::events::{Deed, Event, Order};
+use crate::exchange::PATIENCE;
 use calldex_observability::recorder;
 use calldex_storage::Existing;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a position is waited for.
-const POSITION_MAX: Duration = Duration::from_secs(3);
+const POSITION_MAX: Duration = PATIENCE;
 
 /// The answer to `order`, which is a question.
 pub async fn answer(house: &House, order: Order) -> Event {
@@ -25,6 +26,11 @@ pub async fn answer(house: &House, order: Order) -> Event {
             position,
             deed,
         } => look(house, asked, position, deed).await,
+        Order::Tell { asked, position } => {
+            let reached = house.storage.wait_applied(position, PATIENCE).await;
+            house.tell_of_claims().await;
+            Event::Told { asked, reached }
+        }
         Order::Figure { asked, series } => {
             let value = recorder::install().value(&series);
             Event::Figure { asked, value }

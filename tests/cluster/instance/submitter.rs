@@ -44,10 +44,11 @@ impl Submitter {
         tokio::spawn(async move {
             while let Some((id, receipt)) = receipts.recv().await {
                 let outcome = receipt.await;
-                shared.under_way.fetch_sub(1, Ordering::SeqCst);
                 if !lies {
                     tell(id, outcome);
                 }
+                // Only now: who hears that nothing is under way has heard what became of it.
+                shared.under_way.fetch_sub(1, Ordering::SeqCst);
             }
         });
         submitter
@@ -79,10 +80,10 @@ impl Submitter {
     pub async fn submit_and_wait(&self, deed: Deed, write: Write) -> Option<Position> {
         let (id, receipt) = self.begin(deed, write);
         let outcome = receipt.await;
-        self.shared.under_way.fetch_sub(1, Ordering::SeqCst);
         if !self.lies {
             tell(id, outcome);
         }
+        self.shared.under_way.fetch_sub(1, Ordering::SeqCst);
         outcome.ok()
     }
 
