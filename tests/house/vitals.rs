@@ -18,7 +18,9 @@ const ALONE: [&str; 6] = [
     "metrics upkeep",
 ];
 /// What one of several has besides.
-const AMONG_SEVERAL: [&str; 8] = [
+const AMONG_SEVERAL: [&str; 10] = [
+    "heartbeat",
+    "upgrade",
     "cluster health",
     "watchdog",
     "engine",
