@@ -140,7 +140,9 @@ impl App {
         let mut workers = workers(recorder, &health, &storage, &switchboard);
         if place.is_none() {
             let after = Duration::from_secs(config.cluster.finish_upgrade_after_s);
-            workers.push(tokio::spawn(finish_upgrade(Arc::clone(&storage), after)));
+            // It is over when it is done, or there is nothing to do.
+            let finishing = finish_upgrade(Arc::clone(&storage), after);
+            workers.push(tokio::spawn(vital::task_until("level", || true, finishing)));
         }
         let keys = secrets::reference_keys(&config)?;
         if let Some(place) = &place {
