@@ -107,6 +107,8 @@ fn the_bounds_in_architecture_are_those_of_the_code() {
 #[test]
 fn the_bounds_in_storages_design_are_those_of_the_code() {
     let writer = |name| constant("storage/writer/mod.rs", name);
+    let readers = |name| constant("storage/readers.rs", name);
+    let set_aside = |name| constant("storage/sqlite/set_aside.rs", name);
     says(
         "storage/DESIGN.md",
         &[
@@ -116,6 +118,37 @@ fn the_bounds_in_storages_design_are_those_of_the_code() {
                 writer("BATCH_DELAY_MS")
             ),
             format!("| queue | {} |", bytes(writer("QUEUE_BYTES_MAX"))),
+            format!(
+                "| reads of calls waiting | {}, for {} threads |",
+                thousands(readers("CALL_READS_QUEUED_MAX")),
+                readers("CALL_READERS")
+            ),
+            format!(
+                "| reads for people waiting | {}, for {} threads |",
+                readers("PEOPLE_READS_QUEUED_MAX"),
+                readers("PEOPLE_READERS")
+            ),
+            format!(
+                "| sled's cache | {} |",
+                bytes(constant(
+                    "storage/directory/warm/store.rs",
+                    "WARM_CACHE_BYTES"
+                ))
+            ),
+            format!(
+                "| sled behind | {} numbers |",
+                thousands(constant("storage/directory/warm/mod.rs", "WARM_BEHIND_MAX"))
+            ),
+            format!(
+                "| ends of calls that are not known | {} |",
+                thousands(constant("storage/sqlite/early_ends.rs", "EARLY_ENDS_MAX"))
+            ),
+            format!(
+                "| set aside | {} writes or {}, {} of each |",
+                thousands(set_aside("SET_ASIDE_ROWS_MAX")),
+                bytes(set_aside("SET_ASIDE_BYTES_MAX")),
+                bytes(set_aside("SET_ASIDE_BODY_BYTES_MAX"))
+            ),
             format!(
                 "| hot | {} callers |",
                 thousands(calldex_storage::HOT_CALLERS_MAX as u64)
