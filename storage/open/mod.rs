@@ -23,7 +23,7 @@ use crate::writer::{
     self, Checkpointer, Forwarder, Line, LogPages, OnApplied, Pending, Position, Progress, Scribe,
     Shared, Writer, WriterConnection,
 };
-use calldex_observability::catalog;
+use calldex_observability::{catalog, vital};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -355,10 +355,10 @@ fn start_among(
     })
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(work)
+/// A thread through which writes go: without it nothing is kept any more. It returns only when the queue
+/// is closed, or nobody is left who could give it work.
+fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    vital::thread(name, || true, work)
 }
 
 fn take_lock(config: &StorageConfig) -> Result<DirectoryLock, OpenError> {

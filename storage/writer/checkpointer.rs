@@ -8,7 +8,7 @@ use crate::ending;
 use crate::faults::{Faults, Operation};
 use crate::replication::Reach;
 use crate::sqlite::connection::{self, Synchronous};
-use calldex_observability::catalog;
+use calldex_observability::{catalog, vital};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,9 +48,10 @@ impl Checkpointer {
             reach,
             connection: None,
         };
-        let thread = std::thread::Builder::new()
-            .name("calldex-checkpoint".to_owned())
-            .spawn(move || run(&mut copier, &shared, &log_pages, &stopped))?;
+        let told = Arc::clone(&stop);
+        let told_to_end = move || told.load(Ordering::SeqCst);
+        let work = move || run(&mut copier, &shared, &log_pages, &stopped);
+        let thread = vital::thread("calldex-checkpoint", told_to_end, work)?;
         Ok(Self {
             stop,
             thread: Some(thread),

@@ -9,7 +9,10 @@ use std::time::Instant;
 /// As sysexits.h has it: an internal error.
 const EXIT_STATUS: i32 = 70;
 /// What an instance alone has.
-const ALONE: [&str; 6] = [
+const ALONE: [&str; 9] = [
+    "calldex-writer",
+    "calldex-checkpoint",
+    "calldex-watch",
     "admin.listen",
     "server.listen",
     "sweep",
@@ -18,7 +21,9 @@ const ALONE: [&str; 6] = [
     "metrics upkeep",
 ];
 /// What one of several has besides.
-const AMONG_SEVERAL: [&str; 10] = [
+const AMONG_SEVERAL: [&str; 12] = [
+    "calldex-writer",
+    "calldex-proposer",
     "heartbeat",
     "upgrade",
     "cluster health",
