@@ -24,9 +24,11 @@ super::catalog! {
     MODEL_HEDGES_TOTAL: counter Count "calldex_model_hedges_total"
         { result: ["won", "lost", "refused"] };
     /// Tokens by the providers' own count, by the configured name of the model: of questions, of those the
-    /// part that the provider had in its cache, and of answers.
+    /// part that the provider had in its cache, and of answers. Replies, opinions on names and requests that load
+    /// a model count. A reply that was interrupted has no count of the provider's: it is estimated apart, at four
+    /// bytes of the request and one piece of text a token.
     MODEL_TOKENS_TOTAL: named_counter Count "calldex_model_tokens_total"
-        { model: ["default"], direction: ["input", "cached", "output"] };
+        { model: ["default"], direction: ["input", "cached", "output", "input_estimated", "output_estimated"] };
     /// Pieces of text that the models streamed.
     MODEL_PIECES_TOTAL: counter Count "calldex_model_pieces_total";
     /// Requests that a model's server refused for one of their parameters and that were made again without
@@ -44,13 +46,13 @@ super::catalog! {
     MODEL_ENDINGS_TOTAL: counter Count "calldex_model_endings_total"
         { ending: ["said", "tools", "length", "filtered"] };
     /// What a model's answers cost, in millionths of the currency that its prices are in, by the configured
-    /// name of the model.
+    /// name of the model. Interrupted ones by the estimate of their tokens.
     MODEL_COST_MICROS_TOTAL: named_counter Count "calldex_model_cost_micros_total"
         { model: ["default"], part: ["input", "output"] };
     /// Parts of replies that were left out: events that are no JSON, parts of a form that is not
     /// known, tools called in writing that are not offered, turns of others.
     MODEL_CHUNKS_DROPPED_TOTAL: counter Count "calldex_model_chunks_dropped_total"
-        { reason: ["malformed", "unknown_part", "written_tool", "other_turn"] };
+        { reason: ["malformed", "unknown_part", "written_tool", "other_turn", "thoughts"] };
     /// Tools that the model called.
     MODEL_TOOLS_TOTAL: counter Count "calldex_model_tools_total"
         { tool: ["end_call", "hand_over", "set_name", "switch_language", "note_preference", "configured", "unknown"] };

@@ -1,7 +1,7 @@
 //! One request to one model, until the first event of its answer.
 
 use super::brief::Brief;
-use super::capabilities::Capabilities;
+use super::capabilities::{Capabilities, LoneThoughts};
 use super::failure::Failure;
 use super::intake::{Intake, Reading};
 use super::live::Live;
@@ -151,6 +151,7 @@ async fn begin(
     progress: Arc<Progress>,
 ) -> Result<Live, Rejection> {
     let place = provider.place().await;
+    let request_bytes = body.len();
     let response = loop {
         let response = provider
             .ask(&place, body.clone())
@@ -172,11 +173,14 @@ async fn begin(
         round: brief.round,
         tools: &brief.tools,
         own_tools: &brief.own_tools,
-        holds_thoughts: form.holds_thoughts,
+        holds_thoughts: form.lone_thoughts != LoneThoughts::Unlikely,
     });
-    let mut live = Live::new(response, intake, &provider, progress, place);
+    let mut live = Live::new(response, intake, &provider, progress, place, request_bytes);
     match poll_fn(|cx| live.poll_fill(cx)).await {
         Ok(()) => Ok(live),
-        Err(failure) => Err(live.rejection(failure)),
+        Err(failure) => {
+            live.learn_of_thoughts();
+            Err(live.rejection(failure))
+        }
     }
 }

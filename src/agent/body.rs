@@ -1,7 +1,10 @@
 //! The form of an answer's body: events of a stream, one whole JSON text, or one JSON text a line.
 
+use super::chunk::Chunk;
 use super::failure::{Failure, Reason};
 use super::intake::Intake;
+use super::loose::Data;
+use super::reply::Usage;
 use serde::de::IgnoredAny;
 use sseer::parser::{RawEventLine, parse_line};
 
@@ -238,6 +241,29 @@ impl Kind {
             _ => Kind::Chunk,
         }
     }
+}
+
+/// The whole body of an answer, at most [`WHOLE_BYTES_MAX`].
+///
+/// # Errors
+/// `Cut` where its connection broke, `TooLong`.
+pub(super) async fn whole(mut response: reqwest::Response) -> Result<Vec<u8>, Failure> {
+    let mut whole = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|_| Failure::Cut)? {
+        whole.extend_from_slice(&piece);
+        if whole.len() > WHOLE_BYTES_MAX {
+            return Err(Failure::TooLong);
+        }
+    }
+    Ok(whole)
+}
+
+/// The count of tokens in a whole answer, where there is one.
+pub(super) fn usage_in(answer: &[u8]) -> Option<Usage> {
+    let Data::Values(values) = Data::read(&String::from_utf8_lossy(answer)) else {
+        return None;
+    };
+    values.first().and_then(|value| Chunk::loose(value).usage)
 }
 
 #[cfg(test)]

@@ -75,6 +75,17 @@ impl Objection {
     }
 }
 
+/// Whether a model's thoughts come as words, before a closing tag without an opening one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum LoneThoughts {
+    /// Nothing says so, or a whole reply came without.
+    Unlikely,
+    /// By the model's name.
+    Likely,
+    /// They were seen.
+    Seen,
+}
+
 /// What a server takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Capabilities {
@@ -87,8 +98,7 @@ pub(super) struct Capabilities {
     pub structured: Structured,
     /// Bytes of the conversation.
     pub history_bytes_max: usize,
-    /// Its thoughts come before a closing tag without an opening one.
-    pub holds_thoughts: bool,
+    pub lone_thoughts: LoneThoughts,
 }
 
 impl Capabilities {
@@ -100,7 +110,7 @@ impl Capabilities {
             limit_changed: false,
             structured,
             history_bytes_max,
-            holds_thoughts: false,
+            lone_thoughts: LoneThoughts::Unlikely,
         }
     }
 
@@ -160,7 +170,9 @@ impl Capabilities {
             self.structured = found.structured;
         }
         self.history_bytes_max = self.history_bytes_max.min(found.history_bytes_max);
-        self.holds_thoughts |= found.holds_thoughts;
+        if found.lone_thoughts == LoneThoughts::Seen {
+            self.lone_thoughts = LoneThoughts::Seen;
+        }
     }
 }
 

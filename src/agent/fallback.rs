@@ -3,7 +3,7 @@
 
 use super::attempt::{Attempt, Progress};
 use super::brief::Brief;
-use super::capabilities::{Capabilities, Field};
+use super::capabilities::{Capabilities, Field, LoneThoughts};
 use super::failure::{Failure, Reason};
 use super::hedge::Hedge;
 use super::live::Live;
@@ -18,6 +18,8 @@ use std::time::Duration;
 use tokio::select;
 use tokio::time::{Instant, sleep, timeout};
 
+/// How long a server may load its model beyond two waits for its first token. Whoever waits says so meanwhile.
+const LOADING_WAIT_MAX: Duration = Duration::from_secs(16);
 /// Changes of a request that one server may ask for in one reply.
 const ADAPTATIONS_MAX: usize = 8;
 
@@ -129,7 +131,9 @@ impl Question {
                 }
                 Err(rejection) => rejection,
             };
-            let Some(next) = self.changed(provider, &form, &rejection) else {
+            let next = self.changed(provider, &form, &rejection);
+            let Some(next) = next.or_else(|| with_room_for_thoughts(provider, &form, &rejection))
+            else {
                 self.refused(provider, &rejection);
                 return Err(rejection.failure);
             };
@@ -216,17 +220,48 @@ impl Question {
         }
         let mut second = second.beside_another();
         // A server that loads its model would give that up: whoever of the two answers is heard.
-        select! {
+        let outcome = select! {
             biased;
             outcome = self.wait(&mut first) => match outcome {
                 Ok(live) => Ok(live),
                 Err(_) => self.wait(&mut second).await,
             },
-            outcome = self.wait(&mut second) => match outcome {
-                Ok(live) => Ok(live),
-                Err(rejection) => Err(rejection),
-            },
+            outcome = self.wait(&mut second) => outcome,
+        };
+        match outcome {
+            Err(rejection)
+                if rejection.failure == Failure::FirstTokenTimeout
+                    && self.route.models.len() == 1 =>
+            {
+                drop(second);
+                self.wait_for_loading(&mut first, rejection).await
+            }
+            outcome => outcome,
         }
+    }
+
+    /// Goes on waiting for a request that both waits were too short for, where its server may be loading the model
+    /// and nobody else can be asked: an apology would have the caller ask again, and wait as long.
+    ///
+    /// # Errors
+    /// `rejection` after [`LOADING_WAIT_MAX`], at the end of the turn, or where the model is loaded already.
+    async fn wait_for_loading(
+        &self,
+        attempt: &mut Attempt,
+        rejection: Rejection,
+    ) -> Result<Live, Rejection> {
+        let until = (Instant::now() + LOADING_WAIT_MAX).min(self.turn_deadline);
+        while !attempt.is_over() && attempt.provider().is_cold() && Instant::now() < until {
+            match attempt.wait().await {
+                Ok(live) => {
+                    attempt.provider().succeeded();
+                    return Ok(live);
+                }
+                Err(other) if other.failure != Failure::FirstTokenTimeout => return Err(other),
+                Err(_) => {}
+            }
+        }
+        Err(rejection)
     }
 
     fn attempt(&self, provider: &Arc<Provider>, form: &Capabilities) -> Attempt {
@@ -267,4 +302,19 @@ impl Question {
         );
         provider.failed(failure);
     }
+}
+
+/// The form of the request with tokens for the thoughts that used up those of the words, where they were not
+/// expected.
+fn with_room_for_thoughts(
+    provider: &Provider,
+    form: &Capabilities,
+    rejection: &Rejection,
+) -> Option<Capabilities> {
+    let lone_thoughts = provider.capabilities().lone_thoughts;
+    let is_new = lone_thoughts != form.lone_thoughts && lone_thoughts == LoneThoughts::Seen;
+    let ran_out = rejection.failure == Failure::Protocol(Reason::OutOfTokens);
+    let mut next = *form;
+    next.lone_thoughts = lone_thoughts;
+    (is_new && ran_out).then_some(next)
 }

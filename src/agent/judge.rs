@@ -1,6 +1,6 @@
 //! A second opinion on a name, asked in the background.
 
-use super::body::WHOLE_BYTES_MAX;
+use super::body::whole;
 use super::capabilities::Capabilities;
 use super::chunk::Chunk;
 use super::config::AgentConfig;
@@ -156,21 +156,18 @@ impl Judge {
             .send()
             .await
             .map_err(|_| Failure::Connect)?;
-        let mut response = accepted(response).await?;
+        let response = accepted(response).await?;
         let version = response.version();
-        let mut whole = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(|_| Failure::Cut)? {
-            whole.extend_from_slice(&piece);
-            if whole.len() > WHOLE_BYTES_MAX {
-                return Err(Failure::TooLong.into());
-            }
-        }
+        let whole = whole(response).await?;
         place.returned(version, Instant::now());
         let answer = Data::read(&String::from_utf8_lossy(&whole));
         let Data::Values(values) = answer else {
             return Err(Failure::Protocol(Reason::Malformed).into());
         };
         let chunk = values.first().map(Chunk::loose).unwrap_or_default();
+        if let Some(usage) = &chunk.usage {
+            provider.count_tokens(usage);
+        }
         match chunk.failed {
             true => Err(Failure::Protocol(Reason::ErrorInStream).into()),
             false if chunk.content.is_empty() => Err(Failure::Protocol(Reason::Empty).into()),

@@ -59,14 +59,7 @@ impl Ledger {
             );
         }
         if let Some(usage) = &finish.usage {
-            for (direction, tokens) in [
-                ("input", usage.prompt_tokens),
-                ("cached", usage.cached_tokens),
-                ("output", usage.completion_tokens),
-            ] {
-                catalog::MODEL_TOKENS_TOTAL.increment(&provider.name, direction, tokens.into());
-            }
-            finish.cost_micros = provider.cost_micros(usage);
+            finish.cost_micros = provider.count_tokens(usage);
         }
         catalog::MODEL_REPLY_SECONDS.record(self.began.elapsed().as_secs_f64());
     }

@@ -7,7 +7,7 @@ use super::intake::Intake;
 use super::lanes::Place;
 use super::provider::Provider;
 use super::rejection::{self, Rejection};
-use super::reply::ReplyEvent;
+use super::reply::{ReplyEvent, Usage};
 use calldex_observability::spans::ModelSpan;
 use reqwest::{Response, Version};
 use std::pin::Pin;
@@ -38,6 +38,30 @@ pub(super) struct Live {
     version: Version,
     place: Place,
     span: ModelSpan,
+    uncounted: Uncounted,
+}
+
+/// Tokens that no provider has counted: those of a reply that is given up.
+struct Uncounted {
+    provider: Arc<Provider>,
+    request_bytes: usize,
+    pieces: u32,
+    usage: Option<Usage>,
+    /// The reply is complete: its count is its end's.
+    is_over: bool,
+}
+
+impl Drop for Uncounted {
+    fn drop(&mut self) {
+        match (self.is_over, &self.usage) {
+            (true, _) => {}
+            // Some servers tell with every chunk.
+            (false, Some(usage)) => drop(self.provider.count_tokens(usage)),
+            (false, None) => self
+                .provider
+                .estimate_tokens(self.request_bytes, self.pieces),
+        }
+    }
 }
 
 impl Live {
@@ -47,6 +71,7 @@ impl Live {
         provider: &Arc<Provider>,
         progress: Arc<Progress>,
         place: Place,
+        request_bytes: usize,
     ) -> Self {
         let version = response.version();
         place.answered(version, Instant::now().into_std());
@@ -62,6 +87,13 @@ impl Live {
             moved_at: None,
             place,
             span: ModelSpan::default(),
+            uncounted: Uncounted {
+                provider: Arc::clone(provider),
+                request_bytes,
+                pieces: 0,
+                usage: None,
+                is_over: false,
+            },
         }
     }
 
@@ -79,11 +111,12 @@ impl Live {
         let filled = std::task::ready!(self.poll_fill(cx));
         let event = filled.map(|()| self.intake.next());
         // Not only at its end: the caller may well interrupt such a reply.
-        if self.intake.lone_thought_seen() {
-            self.provider.learn_to_hold_thoughts();
-        }
+        self.learn_of_thoughts();
+        self.uncounted.pieces = self.intake.tokens() + self.intake.thoughts();
+        self.uncounted.usage = self.intake.usage();
         match &event {
             Ok(Some(ReplyEvent::Done(finish))) => {
+                self.uncounted.is_over = true;
                 let usage = finish.usage;
                 self.span
                     .finished(usage.map(|usage| (usage.prompt_tokens, usage.completion_tokens)));
@@ -160,6 +193,13 @@ impl Live {
         } else {
             Failure::Stalled
         })
+    }
+
+    /// Remembers for the next reply whether thoughts came as words.
+    pub(super) fn learn_of_thoughts(&self) {
+        if let Some(came) = self.intake.lone_thoughts() {
+            self.provider.learn_of_thoughts(came);
+        }
     }
 
     /// `failure` before the first event, with what the server said of it.

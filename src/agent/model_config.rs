@@ -180,10 +180,50 @@ impl ModelConfig {
     pub fn thinking(&self) -> u32 {
         let thinks = || {
             let effort = self.reasoning_effort.as_deref();
-            effort.is_some_and(|effort| effort != "none") || thinks_by_name(&self.model)
+            let asked = effort.is_some_and(|effort| effort != "none");
+            asked || thinks_by_name(&self.model) || self.may_think_in_words()
         };
         let by_name = || if thinks() { THINKING_TOKENS } else { 0 };
         self.thinking_tokens.unwrap_or_else(by_name)
+    }
+
+    /// Tokens for thoughts, once they were seen among the words.
+    pub(super) fn thinking_once_seen(&self) -> u32 {
+        self.thinking_tokens.unwrap_or(THINKING_TOKENS)
+    }
+
+    /// Whether the template of a model of this name may open its thoughts in the prompt, so that a server that
+    /// does not tell them apart sends them as words before a lone closing tag: DeepSeek-R1 and its distillations,
+    /// QwQ, Qwen3, and those that are called by what they do.
+    pub(super) fn may_think_in_words(&self) -> bool {
+        if self.is_told_not_to_think() {
+            return false;
+        }
+        let name = self.model.to_ascii_lowercase();
+        let name = name.trim().rsplit('/').next().unwrap_or_default();
+        let parts = || name.split(|c: char| !c.is_ascii_alphanumeric());
+        let is_denied = ["instruct", "no", "non", "nothink", "nothinking"];
+        let says_so = |part: &str| {
+            let whole = [
+                "r1",
+                "z1",
+                "think",
+                "thinking",
+                "thinker",
+                "reasoning",
+                "reasoner",
+            ];
+            let begins = ["qwq", "qwen3", "openthinker"];
+            whole.contains(&part) || begins.iter().any(|family| part.starts_with(family))
+        };
+        parts().any(says_so) && !parts().any(|part| is_denied.contains(&part))
+    }
+
+    fn is_told_not_to_think(&self) -> bool {
+        let template = self.extra_body.get("chat_template_kwargs");
+        let switch = template.and_then(|settings| settings.get("enable_thinking"));
+        self.reasoning_effort.as_deref() == Some("none")
+            || switch.and_then(toml::Value::as_bool) == Some(false)
     }
 
     pub(super) fn connect_max(&self) -> Duration {
@@ -370,6 +410,29 @@ mod tests {
         }
         assert_eq!(thinking("qwen3", Some("low"), None), THINKING_TOKENS);
         assert_eq!(thinking("qwen3", Some("none"), None), 0);
+        for model in [
+            "deepseek-r1:7b",
+            "Qwen/QwQ-32B",
+            "qwen3-30b-a3b-thinking-2507",
+            "phi-4-reasoning",
+        ] {
+            assert_eq!(thinking(model, None, None), THINKING_TOKENS, "{model}");
+        }
+        for model in [
+            "qwen3-4b-instruct-2507",
+            "grok-4-fast-non-reasoning",
+            "qwen2.5",
+            "deepseek-v3",
+        ] {
+            assert_eq!(thinking(model, None, None), 0, "{model}");
+        }
+        let quiet = ModelConfig {
+            model: "qwen3".into(),
+            extra_body: toml::from_str("chat_template_kwargs = { enable_thinking = false }")
+                .unwrap(),
+            ..ModelConfig::default()
+        };
+        assert_eq!(quiet.thinking(), 0);
         assert_eq!(thinking("o3", None, Some(500)), 500);
     }
 }

@@ -1,9 +1,10 @@
 //! One model: where it is served, on which terms it is asked, and how its server has behaved.
 
 use super::address;
+use super::body::{usage_in, whole};
 use super::breaker::Breaker;
 use super::brief::Brief;
-use super::capabilities::{Capabilities, Field};
+use super::capabilities::{Capabilities, Field, LoneThoughts};
 use super::config::AgentConfig;
 use super::failure::Failure;
 use super::lanes::{Lanes, Place};
@@ -34,6 +35,9 @@ pub(super) const LOADING_PAUSE: Duration = Duration::from_millis(500);
 /// A model that answered within this time is taken to be loaded: the shortest time after which a common
 /// server unloads one is five minutes.
 const LOADED_FOR: Duration = Duration::from_secs(240);
+
+/// Bytes of a request that are about one token.
+const BYTES_A_TOKEN: usize = 4;
 
 /// A model somewhere.
 pub(super) struct Provider {
@@ -190,9 +194,13 @@ impl Provider {
         locked(&self.capabilities).learn(found);
     }
 
-    /// Its thoughts come before a closing tag without an opening one.
-    pub(super) fn learn_to_hold_thoughts(&self) {
-        locked(&self.capabilities).holds_thoughts = true;
+    /// Whether its thoughts came before a closing tag without an opening one. Once they did, they are expected.
+    pub(super) fn learn_of_thoughts(&self, came: bool) {
+        let mut capabilities = locked(&self.capabilities);
+        capabilities.lone_thoughts = match (came, capabilities.lone_thoughts) {
+            (true, _) | (false, LoneThoughts::Seen) => LoneThoughts::Seen,
+            (false, _) => LoneThoughts::Unlikely,
+        };
     }
 
     /// An answer was empty with tools on offer, and without them it was not. After a few in a row tools are
@@ -217,8 +225,38 @@ impl Provider {
         }
     }
 
+    /// Counts the tokens of an answer, by the provider's own count. What they cost, in millionths; `None` without
+    /// a price.
+    pub(super) fn count_tokens(&self, usage: &Usage) -> Option<u64> {
+        for (direction, tokens) in [
+            ("input", usage.prompt_tokens),
+            ("cached", usage.cached_tokens),
+            ("output", usage.completion_tokens),
+        ] {
+            catalog::MODEL_TOKENS_TOTAL.increment(&self.name, direction, tokens.into());
+        }
+        self.cost_micros(usage)
+    }
+
+    /// Counts the tokens of a reply that was given up after `pieces` of text, to a request of so many bytes: by
+    /// estimate, since a provider tells its count at the end.
+    pub(super) fn estimate_tokens(&self, request_bytes: usize, pieces: u32) {
+        let prompt_tokens = u32::try_from(request_bytes / BYTES_A_TOKEN).unwrap_or(u32::MAX);
+        for (direction, tokens) in [
+            ("input_estimated", prompt_tokens),
+            ("output_estimated", pieces),
+        ] {
+            catalog::MODEL_TOKENS_TOTAL.increment(&self.name, direction, tokens.into());
+        }
+        self.cost_micros(&Usage {
+            prompt_tokens,
+            completion_tokens: pieces,
+            ..Usage::default()
+        });
+    }
+
     /// What an answer cost, in millionths; `None` without a price.
-    pub(super) fn cost_micros(&self, usage: &Usage) -> Option<u64> {
+    fn cost_micros(&self, usage: &Usage) -> Option<u64> {
         let price = self.price?;
         let cached = usage.cached_tokens.min(usage.prompt_tokens);
         let fresh = f64::from(usage.prompt_tokens - cached);
@@ -304,13 +342,16 @@ impl Provider {
             match accepted(response).await {
                 Ok(response) => {
                     let version = response.version();
+                    let Ok(answer) = whole(response).await else {
+                        return false;
+                    };
                     // The server has the model when it has an answer, whatever it is.
-                    let whole = response.bytes().await.is_ok();
-                    if whole {
-                        place.returned(version, Instant::now());
-                        self.answered();
+                    place.returned(version, Instant::now());
+                    self.answered();
+                    if let Some(usage) = usage_in(&answer) {
+                        self.count_tokens(&usage);
                     }
-                    return whole;
+                    return true;
                 }
                 Err(rejection) if rejection.is_loading => sleep(LOADING_PAUSE).await,
                 Err(rejection) => {
@@ -362,11 +403,14 @@ fn capabilities(model: &ModelConfig, base: &Url) -> Capabilities {
         true => Structured::JsonSchema,
         false => Structured::JsonObject,
     };
-    let all = Capabilities::new(
+    let mut all = Capabilities::new(
         model.max_tokens_as.unwrap_or(limit),
         model.structured.unwrap_or(structured),
         model.history_bytes_max,
     );
+    if model.may_think_in_words() {
+        all.lone_thoughts = LoneThoughts::Likely;
+    }
     let unwanted = [
         (Field::StreamOptions, !model.usage),
         (Field::Tools, !model.tools),
@@ -435,6 +479,28 @@ mod tests {
             (local.limit, local.structured),
             (TokenLimit::MaxTokens, Structured::JsonObject)
         );
+    }
+
+    #[test]
+    fn thoughts_among_the_words_are_expected_by_name_until_a_reply_shows_otherwise() {
+        let named = |name: &str| {
+            let base_url = Some("http://localhost:1/v1".to_owned());
+            let model = name.to_owned();
+            provider(ModelConfig {
+                base_url,
+                model,
+                ..ModelConfig::default()
+            })
+        };
+        let thinker = named("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B");
+        assert_eq!(thinker.capabilities().lone_thoughts, LoneThoughts::Likely);
+        thinker.learn_of_thoughts(false);
+        assert_eq!(thinker.capabilities().lone_thoughts, LoneThoughts::Unlikely);
+        let other = named("table-model");
+        assert_eq!(other.capabilities().lone_thoughts, LoneThoughts::Unlikely);
+        other.learn_of_thoughts(true);
+        other.learn_of_thoughts(false);
+        assert_eq!(other.capabilities().lone_thoughts, LoneThoughts::Seen);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A request to the model, written straight from the shared messages into one buffer.
 
 use super::brief::Brief;
-use super::capabilities::{Capabilities, Field};
+use super::capabilities::{Capabilities, Field, LoneThoughts};
 use super::message::Message;
 use super::model_config::{ModelConfig, Structured, TokenLimit};
 use super::offer::Offer;
@@ -21,6 +21,8 @@ pub(super) struct Terms {
     pub tokens_max: u32,
     /// Tokens for thoughts beside it.
     pub thinking_tokens: u32,
+    /// The same, once thoughts were seen among the words.
+    pub thinking_tokens_once_seen: u32,
     pub user: Option<String>,
     pub history_turns_max: usize,
     pub extra: Map<String, Value>,
@@ -46,6 +48,7 @@ impl Terms {
             reasoning_effort: config.reasoning_effort.clone(),
             tokens_max: config.max_tokens,
             thinking_tokens: config.thinking(),
+            thinking_tokens_once_seen: config.thinking_once_seen(),
             user: config.user.clone(),
             history_turns_max: config.history_turns_max,
             extra: extra.collect(),
@@ -62,6 +65,10 @@ impl Terms {
             .sum();
         let takes_key =
             capabilities.takes(Field::CacheKey) && !self.extra.contains_key("prompt_cache_key");
+        let thinking_tokens = match capabilities.lone_thoughts {
+            LoneThoughts::Seen => self.thinking_tokens_once_seen,
+            LoneThoughts::Likely | LoneThoughts::Unlikely => self.thinking_tokens,
+        };
         let body = Body {
             stream: true,
             stream_options: capabilities
@@ -71,11 +78,7 @@ impl Terms {
                 }),
             prompt_cache_key: brief.cache_key.as_deref().filter(|_| takes_key),
             tools: self.offer(brief, capabilities),
-            ..self.plain(
-                messages,
-                capabilities,
-                self.tokens_max + self.thinking_tokens,
-            )
+            ..self.plain(messages, capabilities, self.tokens_max + thinking_tokens)
         };
         written(&body, brief.system.len() + brief.about.len() + said + 4_096)
     }

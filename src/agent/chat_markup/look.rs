@@ -1,6 +1,7 @@
 //! What stands at a place of a text: markup, a written call, or words.
 
 use super::CALL_BYTES_MAX;
+use super::line::{in_name, in_word, look_at_line, look_at_name_alone};
 use super::marker::{self, Kind, Seen};
 use super::written::{self, Written};
 use crate::agent::offered::Offered;
@@ -21,13 +22,17 @@ pub(super) struct Place {
     pub line_start: bool,
     /// Only white space since the reply began.
     pub at_beginning: bool,
+    /// No letter, digit or underscore before it.
+    pub word_start: bool,
+    /// A sentence has ended before it.
+    pub after_sentence: bool,
     /// Nothing more will come.
     pub last: bool,
 }
 
 impl Place {
     /// The verdict on what is not known yet.
-    fn undecided(self) -> Look {
+    pub(super) fn undecided(self) -> Look {
         if self.last { Look::No } else { Look::Wait }
     }
 }
@@ -50,6 +55,8 @@ pub(super) enum Look {
     /// So many bytes begin a call in the format of a program or of Phi.
     Opens(usize),
     BareAnalysis(usize),
+    /// So many bytes begin a line that is thought.
+    Line(usize),
 }
 
 pub(super) fn look(text: &str, place: Place, offered: &Offered) -> Look {
@@ -62,11 +69,73 @@ pub(super) fn look(text: &str, place: Place, offered: &Offered) -> Look {
         Seen::Perhaps => return place.undecided(),
         Seen::No => {}
     }
-    match text.chars().next() {
-        Some('{' | '[') => look_at_json(text, place, offered),
-        Some('`') => look_at_fence(text, place, offered),
-        Some(_) if place.line_start => look_at_name(text, place, offered),
-        _ => Look::No,
+    let in_line = match place.line_start {
+        true => look_at_line(text, place, offered),
+        false => Look::No,
+    };
+    match (in_line, text.chars().next()) {
+        (Look::No, Some('{' | '[')) => look_at_json(text, place, offered),
+        (Look::No, Some('`')) => look_at_fence(text, place, offered),
+        (Look::No, Some(_)) if place.line_start => look_at_name(text, place, offered),
+        (Look::No, Some(_)) if place.word_start => look_at_word(text, place, offered),
+        (look, _) => look,
+    }
+}
+
+/// Whether `token`, which stands behind `before`, may hold the name of a tool, or begin one.
+pub(super) fn may_name(token: &str, before: Option<char>, offered: &Offered) -> bool {
+    let mut before = before;
+    let mut rest = token;
+    while let Some(c) = rest.chars().next() {
+        let starts = c.is_ascii_alphabetic() && !before.is_some_and(in_word);
+        if starts {
+            let end = rest.find(|c| !in_name(c)).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(end);
+            let begun = || offered.any_begins_with(word) || namespace_begins_with(word);
+            let whole = || {
+                offered.has(word)
+                    || NAMESPACES
+                        .iter()
+                        .any(|space| space.trim_end_matches(['.', '(']) == word)
+            };
+            if if after.is_empty() { begun() } else { whole() } {
+                return true;
+            }
+            (before, rest) = (Some('a'), after);
+        } else {
+            (before, rest) = (Some(c), &rest[c.len_utf8()..]);
+        }
+    }
+    false
+}
+
+fn namespace_begins_with(word: &str) -> bool {
+    NAMESPACES[..2].iter().any(|space| space.starts_with(word))
+}
+
+/// A call as a program would write it, in the middle of a line; or the name of a tool at its end.
+fn look_at_word(text: &str, place: Place, offered: &Offered) -> Look {
+    let space = NAMESPACES[..2]
+        .iter()
+        .find(|space| text.starts_with(**space));
+    let bare = &text[space.map_or(0, |space| space.len())..];
+    let end = bare.find(|c| !in_name(c)).unwrap_or(bare.len());
+    if end == bare.len() && !place.last {
+        let begun = offered.any_begins_with(bare) || namespace_begins_with(text);
+        return if begun { Look::Wait } else { Look::No };
+    }
+    if !offered.has(&bare[..end]) {
+        return Look::No;
+    }
+    if !bare[end..].starts_with('(') {
+        return match place.after_sentence {
+            true => look_at_name_alone(text, place, offered),
+            false => Look::No,
+        };
+    }
+    match unfinished(text, place, offered) {
+        Ok(end) => Look::Calls(end + 1, written::read(&text[..=end], offered).0, false),
+        Err(look) => look,
     }
 }
 
@@ -139,7 +208,10 @@ fn look_at_fence(text: &str, place: Place, offered: &Offered) -> Look {
             _ => Look::No,
         },
         Some(c) if c.is_ascii_alphabetic() && language.len() != content.len() => {
-            look_at_name(content, place, offered).fenced(skipped)
+            match look_at_line(content, place, offered) {
+                Look::No => look_at_name(content, place, offered).fenced(skipped),
+                look => look.fenced(skipped),
+            }
         }
         Some(_) => Look::No,
     }
@@ -185,6 +257,14 @@ fn look_at_name(text: &str, place: Place, offered: &Offered) -> Look {
 }
 
 impl Look {
+    /// The same, behind `skipped` bytes.
+    pub(super) fn behind(self, skipped: usize) -> Look {
+        match self {
+            Look::Calls(len, calls, fenced) => Look::Calls(skipped + len, calls, fenced),
+            look => look,
+        }
+    }
+
     /// The same, behind `skipped` bytes of a fence.
     fn fenced(self, skipped: usize) -> Look {
         match self {
@@ -198,7 +278,7 @@ impl Look {
 
 /// Where the bracket is closed that stands first in `text`, or what is to be done without its end:
 /// a call that the end of the reply cut off is left out, other text is said.
-fn unfinished(text: &str, place: Place, offered: &Offered) -> Result<usize, Look> {
+pub(super) fn unfinished(text: &str, place: Place, offered: &Offered) -> Result<usize, Look> {
     let end = written::closing(text);
     let names_one = || {
         let mut keys = written::ARGUMENT_KEYS.iter().take(2);

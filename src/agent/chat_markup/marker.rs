@@ -133,7 +133,7 @@ const INNER: [&str; 9] = [
     "call_id",
 ];
 /// Tags that mean nothing besides.
-const SILENT_TAGS: [&str; 10] = [
+const SILENT_TAGS: [&str; 11] = [
     "s",
     "bos",
     "eos",
@@ -144,9 +144,12 @@ const SILENT_TAGS: [&str; 10] = [
     "channel",
     "start_of_image",
     "end_function_call",
+    "unused95",
 ];
+/// The token before the name of Gemma's channel of thoughts, where it has no name of its own.
+const UNNAMED_CHANNEL: &str = "unused94";
 /// Tokens in square brackets and in other signs.
-const BRACKETS: [(&str, Kind); 18] = [
+const BRACKETS: [(&str, Kind); 34] = [
     ("[INST]", Kind::OtherRole),
     ("[/INST]", Kind::Silent),
     ("[SYSTEM_PROMPT]", Kind::OtherRole),
@@ -165,7 +168,25 @@ const BRACKETS: [(&str, Kind); 18] = [
     ("[END FINAL RESPONSE]", Kind::Silent),
     ("◁think▷", Kind::ThoughtBegins),
     ("◁/think▷", Kind::ThoughtEnds),
+    ("[PAD]", Kind::Silent),
+    ("[UNK]", Kind::Silent),
+    ("[SEP]", Kind::Silent),
+    ("[CLS]", Kind::Silent),
+    ("[MASK]", Kind::Silent),
+    ("[BOS]", Kind::Silent),
+    ("[EOS]", Kind::Silent),
+    ("[EOT]", Kind::Silent),
+    ("[gMASK]", Kind::Silent),
+    ("[sMASK]", Kind::Silent),
+    ("[IMG]", Kind::Silent),
+    ("[IMG_END]", Kind::Silent),
+    ("[IMG_BREAK]", Kind::Silent),
+    ("[PREFIX]", Kind::Silent),
+    ("[MIDDLE]", Kind::Silent),
+    ("[SUFFIX]", Kind::Silent),
 ];
+/// Tokens that were kept free, each with a number.
+const NUMBERED: [&str; 2] = ["[control_", "[unused"];
 
 /// Whether a token or tag may begin with `c`.
 pub(super) fn may_begin(c: char) -> bool {
@@ -196,10 +217,30 @@ pub(super) fn is_token(marker: &str) -> bool {
         || marker.ends_with("|>")
         || marker.starts_with('[')
         || marker == "</s>"
+        || marker.starts_with("<unused")
 }
 
 fn bracketed(text: &str) -> Seen {
     let mut perhaps = Seen::No;
+    for beginning in NUMBERED {
+        let Some(number) = text.strip_prefix(beginning) else {
+            if beginning.starts_with(text) {
+                perhaps = Seen::Perhaps;
+            }
+            continue;
+        };
+        let digits = number.len()
+            - number
+                .trim_start_matches(|c: char| c.is_ascii_digit())
+                .len();
+        match number[digits..].chars().next() {
+            Some(']') if digits > 0 => {
+                return Seen::Marker(beginning.len() + digits + 1, Kind::Silent);
+            }
+            None if number.len() <= TOKEN_BYTES_MAX => return Seen::Perhaps,
+            _ => {}
+        }
+    }
     for (token, kind) in &BRACKETS {
         if text.starts_with(token) {
             return Seen::Marker(token.len(), kind.clone());
@@ -343,6 +384,7 @@ fn kind_of_tag(name: &str, closes: bool) -> Kind {
         false if known(&CALLS) => Kind::Call(name.to_owned()),
         false if known(&RESULTS) => Kind::Result(name.to_owned()),
         false if known(&ROLE_HEADERS) => Kind::Role,
+        _ if name == UNNAMED_CHANNEL => Kind::Channel,
         _ if name == "end_function_call" => Kind::CallEnds("start_function_call".to_owned()),
         _ if name == "escape" => Kind::Inner,
         _ => Kind::Silent,
@@ -351,7 +393,7 @@ fn kind_of_tag(name: &str, closes: bool) -> Kind {
 
 /// The names of tags that mean something. (`start` and `turn` are tokens only.)
 fn names() -> impl Iterator<Item = &'static str> {
-    let headers = ["start_of_turn", "turn", "escape"];
+    let headers = ["start_of_turn", "turn", "escape", UNNAMED_CHANNEL];
     THOUGHTS
         .into_iter()
         .chain(CALLS)
@@ -402,6 +444,10 @@ mod tests {
             ("<｜tool▁call▁begin｜>", Kind::Call(String::new())),
             ("<|tool_call>", Kind::Call(String::new())),
             ("[TOOL_CALLS]", Kind::Call(String::new())),
+            ("<unused94>", Kind::Channel),
+            ("[control_17]", Kind::Silent),
+            ("[unused1]", Kind::Silent),
+            ("[PAD]", Kind::Silent),
         ] {
             assert_eq!(read(text), Seen::Marker(text.len(), kind), "{text}");
             for (cut, _) in text.char_indices().skip(1) {

@@ -5,6 +5,9 @@
 //! A machine over text, before [`Speech`](super::speech::Speech): the result does not depend on how
 //! the text was cut into tokens. What cannot be markup passes at once.
 
+mod deliberation;
+mod hold;
+mod line;
 mod look;
 mod marker;
 mod written;
@@ -15,6 +18,7 @@ mod tests;
 use super::offered::Offered;
 use super::tools::ARGUMENTS_BYTES_MAX;
 use compact_str::CompactString;
+use hold::Holding;
 use look::{Look, Place, look};
 use marker::{Kind, Seen};
 use std::collections::VecDeque;
@@ -22,8 +26,6 @@ use written::Written;
 
 /// Longest tool call that is written as text; a longer one is left out, or was none.
 const CALL_BYTES_MAX: usize = ARGUMENTS_BYTES_MAX + 1_024;
-/// Most words that are held back for a closing tag that is expected.
-const HELD_BYTES_MAX: usize = 16 * 1_024;
 /// Longest header of a channel or a role.
 const HEADER_BYTES_MAX: usize = 128;
 /// The channels of harmony, and of Gemma.
@@ -60,8 +62,10 @@ pub(super) struct ChatMarkup {
     line_start: bool,
     /// No word has been let through.
     at_beginning: bool,
-    /// Thoughts may stand before a lone closing tag.
-    holding: bool,
+    /// The last character that was let through, and the last that is no space.
+    before: Option<char>,
+    before_space: Option<char>,
+    holding: Holding,
     lone_thought_seen: bool,
     /// A code fence around a call was opened: its end goes, too.
     in_fence: bool,
@@ -79,6 +83,8 @@ enum State {
     Analysis,
     /// Silent until [`BARE_FINAL`].
     BareAnalysis,
+    /// Silent until the end of the line.
+    Line,
     /// The name of a role, or of a channel.
     Role,
     Channel,
@@ -95,7 +101,7 @@ enum State {
 
 impl ChatMarkup {
     /// `holds_thoughts`: words are held back until a lone closing tag comes, up to
-    /// [`HELD_BYTES_MAX`] or the end.
+    /// [`HELD_BYTES_MAX`] or the end. Otherwise only those of a reply that begins as thoughts do.
     pub(super) fn new(holds_thoughts: bool) -> Self {
         Self {
             state: State::Words,
@@ -103,7 +109,12 @@ impl ChatMarkup {
             looked: 0,
             line_start: true,
             at_beginning: true,
-            holding: holds_thoughts,
+            before: None,
+            before_space: None,
+            holding: match holds_thoughts {
+                true => Holding::Thoughts,
+                false => Holding::Beginning,
+            },
             lone_thought_seen: false,
             in_fence: false,
             recipient: None,
@@ -111,13 +122,26 @@ impl ChatMarkup {
         }
     }
 
-    /// Whether `token` is nothing but words, and nothing waits: then it need not be pushed.
-    pub(super) fn passes(&self, token: &str) -> bool {
-        let quiet = self.held.is_empty() && self.state == State::Words && !self.holding;
-        quiet
+    /// Whether `token` is nothing but words, and nothing waits: then it is let through, and need not be pushed.
+    pub(super) fn passes(&mut self, token: &str, offered: &Offered) -> bool {
+        let quiet =
+            self.held.is_empty() && self.state == State::Words && self.holding == Holding::No;
+        let passes = quiet
             && !self.line_start
             && !self.in_fence
             && !token.contains(|c| matches!(c, '{' | '\n') || marker::may_begin(c))
+            && !look::may_name(token, self.before, offered);
+        if passes {
+            self.note(token);
+        }
+        passes
+    }
+
+    /// These words are let through.
+    fn note(&mut self, words: &str) {
+        self.before = words.chars().next_back().or(self.before);
+        let visible = |c: &char| !c.is_whitespace();
+        self.before_space = words.chars().rfind(visible).or(self.before_space);
     }
 
     /// Takes the next piece; what comes of it is to be had from [`next`](Self::next).
@@ -128,7 +152,7 @@ impl ChatMarkup {
 
     /// Nothing more will come.
     pub(super) fn finish(&mut self, offered: &Offered) {
-        self.holding = false;
+        self.holding = Holding::No;
         while self.step(true, offered) {}
         self.held.clear();
     }
@@ -144,7 +168,7 @@ impl ChatMarkup {
 
     /// Resolves the beginning of what is held. Whether something was.
     fn step(&mut self, last: bool, offered: &Offered) -> bool {
-        if self.holding {
+        if self.holding != Holding::No {
             return self.hold_back();
         }
         if self.held.is_empty() && !(last && matches!(self.state, State::Call { .. })) {
@@ -154,6 +178,7 @@ impl ChatMarkup {
             State::Words => self.words(last, offered),
             State::Thought | State::Analysis => self.thought(last),
             State::BareAnalysis => self.bare_analysis(),
+            State::Line => self.rest_of_line(),
             State::Role => self.role(last),
             State::Channel => self.channel(last),
             State::Call { .. } => self.call(last, offered),
@@ -170,7 +195,9 @@ impl ChatMarkup {
         }
         let (mut place, mut at) = (self.place(last), 0);
         while let Some(c) = self.held[at..].chars().next() {
-            let named = place.line_start && (c == '`' || c.is_ascii_alphabetic());
+            let begins =
+                c.is_ascii_alphabetic() || (place.line_start && matches!(c, '`' | '*' | '('));
+            let named = begins && (place.line_start || place.word_start);
             let look = match named || c == '{' || marker::may_begin(c) {
                 true => look(&self.held[at..], place, offered),
                 false => Look::No,
@@ -179,6 +206,10 @@ impl ChatMarkup {
                 Look::No => {
                     place.line_start = c == '\n' || (place.line_start && c.is_whitespace());
                     place.at_beginning &= c.is_whitespace();
+                    place.word_start = !line::in_word(c);
+                    if !c.is_whitespace() {
+                        place.after_sentence = ends_sentence(c);
+                    }
                     at += c.len_utf8();
                 }
                 Look::Wait => {
@@ -200,6 +231,8 @@ impl ChatMarkup {
         Place {
             line_start: self.line_start,
             at_beginning: self.at_beginning,
+            word_start: !self.before.is_some_and(line::in_word),
+            after_sentence: self.before_space.is_none_or(ends_sentence),
             last,
         }
     }
@@ -208,6 +241,7 @@ impl ChatMarkup {
         (self.line_start, self.at_beginning) = (place.line_start, place.at_beginning);
         if bytes > 0 {
             let words = CompactString::from(&self.held[..bytes]);
+            self.note(&words);
             self.parts.push_back(Part::Words(words));
             self.held.drain(..bytes);
         }
@@ -244,6 +278,10 @@ impl ChatMarkup {
             Look::BareAnalysis(len) => {
                 self.held.drain(..len);
                 self.state = State::BareAnalysis;
+            }
+            Look::Line(len) => {
+                self.held.drain(..len);
+                self.state = State::Line;
             }
         }
     }
@@ -366,6 +404,15 @@ impl ChatMarkup {
         false
     }
 
+    fn rest_of_line(&mut self) -> bool {
+        let end = self.held.find('\n');
+        self.held.drain(..end.unwrap_or(self.held.len()));
+        if end.is_some() {
+            self.begin_words();
+        }
+        end.is_some()
+    }
+
     /// `assistant` and what else stands in the header of a turn.
     fn role(&mut self, last: bool) -> bool {
         let text = self.held.trim_start_matches(' ');
@@ -435,10 +482,11 @@ impl ChatMarkup {
                 self.begin_message(if name.is_empty() { "final" } else { name });
             }
             // Without its message: another token says what follows.
-            Some(_) => {
+            Some(_) if CHANNELS.contains(&name) || self.recipient.is_some() => {
                 self.held.drain(..at);
                 self.state = State::Words;
             }
+            Some(_) => self.state = State::Words,
             None if CHANNELS.contains(&name) => {
                 self.held.drain(..begins + name.len());
                 self.begin_message(name);
@@ -510,35 +558,10 @@ impl ChatMarkup {
             self.held.insert_str(0, rest);
         }
     }
+}
 
-    /// Looks for a lone closing tag before anything is let through.
-    fn hold_back(&mut self) -> bool {
-        let mut at = self.looked;
-        while let Some(next) = self.held[at..].find(marker::may_begin) {
-            at += next;
-            match marker::read(&self.held[at..]) {
-                Seen::Marker(len, Kind::ThoughtEnds) => {
-                    self.lone_thought_seen = true;
-                    self.held.drain(..at + len);
-                    self.holding = false;
-                    return true;
-                }
-                // Thoughts with an opening tag, or channels: no closing tag will be alone.
-                Seen::Marker(_, Kind::ThoughtBegins | Kind::Channel) => {
-                    self.holding = false;
-                    return true;
-                }
-                Seen::Perhaps => break,
-                _ => at = self.held.ceil_char_boundary(at + 1),
-            }
-        }
-        self.looked = match self.held[at..].starts_with(marker::may_begin) {
-            true => at,
-            false => self.held.len(),
-        };
-        self.holding = self.held.len() <= HELD_BYTES_MAX;
-        !self.holding
-    }
+fn ends_sentence(c: char) -> bool {
+    matches!(c, '.' | '!' | '?' | ':' | '…' | '。' | '！' | '？')
 }
 
 fn call_of(tag: String, text: String, ignored: bool) -> State {

@@ -1,5 +1,6 @@
 //! What is said, called and left out of what models write.
 
+use super::hold::HELD_BYTES_MAX;
 use super::*;
 use crate::agent::ToolSet;
 use proptest::prelude::*;
@@ -32,7 +33,7 @@ fn read_in_pieces(text: &str, cuts: &[u8], holds_thoughts: bool) -> Read {
     let mut from = 0;
     for to in at {
         let token = &text[from..to];
-        if markup.passes(token) {
+        if markup.passes(token, &offered) {
             read.said.push_str(token);
         } else {
             markup.push(token, &offered);
@@ -92,6 +93,10 @@ fn control_tokens_are_silent() {
         ),
         ("[INST] Onix [/INST] is a rock", " Onix  is a rock"),
         ("Onix<|im_e", "Onix"),
+        ("Onix<unused94> is<unused95> a rock.", "Onix is a rock."),
+        ("<unused94>thought\nhm<unused95>Onix", "Onix"),
+        ("Onix<|reserved_special_token_7|>", "Onix"),
+        ("Onix [control_8][PAD][unused1][UNK]", "Onix "),
         ("<|START_RESPONSE|>Onix<|END_RESPONSE|>", "Onix"),
         (
             "[BEGIN FINAL RESPONSE]\nOnix\n[END FINAL RESPONSE]",
@@ -113,7 +118,9 @@ fn what_looks_a_little_like_it_is_said() {
         "{\"",
         "```\nlet a = 5;\n```",
         "``",
-        "end the call? end_call is a tool. end_call",
+        "end the call? end_call is a tool, and set_name too, like end_call",
+        "Action: speak slowly.\nCall: me\nThoughtful, (not set)",
+        "I note it. Sets are ends.",
         "analysis of Onix",
         "analysis",
         "end\nset\nprint me",
@@ -227,6 +234,43 @@ fn a_lone_closing_tag_is_remembered_and_waited_for() {
 }
 
 #[test]
+fn a_reply_that_begins_as_thoughts_do_is_held_back_without_having_been_seen_before() {
+    let every: Vec<u8> = (0..=255).collect();
+    for written in [
+        "The caller wants Onix. 3 < 5 [x]\n</think>\n\nOnix.",
+        "Okay, the user asks for a type. Answer shortly.\n</think>\n\nOnix.",
+        "好的，用户问的是大岩蛇。\n</think>\n\nOnix.",
+        "Okay.</think>\n\nOnix.",
+    ] {
+        for cuts in [&every[..], &[]] {
+            let read = read_in_pieces(written, cuts, false);
+            assert_eq!(
+                (read.said.as_str(), read.lone_thought),
+                ("\n\nOnix.", true),
+                "{written}"
+            );
+        }
+    }
+    // Without a closing tag they were words after all.
+    assert_eq!(
+        said("Okay, the user of a Pokédex sees Onix."),
+        "Okay, the user of a Pokédex sees Onix."
+    );
+    assert_eq!(said("Okay"), "Okay");
+}
+
+#[test]
+fn thoughts_that_come_apart_leave_nothing_to_be_held_back() {
+    let offered = Offered::of(&ToolSet::ALL);
+    let mut markup = ChatMarkup::new(true);
+    markup.push("Onix", &offered);
+    assert_eq!(markup.next(), None);
+    markup.thoughts_come_apart(&offered);
+    assert_eq!(markup.next(), Some(Part::Words("Onix".into())));
+    assert!(markup.passes(" is a rock", &offered));
+}
+
+#[test]
 fn what_is_held_back_is_bounded() {
     let offered = Offered::of(&ToolSet::ALL);
     let mut markup = ChatMarkup::new(true);
@@ -237,7 +281,7 @@ fn what_is_held_back_is_bounded() {
         pushed += word.len();
         assert!(pushed <= HELD_BYTES_MAX + word.len());
     }
-    assert!(markup.passes("at once"));
+    assert!(markup.passes("at once", &offered));
 }
 
 #[test]
@@ -276,6 +320,12 @@ fn a_written_call_is_carried_out() {
         "end_call(farewell=\"Bye\")",
         "[end_call(farewell=\"Bye\")]",
         "default_api.end_call(farewell='Bye')",
+        "Action: end_call\nAction Input: {\"farewell\": \"Bye\"}",
+        "**Action:** `end_call`\n**Action Input:** {\"farewell\": \"Bye\"}",
+        "Action: end_call(farewell=\"Bye\")",
+        "Thought: They are done.\nAction: end_call\nAction Input: {\"farewell\": \"Bye\"}",
+        "Tool call: end_call {\"farewell\": \"Bye\"}",
+        "Function call: {\"name\": \"end_call\", \"arguments\": {\"farewell\": \"Bye\"}}",
     ] {
         for around in [("", ""), ("So long.\n", ""), ("<think>hm</think>", "")] {
             let text = format!("{}{written}{}", around.0, around.1);
@@ -317,6 +367,16 @@ fn words_beside_a_written_call_stay() {
         "Good. <tool_call>{\"name\": \"end_call\", \"arguments\": {}}\nGoodbye.",
         "Good.\n```json\n{\"name\": \"end_call\", \"arguments\": {}}\n```\nGoodbye.",
         "Good.\nend_call()\nGoodbye.",
+        "Good. end_call() Goodbye.",
+        "Good. default_api.end_call(farewell=\"x\") Goodbye.",
+        "Good.\nAction: end_call\nGoodbye.",
+        "Good.\nend_call\nGoodbye.",
+        "Good.\n[end_call]\nGoodbye.",
+        "Good. end_call\nGoodbye.",
+        "Good. Goodbye. end_call",
+        "Good. Goodbye. end_call.",
+        "Good. Goodbye.\n*end_call*",
+        "Good.\nThought: done.\nAction: end_call\nAction Input: none\nFinal Answer: Goodbye.",
     ] {
         let read = read(written);
         let words: Vec<&str> = read.said.split_whitespace().collect();
@@ -351,6 +411,8 @@ fn a_call_that_is_not_offered_is_left_out() {
         "<function=launch>{}</function>",
         "[TOOL_CALL]\n{tool => \"launch\", args => {\n  --x \"y\"\n}}\n[/TOOL_CALL]",
         "<tool_response>{\"found\": true}</tool_response>",
+        "Action: launch_rocket",
+        "Action: launch_rocket\nAction Input: {\"a\": 1}",
         // Cut off by the longest reply.
         "{\"name\": \"end_call\", \"arguments\": {\"fare",
         "<tool_call>{\"name\": \"end_call\", \"argum",
@@ -428,13 +490,14 @@ proptest! {
     }
 
     #[test]
-    fn plain_text_passes_at_once(words in proptest::collection::vec("[A-Za-zé][a-zéß',.-]{0,8}", 1..12)) {
+    fn plain_text_passes_at_once(words in proptest::collection::vec("[A-Zé][a-zéß'-]{0,8}[,.]?", 1..12)) {
         let mut markup = ChatMarkup::new(false);
-        markup.push("It", &Offered::of(&ToolSet::ALL));
+        let offered = Offered::of(&ToolSet::ALL);
+        markup.push("It", &offered);
         prop_assert_eq!(markup.next(), Some(Part::Words("It".into())));
         for word in words {
             let token = format!(" {word}");
-            prop_assert!(markup.passes(&token));
+            prop_assert!(markup.passes(&token, &offered));
         }
     }
 }

@@ -39,8 +39,8 @@ pub(super) struct Reading<'a> {
     pub tools: &'a ToolSet,
     /// And of the operator's.
     pub own_tools: &'a Arc<ToolCatalog>,
-    /// This provider was seen to send thoughts before a lone closing tag: words are held back
-    /// until it comes, or until its bound is met.
+    /// Thoughts before a lone closing tag are expected of this provider: words are held back until it comes, or
+    /// until its bound is met.
     pub holds_thoughts: bool,
 }
 
@@ -70,6 +70,8 @@ pub(super) struct Intake {
     left_out: u32,
     /// Chunks of thoughts so far.
     thoughts: u32,
+    /// The reply reached its longest length inside of thoughts that no tag opened.
+    thoughts_cut_off: bool,
     /// What an error in the stream said.
     error: String,
     /// The model goes on with the turn of somebody else.
@@ -98,6 +100,7 @@ impl Intake {
             malformed: 0,
             left_out: 0,
             thoughts: 0,
+            thoughts_cut_off: false,
             error: String::new(),
             turn_over: false,
             closed: false,
@@ -192,6 +195,10 @@ impl Intake {
             self.leave_out("unknown_part");
         }
         self.thoughts += u32::from(chunk.thinks);
+        if chunk.thinks && chunk.content.is_empty() {
+            self.markup.thoughts_come_apart(&self.offered);
+            self.take_parts();
+        }
         if chunk.failed {
             return Err(Failure::Protocol(Reason::ErrorInStream));
         }
@@ -226,7 +233,7 @@ impl Intake {
             }
         }
         self.tokens += 1;
-        if self.markup.passes(&chunk.content) {
+        if self.markup.passes(&chunk.content, &self.offered) {
             self.say_words(&chunk.content);
         } else {
             self.markup.push(&chunk.content, &self.offered);
@@ -294,6 +301,12 @@ impl Intake {
                 Failure::Protocol(Reason::Empty)
             });
         }
+        if self.ending == Some(Ending::Length) && self.markup.holds_thoughts() {
+            // The closing tag would have come later: none of it was meant for the caller.
+            self.thoughts_cut_off = true;
+            self.leave_out("thoughts");
+            self.markup.drop_thoughts();
+        }
         self.markup.finish(&self.offered);
         self.take_parts();
         let rest = self.speech.finish();
@@ -360,10 +373,18 @@ impl Intake {
         self.ending.is_some()
     }
 
-    /// Whether a closing tag of thoughts came without its opening one: the next reply of this
-    /// provider is better read with `holds_thoughts`.
-    pub(super) fn lone_thought_seen(&self) -> bool {
-        self.markup.lone_thought_seen()
+    /// Whether thoughts came before a closing tag without an opening one: yes as soon as it was there, no once the
+    /// whole reply was without. `None` before it is known.
+    pub(super) fn lone_thoughts(&self) -> Option<bool> {
+        if self.markup.lone_thought_seen() || self.thoughts_cut_off {
+            return Some(true);
+        }
+        (self.closed && self.spoken).then_some(false)
+    }
+
+    /// The provider's count of tokens, once it has told one.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.usage
     }
 
     /// Pieces of text so far.

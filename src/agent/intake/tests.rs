@@ -451,7 +451,7 @@ fn thoughts_before_a_lone_closing_tag_are_held_back_where_they_are_expected() {
     ];
     let tokens = tokens.iter().map(String::as_str).chain(["[DONE]"]);
     let (intake, _) = taken(&tokens.clone().collect::<Vec<_>>());
-    assert!(intake.lone_thought_seen());
+    assert_eq!(intake.lone_thoughts(), Some(true));
     let mut intake = Intake::new(Reading {
         provider: "primary",
         language: "en-US",
@@ -464,6 +464,21 @@ fn thoughts_before_a_lone_closing_tag_are_held_back_where_they_are_expected() {
         intake.take(data).unwrap();
     }
     assert_eq!(drained(&mut intake).0, "Onix.");
+}
+
+#[test]
+fn thoughts_that_are_cut_off_before_their_closing_tag_are_not_said() {
+    let thought = chunk("Okay, the user asks for a type. Onix is a big snake, so");
+    let (mut intake, result) = taken(&[&thought, &finished("length"), "[DONE]"]);
+    assert_eq!(result, Err(Failure::Protocol(Reason::OutOfTokens)));
+    assert_eq!(
+        (drained(&mut intake).0.as_str(), intake.lone_thoughts()),
+        ("", Some(true))
+    );
+    // A reply that ended by itself were words.
+    let (mut intake, result) = taken(&[&thought, &finished("stop"), "[DONE]"]);
+    assert_eq!((result, intake.lone_thoughts()), (Ok(()), Some(false)));
+    assert!(drained(&mut intake).0.starts_with("Okay, the user"));
 }
 
 #[test]

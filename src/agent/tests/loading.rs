@@ -46,6 +46,7 @@ async fn what_a_server_has_begun_to_load_is_not_given_up() {
     let server = Server::start([gated("Late."), vec![Step::Hang], answer(&["Yes."])]).await;
     let setup = Setup {
         first_token_ms_max: SHORT_MS,
+        turn_ms_max: 4 * SHORT_MS,
         ..loading(&server)
     };
     let agent = agent(&setup);
@@ -72,6 +73,20 @@ async fn the_first_of_two_attempts_is_heard_when_it_comes_late() {
     };
     let asked = tokio::spawn(async move { ask(&setup).await.words });
     until("the second attempt", || server.requests().len() == 2).await;
+    server.open_gate();
+    assert_eq!(asked.await.unwrap(), "Late.");
+}
+
+#[tokio::test]
+async fn a_model_that_loads_for_longer_than_two_waits_is_heard_where_nobody_else_can_be_asked() {
+    let server = Server::start([gated("Late."), vec![Step::Hang]]).await;
+    let setup = Setup {
+        first_token_ms_max: SHORT_MS,
+        ..loading(&server)
+    };
+    let asked = tokio::spawn(async move { ask(&setup).await.words });
+    // Both waits are over: the second request was given up.
+    server.client_closed().await;
     server.open_gate();
     assert_eq!(asked.await.unwrap(), "Late.");
 }
