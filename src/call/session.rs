@@ -6,7 +6,7 @@ use super::judgement::{Judgement, verdict};
 use super::keep_alive::{KeepAlive, Pulse};
 use super::limits::Place;
 use super::registry::{Control, Parked, Registry, Removed, Seat};
-use super::state::{Action, CallState, Event, Parting, Sentence};
+use super::state::{Action, CallState, Event, LateTool, Parting, Sentence};
 use super::tally;
 use super::tool_calls::ToolCalls;
 use super::tool_runner::ToolRunner;
@@ -124,7 +124,7 @@ impl<'a, W: Wire> Session<'a, W> {
     /// Runs the call until its socket or itself is over, and leaves it in the registry as that
     /// demands.
     pub async fn run(mut self, mut seat: Seat, place: Place) {
-        let _live = Live::begin();
+        let _live = tally::Live::begin();
         self.carry_out("").await;
         let leave = self.listen(&mut seat).await;
         // Drops a reply in the making: the request to the model ends with it.
@@ -160,7 +160,8 @@ impl<'a, W: Wire> Session<'a, W> {
                 }
                 self.state
                     .on(Event::Closed, clock::now(), &mut self.actions);
-                keep(&self.room.writer, &mut self.actions);
+                let late = keep(&self.room.writer, &mut self.actions);
+                self.leave_tools(late);
                 let call_sid = self.state.call_sid().clone();
                 park(self.room, seat.session, self.state, place);
                 // Told while it was being parked: from here on the registry itself is asked.
@@ -183,9 +184,16 @@ impl<'a, W: Wire> Session<'a, W> {
         }
     }
 
+    fn leave_tools(&mut self, late: Vec<LateTool>) {
+        for tool in late {
+            self.tools.leave(tool, &self.room.writer);
+        }
+    }
+
     fn finish(&mut self, outcome: Outcome, session: u64) {
         self.see_decisions();
-        finish(&self.room.writer, &mut self.state, outcome, clock::now());
+        let late = finish(&self.room.writer, &mut self.state, outcome, clock::now());
+        self.leave_tools(late);
         self.room.registry.leave(self.state.call_sid(), session);
     }
 
@@ -434,6 +442,7 @@ impl<'a, W: Wire> Session<'a, W> {
                     self.tools.start(&*self.room.tools, request, by_ms);
                 }
                 Action::CancelTool(id) => self.tools.cancel(&id),
+                Action::KeepLate(late) => self.leave_tools(vec![*late]),
                 Action::JudgeName { question, answer } => {
                     let models = &self.state.setting().line.models;
                     self.judgement
@@ -509,22 +518,6 @@ impl<'a, W: Wire> Session<'a, W> {
     }
 }
 
-/// A live call in the gauge, as long as it lives.
-struct Live;
-
-impl Live {
-    fn begin() -> Self {
-        catalog::CALLS_LIVE.increment(1);
-        Self
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        catalog::CALLS_LIVE.decrement(1);
-    }
-}
-
 /// Whether the provider said that the call is over while its socket was being lost.
 fn told_over(seat: &mut Seat) -> Option<Outcome> {
     std::iter::from_fn(|| seat.control.try_recv().ok()).find_map(|message| match message {
@@ -575,21 +568,29 @@ fn park(room: &SessionRoom, session: u64, state: Box<CallState>, place: Place) {
     drop(room.registry.park(session, parked));
 }
 
-/// Closes a call that has no session.
-pub fn finish(writer: &Writer, state: &mut CallState, outcome: Outcome, now: super::state::Now) {
+/// Closes a call. The tools that it leaves running: none where it has no session.
+pub fn finish(
+    writer: &Writer,
+    state: &mut CallState,
+    outcome: Outcome,
+    now: super::state::Now,
+) -> Vec<LateTool> {
     let mut actions = Vec::new();
     state.finish(outcome, now, &mut actions);
-    keep(writer, &mut actions);
+    keep(writer, &mut actions)
 }
 
-/// What of `actions` needs no socket.
-fn keep(writer: &Writer, actions: &mut Vec<Action>) {
+/// Does what of `actions` needs no socket. The tools that are left running.
+fn keep(writer: &Writer, actions: &mut Vec<Action>) -> Vec<LateTool> {
+    let mut late = Vec::new();
     for action in actions.drain(..) {
         match action {
+            Action::KeepLate(tool) => late.push(*tool),
             Action::Record(write) => drop(writer.submit(write)),
             Action::Count(count) => tally::count(count),
             Action::Over(outcome, ms) => tally::over(outcome, ms),
             _ => {}
         }
     }
+    late
 }

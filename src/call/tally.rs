@@ -63,3 +63,20 @@ pub fn spoken(frame: &Spoken<'_>) {
 fn seconds(ms: u64) -> f64 {
     ms as f64 / 1_000.0
 }
+
+/// A live call in the gauge, as long as it lives.
+pub struct Live;
+
+impl Live {
+    /// From now on.
+    pub fn begin() -> Self {
+        catalog::CALLS_LIVE.increment(1);
+        Self
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        catalog::CALLS_LIVE.decrement(1);
+    }
+}

@@ -2,8 +2,10 @@
 //! effects comes to its end even where the call does not wait for it.
 
 use super::clock;
+use super::state::LateTool;
 use super::tool_runner::{ToolFailure, ToolOutcome, ToolRequest, ToolRunner};
 use calldex_observability::catalog;
+use calldex_storage::Writer;
 use compact_str::CompactString;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -23,7 +25,8 @@ pub struct ToolCalls {
 /// One running tool.
 struct Running {
     id: CompactString,
-    task: JoinHandle<ToolOutcome>,
+    /// `None` once it was left.
+    task: Option<JoinHandle<ToolOutcome>>,
     /// It may be broken off.
     is_read_only: bool,
 }
@@ -42,15 +45,32 @@ impl ToolCalls {
         });
         self.running.push(Running {
             id,
-            task,
+            task: Some(task),
             is_read_only,
+        });
+    }
+
+    /// The session ends while `late` runs: what comes of it is written, within the tool's own time.
+    pub fn leave(&mut self, late: LateTool, writer: &Writer) {
+        let running = self
+            .running
+            .iter_mut()
+            .find(|running| running.id == late.id);
+        let Some(task) = running.and_then(|running| running.task.take()) else {
+            return;
+        };
+        let writer = writer.clone();
+        tokio::spawn(async move {
+            let broken = ToolOutcome::Failed(ToolFailure::Broken, None);
+            let outcome = task.await.unwrap_or(broken);
+            drop(writer.submit(late.told(&outcome)));
         });
     }
 
     /// Breaks the call `id` off, if it runs.
     pub fn cancel(&mut self, id: &str) {
         for running in self.running.iter().filter(|running| running.id == id) {
-            running.task.abort();
+            running.abort();
         }
     }
 
@@ -63,12 +83,23 @@ impl ToolCalls {
     }
 }
 
+impl Running {
+    fn abort(&self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
 impl Future for Running {
     type Output = (CompactString, ToolOutcome);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let broken = ToolOutcome::Failed(ToolFailure::Broken, None);
-        let outcome = std::task::ready!(Pin::new(&mut self.task).poll(cx));
+        let Some(task) = &mut self.task else {
+            return Poll::Pending;
+        };
+        let outcome = std::task::ready!(Pin::new(task).poll(cx));
         Poll::Ready((self.id.clone(), outcome.unwrap_or(broken)))
     }
 }
@@ -76,7 +107,7 @@ impl Future for Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if self.is_read_only {
-            self.task.abort();
+            self.abort();
         }
     }
 }

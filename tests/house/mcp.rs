@@ -36,6 +36,7 @@ while read -r line; do
       say '{"jsonrpc":"2.0","id":'$id',"result":{"content":[{"type":"text","text":"at the counter, '"${KEY:-no key}, ${TWILIO_AUTH_TOKEN:-no token}, ${OPENAI_API_KEY:-no model key}"'"},{"type":"image","data":"aGk=","mimeType":"image/png"}]}}';;
   esac
 done
+say "$$" >> "$FOLDER/ends"
 "#;
 
 /// The results of tools that a request to the model tells.
@@ -117,7 +118,11 @@ async fn asks_for(phone: &Phone, order: &str) -> String {
 
 /// The processes that the server was.
 fn pids(folder: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(folder.join("pids")).unwrap_or_default();
+    noted(folder, "pids")
+}
+
+fn noted(folder: &Path, file: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 
@@ -171,6 +176,8 @@ async fn a_server_that_we_start_is_asked_in_a_call_and_ends_with_us() {
     house.signal("TERM");
     assert!(house.exit().await.success());
     assert!(!lives(&pid), "it outlived us");
+    // It was not killed: it heard the end of its standard input, and did what it had to do.
+    assert_eq!(noted(folder.path(), "ends"), [pid]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,7 +192,10 @@ async fn a_server_that_crashes_in_a_call_is_started_again() {
     is_up(&house, 2).await;
     let answer = asks_for(&phone, "4711").await;
     assert!(answer.contains("at the counter"), "{answer}");
-    assert_eq!(pids(folder.path()).len(), 2);
+    let pids = pids(folder.path());
+    assert_eq!(pids.len(), 2);
+    let entry = Path::new("/proc").join(&pids[0]);
+    assert!(!entry.exists(), "the one that crashed was not waited for");
     phone.hangs_up().await;
 }
 
@@ -259,6 +269,49 @@ fn over_http(asked: &Asked) -> Said {
     };
     let answer: Value = json!({ "jsonrpc": "2.0", "id": message["id"], "result": result });
     Said::json(&answer)
+}
+
+/// The same with its answers as events of a stream, as the transport allows for each: behind an event without data,
+/// a comment and a notification, in a session.
+fn over_events(asked: &Asked) -> Said {
+    let message = asked.json();
+    let said = over_http(asked);
+    if message["id"].is_null() {
+        return said;
+    }
+    if message["method"] != "initialize" && asked.header("mcp-session-id") != Some("s1") {
+        return Said::status(400, "no session");
+    }
+    let note = json!({
+        "jsonrpc": "2.0",
+        "method": "notifications/message",
+        "params": { "level": "info", "data": "looking" },
+    });
+    let (answer, note) = (said.text(), note.to_string());
+    let events = format!(
+        "id: 1\nretry: 100\ndata:\n\n: still here\n\nevent: message\ndata: {note}\n\nevent: message\nid: 2\ndata: {answer}\n\n"
+    );
+    Said::bytes("text/event-stream", events.into_bytes()).header("mcp-session-id", "s1")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_answers_by_events_is_asked_in_a_call() {
+    let server = ToolServer::start(over_events).await;
+    let mind = clerk().await;
+    let settings = format!(
+        "[[mcp]]\nname = \"shop\"\nurl = \"{}\"\nallow_private = true",
+        server.url("/mcp")
+    );
+    let house = House::plan()
+        .with_model(&mind)
+        .config(&settings)
+        .start()
+        .await;
+    is_up(&house, 1).await;
+    let phone = is_past_the_name(&house).await;
+    let answer = asks_for(&phone, "4711").await;
+    assert!(answer.contains("was sent"), "{answer}");
+    phone.hangs_up().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! The operator's own tools over HTTP: looked up in a call, slow, failing, hostile.
 
-use crate::house::{House, Plan};
+use crate::house::{House, Plan, soon};
 use crate::mind::Mind;
 use crate::phone::Phone;
 use crate::tool_server::{Asked, Said, ToolServer};
@@ -375,6 +375,15 @@ async fn a_hang_up_with_a_tool_out_leaves_a_trace_and_lets_an_order_be_finished(
         )
         .await;
     assert_eq!(shop.answered(), 1);
+    // Nobody hears of its result any more, but it is kept.
+    let kept = soon("the result to be kept", || {
+        let turns = house.rows().turns(phone.call_sid());
+        let kept = turns.into_iter().find(|turn| turn.role == "tool")?;
+        kept.content.contains("done").then_some(kept.content)
+    });
+    let kept: Value = serde_json::from_str(&kept.await).unwrap();
+    assert_eq!(kept["tool"], "order_status");
+    assert_eq!(kept["arguments"], json!({ "order": "4711" }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

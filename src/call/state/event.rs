@@ -1,6 +1,6 @@
 //! What happens to a call, and what the call wants done about it.
 
-use super::Owner;
+use super::{LateTool, Owner};
 use crate::agent::{Brief, Failure, Finish, ToolCall, ToolSpec};
 use crate::call::naming::NameVerdict;
 use crate::call::tool_runner::ToolOutcome;
@@ -139,6 +139,8 @@ pub enum Action {
     },
     /// The tool call of this id is broken off; nothing follows.
     CancelTool(CompactString),
+    /// The call is left while this tool runs: what comes of it is kept.
+    KeepLate(Box<LateTool>),
     /// The model is to judge a name in the background.
     JudgeName {
         /// What we had said.

@@ -16,6 +16,7 @@ mod tooling;
 mod waiting;
 
 pub use event::{Action, Count, Event, Now, Parting, Sentence};
+pub use open_tools::LateTool;
 pub use owning::{Owner, Tenure, is_released};
 pub use replying::tools_of;
 

@@ -7,7 +7,8 @@ use super::tooling::{RUNNING, stored_call};
 use super::{Action, CallState, Now};
 use crate::agent::{ToolCall, ToolSpec};
 use crate::call::tool_runner::{ToolFailure, ToolOutcome, ToolText};
-use calldex_storage::record::TurnKind;
+use calldex_storage::record::{Turn, TurnKind};
+use calldex_storage::write::Write;
 use compact_str::CompactString;
 use std::sync::Arc;
 
@@ -44,6 +45,32 @@ impl OpenCall {
     /// When it counts as timed out, whatever the driver says.
     fn due(&self) -> u64 {
         self.by_ms + GRACE_MS
+    }
+}
+
+/// A tool with side effects that outlives the session that called it.
+#[derive(Debug)]
+pub struct LateTool {
+    /// Our id of the call.
+    pub id: CompactString,
+    call_sid: CompactString,
+    spec: Arc<ToolSpec>,
+    /// JSON text.
+    arguments: String,
+    /// Its turn, as it was kept when the session left.
+    turn: Turn,
+}
+
+impl LateTool {
+    /// Its turn with what came of it.
+    pub fn told(mut self, outcome: &ToolOutcome) -> Write {
+        let result = result_of(&self.spec, outcome);
+        self.turn.content = stored_call(&self.spec.name, &self.arguments, &result);
+        self.turn.revision += 1;
+        Write::TurnAmended {
+            call_sid: self.call_sid,
+            turn: self.turn,
+        }
     }
 }
 
@@ -181,10 +208,19 @@ impl CallState {
         }
     }
 
-    /// The connection is gone: what still runs comes to an end by itself, and its result is not heard of.
+    /// The connection is gone: what still runs comes to an end by itself, and its result is kept, but not told.
     pub(super) fn leave_tools(&mut self, actions: &mut Vec<Action>) {
         for call in std::mem::take(&mut self.background) {
-            self.settle(&call, LEFT, actions);
+            let Some(turn) = self.settle(&call, LEFT, actions) else {
+                continue;
+            };
+            actions.push(Action::KeepLate(Box::new(LateTool {
+                id: call.id,
+                call_sid: self.setting.call_sid.clone(),
+                spec: call.spec,
+                arguments: call.arguments,
+                turn,
+            })));
         }
     }
 
@@ -208,13 +244,13 @@ impl CallState {
         }
     }
 
-    /// The turn of `call` says from now on what came of it.
-    fn settle(&mut self, call: &OpenCall, result: &str, actions: &mut Vec<Action>) {
+    /// The turn of `call` says from now on what came of it. That turn.
+    fn settle(&mut self, call: &OpenCall, result: &str, actions: &mut Vec<Action>) -> Option<Turn> {
         debug_assert!(result != RUNNING);
         let stored = stored_call(&call.spec.name, &call.arguments, result);
-        if let Some(turn) = self.transcript.settle_tool(&call.id, result, stored) {
-            self.amend_turn(turn, actions);
-        }
+        let turn = self.transcript.settle_tool(&call.id, result, stored)?;
+        self.amend_turn(turn.clone(), actions);
+        Some(turn)
     }
 }
 

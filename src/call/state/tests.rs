@@ -160,7 +160,7 @@ impl Desk {
                     self.running.push((id.to_string(), arguments));
                 }
                 Action::CancelTool(id) => self.running.retain(|(running, _)| id != *running),
-                Action::JudgeName { .. } | Action::Over(..) => {}
+                Action::JudgeName { .. } | Action::Over(..) | Action::KeepLate(_) => {}
             }
         }
     }

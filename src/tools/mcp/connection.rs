@@ -15,10 +15,12 @@ use rmcp::{ClientHandler, ServiceExt};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// One try to connect.
 const CONNECT_MAX: Duration = Duration::from_secs(3);
+/// The end of a session.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
 /// Longest message of a server; a longer one is dropped.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Pages of a list of tools that are read.
@@ -49,7 +51,7 @@ impl ClientHandler for Handler {
 pub struct Connection {
     service: RunningService<RoleClient, Handler>,
     changed: Arc<Notify>,
-    _process: Option<Process>,
+    process: Option<Process>,
 }
 
 impl Connection {
@@ -79,8 +81,17 @@ impl Connection {
         Ok(Self {
             service,
             changed,
-            _process: process,
+            process,
         })
+    }
+
+    /// Ends it: the server is told, and one that was started here is waited for. At most three seconds.
+    pub async fn close(self) {
+        // Its standard input, or its session, ends with the service.
+        let _ = timeout(CLOSE_MAX, self.service.cancel()).await;
+        if let Some(process) = self.process {
+            process.end().await;
+        }
     }
 
     /// Who is called.

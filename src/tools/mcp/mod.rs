@@ -19,7 +19,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// The wait after the first failed attempt to connect; each further one doubles it.
 const BACK_OFF_MIN: Duration = Duration::from_millis(500);
@@ -144,8 +144,8 @@ impl McpServer {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(worker) = worker {
-            // Dropped after it, its process group is killed.
-            let _ = tokio::time::timeout(CLOSE_MAX, worker).await;
+            // What is left after it is killed with the runtime.
+            let _ = timeout(CLOSE_MAX, worker).await;
         }
     }
 }
@@ -177,22 +177,25 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn run(mut self) {
+    async fn run(self) {
         let mut stop = self.stop.clone();
-        tokio::select! {
-            () = self.keep() => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
-        self.is_gone();
-    }
-
-    async fn keep(&mut self) {
         let mut wait = BACK_OFF_MIN;
         loop {
             let began = Instant::now();
             let name = &self.section.name;
-            match tokio::time::timeout(CONNECT_MAX, Connection::open(&self.section)).await {
-                Ok(Ok(connection)) => self.hold(connection).await,
+            let opened = tokio::select! {
+                opened = timeout(CONNECT_MAX, Connection::open(&self.section)) => opened,
+                _ = stop.wait_for(|stop| *stop) => break,
+            };
+            match opened {
+                Ok(Ok(mut connection)) => {
+                    tokio::select! {
+                        () = self.hold(&mut connection) => {}
+                        _ = stop.wait_for(|stop| *stop) => {}
+                    }
+                    self.is_gone();
+                    connection.close().await;
+                }
                 Ok(Err(reason)) => {
                     catalog::MCP_CONNECTIONS_TOTAL.increment(name, "failed", 1);
                     tracing::warn!(server = %name, %reason, "an MCP server cannot be used");
@@ -205,14 +208,17 @@ impl Keeper {
             if began.elapsed() >= GOOD_AFTER {
                 wait = BACK_OFF_MIN;
             }
-            sleep(wait).await;
+            tokio::select! {
+                () = sleep(wait) => {}
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
             wait = (wait * 2).min(BACK_OFF_MAX);
         }
     }
 
     /// As long as the connection lasts.
-    async fn hold(&mut self, mut connection: Connection) {
-        if let Err(reason) = self.list(&connection).await {
+    async fn hold(&self, connection: &mut Connection) {
+        if let Err(reason) = self.list(connection).await {
             catalog::MCP_CONNECTIONS_TOTAL.increment(&self.section.name, "failed", 1);
             tracing::warn!(server = %self.section.name, %reason, "an MCP server lists no tools");
             return;
@@ -221,17 +227,16 @@ impl Keeper {
         let up = Up(&self.section.name);
         tracing::info!(server = %self.section.name, "an MCP server is connected");
         while connection.changed().await {
-            if let Err(reason) = self.list(&connection).await {
+            if let Err(reason) = self.list(connection).await {
                 tracing::warn!(server = %self.section.name, %reason, "its tools stay as they were");
             }
         }
         drop(up);
-        self.is_gone();
         tracing::warn!(server = %self.section.name, "an MCP server is gone");
     }
 
     async fn list(&self, connection: &Connection) -> Result<(), String> {
-        let found = tokio::time::timeout(CONNECT_MAX, connection.tools()).await;
+        let found = timeout(CONNECT_MAX, connection.tools()).await;
         let found = found.map_err(|_| "it took too long".to_owned())??;
         let tools = listed(&self.section, self.place, &self.names, found);
         let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);

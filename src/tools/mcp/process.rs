@@ -8,8 +8,11 @@ use rmcp::RoleClient;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 /// Most bytes of standard error that one line of the log shows.
 const STDERR_PIECE_BYTES_MAX: usize = 1_000;
@@ -19,11 +22,17 @@ const STDERR_BYTES_MAX: usize = 64 * 1024;
 /// Messages over the pipes of a child.
 pub type Pipes = AsyncRwTransport<RoleClient, ChildStdout, ChildStdin>;
 
+/// How long a server may take to end by itself once its standard input is closed; then it is killed.
+const END_MAX: Duration = Duration::from_secs(1);
+/// How long a killed one may take to be gone.
+const GONE_MAX: Duration = Duration::from_secs(1);
+
 /// A running child. Dropping it kills its process group.
 pub struct Process {
     group: Option<Pid>,
-    /// Reaped by the runtime after it is dropped.
-    _child: Child,
+    /// `None` once it is waited for.
+    child: Option<Child>,
+    server: String,
 }
 
 impl Process {
@@ -42,11 +51,42 @@ impl Process {
         }
         let process = Self {
             group,
-            _child: child,
+            child: Some(child),
+            server: section.name.clone(),
         };
         let (stdin, stdout) = pipes.ok_or("its pipes are missing")?;
         let pipes = AsyncRwTransport::new(stdout, stdin).with_max_line_length(MESSAGE_BYTES_MAX);
         Ok((process, pipes))
+    }
+}
+
+impl Process {
+    /// Waits for its end, which the end of its standard input is asked to bring about; kills what is left then. At
+    /// most [`END_MAX`] and [`GONE_MAX`].
+    pub async fn end(mut self) {
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
+        if timeout(END_MAX, child.wait()).await.is_err() {
+            tracing::info!(server = %self.server, "an MCP server does not end by itself: killed");
+        }
+        // With what it has started and left behind.
+        self.kill_group();
+        reap(child, &self.server).await;
+    }
+
+    fn kill_group(&mut self) {
+        if let Some(group) = self.group.take() {
+            // Gone already: as well.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// Waits for a child that was killed, so that it does not stay in the table of processes.
+async fn reap(mut child: Child, server: &str) {
+    if timeout(GONE_MAX, child.wait()).await.is_err() {
+        tracing::warn!(%server, "an MCP server was killed and is not gone");
     }
 }
 
@@ -70,9 +110,10 @@ fn command_of(section: &McpSection, command: &str) -> Result<Command, String> {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(group) = self.group {
-            // Gone already: as well.
-            let _ = kill_process_group(group, Signal::KILL);
+        self.kill_group();
+        if let (Some(child), Ok(runtime)) = (self.child.take(), Handle::try_current()) {
+            let server = std::mem::take(&mut self.server);
+            runtime.spawn(async move { reap(child, &server).await });
         }
     }
 }
