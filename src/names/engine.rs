@@ -62,6 +62,13 @@ pub fn read(turn: &Turn<'_>, grammar: &Grammar, context: &Context<'_>) -> Extrac
             .read_bare_at(*denied)
             .and_then(|reading| answer(&reader, reading));
     }
+    best = best.and_then(|best| match best.strong {
+        true => Some(best),
+        false => {
+            let reading = reader.of_person(best.reading)?;
+            Some(Candidate { reading, ..best })
+        }
+    });
     if let Some(spelled) = spelling::read(
         &reader,
         best.as_ref().map(|best| &best.reading),

@@ -14,7 +14,7 @@ pub use suggestion::{NameVerdict, Said};
 use crate::agent::NameAsking;
 use calldex_names::{
     self as name, Answer, Confirmation, Context, Decision, Excluded, Extraction, Kind, Language,
-    Name, denied, says_goodbye,
+    Name, denied, is_nameable, says_goodbye,
 };
 use compact_str::CompactString;
 use likeness::{Complaint, alike, complaint, is_only, same};
@@ -406,8 +406,16 @@ impl Naming {
             asked: true,
             ..context
         };
+        // The same check that a name from the model passes, whoever has asked about it.
+        let can_be = |name: &Name| {
+            let is_nameable = |part: &str| is_nameable(part, context.language, context.excluded);
+            is_nameable(&name.spoken()) && name.full.as_deref().is_none_or(is_nameable)
+        };
         match name::confirm(pending, text, &answered) {
-            // What was asked about has passed the extractor's checks, and so has what replaces it.
+            Confirmation::Kept(kept) if !can_be(&kept) => Some(self.ask_again()),
+            Confirmation::Corrected(heard) if !heard.name.as_ref().is_none_or(can_be) => {
+                Some(self.ask_again())
+            }
             Confirmation::Kept(kept) => Some(self.confirm(&kept)),
             Confirmation::Corrected(heard) => Some(self.put_right(&heard, false)),
             Confirmation::Denied => Some(self.ask_again()),
