@@ -1,5 +1,6 @@
 //! A setting that is spoken: one text for every language, or one for each.
 
+use calldex_names::is_language_code;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -40,6 +41,16 @@ impl PerLanguage {
                 .or_else(|| texts.get(&primary.to_ascii_lowercase())),
         }
         .map(String::as_str)
+    }
+
+    /// Keys that are no codes of languages: their texts would never be used.
+    pub fn unknown_languages(&self) -> impl Iterator<Item = &String> {
+        let each = match self {
+            Self::Everywhere(_) => None,
+            Self::Each(texts) => Some(texts.keys()),
+        };
+        let unknown = |language: &&String| !is_language_code(language);
+        each.into_iter().flatten().filter(unknown)
     }
 
     /// All texts.

@@ -226,6 +226,10 @@ impl Persona {
     fn spoken_faults(&self, line: &str) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (setting, spoken) in [("house", &self.house), ("topic", &self.topic)] {
+            for language in spoken.unknown_languages() {
+                let setting = format!("{line}.{setting}");
+                faults.push(Fault::new(setting, language, "is no code of a language"));
+            }
             for text in spoken.texts() {
                 let remedy = if text.trim().is_empty() {
                     "is spoken: set it or leave it out".to_owned()

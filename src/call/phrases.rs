@@ -4,6 +4,7 @@ use super::language_tags::same_language;
 use super::placeholders::{self, fill};
 use crate::agent::Persona;
 use crate::config::Fault;
+use calldex_names::is_language_code;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -265,6 +266,10 @@ impl PhraseBook {
     pub fn validate(&self, persona: &Persona) -> Vec<Fault> {
         let mut faults = Vec::new();
         for (language, phrases) in &self.0 {
+            if !is_language_code(language) {
+                let remedy = "is no code of a language: its sentences would never be said";
+                faults.push(Fault::new(format!("phrases.{language}"), language, remedy));
+            }
             let has_topic = persona.topic.own(language).is_some();
             for (key, text) in phrases.all() {
                 let setting = format!("phrases.{language}.{key}");

@@ -154,7 +154,8 @@ impl Default for TwilioSection {
     }
 }
 
-/// A list of secrets, or one text that holds them with commas or white space between.
+/// A list of secrets, or one text that holds them with commas or white space between. Nothing between two commas is
+/// a secret that is missing, and kept as an empty one; behind the last it is not.
 fn secrets<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<Secret>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -162,15 +163,18 @@ fn secrets<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<Secret>, D
         List(Vec<Secret>),
         Text(Secret),
     }
-    let apart = |c: char| c == ',' || c.is_whitespace();
     Ok(match Written::deserialize(source)? {
         Written::List(list) => list,
-        Written::Text(text) => text
-            .reveal()
-            .split(apart)
-            .filter(|token| !token.is_empty())
-            .map(Secret::new)
-            .collect(),
+        Written::Text(text) => {
+            let text = text.reveal().trim();
+            let between_commas = text.strip_suffix(',').unwrap_or(text).split(',');
+            let tokens = between_commas.flat_map(|between| {
+                let is_empty = between.trim().is_empty();
+                let tokens = between.split_whitespace().map(Secret::new);
+                is_empty.then(|| Secret::new("")).into_iter().chain(tokens)
+            });
+            tokens.collect()
+        }
     })
 }
 

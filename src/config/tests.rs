@@ -549,6 +549,14 @@ fn several_tokens_are_taken_from_a_list_or_one_variable() {
     assert_eq!(tokens(&listed), ["ireland", "sub"]);
     let (_folder, empty) = file("[twilio]\nauth_tokens = [\"\"]");
     assert_eq!(faults(&empty)[0].setting, "twilio.auth_tokens");
+    for missing in ["a,,b", ",a", "a, ,b", "a,b,,"] {
+        let listed = variables(&[("TWILIO_AUTH_TOKENS", missing)]);
+        assert_eq!(
+            faults(&listed)[0].setting,
+            "twilio.auth_tokens",
+            "{missing}"
+        );
+    }
     let (_folder, wrong) = file("[twilio]\nauth_tokens = [\"tiger\", 7]");
     let told = format!("{:?}", faults(&wrong));
     assert!(
@@ -589,6 +597,19 @@ fn what_nothing_fills_is_a_fault() {
             "phrases.en.goodbye",
         ),
         ("[phrases.en]\ngoodbye = \"  \"", "phrases.en.goodbye"),
+        ("[phrases.xx]\ngoodbye = \"Bye!\"", "phrases.xx"),
+        (
+            "[persona]\ntopic = { en = \"books\", gr = \"βιβλία\" }",
+            "persona.topic",
+        ),
+        (
+            "[twilio.relay]\nlanguage = \"xx-XX\"",
+            "twilio.relay.language",
+        ),
+        (
+            "[[twilio.relay.languages]]\ncode = \"jp-JP\"",
+            "twilio.relay.languages[0].code",
+        ),
         (
             "[[line]]\nnumber = \"+14155550111\"\npersona = { role = \"{x}\" }",
             "line[+14155550111].persona.role",

@@ -6,6 +6,7 @@
 mod bare;
 mod checks;
 mod clauses;
+mod codes;
 mod confirmation;
 mod cue;
 mod domain;
@@ -25,12 +26,14 @@ mod spelling;
 #[cfg(test)]
 mod tests;
 mod text;
+mod things;
 mod token;
 mod trust;
 mod wordlist;
 mod written;
 
 pub use checks::is_nameable;
+pub use codes::is_language_code;
 pub use confirmation::{answer, confirm};
 pub use extraction::{
     Answer, CAPTURE_CONFIDENCE_MIN, CONFIRM_CONFIDENCE_MIN, Confirmation, Context, Decision,

@@ -227,6 +227,9 @@ impl ToolSection {
                 "is missing: say when the model is to call it",
             ));
         }
+        for language in self.say.iter().flat_map(PerLanguage::unknown_languages) {
+            faults.push(at.fault("say", language, "is no code of a language"));
+        }
         if let Err(error) = self.spec() {
             faults.push(at.fault("parameters", "", error));
         }

@@ -3,6 +3,7 @@
 
 use super::word::Word;
 use crate::twilio::relay::LanguageTag;
+use calldex_names::is_language_code;
 use std::borrow::Cow;
 
 /// One attribute: how the settings and how the XML spell it, and what it may hold.
@@ -76,8 +77,8 @@ impl Rule {
                 .is_ok_and(|n: f64| (low..=high).contains(&n))
                 .then_some(Cow::Owned(trimmed)),
             Self::Language => LanguageTag::parse(&trimmed)
-                .is_some()
-                .then_some(Cow::Owned(trimmed)),
+                .filter(|tag| tag.as_str() == "multi" || is_language_code(tag.as_str()))
+                .map(|_| Cow::Owned(trimmed)),
             Self::WebSocket => is_websocket(&trimmed).then_some(Cow::Owned(trimmed)),
         };
         checked.ok_or_else(|| self.remedy())
