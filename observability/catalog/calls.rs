@@ -19,7 +19,7 @@ super::catalog! {
         {
             reason: ["action", "reconnect", "restart", "taken_over", "unanswered", "returned", "rang_again"]
         };
-    /// Calls given to a person by `<Dial>`, by what came of it; unless answered the caller is back with the
+    /// Calls given to a person by `<Dial>` or `<Enqueue>`, by what came of it; unless answered the caller is back with the
     /// agent, or has hung up (canceled).
     HANDOVERS_TOTAL: counter Count "calldex_handovers_total"
         { result: ["answered", "busy", "no_answer", "failed", "canceled"] };

@@ -10,7 +10,7 @@ use calldex_observability::catalog;
 use salvo::{Depot, FlowCtrl, Request, Response, async_trait};
 use std::sync::Arc;
 
-/// The action of `<Dial>`.
+/// The action of `<Dial>` and of `<Enqueue>`.
 #[derive(Clone)]
 pub(super) struct Handler(pub(super) Arc<Doors>);
 

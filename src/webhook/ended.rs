@@ -112,20 +112,21 @@ impl Doors {
     /// We ended the session. With hand-off data the call goes to a person, without it is over.
     fn hand_over(&self, req: &Request, call_sid: &str, called: &str, data: Option<&str>) -> String {
         let handoff = &self.switchboard.line(called).handoff;
+        let action = || {
+            let reference = self.reference(call_sid, self.switchboard.mark());
+            let target = format!("{DIALLED_PATH}?{REFERENCE_PARAMETER}={reference}");
+            self.guard.url(req, Door::Webhook, &target)
+        };
         let document = match (data, &handoff.dial, &handoff.workflow) {
-            (Some(_), Some(number), _) => {
-                let reference = self.reference(call_sid, self.switchboard.mark());
-                let target = format!("{DIALLED_PATH}?{REFERENCE_PARAMETER}={reference}");
-                Twiml::new().then(Dial {
-                    to: number.clone(),
-                    caller_id: handoff.caller_id.clone(),
-                    timeout_seconds: Some(handoff.timeout_s),
-                    action: self.guard.url(req, Door::Webhook, &target),
-                    answer_on_bridge: true,
-                })
-            }
+            (Some(_), Some(number), _) => Twiml::new().then(Dial {
+                to: number.clone(),
+                caller_id: handoff.caller_id.clone(),
+                timeout_seconds: Some(handoff.timeout_s),
+                action: action(),
+                answer_on_bridge: true,
+            }),
             (Some(data), None, Some(workflow)) => {
-                Twiml::new().then(Enqueue::workflow(workflow).task(data))
+                Twiml::new().then(Enqueue::workflow(workflow).task(data).action(action()))
             }
             _ => return answer::hang_up(),
         };

@@ -218,3 +218,40 @@ async fn what_a_new_session_can_cure_is_connected_again_with_another_provider() 
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_comes_back_from_a_queue_that_nobody_serves() {
+    let mind = Mind::awake().await;
+    let house = House::plan()
+        .with_model(&mind)
+        .set(
+            "twilio.handoff.workflow",
+            "WW0123456789abcdef0123456789abcdef",
+        )
+        .start()
+        .await;
+    let phone = house.call(ERIKA).await;
+    phone.says("My name is Erika").await;
+    mind.next(Completion::calls("hand_over", "{\"reason\":\"asked\"}"));
+    phone.says("I want to talk to a person.").await;
+    let ended = phone.is_ended().await;
+    let document = ended.actions[0].answer.body.clone();
+    let (_, action) = document
+        .split_once("action=\"")
+        .expect("a queue with an action");
+    let action = action.split_once('"').unwrap().0.replace("&amp;", "&");
+    assert!(
+        document.contains("<Enqueue") && document.contains("<Task>"),
+        "{document}"
+    );
+    let sid = phone.call_sid().to_owned();
+    assert_eq!(
+        house.closed(&sid).await.outcome.as_deref(),
+        Some("handed_over")
+    );
+    let call = HandCall::new(&house, &sid, Dial::new(ERIKA, LINE));
+    let keys = [("CallStatus", "in-progress"), ("QueueResult", "leave")];
+    let relay = call.connects(&action, &keys).await;
+    let greeting = relay.attribute("welcomeGreeting").unwrap_or_default();
+    assert!(greeting.starts_with(NOBODY), "{greeting}");
+}

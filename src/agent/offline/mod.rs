@@ -11,6 +11,7 @@ use super::brief::Brief;
 use super::message::Speaker;
 use super::reply::{Ending, Finish, ReplyEvent};
 use super::tools::{Tool, ToolCall, ToolKind};
+use calldex_names::{Excluded, Language};
 use phrases::{Phrases, Wish};
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -114,6 +115,10 @@ fn line(brief: &Brief) -> Line {
             words: phrases.nobody.into(),
             tool: None,
         },
+        _ if let Some(code) = wanted_language(brief, &last.content) => Line {
+            words: String::new(),
+            tool: Some(Tool::SwitchLanguage { code }),
+        },
         wish => Line {
             words: noticed(
                 brief,
@@ -123,6 +128,21 @@ fn line(brief: &Brief) -> Line {
             tool: None,
         },
     }
+}
+
+/// The other language of the line that the caller asks for, and asks for nothing else ("English, please").
+fn wanted_language(brief: &Brief, said: &str) -> Option<String> {
+    let context = calldex_names::Context {
+        asked: true,
+        language: Language::from_tag(&brief.language),
+        excluded: &Excluded::default(),
+    };
+    let wanted = calldex_names::extract(said, &context).language_wanted?;
+    let primary = |tag: &str| Language::from_tag(tag);
+    let is_other = primary(&brief.language) != Language::from_tag(wanted);
+    let mut codes = brief.languages.iter();
+    let code = codes.find(|code| primary(code) == Language::from_tag(wanted))?;
+    (is_other && brief.tools.has(ToolKind::SwitchLanguage)).then(|| code.to_string())
 }
 
 /// Nothing was said yet.

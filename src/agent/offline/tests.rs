@@ -137,3 +137,33 @@ fn after_a_tool_nothing_more_is_said() {
     };
     assert_eq!((line(&brief).words.as_str(), line(&brief).tool), ("", None));
 }
+
+#[test]
+fn another_language_of_the_line_is_switched_to_and_back_from() {
+    let wants = |language: &str, words: &str| {
+        let mut brief = brief(None, language, vec![Message::caller(words)]);
+        brief.tools = ToolSet::ALL;
+        brief.languages = ["en-US", "es-MX", "de-DE"].map(Into::into).to_vec();
+        match line(&brief).tool {
+            Some(Tool::SwitchLanguage { code }) => Some(code),
+            _ => None,
+        }
+    };
+    for (language, words, code) in [
+        ("es-MX", "English, please", "en-US"),
+        ("es-MX", "En inglés, por favor.", "en-US"),
+        ("de-DE", "Englisch bitte", "en-US"),
+        ("de-DE", "English please", "en-US"),
+        ("en-US", "Spanish please", "es-MX"),
+        ("en-US", "Can we speak German?", "de-DE"),
+    ] {
+        assert_eq!(wants(language, words).as_deref(), Some(code), "{words}");
+    }
+    for (language, words) in [
+        ("es-MX", "Español, por favor"),
+        ("es-MX", "Français"),
+        ("en-US", "My German shepherd is called Onix"),
+    ] {
+        assert_eq!(wants(language, words), None, "{words}");
+    }
+}

@@ -374,7 +374,9 @@ fn the_other_verbs_are_written() {
         answer_on_bridge: true,
         ..Dial::new("+16135550199")
     };
-    let enqueue = Enqueue::workflow("WW1").task(r#"{"a":"<b>"}"#);
+    let enqueue = Enqueue::workflow("WW1")
+        .task(r#"{"a":"<b>"}"#)
+        .action(Some("https://calls.example.test/back?a=1&b=2".into()));
     let document = Response::new()
         .then(
             Say::new("Please call again.")
@@ -405,6 +407,11 @@ fn the_other_verbs_are_written() {
         ("Please call again.", "en-GB")
     );
     assert_eq!(of("Reject").attributes["reason"], "busy");
+    assert_eq!(
+        of("Enqueue").attributes["action"],
+        "https://calls.example.test/back?a=1&b=2"
+    );
+    assert_eq!(of("Enqueue").attributes["method"], "POST");
     assert_eq!(
         of("Redirect").text,
         "https://calls.example.test/next?a=1&b=2"

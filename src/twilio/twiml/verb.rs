@@ -133,6 +133,7 @@ pub struct Enqueue {
     queue: Option<String>,
     workflow_sid: Option<String>,
     task: Option<String>,
+    action: Option<String>,
 }
 
 impl Enqueue {
@@ -142,6 +143,7 @@ impl Enqueue {
             queue: Some(name.into()),
             workflow_sid: None,
             task: None,
+            action: None,
         }
     }
 
@@ -151,6 +153,7 @@ impl Enqueue {
             queue: None,
             workflow_sid: Some(sid.into()),
             task: None,
+            action: None,
         }
     }
 
@@ -162,9 +165,19 @@ impl Enqueue {
         }
     }
 
+    /// Requested by POST when the call leaves the queue.
+    pub fn action(self, url: Option<String>) -> Self {
+        Self {
+            action: url,
+            ..self
+        }
+    }
+
     fn write(&self, xml: &mut Xml) {
         xml.open("Enqueue");
         xml.optional("workflowSid", self.workflow_sid.as_deref());
+        xml.optional("action", self.action.as_deref());
+        xml.optional("method", self.action.as_ref().map(|_| "POST"));
         match (&self.queue, &self.task) {
             (Some(name), _) => xml.text(name),
             (None, Some(task)) => {

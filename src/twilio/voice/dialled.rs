@@ -1,9 +1,10 @@
-//! The action request of `<Dial>`: a person was called for the caller, and that is over.
+//! The action request of `<Dial>` and of `<Enqueue>`: a person was called for the caller, or the caller waited for one
+//! in a queue, and that is over.
 
 use super::{CallStatus, Ends, Unreadable, call_sid};
 use crate::twilio::form::Form;
 
-/// What came of a `<Dial>`. `Debug` masks the numbers.
+/// What came of a `<Dial>`, or of an `<Enqueue>`. `Debug` masks the numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dialled {
     /// The caller's call.
@@ -44,6 +45,18 @@ impl DialStatus {
         }
     }
 
+    /// Reads `QueueResult`, likewise. Whoever was connected with the caller has had them, also where they sent the
+    /// call on.
+    fn read_queue(text: &str) -> Self {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "bridged" | "redirected-from-bridged" | "redirected" => Self::Answered,
+            "queue-full" => Self::Busy,
+            "leave" => Self::NoAnswer,
+            "hangup" => Self::Canceled,
+            _ => Self::Failed,
+        }
+    }
+
     /// The label `result` of `calldex_handovers_total`.
     pub fn label(self) -> &'static str {
         match self {
@@ -62,11 +75,15 @@ impl Dialled {
     /// # Errors
     /// [`Unreadable`] where no call is named.
     pub fn read(form: &Form) -> Result<Self, Unreadable> {
+        let dial_status = match (form.get("DialCallStatus"), form.get("QueueResult")) {
+            (None, Some(result)) => DialStatus::read_queue(result),
+            (status, _) => DialStatus::read(status.unwrap_or_default()),
+        };
         Ok(Self {
             call_sid: call_sid(form)?,
             ends: Ends::of_form(form),
             call_status: CallStatus::read(form.get("CallStatus").unwrap_or_default()),
-            dial_status: DialStatus::read(form.get("DialCallStatus").unwrap_or_default()),
+            dial_status,
         })
     }
 

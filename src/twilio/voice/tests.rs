@@ -216,4 +216,16 @@ fn a_dial_that_nobody_answered_leaves_a_caller_who_waits() {
         let dialled = Dialled::read(&form(&[("DialCallStatus", status), ("CallStatus", call)]));
         assert_eq!(dialled.unwrap().caller_waits(), waits, "{status} {call}");
     }
+    for (result, call, waits) in [
+        ("bridged", "in-progress", false),
+        ("redirected-from-bridged", "in-progress", false),
+        ("redirected", "in-progress", false),
+        ("queue-full", "in-progress", true),
+        ("leave", "in-progress", true),
+        ("system-error", "in-progress", true),
+        ("hangup", "completed", false),
+    ] {
+        let queued = Dialled::read(&form(&[("QueueResult", result), ("CallStatus", call)]));
+        assert_eq!(queued.unwrap().caller_waits(), waits, "{result} {call}");
+    }
 }
