@@ -12,6 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use wire::Wire;
 
+/// From a lost socket to Twilio's request for the action.
+const LOST_SOCKET: Duration = Duration::from_millis(1_190);
+
 fn scripts() -> Vec<(String, Vec<Value>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recorded");
     let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
@@ -61,7 +64,10 @@ fn answers(scripts: &[(String, Vec<Value>)]) -> Vec<(String, Completion)> {
 async fn play(house: &House, name: &str, number: usize, lines: &[Value]) {
     let sid = format!("CA{:032x}", 0x7ec0_0000 + number);
     let from = format!("+1415556{number:04}");
-    let mut wire = Wire::open(house, &sid, &from).await;
+    let mut wire = match lines.iter().any(|line| line["outbound"] == true) {
+        true => Wire::open_outbound(house, &sid, &from).await,
+        false => Wire::open(house, &sid, &from).await,
+    };
     for line in lines {
         if let Some(ms) = line["after"].as_u64() {
             wire.listen(Duration::from_millis(ms)).await;
@@ -92,7 +98,14 @@ async fn play(house: &House, name: &str, number: usize, lines: &[Value]) {
             );
         }
         if line["lost"] == true {
-            wire.returns(house).await;
+            wire.returns(house, LOST_SOCKET).await;
+        }
+        if let Some(ms) = line["returns"].as_u64() {
+            wire.returns(house, Duration::from_millis(ms)).await;
+        }
+        if let Some(ms) = line["action"].as_u64() {
+            wire.listen(Duration::from_millis(ms)).await;
+            wire.is_ended_by_action(house).await;
         }
         if line["ends"] == true {
             wire.listen(Duration::from_millis(200)).await;
@@ -103,7 +116,9 @@ async fn play(house: &House, name: &str, number: usize, lines: &[Value]) {
         wire.is_over(house).await;
     }
     house.closed(&sid).await;
-    let stored = house.rows().conversation(&sid).expect("a row").messages;
+    let row = house.rows().conversation(&sid).expect("a row");
+    assert_eq!(row.phone_number.as_deref(), Some(from.as_str()), "{name}");
+    let stored = row.messages;
     let expected = lines.iter().find_map(|line| line["stored"].as_array());
     let expected = expected.unwrap_or_else(|| panic!("{name}: expects nothing"));
     let kept: Vec<Value> = stored.iter().map(shown).collect();

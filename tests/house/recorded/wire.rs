@@ -1,7 +1,7 @@
 //! One call frame by frame, on a socket of our own: what a script needs of Twilio.
 
 use crate::door;
-use crate::house::{House, PATIENCE};
+use crate::house::{House, LINE, PATIENCE};
 use calldex_simulator::twilio::{Webhook, twiml::Twiml};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -29,19 +29,33 @@ pub struct Wire {
 
 impl Wire {
     pub async fn open(house: &House, call_sid: &str, from: &str) -> Self {
-        let form = [
+        let ends = [("From", from), ("To", LINE), ("Direction", "inbound")];
+        Self::begin(house, call_sid, ends, ("ringing", "RINGING")).await
+    }
+
+    /// A call that was placed from the line's number to `to`.
+    pub async fn open_outbound(house: &House, call_sid: &str, to: &str) -> Self {
+        let ends = [("From", LINE), ("To", to), ("Direction", "outbound-api")];
+        Self::begin(house, call_sid, ends, ("in-progress", "IN_PROGRESS")).await
+    }
+
+    async fn begin(
+        house: &House,
+        call_sid: &str,
+        ends: [(&str, &str); 3],
+        (status, status_of_setup): (&str, &str),
+    ) -> Self {
+        let call = [
             ("CallSid", call_sid),
             ("AccountSid", "AC00000000000000000000000000000000"),
-            ("From", from),
-            ("To", "+15550100199"),
-            ("Direction", "inbound"),
-            ("CallStatus", "ringing"),
+            ("CallStatus", status),
         ];
+        let form = [call, ends].concat();
         let form: Vec<(String, String)> = form
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let mut wire = Self::connect(house, "/twilio/voice", form, "RINGING").await;
+        let mut wire = Self::connect(house, "/twilio/voice", form, status_of_setup).await;
         wire.call_sid = call_sid.to_owned();
         wire
     }
@@ -59,10 +73,12 @@ impl Wire {
             let found = form.iter().find(|(field, _)| field == name);
             found.map_or("", |(_, value)| value).to_owned()
         };
+        let inbound = field("Direction") == "inbound";
         let setup = json!({
             "type": "setup", "sessionId": "VX00000000000000000000000000000001",
             "callSid": field("CallSid"), "parentCallSid": "", "from": field("From"), "to": field("To"),
-            "forwardedFrom": field("To"), "callerName": "", "direction": "inbound", "callType": "PSTN",
+            "forwardedFrom": if inbound { field("To") } else { String::new() }, "callerName": "",
+            "direction": field("Direction"), "callType": "PSTN",
             "callStatus": status, "accountSid": field("AccountSid"),
             "customParameters": Value::Object(parameters.collect()),
         });
@@ -82,11 +98,10 @@ impl Wire {
         wire
     }
 
-    /// The socket is lost, and the call comes back by its action.
-    pub async fn returns(&mut self, house: &House) {
-        // The connection is gone without a close frame; Twilio asks 1.19 s later.
+    /// The socket is lost, or was closed, and the call comes back by its action so much later.
+    pub async fn returns(&mut self, house: &House, later: Duration) {
         let _ = self.socket.get_mut().shutdown().await;
-        tokio::time::sleep(Duration::from_millis(1_190)).await;
+        tokio::time::sleep(later).await;
         let mut form = self.form.clone();
         form.retain(|(name, _)| name != "CallStatus");
         for (name, value) in [
@@ -181,6 +196,24 @@ impl Wire {
                 Err(_) => return (answer, false),
             }
         }
+    }
+
+    /// The action of a session that ended with its call.
+    pub async fn is_ended_by_action(&self, house: &House) {
+        let mut form = self.form.clone();
+        form.retain(|(name, _)| name != "CallStatus");
+        for (name, value) in [
+            ("CallStatus", "completed"),
+            ("SessionId", "VX00000000000000000000000000000001"),
+            ("SessionStatus", "completed"),
+        ] {
+            form.push((name.to_owned(), value.to_owned()));
+        }
+        let answer = ask(house, "/twilio/action", form).await;
+        assert!(
+            answer.relay().is_none(),
+            "a call that is over connects again"
+        );
     }
 
     /// Twilio's last word about the call.

@@ -7,6 +7,8 @@ use std::time::Duration;
 const LONG: Duration = Duration::from_secs(10);
 
 fn ask(model: &ModelServer, stream: bool, text: &str) -> reqwest::RequestBuilder {
+    // A client wants one, whatever it is used for. An error: another test has installed it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().timeout(LONG);
     let body = json!({"model": "m-1", "stream": stream, "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": text}]});
     client
