@@ -113,6 +113,9 @@ impl CallState {
     /// with the socket.
     pub fn goodbye(&self) -> Option<&str> {
         let ending = self.ending.as_ref()?;
+        if ending.words.trim().is_empty() {
+            return Some(&self.phrases().goodbye);
+        }
         if ending.words.chars().count() <= GOODBYE_CHARS_MAX {
             return Some(&ending.words);
         }

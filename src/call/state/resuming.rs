@@ -4,10 +4,11 @@
 use super::owning::{Claim, blind_epoch, is_released};
 use super::tooling::CallIds;
 use super::{Action, CallState, Now, Setting};
+use crate::agent::ToolKind;
 use crate::call::greeting::Greeting;
 use crate::call::naming::{NameStart, asks_for_name, is_denied};
 use crate::call::transcript::Transcript;
-use calldex_storage::record::{LiveCall, NameState, Role, Turn, TurnKind};
+use calldex_storage::record::{LiveCall, NameState, Outcome, Role, Turn, TurnKind};
 
 /// Prompts that repeat what was already heard are recognised for this long after a reconnect.
 const REPLAY_MS: u64 = 5_000;
@@ -31,6 +32,7 @@ impl CallState {
         let epoch = live.conversation.epoch;
         let released = is_released(&live.conversation);
         let start = known_start(&setting, &live.turns, started_ms);
+        let said_goodbye = said_goodbye(&live.turns);
         let transcript = Transcript::restored(live.turns, epoch);
         let mut state = Self::bare(setting, transcript, start, now);
         state.claim = Claim::found(epoch);
@@ -48,6 +50,10 @@ impl CallState {
         let asked = asks_for_name(last, &state.language, false);
         if asked || state.phrases().asks_for_name(last) {
             state.naming.ask();
+        }
+        if said_goodbye {
+            // It was lost with its process: it is said again.
+            state.end_after_speech(Outcome::Ended, None, true, now);
         }
         state
     }
@@ -140,6 +146,19 @@ impl CallState {
             }
         }
     }
+}
+
+/// Whether the model has ended the call since the caller last spoke.
+fn said_goodbye(turns: &[Turn]) -> bool {
+    let since = turns
+        .iter()
+        .rev()
+        .take_while(|turn| turn.role != Role::Caller);
+    let ends = |turn: &Turn| {
+        let stored: Option<serde_json::Value> = serde_json::from_str(&turn.content).ok();
+        stored.is_some_and(|stored| stored["tool"] == ToolKind::EndCall.name())
+    };
+    since.filter(|turn| turn.role == Role::Tool).any(ends)
 }
 
 /// What is known of the caller of a call that began at `started_ms` and whose `turns` were kept: who

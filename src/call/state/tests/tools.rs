@@ -396,6 +396,40 @@ fn a_process_that_takes_the_call_up_knows_that_a_result_is_owed_and_repeats_no_i
 }
 
 #[test]
+fn a_goodbye_that_was_lost_with_its_process_is_said_again_and_ends_the_call() {
+    let end = ToolCall {
+        id: "1".into(),
+        tool: Tool::EndCall {
+            farewell: Some("Bye, Ana!".into()),
+        },
+    };
+    for calls_it_off in [false, true] {
+        let mut desk = Desk::known_as("Ana");
+        desk.hears("Bye.")
+            .on(Event::Tool(&end))
+            .on(Event::Replied(&Finish::default()));
+        if calls_it_off {
+            desk.hears("Wait, one more.");
+        }
+        let mut live = kept(desk.turns());
+        live.conversation.started_at = desk.now.unix_ms / 1_000 - 30;
+        let state = CallState::restored(setting(Some(known("Ana"))), live, desk.now);
+        let mut desk = Desk {
+            state,
+            ..Desk::known_as("Ana")
+        };
+        desk.on(BACK);
+        let said_again = desk.last_said() == "Bye, Ana!";
+        desk.later(60_000);
+        let outcome = desk.state.outcome_so_far();
+        assert_eq!(
+            (said_again, outcome.is_some()),
+            (!calls_it_off, !calls_it_off)
+        );
+    }
+}
+
+#[test]
 fn an_ending_call_finishes_what_has_side_effects_and_makes_no_look_up() {
     let end = ToolCall {
         id: "1".into(),
