@@ -198,6 +198,20 @@ impl Exchange {
         })
     }
 
+    /// Returns when the engine knows of a primary that is another than `node_id`.
+    pub(super) async fn another_primary_than(&self, node_id: Option<NodeId>) {
+        if let Some(raft) = self.raft() {
+            let mut metrics = raft.metrics();
+            let is_other = metrics.wait_for(|metrics| {
+                metrics.current_leader.is_some() && metrics.current_leader != node_id
+            });
+            if is_other.await.is_ok() {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+
     /// The primary's door, unless that is this instance.
     pub(super) fn primary_door(&self) -> Option<Addressee> {
         let found = self.whereabouts()?;

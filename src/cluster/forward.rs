@@ -6,12 +6,17 @@ use super::exchange::Exchange;
 use super::wire::{Desk, Forwarded, Taken};
 use bytes::Bytes;
 use calldex_storage::Position;
-use calldex_storage::replication::{NodeId, ProposeError, Proposer, Proposing};
+use calldex_storage::replication::{ProposeError, Proposer, Proposing};
 use std::sync::Weak;
 use std::time::Duration;
 
-/// What the primary may take for one batch. Storage gives a batch up on its own terms, too.
-const FORWARD_MAX: Duration = Duration::from_secs(5);
+/// What the primary's answer may take while its connection stands: longer than the primary waits for
+/// its log ([`super::gather::COMMIT_MAX`]), shorter than storage waits for the answer.
+pub(super) const FORWARD_MAX: Duration = Duration::from_secs(25);
+const _: () = assert!(
+    super::gather::COMMIT_MAX.as_millis() < FORWARD_MAX.as_millis()
+        && FORWARD_MAX.as_millis() < calldex_storage::PROPOSE_MS_MAX as u128
+);
 /// Doors that are tried for one batch: the primary's, and the one that it names instead.
 const DOORS_MAX: usize = 2;
 
@@ -58,7 +63,7 @@ async fn ask(
     let answer = tokio::select! {
         answer = asking => answer,
         // It may be cut off, and the answer never come.
-        () = another_primary_than(exchange, door.node_id) => Err(Silence::Lost),
+        () = exchange.another_primary_than(door.node_id) => Err(Silence::Lost),
     };
     answer.map_err(|silence| match silence {
         Silence::Unreachable | Silence::Stranger | Silence::NotReady | Silence::TurnedAway(_) => {
@@ -67,20 +72,6 @@ async fn ask(
         Silence::Lost | Silence::Malformed => ProposeError::TimedOut,
         Silence::TooLarge => ProposeError::Refused,
     })
-}
-
-/// Returns when the engine knows of a primary that is another.
-async fn another_primary_than(exchange: &Exchange, node_id: Option<NodeId>) {
-    if let Some(raft) = exchange.raft() {
-        let mut metrics = raft.metrics();
-        let is_other = metrics.wait_for(|metrics| {
-            metrics.current_leader.is_some() && metrics.current_leader != node_id
-        });
-        if is_other.await.is_ok() {
-            return;
-        }
-    }
-    std::future::pending().await
 }
 
 /// What `taken` means to the writes.

@@ -30,8 +30,9 @@ const WAITING_MAX: usize = 1_024;
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 /// One unit of that bound.
 const PERMIT_BYTES: usize = 1_024;
-/// From a proposal to its place on a majority, and applied here. Later nobody waits for it.
-const COMMIT_MAX: Duration = Duration::from_secs(5);
+/// From a proposal to its place on a majority, and applied here, unless there is another primary
+/// before: a disk may be that slow. Later nobody waits for it. Shorter than [`super::forward::FORWARD_MAX`].
+pub(super) const COMMIT_MAX: Duration = Duration::from_secs(20);
 
 /// A batch that wants into the log.
 pub(super) struct Proposal {
@@ -186,11 +187,14 @@ async fn propose(
     };
     let exchange = Arc::clone(exchange);
     Some(async move {
-        let committed = tokio::time::timeout(COMMIT_MAX, committed).await;
-        let taken = match committed {
-            Ok(Ok(result)) => outcome(&exchange, result),
-            // The engine stopped, or no majority answers: it may still land.
-            Ok(Err(_)) | Err(_) => Taken::TimedOut,
+        let taken = tokio::select! {
+            committed = tokio::time::timeout(COMMIT_MAX, committed) => match committed {
+                Ok(Ok(result)) => outcome(&exchange, result),
+                // The engine stopped, or no majority answers: it may still land.
+                Ok(Err(_)) | Err(_) => Taken::TimedOut,
+            },
+            // Which may have the entry, or may not.
+            () = exchange.another_primary_than(Some(exchange.node_id)) => Taken::TimedOut,
         };
         answer_all(taken, entry.proposals);
     })

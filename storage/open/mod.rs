@@ -110,8 +110,9 @@ impl Storage {
         let line = Arc::new(Line::default());
         let (connecting, running) = (Arc::clone(&line), parts.clone());
         let start = |room: &Room| {
-            let forwarder = Forwarder::new(Arc::clone(&room.shared), line, outbox, waiting);
-            start_among(room, forwarder, applier, running)
+            let (process, shared) = (running.identity.process(), Arc::clone(&room.shared));
+            let forwarder = Forwarder::new(process, shared, Arc::clone(&line), outbox, waiting);
+            start_among(room, forwarder, applier, line, running)
         };
         let storage = Self::start(config, ground, lock, start);
         let storage = storage.map_err(|error| OpenError::disk(&dir, error))?;
@@ -337,6 +338,7 @@ fn start_among(
     room: &Room,
     forwarder: Forwarder,
     applier: Applier,
+    line: Arc<Line>,
     parts: ReplicaParts,
 ) -> io::Result<Writing> {
     let (shared, shown, replaced) = (
@@ -345,7 +347,7 @@ fn start_among(
         room.on_replaced(),
     );
     let applier = spawn("calldex-writer", move || {
-        applier.run(&shared, shown, replaced);
+        applier.run(&shared, &line, shown, replaced);
     })?;
     let forwarder = spawn("calldex-proposer", move || forwarder.run())?;
     Ok(Writing::Among {

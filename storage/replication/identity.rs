@@ -304,6 +304,11 @@ impl Identity {
         self.starts
     }
 
+    /// This node, and which of its starts this is: what tells this process's proposals from all others.
+    pub(crate) fn process(&self) -> (NodeId, u64) {
+        (self.node_id, self.starts)
+    }
+
     /// Whether the cluster was founded with it.
     pub fn is_founder(&self) -> bool {
         self.founder

@@ -13,8 +13,8 @@ pub type Proposing<'a> = Pin<Box<dyn Future<Output = Result<Position, ProposeErr
 pub const PROPOSAL_BYTES_MAX: usize = 1024 * 1024;
 
 /// Gives batches of writes to the primary, wherever that is. Storage calls it from a thread of its
-/// own, on the runtime that it was given, one batch at a time and in order; it drops the future after
-/// a bounded time.
+/// own, on the runtime that it was given, one batch at a time and in order; it drops the future once
+/// this instance has applied the batch itself, and after [`crate::PROPOSE_MS_MAX`] at the latest.
 pub trait Proposer: Send + Sync + 'static {
     /// Proposes `batch`, the form of [`crate::write::encode`], which holds so many `writes`. The
     /// position is that of the entry which carries it, on disk on a majority and applied at the
@@ -26,10 +26,11 @@ pub trait Proposer: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
     /// There is none that a majority follows, or it cannot be reached, or it cannot read the batch's
-    /// form yet (it is of an older version): it is proposed again later.
+    /// form yet (it is of an older version): the batch was surely not taken, and is proposed again later.
     #[error("there is no primary to take the writes")]
     NoPrimary,
-    /// No answer in time: the batch may still land. It is proposed again.
+    /// No answer in time, a connection that broke, or another primary meanwhile: the batch may still
+    /// land. It is proposed again.
     #[error("the primary did not answer in time")]
     TimedOut,
     /// Too large, or not a batch of writes: it will never be taken. Its writes are tried in smaller

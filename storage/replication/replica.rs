@@ -121,6 +121,7 @@ impl Replica {
             faults: faults.clone(),
             opened_at: meta.position,
             level: meta.level,
+            me: identity.process(),
         };
         let parts = ReplicaParts {
             identity,

@@ -66,15 +66,49 @@ fn form_of(write: &Write) -> u32 {
     }
 }
 
+/// Which proposal a batch is: so that the instance that made it learns from the log itself that it
+/// landed. A batch without one was made by an older version, or is not proposed at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "[u64; 3]", into = "[u64; 3]")]
+pub struct Origin {
+    /// The node that proposes it.
+    pub node_id: u64,
+    /// Which start of that node.
+    pub start: u64,
+    /// The node's own count of its proposals since then; one that is proposed again keeps its number.
+    pub number: u64,
+}
+
+impl From<[u64; 3]> for Origin {
+    fn from([node_id, start, number]: [u64; 3]) -> Self {
+        Self {
+            node_id,
+            start,
+            number,
+        }
+    }
+}
+
+impl From<Origin> for [u64; 3] {
+    fn from(origin: Origin) -> Self {
+        [origin.node_id, origin.start, origin.number]
+    }
+}
+
 #[derive(Serialize)]
 struct Sealed<'a, W> {
     form: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<Origin>,
     writes: &'a [W],
 }
 
+/// What is read first; versions that know of no origin pass over it.
 #[derive(Deserialize)]
-struct Form {
+struct Header {
     form: u32,
+    #[serde(default)]
+    origin: Option<Origin>,
 }
 
 #[derive(Deserialize)]
@@ -99,14 +133,30 @@ pub enum DecodeError {
 
 /// `writes` as bytes.
 pub fn encode<W: Borrow<Write> + Serialize>(writes: &[W]) -> Vec<u8> {
+    encode_from(None, writes)
+}
+
+/// As [`encode`], with where the batch comes from.
+pub fn encode_from<W: Borrow<Write> + Serialize>(origin: Option<Origin>, writes: &[W]) -> Vec<u8> {
     let forms = writes.iter().map(|write| form_of(write.borrow()));
     let form = forms.max().unwrap_or(FIRST_FORM);
-    serde_json::to_vec(&Sealed { form, writes }).expect("writes hold nothing that JSON cannot say")
+    let sealed = Sealed {
+        form,
+        origin,
+        writes,
+    };
+    serde_json::to_vec(&sealed).expect("writes hold nothing that JSON cannot say")
 }
 
 /// The writes that [`encode`] made `bytes` from. The error carries none of the content.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Write>, DecodeError> {
-    let Form { form } = serde_json::from_slice(bytes).map_err(|_| DecodeError::Damaged)?;
+    Ok(decode_with_origin(bytes)?.1)
+}
+
+/// As [`decode`], with where the batch comes from, if it says so.
+pub fn decode_with_origin(bytes: &[u8]) -> Result<(Option<Origin>, Vec<Write>), DecodeError> {
+    let Header { form, origin } =
+        serde_json::from_slice(bytes).map_err(|_| DecodeError::Damaged)?;
     if form > FORM {
         return Err(DecodeError::Newer(form));
     }
@@ -116,7 +166,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Write>, DecodeError> {
         true => DecodeError::Unknown(form),
         false => DecodeError::Damaged,
     })?;
-    Ok(opened.writes)
+    Ok((origin, opened.writes))
 }
 
 #[cfg(test)]
@@ -135,6 +185,21 @@ mod tests {
     #[test]
     fn a_batch_comes_back_as_it_was() {
         assert_eq!(decode(&encode(&batch())).unwrap(), batch());
+    }
+
+    #[test]
+    fn a_batch_says_which_proposal_it_is_and_older_ones_are_still_read() {
+        let origin = Origin {
+            node_id: u64::MAX,
+            start: 3,
+            number: 7,
+        };
+        let bytes = encode_from(Some(origin), &batch());
+        assert_eq!(decode_with_origin(&bytes).unwrap(), (Some(origin), batch()));
+        assert_eq!(
+            decode_with_origin(&encode(&batch())).unwrap(),
+            (None, batch())
+        );
     }
 
     #[test]

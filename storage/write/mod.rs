@@ -9,7 +9,10 @@ mod ownership;
 mod rules;
 
 pub use apply::{Applied, ApplyError, apply, apply_at};
-pub use codec::{DecodeError, FORM, at_level, decode, encode, form_at, is_written_at};
+pub use codec::{
+    DecodeError, FORM, Origin, at_level, decode, decode_with_origin, encode, encode_from, form_at,
+    is_written_at,
+};
 pub(crate) use ownership::Owner;
 pub use ownership::Takeover;
 pub use rules::fold;

@@ -4,7 +4,7 @@
 use super::BATCH_WRITES_MAX;
 use super::queue::{Part, writes_in};
 use crate::replication::PROPOSAL_BYTES_MAX;
-use crate::write::{Write, encode};
+use crate::write::{Origin, Write, encode, encode_from};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -107,12 +107,12 @@ impl Backlog {
         self.0.iter().take_while(fits).count().max(1)
     }
 
-    /// The proposal of the first `count` batches and how many writes it holds; nothing if there are
-    /// only marks in them.
-    pub(super) fn encode(&self, count: usize) -> Option<(Vec<u8>, usize)> {
+    /// The proposal of the first `count` batches, from `origin`, and how many writes it holds; nothing
+    /// if there are only marks in them.
+    pub(super) fn encode(&self, count: usize, origin: Origin) -> Option<(Vec<u8>, usize)> {
         let first = self.0.iter().take(count);
         let writes: Vec<&Write> = first.flat_map(Held::writes).collect();
-        (!writes.is_empty()).then(|| (encode(&writes), writes.len()))
+        (!writes.is_empty()).then(|| (encode_from(Some(origin), &writes), writes.len()))
     }
 
     /// Takes the first `count` batches out: their parts, and the row up to which the outbox holds

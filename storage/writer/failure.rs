@@ -100,12 +100,14 @@ pub(crate) enum Cause {
     Database,
     /// The disk below the outbox, while it is needed.
     Outbox,
-    /// There is no primary: what it would take waits in the outbox.
+    /// There is no primary, or it does not answer: what it would take waits in the outbox.
     Primary,
 }
 
-/// The kind of [`Cause::Primary`].
+/// [`Cause::Primary`]: there is none.
 pub(crate) const NO_PRIMARY: &str = "no_primary";
+/// [`Cause::Primary`]: it has what was proposed and has not answered for long.
+pub(crate) const NO_ANSWER: &str = "no_answer";
 
 /// Whether writes can be made durable, and if not, why: a reason for each [`Cause`].
 #[derive(Default)]

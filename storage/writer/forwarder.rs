@@ -3,21 +3,27 @@
 //! none.
 
 use super::backlog::{Backlog, Held};
-use super::failure::{Cause, NO_PRIMARY};
+use super::failure::{Cause, NO_ANSWER, NO_PRIMARY};
 use super::keeping::{Keeping, fate_at_close};
 use super::line::Line;
 use super::queue::writes_in;
 use super::{NotDurable, Position, Shared};
 use crate::pauses::Pauses;
 use crate::replication::{Kept, Outbox, PROPOSAL_BYTES_MAX, ProposeError};
+use crate::write::Origin;
+use bytes::Bytes;
 use calldex_observability::catalog;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How long the primary may take to answer, milliseconds. Then the batch, which may still land, is
-/// proposed again.
-pub const PROPOSE_MS_MAX: u64 = 1_000;
+/// How long an answer is waited for while nothing says that the primary is gone (that its connection
+/// broke, or that there is another), milliseconds. A slow disk is no reason to propose again: that would
+/// only give it more to write. Then the batch, which may still land, is proposed again all the same.
+/// Longer than the primary itself waits for its log, and than its answer may be on its way.
+pub const PROPOSE_MS_MAX: u64 = 30_000;
+/// From when on an answer that has not come counts as trouble, milliseconds.
+const UNANSWERED_MS: u64 = 1_000;
 /// From when on a batch that is on its way, or waits behind others, is kept in the outbox too, with all
 /// that came after it, milliseconds: what a crash can take is not older.
 pub const KEEP_AFTER_MS: u64 = 100;
@@ -39,14 +45,31 @@ pub(crate) struct Forwarder {
     line: Arc<Line>,
     keeping: Keeping,
     backlog: Backlog,
+    /// What goes into the log next: the last one's origin, counted on.
+    origin: Origin,
+    /// A proposal that may still land: it is proposed again as it is, under its number.
+    unsettled: Option<Proposal>,
     pauses: Pauses,
     /// Since when, closing having begun, no proposal has been taken.
     in_vain_since: Option<Instant>,
 }
 
+/// The first batches of the backlog, on their way.
+struct Proposal {
+    /// How many of them.
+    count: usize,
+    number: u64,
+    batch: Bytes,
+    writes: usize,
+    /// Whether an earlier attempt may have been heard.
+    may_land: bool,
+}
+
 impl Forwarder {
-    /// With `waiting`, what the outbox held: it is pending when this returns.
+    /// With `waiting`, what the outbox held: it is pending when this returns. The proposals are those
+    /// of the `start` of node `node_id`.
     pub(crate) fn new(
+        (node_id, start): (u64, u64),
         shared: Arc<Shared>,
         line: Arc<Line>,
         outbox: Outbox,
@@ -59,6 +82,12 @@ impl Forwarder {
             line,
             keeping,
             backlog,
+            origin: Origin {
+                node_id,
+                start,
+                number: 0,
+            },
+            unsettled: None,
             pauses: Pauses::new(RETRY_MIN, RETRY_MAX),
             in_vain_since: None,
         }
@@ -69,11 +98,22 @@ impl Forwarder {
     pub(crate) fn run(mut self) {
         while self.has_more() && !self.shared.queue.is_shut() && !self.is_in_vain() {
             self.keep_what_is_old();
-            let count = self.backlog.next_count();
-            match self.propose(count) {
-                Ok(position) => self.settle(count, Ok(position)),
-                Err(ProposeError::Refused) => self.refuse(count),
-                Err(ProposeError::NoPrimary | ProposeError::TimedOut) => self.rest(),
+            let Some(mut proposal) = self.unsettled.take().or_else(|| self.next_proposal()) else {
+                continue;
+            };
+            match self.propose(&proposal) {
+                Ok(position) => self.settle(proposal.count, Ok(position)),
+                Err(ProposeError::Refused) => self.refuse(proposal.count),
+                Err(ProposeError::TimedOut) => {
+                    proposal.may_land = true;
+                    self.unsettled = Some(proposal);
+                    self.rest();
+                }
+                Err(ProposeError::NoPrimary) => {
+                    // One that was on its way before may have landed then.
+                    self.unsettled = Some(proposal).filter(|proposal| proposal.may_land);
+                    self.rest();
+                }
             }
         }
         self.leave();
@@ -98,17 +138,33 @@ impl Forwarder {
         is_long && !self.backlog.all().any(|held| held.is_unkept())
     }
 
-    /// Proposes the first `count` batches together, once. Marks need no primary: what was before them
-    /// is acknowledged.
-    fn propose(&mut self, count: usize) -> Result<Position, ProposeError> {
-        let Some((batch, writes)) = self.backlog.encode(count) else {
-            return Ok(self.shared.durable.load(Ordering::Acquire));
+    /// The next proposal. Marks need no primary: what was before them is acknowledged, and so are they.
+    /// One that is too long is cut.
+    fn next_proposal(&mut self) -> Option<Proposal> {
+        let count = self.backlog.next_count();
+        self.origin.number += 1;
+        let Some((batch, writes)) = self.backlog.encode(count, self.origin) else {
+            let durable = self.shared.durable.load(Ordering::Acquire);
+            self.settle(count, Ok(durable));
+            return None;
         };
         if batch.len() > PROPOSAL_BYTES_MAX && writes > 1 {
-            return Err(ProposeError::Refused);
+            self.refuse(count);
+            return None;
         }
+        Some(Proposal {
+            count,
+            number: self.origin.number,
+            batch: batch.into(),
+            writes,
+            may_land: false,
+        })
+    }
+
+    /// Proposes it once.
+    fn propose(&mut self, proposal: &Proposal) -> Result<Position, ProposeError> {
         let begun = Instant::now();
-        let answer = self.ask(batch, writes, begun);
+        let answer = self.ask(proposal, begun);
         if answer.is_ok() {
             catalog::CLUSTER_COMMIT_SECONDS.record(begun.elapsed().as_secs_f64());
         }
@@ -119,25 +175,29 @@ impl Forwarder {
         answer
     }
 
-    /// Waits for the answer; what takes long is kept meanwhile, with what comes after it.
-    fn ask(
-        &mut self,
-        batch: Vec<u8>,
-        writes: usize,
-        begun: Instant,
-    ) -> Result<Position, ProposeError> {
-        let question = self.line.ask(batch.into(), writes)?;
+    /// Waits for the answer, or until this instance has applied it; what takes long is kept meanwhile,
+    /// with what comes after it.
+    fn ask(&mut self, proposal: &Proposal, begun: Instant) -> Result<Position, ProposeError> {
+        let batch = proposal.batch.clone();
+        let question = self.line.ask(proposal.number, batch, proposal.writes)?;
         loop {
             if let Some(answer) = question.wait(STEP) {
                 return answer;
             }
             let waited = begun.elapsed();
-            let is_over = waited >= Duration::from_millis(PROPOSE_MS_MAX);
-            if is_over || self.shared.queue.is_shut() {
-                return Err(ProposeError::TimedOut);
-            }
-            if waited >= Duration::from_millis(KEEP_AFTER_MS) || self.shared.queue.is_closing() {
+            let is_closing = self.shared.queue.is_closing();
+            if waited >= Duration::from_millis(KEEP_AFTER_MS) || is_closing {
                 self.keep();
+            }
+            if waited >= Duration::from_millis(UNANSWERED_MS) {
+                self.degrade(NO_ANSWER);
+            }
+            if is_closing {
+                self.in_vain_since.get_or_insert_with(Instant::now);
+            }
+            let is_over = waited >= Duration::from_millis(PROPOSE_MS_MAX);
+            if is_over || self.shared.queue.is_shut() || self.is_in_vain() {
+                return Err(ProposeError::TimedOut);
             }
         }
     }
@@ -172,18 +232,25 @@ impl Forwarder {
     }
 
     fn note(&mut self, answer: Result<Position, ProposeError>) {
-        let degraded = &self.shared.degraded;
-        if matches!(answer, Ok(_) | Err(ProposeError::Refused)) {
-            self.pauses.reset();
-            self.in_vain_since = None;
-            if degraded.set_of(Cause::Primary, None) {
-                tracing::info!("there is a primary again: what waited is proposed");
+        match answer {
+            Ok(_) | Err(ProposeError::Refused) => {
+                self.pauses.reset();
+                self.in_vain_since = None;
+                if self.shared.degraded.set_of(Cause::Primary, None) {
+                    tracing::info!("the primary takes writes again: what waited is proposed");
+                }
             }
-        } else if degraded.set_of(Cause::Primary, Some(NO_PRIMARY)) {
-            tracing::warn!("no primary takes writes: they wait in the outbox");
+            Err(ProposeError::NoPrimary) => self.degrade(NO_PRIMARY),
+            Err(ProposeError::TimedOut) => self.degrade(NO_ANSWER),
         }
         if answer.is_err() && self.shared.queue.is_closing() {
             self.in_vain_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn degrade(&self, kind: &'static str) {
+        if self.shared.degraded.set_of(Cause::Primary, Some(kind)) {
+            tracing::warn!(kind, "no primary takes writes: they wait in the outbox");
         }
     }
 

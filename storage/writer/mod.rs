@@ -127,8 +127,8 @@ impl Shared {
 pub struct WriterStatus {
     /// What waits.
     pub depth: Depth,
-    /// Why nothing can be made durable now, if so: one of the kinds of `write_failures_total`, or
-    /// `no_primary`.
+    /// Why nothing can be made durable now, if so: one of the kinds of `write_failures_total`,
+    /// `no_primary`, or `no_answer` (of a primary that has had what was proposed for long).
     pub degraded: Option<&'static str>,
 }
 

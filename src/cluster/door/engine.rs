@@ -19,7 +19,10 @@ pub(super) async fn append(exchange: &Exchange, question: &[u8]) -> Result<Vec<u
         AppendEntriesResponse::Success | AppendEntriesResponse::PartialSuccess(_)
     );
     // What is committed the primary has on its own disk: should that go back in time, nobody else
-    // can say so.
+    // can say so. It holds because openraft 0.9 waits for the primary's own fsync before it counts
+    // anybody's answer. From 0.10 on it need not: a primary may commit on its replicas' disks alone, and
+    // then a healthy node that restarts would be refused here. Note then what the primary itself says it
+    // has flushed, and not the commit index.
     if let (true, Some(primary), Some(committed)) = (follows, primary, committed) {
         exchange.replica.peers().note(primary, committed.index);
     }

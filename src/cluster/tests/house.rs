@@ -5,7 +5,7 @@ use calldex_observability::redaction::Secret;
 use calldex_storage::record::{CallerKind, PhoneNumber};
 use calldex_storage::replication::{Identity, Replica};
 use calldex_storage::write::{CallStarted, Write};
-use calldex_storage::{OpenError, Position, Storage, StorageConfig};
+use calldex_storage::{Faults, OpenError, Position, Storage, StorageConfig};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub(super) fn free_address() -> SocketAddr {
 pub(super) struct House {
     pub(super) name: String,
     pub(super) section: ClusterSection,
+    /// What its disk does.
+    pub(super) faults: Faults,
     pub(super) dir: TempDir,
     /// How often the data directory had to be moved.
     moves: u32,
@@ -44,6 +46,7 @@ impl House {
         Self {
             name: name.to_owned(),
             section,
+            faults: Faults::default(),
             dir: TempDir::new().unwrap(),
             moves: 0,
             running: None,
@@ -83,6 +86,7 @@ impl House {
         loop {
             let mut config = StorageConfig::new(self.data());
             config.warm = false;
+            config.faults = self.faults.clone();
             let opening = tokio::task::spawn_blocking(move || Storage::open_replicated(config));
             match opening.await.unwrap() {
                 // On a machine this busy a thread may outlive the closing, which then keeps the

@@ -3,8 +3,10 @@
 use super::house::*;
 use crate::cluster::{CaughtUp, Operator, Role};
 use calldex_observability::redaction::Secret;
+use calldex_storage::{Faults, Operation};
 use futures_util::future::join_all;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -97,6 +99,100 @@ async fn many_writes_come_together_and_all_arrive() {
             assert!(house.knows(&format!("CA-{other}-299")).await);
         }
     }
+}
+
+/// A disk whose fsync of the cluster's log takes so long once it is told to.
+fn slow_log(pause: Duration) -> (Arc<AtomicBool>, Faults) {
+    let is_slow = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&is_slow);
+    let faults = Faults::new(move |operation| {
+        if operation == Operation::RaftCommit && told.load(Ordering::SeqCst) {
+            std::thread::sleep(pause);
+        }
+        Ok(())
+    });
+    (is_slow, faults)
+}
+
+/// Writes on `house`, one after the other; how many entries the log has more than before.
+async fn entries_of(house: &House, writes: u32) -> u64 {
+    let storage = house.storage();
+    let before = house.write("CA-first").await;
+    let mut receipts = Vec::new();
+    for number in 0..writes {
+        let write = started(&format!("CA-{number}"), &house.name);
+        receipts.push(storage.writer.submit(write));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let mut last = 0;
+    for receipt in receipts {
+        let durable = tokio::time::timeout(PATIENCE, receipt).await;
+        last = durable.expect("acknowledged in time").unwrap();
+    }
+    last - before
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_takes_longer_than_a_second_is_waited_for_and_not_written_twice() {
+    let (is_slow, faults) = slow_log(Duration::from_millis(1_300));
+    let mut one = House::new("one", &[]);
+    one.faults = faults;
+    one.found();
+    one.start().await;
+    one.ready().await;
+    is_slow.store(true, Ordering::SeqCst);
+    let began = Instant::now();
+    let entries = entries_of(&one, 10).await;
+    println!(
+        "one voter: 10 writes in {entries} entries and {:?}",
+        began.elapsed()
+    );
+    assert!(entries <= 10, "{entries} entries for 10 writes");
+    assert_eq!(one.storage().writer.status().depth.writes, 0);
+    is_slow.store(false, Ordering::SeqCst);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_voters_on_slow_disks_acknowledge_everything_once() {
+    let mut houses: [House; 3] = [
+        House::new("one", &[]),
+        House::new("two", &[]),
+        House::new("three", &[]),
+    ];
+    let (address, mut switches) = (houses[0].address(), Vec::new());
+    for house in &mut houses {
+        let (is_slow, faults) = slow_log(Duration::from_millis(1_300));
+        house.faults = faults;
+        // As such disks need it: an election must not begin while one of them works.
+        (house.section.election_ms_min, house.section.election_ms_max) = (6_000, 9_000);
+        switches.push(is_slow);
+    }
+    houses[0].found();
+    for house in &mut houses {
+        if house.name != "one" {
+            house.section.join = vec![address.clone()];
+        }
+        house.start().await;
+        house.ready().await;
+    }
+    until("three vote", || has_voters(&houses[0], 3)).await;
+    let first = primary_of(&houses.each_ref()).await;
+    switches
+        .iter()
+        .for_each(|switch| switch.store(true, Ordering::SeqCst));
+    for at in [first, (first + 1) % 3] {
+        let began = Instant::now();
+        let entries = entries_of(&houses[at], 10).await;
+        println!(
+            "three voters, at {}: 10 writes in {entries} entries and {:?}",
+            houses[at].name,
+            began.elapsed()
+        );
+        assert!(entries <= 10, "{entries} entries for 10 writes");
+    }
+    switches
+        .iter()
+        .for_each(|switch| switch.store(false, Ordering::SeqCst));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,9 @@ use crate::replication::{Member, NodeId, Outcome, Reach, SnapshotFile, TypeConfi
 use crate::sqlite::ledger::{Ledger, Places};
 use crate::sqlite::meta::{self, AppliedState};
 use crate::write::{Applied, Write, apply_at};
-use crate::writer::{CommitError, LogPages, OnApplied, Position, Scribe, Shared, WriterConnection};
+use crate::writer::{
+    CommitError, Line, LogPages, OnApplied, Position, Scribe, Shared, WriterConnection,
+};
 use calldex_observability::catalog;
 use openraft::{Entry, SnapshotMeta};
 use rusqlite::{Connection, Transaction};
@@ -29,6 +31,8 @@ pub(crate) struct Applier {
     pub(crate) faults: Faults,
     pub(crate) opened_at: Position,
     pub(crate) level: u32,
+    /// This node, and its start: whose proposals are this process's own.
+    pub(crate) me: (NodeId, u64),
 }
 
 impl Applier {
@@ -57,17 +61,25 @@ impl Applier {
         self.level
     }
 
-    /// Does jobs until storage is closed. `on_applied` is told of each commit before openraft is,
-    /// `on_replaced` when a snapshot has taken the database's place: what it is given has the position
+    /// Does jobs until storage is closed. `on_applied` is told of each commit before openraft and `line`
+    /// are, `on_replaced` when a snapshot has taken the database's place: what it is given has the position
     /// and no callers, everything may have changed.
-    pub(crate) fn run(self, shared: &Shared, on_applied: OnApplied, on_replaced: OnApplied) {
+    pub(crate) fn run(
+        self,
+        shared: &Shared,
+        line: &Line,
+        on_applied: OnApplied,
+        on_replaced: OnApplied,
+    ) {
         let mut room = Room {
             scribe: self.scribe,
             snapshots: self.snapshots,
             reach: self.reach,
             stop: self.stop,
             faults: self.faults,
+            me: self.me,
             shared,
+            line,
             on_applied,
             on_replaced,
         };
@@ -89,7 +101,9 @@ struct Room<'a> {
     reach: Arc<Reach>,
     stop: Arc<AtomicBool>,
     faults: Faults,
+    me: (NodeId, u64),
     shared: &'a Shared,
+    line: &'a Line,
     on_applied: OnApplied,
     on_replaced: OnApplied,
 }
@@ -121,7 +135,7 @@ impl Room<'_> {
             .iter()
             // An engine that was started again may ask for what its predecessor's last job did.
             .filter(|entry| Some(entry.log_id) > applied)
-            .map(Decoded::read)
+            .map(|entry| Decoded::read(entry, self.me))
             .collect::<Result<Vec<_>, _>>()?;
         match self.commit(&decoded) {
             Ok(()) => {}
@@ -158,7 +172,17 @@ impl Room<'_> {
                 state.membership = membership.clone();
             }
         });
+        self.tell_own(entries);
         Ok(())
+    }
+
+    /// Says which of this process's own proposals have landed.
+    fn tell_own(&self, entries: &[Decoded]) {
+        for entry in entries {
+            for number in &entry.own {
+                self.line.landed(*number, entry.log_id.index);
+            }
+        }
     }
 
     /// A write is at fault: each entry gets a transaction of its own, and what fails by itself is set
@@ -208,6 +232,7 @@ impl Room<'_> {
                 state.membership = membership.clone();
             }
         });
+        self.tell_own(std::slice::from_ref(entry));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::Halt;
 use crate::replication::{Member, NodeId, TypeConfig};
-use crate::write::{DecodeError, Write, decode};
+use crate::write::{DecodeError, Write, decode_with_origin};
 use calldex_observability::catalog;
 use openraft::{Entry, EntryPayload, LogId, StoredMembership};
 
@@ -11,16 +11,19 @@ pub(super) struct Decoded {
     pub log_id: LogId<NodeId>,
     pub writes: Vec<Write>,
     pub membership: Option<StoredMembership<NodeId, Member>>,
+    /// The numbers of this process's own proposals in it.
+    pub own: Vec<u64>,
 }
 
 impl Decoded {
-    /// Decodes `entry`. A batch that is no batch is set aside, here as on every instance; one of a
-    /// later version halts this one.
-    pub(super) fn read(entry: &Entry<TypeConfig>) -> Result<Self, Halt> {
+    /// Decodes `entry` for `me`, a node and its start. A batch that is no batch is set aside, here as on
+    /// every instance; one of a later version halts this one.
+    pub(super) fn read(entry: &Entry<TypeConfig>, me: (NodeId, u64)) -> Result<Self, Halt> {
         let mut decoded = Self {
             log_id: entry.log_id,
             writes: Vec::new(),
             membership: None,
+            own: Vec::new(),
         };
         match &entry.payload {
             EntryPayload::Blank => {}
@@ -30,17 +33,23 @@ impl Decoded {
             }
             EntryPayload::Normal(batches) => {
                 for batch in &batches.0 {
-                    decoded.add(batch)?;
+                    decoded.add(batch, me)?;
                 }
             }
         }
         Ok(decoded)
     }
 
-    fn add(&mut self, batch: &[u8]) -> Result<(), Halt> {
-        match decode(batch) {
-            Ok(writes) if self.writes.is_empty() => self.writes = writes,
-            Ok(writes) => self.writes.extend(writes),
+    fn add(&mut self, batch: &[u8], me: (NodeId, u64)) -> Result<(), Halt> {
+        match decode_with_origin(batch) {
+            Ok((origin, writes)) => {
+                let own = origin.filter(|origin| (origin.node_id, origin.start) == me);
+                self.own.extend(own.map(|origin| origin.number));
+                match self.writes.is_empty() {
+                    true => self.writes = writes,
+                    false => self.writes.extend(writes),
+                }
+            }
             Err(error @ (DecodeError::Newer(_) | DecodeError::Unknown(_))) => {
                 return Err(Halt::Newer(error.to_string()));
             }
@@ -121,11 +130,14 @@ mod tests {
     #[test]
     fn a_batch_that_is_none_is_set_aside_alone_and_a_later_one_halts() {
         let good = encode(&turns(2));
-        let decoded = Decoded::read(&entry(vec![good.clone(), b"junk".to_vec(), good.clone()]));
+        let decoded = Decoded::read(
+            &entry(vec![good.clone(), b"junk".to_vec(), good.clone()]),
+            (1, 1),
+        );
         assert_eq!(decoded.unwrap().writes.len(), 4);
         let later = br#"{"form":99,"writes":[]}"#.to_vec();
         assert!(matches!(
-            Decoded::read(&entry(vec![good, later])),
+            Decoded::read(&entry(vec![good, later]), (1, 1)),
             Err(Halt::Newer(_))
         ));
     }

@@ -137,16 +137,31 @@ fn writes_without_a_primary_are_taken_in_order_once_there_is_one() {
 }
 
 #[test]
-fn a_batch_that_timed_out_and_landed_is_harmless() {
+fn what_landed_is_acknowledged_though_no_answer_comes_and_is_not_proposed_again() {
     let instance = Instance::new(Manner::Mute);
+    let writer = &instance.storage().writer;
+    for seq in 0..3 {
+        let receipt = writer.submit(said("CA1", 0, seq, "hello"));
+        assert_eq!(settle(receipt), Ok(u64::from(seq) + 1));
+    }
+    assert_eq!(instance.primary.proposals(), 3, "each once");
+    assert_eq!(instance.turns(), [0, 1, 2]);
+    assert_eq!(writer.status().depth.writes, 0);
+}
+
+#[test]
+fn a_batch_that_landed_before_its_connection_broke_is_harmless_when_it_comes_again() {
+    let instance = Instance::new(Manner::Breaks);
     let storage = instance.storage();
     let receipts = [started("CA1", Some(FROM)), said("CA1", 0, 0, "hello")]
         .map(|write| storage.writer.submit(write));
-    wait_until("it landed", || storage.applied() > 0);
+    wait_until("it was proposed again", || instance.primary.proposals() > 1);
+    assert_eq!(storage.applied(), 0);
     instance.primary.becomes(Manner::Takes);
-    let positions = all_settle(receipts.into());
-    assert!(positions[1] > 1, "it was proposed again");
-    instance.wait_applied(positions[1]);
+    all_settle(receipts.into());
+    wait_until("all are applied", || {
+        storage.applied() >= instance.primary.proposals() as u64
+    });
     assert_eq!(instance.turns(), [0]);
     assert_eq!(instance.sql::<i64>("SELECT calls FROM callers"), 1);
 }

@@ -28,6 +28,8 @@ pub enum Manner {
     IsGone,
     /// Takes it, applies it, and never answers.
     Mute,
+    /// Takes it, and its connection breaks before it answers; the instance applies it later.
+    Breaks,
     /// Never answers, and takes nothing.
     Deaf,
     /// Refuses every batch with this call in it.
@@ -97,7 +99,7 @@ impl Primary {
             payload: EntryPayload::Normal(Batches(vec![batch])),
         };
         log.unapplied.push(entry);
-        if self.manner() != Manner::TakesAhead {
+        if !matches!(self.manner(), Manner::TakesAhead | Manner::Breaks) {
             log.apply().await;
         }
         Ok(index)
@@ -128,6 +130,10 @@ impl Proposer for Primary {
                 Manner::Mute => {
                     self.take(batch).await?;
                     std::future::pending().await
+                }
+                Manner::Breaks => {
+                    self.take(batch).await?;
+                    Err(ProposeError::TimedOut)
                 }
                 Manner::Deaf => std::future::pending().await,
                 Manner::Refuses(call_sid) => {
