@@ -26,6 +26,8 @@ pub enum Operation {
     Checkpointed,
     /// Before a database of doubtful state is verified.
     Verify,
+    /// Before that database is read through, which takes as long as it is large.
+    ReadThrough,
     /// Before a look-up in SQLite.
     ReadCold,
     /// Before a look-up in sled.
@@ -66,7 +68,7 @@ pub enum Operation {
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::OpenWriter,
         Self::Begin,
         Self::CloseConversation,
@@ -76,6 +78,7 @@ impl Operation {
         Self::Checkpoint,
         Self::Checkpointed,
         Self::Verify,
+        Self::ReadThrough,
         Self::ReadCold,
         Self::ReadWarm,
         Self::OpenWarm,

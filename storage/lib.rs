@@ -38,6 +38,5 @@ pub use sqlite::Ledger;
 pub use write::Takeover;
 pub use writer::{
     BATCH_DELAY_MS, BATCH_WRITES_MAX, Bounds, Depth, FlushError, KEEP_AFTER_MS, NotDurable,
-    PROPOSE_MS_MAX, Position, QUEUE_BYTES_MAX, QUEUE_WRITES_MAX, Receipt, TAKEOVERS_BEHIND_MAX,
-    Writer, WriterStatus,
+    PROPOSE_MS_MAX, Position, QUEUE_BYTES_MAX, Receipt, TAKEOVERS_BEHIND_MAX, Writer, WriterStatus,
 };

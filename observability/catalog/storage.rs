@@ -23,8 +23,9 @@ super::catalog! {
     WRITE_COMMIT_SECONDS: histogram Seconds "calldex_write_commit_seconds" by VOICE;
     /// Writes waiting in the queue.
     WRITE_QUEUE_DEPTH: gauge Count "calldex_write_queue_depth";
-    /// Writes joined with an earlier one because the queue was at its bound.
-    WRITES_COALESCED_TOTAL: counter Count "calldex_writes_coalesced_total";
+    /// Writes that were refused for their own fault, by whether they were kept for a person to look at, or
+    /// were the oldest of too many.
+    WRITES_SET_ASIDE_TOTAL: counter Count "calldex_writes_set_aside_total" { fate: ["kept", "evicted"] };
     /// Attempts to write that failed, by kind; they are tried again.
     WRITE_FAILURES_TOTAL: counter Count "calldex_write_failures_total"
         { kind: ["full", "read_only", "locked", "io", "corrupt", "other"] };
@@ -48,6 +49,8 @@ super::catalog! {
     /// Conversations found unfinished at start, by what became of them.
     CONVERSATIONS_RECOVERED_TOTAL: counter Count "calldex_conversations_recovered_total"
         { how: ["resumed", "closed"] };
+    /// Size of the database's write-ahead log.
+    WRITE_AHEAD_LOG_BYTES: gauge Bytes "calldex_write_ahead_log_bytes";
     /// Size of the database with its write-ahead log.
     DATABASE_BYTES: gauge Bytes "calldex_database_bytes";
 }

@@ -347,10 +347,6 @@ async fn open_storage(
 ) -> Result<(Arc<Storage>, Option<Arc<Cluster>>), StartError> {
     let mut settings = StorageConfig::new(config.server.data.clone());
     settings.hot_callers_max = config.storage.hot_callers_max;
-    settings.bounds = Bounds {
-        queue_writes_max: config.storage.queue_writes_max,
-        ..Bounds::default()
-    };
     if config.cluster.is_set() {
         let (storage, place) = neighbours::join(config, settings, health).await?;
         return Ok((storage, Some(place)));

@@ -446,29 +446,22 @@ impl Default for PromptSection {
 pub struct StorageSection {
     /// Callers kept in memory; past it the least recently used are dropped.
     pub hot_callers_max: usize,
-    /// Writes waiting for the disk; past it turns are joined.
-    pub queue_writes_max: usize,
 }
 
 impl Default for StorageSection {
     fn default() -> Self {
         Self {
             hot_callers_max: calldex_storage::HOT_CALLERS_MAX,
-            queue_writes_max: 100_000,
         }
     }
 }
 
 impl StorageSection {
     pub(super) fn validate(&self) -> Vec<Fault> {
-        [
-            ("hot_callers_max", self.hot_callers_max),
-            ("queue_writes_max", self.queue_writes_max),
-        ]
-        .iter()
-        .filter(|(_, value)| *value < 100)
-        .map(|(key, value)| Fault::new(format!("storage.{key}"), value, "must be at least 100"))
-        .collect()
+        let value = self.hot_callers_max;
+        let is_low = value < 100;
+        let fault = || Fault::new("storage.hot_callers_max", value, "must be at least 100");
+        is_low.then(fault).into_iter().collect()
     }
 }
 

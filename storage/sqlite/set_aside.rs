@@ -28,10 +28,6 @@ pub(crate) struct SetAside<'a> {
 
 /// Keeps `refused`. How many older ones went for it: the caller counts and logs them once the
 /// transaction is committed.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "used by whoever refuses, from its next change on")
-)]
 pub(crate) fn put(connection: &Connection, refused: &SetAside<'_>) -> rusqlite::Result<usize> {
     let body = &refused.body[..refused.body.len().min(SET_ASIDE_BODY_BYTES_MAX)];
     let mut insert = connection.prepare_cached(

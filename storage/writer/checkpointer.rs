@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 
 /// Pages added to the log since it was last copied, from which it is copied again: 4 MiB.
 const LOG_PAGES_MIN: u64 = 1_000;
+/// Bytes of the log from which it is said loudly that it grows. It has no bound of its own: a reader of
+/// somebody else's cannot be ended, and nothing is lost while the disk has room.
+const LOG_BYTES_ALARM: u64 = 1024 * 1024 * 1024;
 /// How often the log's size is looked at.
 const PERIOD: Duration = Duration::from_millis(100);
 /// How long at most what a replica has applied waits to be made durable, if nothing hinders it: the
@@ -71,10 +74,14 @@ impl Checkpointer {
 
 fn run(copier: &mut Copier, shared: &Shared, log_pages: &LogPages, stop: &AtomicBool) {
     let log = log_path(&copier.path);
+    let mut alarm = LogAlarm::default();
     let (mut copied_pages, mut copied_at) = (0, Instant::now());
     while !stop.load(Ordering::SeqCst) {
         Writer::gauge(shared);
-        catalog::DATABASE_BYTES.set((size(&log) + size(&copier.path)) as f64);
+        let log_bytes = size(&log);
+        alarm.look(log_bytes);
+        catalog::WRITE_AHEAD_LOG_BYTES.set(log_bytes as f64);
+        catalog::DATABASE_BYTES.set((log_bytes + size(&copier.path)) as f64);
         let pages = log_pages.now();
         // A shorter log is one that the writer has begun anew.
         copied_pages = if pages < copied_pages {
@@ -89,6 +96,31 @@ fn run(copier: &mut Copier, shared: &Shared, log_pages: &LogPages, stop: &Atomic
             (copied_pages, copied_at) = (pages, Instant::now());
         }
         std::thread::park_timeout(PERIOD);
+    }
+}
+
+/// Says loudly when the write-ahead log is longer than [`LOG_BYTES_ALARM`], once for each time.
+#[derive(Default)]
+struct LogAlarm {
+    is_long: bool,
+}
+
+impl LogAlarm {
+    /// Whether there was something to say.
+    fn look(&mut self, bytes: u64) -> bool {
+        let was_long = self.is_long;
+        // Half the bound is not yet the end of it.
+        self.is_long = bytes > LOG_BYTES_ALARM || was_long && bytes > LOG_BYTES_ALARM / 2;
+        match (was_long, self.is_long) {
+            (false, true) => tracing::error!(
+                bytes,
+                "a reader of long standing keeps the write-ahead log of calls.db from being cut: it grows \
+                 until that reader ends or the disk is full, and raft.db with it; look for it with lsof"
+            ),
+            (true, false) => tracing::info!(bytes, "the write-ahead log of calls.db is cut again"),
+            _ => return false,
+        }
+        true
     }
 }
 
@@ -143,5 +175,20 @@ impl Copier {
             Some(_) => Synchronous::AtCheckpoint,
             None => Synchronous::AtCommit,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_grows_is_said_once_and_so_is_its_end() {
+        let mut alarm = LogAlarm::default();
+        let said: Vec<bool> = [1, 2, 3, 2, 1, 0, 0, 3]
+            .map(|halves| alarm.look(halves * LOG_BYTES_ALARM / 2 + 1))
+            .into();
+        let expected = [false, true, false, false, false, true, false, true];
+        assert_eq!(said, expected);
     }
 }

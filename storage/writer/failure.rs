@@ -81,15 +81,24 @@ impl CommitError {
         }
     }
 
+    /// Why a write is set aside: the same words on every instance, and nothing of what it says.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::ApplyPanicked => "applying it panicked",
+            _ => "against a rule of the tables, or of another type than what it meets there",
+        }
+    }
+
     /// Whether the writes themselves are at fault, so that trying again changes nothing.
     pub(crate) fn is_of_the_writes(&self) -> bool {
         matches!(self, Self::OfTheWrites(_) | Self::ApplyPanicked)
     }
 
-    /// Whether what the disk holds may be trusted after it: a lock that could not be had, and a batch
-    /// rolled back for its own fault, leave everything as it was.
+    /// Whether what the disk holds may be trusted after it: a lock that could not be had, a page that
+    /// found no room (an fsync that fails for that is an error of its own), and a batch rolled back for its
+    /// own fault leave everything as it was.
     pub(crate) fn leaves_trust(&self) -> bool {
-        self.kind() == "locked" || self.is_of_the_writes()
+        matches!(self.kind(), "locked" | "full") || self.is_of_the_writes()
     }
 }
 

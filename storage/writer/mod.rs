@@ -10,6 +10,7 @@ mod keeping;
 mod line;
 mod log_pages;
 mod pending;
+mod persist;
 mod progress;
 mod queue;
 mod receipt;
@@ -25,6 +26,7 @@ pub use forwarder::{KEEP_AFTER_MS, PROPOSE_MS_MAX};
 pub(crate) use line::Line;
 pub(crate) use log_pages::LogPages;
 pub(crate) use pending::Pending;
+pub(crate) use persist::{Batch, LogEntry, persist};
 pub(crate) use progress::Progress;
 pub use progress::TAKEOVERS_BEHIND_MAX;
 pub use queue::{Bounds, Depth};
@@ -49,8 +51,6 @@ pub const BATCH_WRITES_MAX: usize = 1_024;
 /// How long the oldest write waits for company before its batch is written, milliseconds. One
 /// fsync takes about as long.
 pub const BATCH_DELAY_MS: u64 = 4;
-/// Places in the queue. At the bound the turns of each call are joined into one place.
-pub const QUEUE_WRITES_MAX: usize = 65_536;
 /// Bytes in the queue: at 1,000 turns/s a disk may fail for more than ten minutes. At the bound a
 /// write is refused with [`NotDurable::QueueFull`], counted and logged.
 pub const QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -176,10 +176,7 @@ impl Writer {
         let admitted = Arc::clone(&write);
         let admit = |id| self.shared.pending.add(id, &admitted);
         match self.shared.queue.push(Some(write), acknowledge, admit) {
-            Ok(joined) => {
-                catalog::WRITES_ACCEPTED_TOTAL.increment(1);
-                catalog::WRITES_COALESCED_TOTAL.increment(joined as u64);
-            }
+            Ok(()) => catalog::WRITES_ACCEPTED_TOTAL.increment(1),
             Err(reason) => {
                 catalog::WRITE_FAILURES_TOTAL.with("full").increment(1);
                 tracing::error!(kind, %reason, "a write was not accepted");

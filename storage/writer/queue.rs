@@ -2,11 +2,9 @@
 
 use super::pending::WriteId;
 use super::receipt::{Acknowledge, NotDurable, Position};
-use super::{BATCH_DELAY_MS, BATCH_WRITES_MAX, QUEUE_BYTES_MAX, QUEUE_WRITES_MAX};
-use crate::record::CallSid;
+use super::{BATCH_DELAY_MS, BATCH_WRITES_MAX, QUEUE_BYTES_MAX};
 use crate::write::Write;
-use std::collections::hash_map::Entry as HashEntry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,22 +41,12 @@ impl Part {
     pub(super) fn bytes(&self) -> usize {
         self.write.as_ref().map_or(0, |write| write.bytes())
     }
-
-    fn appends_to(&self) -> Option<&CallSid> {
-        match self.write.as_deref()? {
-            Write::TurnAppended { call_sid, .. } => Some(call_sid),
-            _ => None,
-        }
-    }
 }
 
 /// How many of `parts` are writes and not marks.
 pub(super) fn writes_in(parts: &[Part]) -> usize {
     parts.iter().filter(|part| part.write.is_some()).count()
 }
-
-/// One place in the queue: one part, or at the bound several turns of one call.
-type Place = Vec<Part>;
 
 /// See the module.
 pub(super) struct Queue {
@@ -75,8 +63,6 @@ pub struct Bounds {
     pub batch_writes_max: usize,
     /// How long the oldest write of a batch that is not full waits for company.
     pub batch_delay: Duration,
-    /// Places in the queue; beyond it the turns of each call are joined into one place.
-    pub queue_writes_max: usize,
     /// Bytes in the queue; beyond it a write is refused, loudly.
     pub queue_bytes_max: usize,
 }
@@ -86,7 +72,6 @@ impl Default for Bounds {
         Self {
             batch_writes_max: BATCH_WRITES_MAX,
             batch_delay: Duration::from_millis(BATCH_DELAY_MS),
-            queue_writes_max: QUEUE_WRITES_MAX,
             queue_bytes_max: QUEUE_BYTES_MAX,
         }
     }
@@ -94,11 +79,9 @@ impl Default for Bounds {
 
 #[derive(Default)]
 struct State {
-    places: VecDeque<Place>,
+    waiting: VecDeque<Part>,
     bytes: usize,
     next_id: WriteId,
-    /// Length at which turns are joined next.
-    coalesce_at: usize,
     /// When the oldest write was made that was taken and is not acknowledged.
     in_flight_since: Option<Instant>,
     in_flight: usize,
@@ -108,14 +91,14 @@ struct State {
 
 impl State {
     fn oldest(&self) -> Option<Instant> {
-        Some(self.places.front()?.first()?.at)
+        Some(self.waiting.front()?.at)
     }
 }
 
 /// What the queue holds, for metrics and health.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// Places taken, the batch being written included.
+    /// Writes, the batch being written included, and marks that wait.
     pub writes: usize,
     /// Bytes, roughly.
     pub bytes: usize,
@@ -125,12 +108,8 @@ pub struct Depth {
 
 impl Queue {
     pub(super) fn new(bounds: Bounds) -> Self {
-        let state = State {
-            coalesce_at: bounds.queue_writes_max,
-            ..State::default()
-        };
         Self {
-            state: Mutex::new(state),
+            state: Mutex::default(),
             filled: Condvar::new(),
             bounds,
         }
@@ -143,13 +122,13 @@ impl Queue {
     }
 
     /// Takes `write` in, or a mark. `admit` is called with the write's number before the writer can
-    /// see it. Whether turns had to be joined, and how many.
+    /// see it.
     pub(super) fn push(
         &self,
         write: Option<Arc<Write>>,
         acknowledge: Acknowledge,
         admit: impl FnOnce(WriteId),
-    ) -> Result<usize, NotDurable> {
+    ) -> Result<(), NotDurable> {
         let bytes = write.as_ref().map_or(0, |write| write.bytes());
         let mut state = self.lock();
         let refused = if state.closed {
@@ -166,30 +145,18 @@ impl Queue {
         state.next_id += 1;
         state.bytes += bytes;
         admit(id);
-        state.places.push_back(vec![Part {
+        state.waiting.push_back(Part {
             id,
             at: Instant::now(),
             write,
             acknowledge,
-        }]);
-        let joined = self.coalesce_if_long(&mut state);
-        let length = state.places.len();
+        });
+        let length = state.waiting.len();
         drop(state);
         if length == 1 || length >= self.bounds.batch_writes_max {
             self.filled.notify_one();
         }
-        Ok(joined)
-    }
-
-    fn coalesce_if_long(&self, state: &mut State) -> usize {
-        if state.places.len() < state.coalesce_at {
-            return 0;
-        }
-        let before = state.places.len();
-        state.places = coalesce(std::mem::take(&mut state.places));
-        // Twice what is left: each pass over the queue is paid for by as many submissions.
-        state.coalesce_at = (2 * state.places.len()).max(self.bounds.queue_writes_max);
-        before - state.places.len()
+        Ok(())
     }
 
     /// When the oldest was made that waits to be taken.
@@ -233,16 +200,13 @@ impl Queue {
         let Some(oldest) = state.oldest() else {
             return false;
         };
-        let full = state.places.len() >= self.bounds.batch_writes_max;
+        let full = state.waiting.len() >= self.bounds.batch_writes_max;
         full || state.closing || oldest.elapsed() >= self.bounds.batch_delay
     }
 
     fn take_now(&self, state: &mut State) -> Vec<Part> {
-        let count = state.places.len().min(self.bounds.batch_writes_max);
-        let batch: Vec<Part> = state.places.drain(..count).flatten().collect();
-        if state.places.len() < self.bounds.queue_writes_max / 2 {
-            state.coalesce_at = self.bounds.queue_writes_max;
-        }
+        let count = state.waiting.len().min(self.bounds.batch_writes_max);
+        let batch: Vec<Part> = state.waiting.drain(..count).collect();
         let oldest = batch.first().map(|part| part.at);
         state.in_flight_since = state.in_flight_since.or(oldest);
         state.in_flight += writes_in(&batch);
@@ -286,7 +250,7 @@ impl Queue {
         let state = self.lock();
         let oldest = state.in_flight_since.or(state.oldest());
         Depth {
-            writes: state.places.len() + state.in_flight,
+            writes: state.waiting.len() + state.in_flight,
             bytes: state.bytes,
             oldest: oldest.map(|at| at.elapsed()).unwrap_or_default(),
         }
@@ -301,7 +265,7 @@ impl Queue {
     /// Refuses what comes from now on and gives back what is left.
     pub(super) fn shut(&self) -> Vec<Part> {
         self.refuse();
-        self.lock().places.drain(..).flatten().collect()
+        self.lock().waiting.drain(..).collect()
     }
 
     /// Refuses what comes from now on; what is left can still be taken.
@@ -351,25 +315,6 @@ impl Queue {
     }
 }
 
-/// Joins the appended turns of each call into one place, at the call's first; everything else
-/// keeps its order. Turns carry their own keys, so that only their company changes.
-fn coalesce(places: VecDeque<Place>) -> VecDeque<Place> {
-    let mut joined: VecDeque<Place> = VecDeque::with_capacity(places.len());
-    let mut first_of: HashMap<CallSid, usize> = HashMap::new();
-    for place in places {
-        let call_sid = place.first().and_then(Part::appends_to).cloned();
-        match call_sid.map(|call_sid| first_of.entry(call_sid)) {
-            Some(HashEntry::Occupied(at)) => joined[*at.get()].extend(place),
-            Some(HashEntry::Vacant(free)) => {
-                free.insert(joined.len());
-                joined.push_back(place);
-            }
-            None => joined.push_back(place),
-        }
-    }
-    joined
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::receipt::Receipt;
@@ -389,33 +334,6 @@ mod tests {
             batch_delay: Duration::ZERO,
             ..bounds
         })
-    }
-
-    #[test]
-    fn at_the_bound_turns_of_one_call_are_joined_and_none_is_dropped() {
-        let queue = queue(Bounds {
-            queue_writes_max: 8,
-            ..Bounds::default()
-        });
-        let mut receipts = Vec::new();
-        for seq in 0..20 {
-            let (acknowledge, receipt) = Receipt::pair();
-            queue
-                .push(
-                    append(if seq % 2 == 0 { "CA1" } else { "CA2" }, seq),
-                    acknowledge,
-                    |_| (),
-                )
-                .unwrap();
-            receipts.push(receipt);
-        }
-        assert!(queue.depth().writes <= 8);
-        let batch = queue.take().unwrap();
-        assert_eq!(batch.len(), 20);
-        for part in batch {
-            part.acknowledge(Ok(1));
-        }
-        assert!(receipts.into_iter().all(|receipt| receipt.wait() == Ok(1)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::sqlite::connection::Synchronous;
 use crate::sqlite::ledger::{Ledger, Places};
 use crate::sqlite::migrations::{MigrationError, migrate};
 use crate::sqlite::{connection, meta};
-use crate::write::{Applied, Write, apply};
+use crate::write::Applied;
 use calldex_observability::catalog;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -56,6 +56,8 @@ pub(crate) struct Scribe {
     position: u64,
     /// Whether the next connection has to be verified before it is used.
     doubted: bool,
+    /// Whether the database was read through since the last commit: once is enough.
+    is_read_through: bool,
     /// When a reader last kept the log from being cut, if it was not cut since.
     hindered_at: Option<Instant>,
     /// When a commit is on disk.
@@ -106,6 +108,7 @@ impl Scribe {
                 lineage,
                 position,
                 doubted: false,
+                is_read_through: false,
                 hindered_at: None,
                 synchronous,
                 incoming: None,
@@ -129,19 +132,6 @@ impl Scribe {
         self.log_pages.clone()
     }
 
-    /// Applies `writes` in one transaction and commits it. On an error nothing is acknowledged, and
-    /// unless it was only a lock, the connection is gone.
-    pub(super) fn commit(&mut self, writes: &[&Write]) -> Result<Applied, CommitError> {
-        let is_end = |write: &&Write| matches!(write, Write::CallEnded(_));
-        let operation = writes
-            .iter()
-            .any(is_end)
-            .then_some(Operation::CloseConversation);
-        self.transact(operation, |transaction, ledger| {
-            Ok(apply(transaction, ledger, writes)?)
-        })
-    }
-
     /// Does `work` in one transaction and commits it; `operation` is what a test may hook in before.
     /// `work` may panic: that counts as a fault of what it applies. On an error nothing is acknowledged, and unless it was only a lock, the connection
     /// is gone and the ledger read anew before the next one.
@@ -153,7 +143,10 @@ impl Scribe {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.try_transact(operation, work)));
         let outcome = outcome.unwrap_or(Err(CommitError::Panicked));
         match &outcome {
-            Ok(applied) => self.position = applied.position,
+            Ok(applied) => {
+                self.position = applied.position;
+                self.is_read_through = false;
+            }
             Err(error) => self.distrust(error),
         }
         outcome
@@ -208,12 +201,22 @@ impl Scribe {
     }
 
     /// What a failed fsync left in the kernel's cache may look written and not be. Copying the log
-    /// into the database writes and syncs every page of it again; then the database is read through.
-    fn verify(&self, connection: &Connection) -> Result<(), CommitError> {
+    /// into the database writes and syncs every page of it again; then the database is read through, once
+    /// until the next commit: a large one takes minutes, and what waits would wait for that at each retry.
+    ///
+    /// A reader may keep the log from being copied whole, and that is passed over: a reader is a
+    /// connection, and as long as there is one the index of the log stands. In it, the pages of the commit
+    /// that failed do not exist, and the next commit writes and syncs their places anew. Where there is none,
+    /// nothing hinders the copying.
+    fn verify(&mut self, connection: &Connection) -> Result<(), CommitError> {
         self.faults.at(Operation::Verify)?;
         connection::checkpoint_and_truncate(connection)?;
-        if let Some(damage) = connection::damage(connection)? {
-            return Err(CommitError::Distrusted(format!("quick_check: {damage}")));
+        if !self.is_read_through {
+            self.faults.at(Operation::ReadThrough)?;
+            if let Some(damage) = connection::damage(connection)? {
+                return Err(CommitError::Distrusted(format!("quick_check: {damage}")));
+            }
+            self.is_read_through = true;
         }
         self.recognise(connection)
     }
@@ -391,8 +394,10 @@ pub(crate) fn log_path(path: &std::path::Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Batch, persist};
     use super::*;
     use crate::record::{Role, Turn};
+    use crate::write::Write;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -403,6 +408,11 @@ mod tests {
             turn: Turn::new(Role::Caller, words.as_str(), 1, 0, seq),
         })
         .collect()
+    }
+
+    fn commit(scribe: &mut Scribe, writes: &[Write]) {
+        let (writes, entry) = (writes.iter().collect(), None);
+        persist(scribe, None, &[Batch { writes, entry }], &mut |_| false).unwrap();
     }
 
     #[test]
@@ -423,12 +433,12 @@ mod tests {
             .execute_batch("BEGIN; SELECT COUNT(*) FROM turns")
             .unwrap();
         let writes = long_turns(0..68);
-        scribe.commit(&writes.iter().collect::<Vec<_>>()).unwrap();
+        commit(&mut scribe, &writes);
         assert!(scribe.log_pages.now() > LOG_PAGES_MAX);
         for seq in 68..71 {
             scribe.cut_log_if_long();
             let writes = long_turns(seq..seq + 1);
-            scribe.commit(&writes.iter().collect::<Vec<_>>()).unwrap();
+            commit(&mut scribe, &writes);
         }
         assert_eq!(cuts.load(Ordering::SeqCst), 1);
         reader.execute_batch("COMMIT").unwrap();

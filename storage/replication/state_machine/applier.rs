@@ -1,21 +1,20 @@
 //! The loop of the thread "calldex-writer" where there are several instances: commits the entries of a
 //! job in one transaction with how far the log is applied, shows them, then answers.
 
-use super::sieve::{Decoded, Sieve};
-use super::{Halt, Job};
+use super::{Decoded, Halt, Job};
 use crate::faults::{Faults, Operation};
-use crate::pauses::{self, Pauses};
+use crate::pauses::Pauses;
 use crate::replication::snapshot::Snapshots;
 use crate::replication::{Member, NodeId, Outcome, Reach, SnapshotFile, TypeConfig};
-use crate::sqlite::ledger::{Ledger, Places};
+use crate::sqlite::ledger::Places;
 use crate::sqlite::meta::{self, AppliedState};
-use crate::write::{Applied, Write, apply_at};
+use crate::write::Applied;
 use crate::writer::{
-    CommitError, Line, LogPages, OnApplied, Position, Scribe, Shared, WriterConnection,
+    Batch, Line, LogPages, OnApplied, Position, Scribe, Shared, WriterConnection, persist,
 };
 use calldex_observability::catalog;
 use openraft::{Entry, SnapshotMeta};
-use rusqlite::{Connection, Transaction};
+use rusqlite::Connection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -108,13 +107,6 @@ struct Room<'a> {
     on_replaced: OnApplied,
 }
 
-/// Why a transaction was given up.
-enum Setback {
-    /// A write is itself at fault.
-    OfTheWrites,
-    Halt(Halt),
-}
-
 impl Room<'_> {
     fn work(&mut self, job: Job) {
         // Whoever asked may have gone; what was committed stays.
@@ -137,39 +129,40 @@ impl Room<'_> {
             .filter(|entry| Some(entry.log_id) > applied)
             .map(|entry| Decoded::read(entry, self.me))
             .collect::<Result<Vec<_>, _>>()?;
-        match self.commit(&decoded) {
-            Ok(()) => {}
-            Err(Setback::Halt(halt)) => return Err(halt),
-            Err(Setback::OfTheWrites) => self.commit_singly(&decoded)?,
-        }
+        self.commit(&decoded)?;
         let outcome = |entry: &Entry<TypeConfig>| Outcome {
             position: entry.log_id.index,
         };
         Ok(entries.iter().map(outcome).collect())
     }
 
-    /// One transaction for all of `entries`.
-    fn commit(&mut self, entries: &[Decoded]) -> Result<(), Setback> {
+    /// One transaction for all of `entries`, however often it takes.
+    fn commit(&mut self, entries: &[Decoded]) -> Result<(), Halt> {
         let Some(last) = entries.last() else {
             return Ok(());
         };
-        let writes: Vec<&Write> = entries.iter().flat_map(|entry| &entry.writes).collect();
-        let membership = entries
-            .iter()
-            .rev()
-            .find_map(|entry| entry.membership.as_ref());
-        let begun = Instant::now();
-        let applied = self.persist(|transaction, ledger| {
-            let applied = apply_at(transaction, ledger, &writes, last.log_id.index)?;
-            meta::advance_to(transaction, &last.log_id, membership)?;
-            Ok(applied)
-        })?;
+        let batches: Vec<Batch<'_>> = entries.iter().map(Decoded::batch).collect();
+        let writes: usize = batches.iter().map(|batch| batch.writes.len()).sum();
+        let (shared, stop) = (self.shared, &self.stop);
+        let mut pauses = Pauses::of_disk();
+        let mut begun = Instant::now();
+        let operation = Some(Operation::ApplyEntries);
+        let persisted = persist(&mut self.scribe, operation, &batches, &mut |error| {
+            shared.degrade(error);
+            let goes_on = pause(stop, pauses.lengthen()).is_ok();
+            begun = Instant::now();
+            goes_on
+        });
+        let persisted = persisted.map_err(|_| Halt::Closed)?;
+        shared.recover();
         catalog::WRITE_COMMIT_SECONDS.record(begun.elapsed().as_secs_f64());
-        catalog::WRITE_BATCH_SIZE.record(writes.len() as f64);
-        self.show(&applied, |state| {
+        catalog::WRITE_BATCH_SIZE.record(writes as f64);
+        let mut latest = entries.iter().rev();
+        let membership = latest.find_map(|entry| entry.membership.clone());
+        self.show(&persisted.applied, |state| {
             state.last = Some(last.log_id);
             if let Some(membership) = membership {
-                state.membership = membership.clone();
+                state.membership = membership;
             }
         });
         self.tell_own(entries);
@@ -183,96 +176,6 @@ impl Room<'_> {
                 self.line.landed(*number, entry.log_id.index);
             }
         }
-    }
-
-    /// A write is at fault: each entry gets a transaction of its own, and what fails by itself is set
-    /// aside.
-    fn commit_singly(&mut self, entries: &[Decoded]) -> Result<(), Halt> {
-        for entry in entries {
-            let mut sieve = Sieve::default();
-            loop {
-                match self.commit_sifted(entry, &mut sieve) {
-                    Ok(()) => break,
-                    Err(Setback::Halt(halt)) => return Err(halt),
-                    Err(Setback::OfTheWrites) => {
-                        if !sieve.set_aside(&entry.writes, &entry.log_id) {
-                            // No write was at work: the tables themselves refuse. It passes, or a
-                            // person has to look.
-                            self.pause(pauses::DISK_MAX)?;
-                        }
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn commit_sifted(&mut self, entry: &Decoded, sieve: &mut Sieve) -> Result<(), Setback> {
-        let index = entry.log_id.index;
-        let mut shown = Applied::default();
-        self.persist(|transaction, ledger| {
-            shown = apply_at(transaction, ledger, &[], index)?;
-            sieve.pass(&entry.writes, |write| {
-                let applied = apply_at(transaction, ledger, &[write], index)?;
-                shown.rev = applied.rev;
-                shown.callers.extend(applied.callers);
-                shown.takeovers.extend(applied.takeovers);
-                shown.level = applied.level.or(shown.level);
-                Ok::<(), CommitError>(())
-            })?;
-            meta::advance_to(transaction, &entry.log_id, entry.membership.as_ref())?;
-            Ok(Applied {
-                position: index,
-                ..Applied::default()
-            })
-        })?;
-        self.show(&shown, |state| {
-            state.last = Some(entry.log_id);
-            if let Some(membership) = &entry.membership {
-                state.membership = membership.clone();
-            }
-        });
-        self.tell_own(std::slice::from_ref(entry));
-        Ok(())
-    }
-
-    /// Commits, again and again until the disk takes it, a write is at fault, or storage is closed.
-    fn persist(
-        &mut self,
-        mut work: impl FnMut(&Transaction<'_>, &Ledger) -> Result<Applied, CommitError>,
-    ) -> Result<Applied, Setback> {
-        let mut pauses = Pauses::of_disk();
-        loop {
-            let operation = Some(Operation::ApplyEntries);
-            let error = match self.scribe.transact(operation, &mut work) {
-                Ok(applied) => {
-                    self.shared.recover();
-                    return Ok(applied);
-                }
-                Err(error) => error,
-            };
-            if error.is_of_the_writes() {
-                catalog::WRITE_FAILURES_TOTAL
-                    .with(error.kind())
-                    .increment(1);
-                return Err(Setback::OfTheWrites);
-            }
-            self.shared.degrade(&error);
-            self.pause(pauses.lengthen()).map_err(Setback::Halt)?;
-        }
-    }
-
-    /// Sleeps, unless storage is being closed.
-    fn pause(&self, pause: Duration) -> Result<(), Halt> {
-        const STEP: Duration = Duration::from_millis(20);
-        let end = Instant::now() + pause;
-        while Instant::now() < end {
-            if self.stop.load(Ordering::SeqCst) {
-                return Err(Halt::Closed);
-            }
-            std::thread::sleep(STEP.min(pause));
-        }
-        Ok(())
     }
 
     /// Refreshes the caches; then what is applied is said to be.
@@ -328,7 +231,20 @@ impl Room<'_> {
                     }
                 }
             }
-            self.pause(pauses.lengthen())?;
+            pause(&self.stop, pauses.lengthen())?;
         }
     }
+}
+
+/// Sleeps, unless storage is being closed.
+fn pause(stop: &AtomicBool, pause: Duration) -> Result<(), Halt> {
+    const STEP: Duration = Duration::from_millis(20);
+    let end = Instant::now() + pause;
+    while Instant::now() < end {
+        if stop.load(Ordering::SeqCst) {
+            return Err(Halt::Closed);
+        }
+        std::thread::sleep(STEP.min(pause));
+    }
+    Ok(())
 }

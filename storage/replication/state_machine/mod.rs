@@ -1,9 +1,10 @@
 //! The database as openraft's state machine: a handle that gives jobs to the one thread which writes.
 
 mod applier;
-mod sieve;
+mod decoded;
 
 pub(crate) use applier::Applier;
+pub(super) use decoded::Decoded;
 
 use super::log::LogRoom;
 use super::snapshot::{SnapshotBuilder, Snapshots};

@@ -5,7 +5,7 @@ use calldex_storage::{Faults, NotDurable, Operation};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 fn failing(at: Operation, kind: io::ErrorKind) -> (Arc<AtomicBool>, Faults) {
@@ -102,6 +102,49 @@ fn a_defect_in_one_write_does_not_hold_up_the_others() {
     assert!(good.wait().is_ok());
     assert_eq!(bad.wait(), Err(NotDurable::Refused));
     assert!(after.wait().is_ok());
+    let aside = "SELECT kind || body FROM set_aside";
+    let aside = house.sql::<String>(aside);
+    assert!(
+        aside.starts_with("turn_appended{") && aside.contains("CA-bad"),
+        "{aside}"
+    );
+}
+
+#[test]
+fn a_database_is_read_through_once_however_often_the_disk_fails() {
+    let cases = [(io::ErrorKind::StorageFull, 0), (io::ErrorKind::Other, 1)];
+    for (kind, expected) in cases {
+        let fails = Arc::new(AtomicBool::new(false));
+        let (attempts, read) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (switch, tried, through) =
+            (Arc::clone(&fails), Arc::clone(&attempts), Arc::clone(&read));
+        let faults = Faults::new(move |operation| match operation {
+            Operation::Commit if switch.load(Ordering::SeqCst) => {
+                tried.fetch_add(1, Ordering::SeqCst);
+                Err(kind.into())
+            }
+            Operation::ReadThrough => {
+                through.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            }
+            _ => Ok(()),
+        });
+        let house = House::with(|config| config.faults = faults);
+        house.write(said("CA1", 0, 0, "before"));
+        fails.store(true, Ordering::SeqCst);
+        let receipt = house.storage().writer.submit(said("CA1", 0, 1, "during"));
+        wait_until("tried again and again", || {
+            attempts.load(Ordering::SeqCst) >= 5
+        });
+        fails.store(false, Ordering::SeqCst);
+        assert!(receipt.wait().is_ok());
+        let read = read.load(Ordering::SeqCst);
+        println!(
+            "{kind:?}: read through {read} times in {} attempts",
+            attempts.load(Ordering::SeqCst)
+        );
+        assert_eq!(read, expected);
+    }
 }
 
 /// Moves the database's files from `from` to `to`: a volume that vanishes, and comes back.
@@ -172,7 +215,7 @@ fn a_disk_that_is_back_before_the_deadline_still_gets_what_waited() {
 }
 
 #[test]
-fn a_refused_write_takes_nothing_of_the_position_back() {
+fn a_refused_write_moves_the_position_on_with_the_row_that_keeps_it() {
     let house = House::new();
     house
         .connection()
@@ -189,44 +232,42 @@ fn a_refused_write_takes_nothing_of_the_position_back() {
         settle(writer.submit(said("CA-bad", 0, 0, "bad"))),
         Err(NotDurable::Refused)
     );
-    assert_eq!(writer.position(), position);
+    // It has a position of its own: the row in which it is kept was committed there.
+    assert_eq!(writer.position(), position + 1);
+    assert_eq!(house.sql::<i64>("SELECT position FROM set_aside"), 2);
     assert_eq!(writer.status().degraded, None);
 }
 
 #[test]
-fn a_part_that_was_committed_is_not_called_closed() {
-    // The batch is at fault, so its writes go one by one; the disk fails after the first of them.
-    let commits = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let armed = Arc::new(AtomicBool::new(false));
-    let (count, arm) = (Arc::clone(&commits), Arc::clone(&armed));
-    let faults = Faults::new(move |operation| {
-        let counts = operation == Operation::Commit && arm.load(Ordering::SeqCst);
-        if counts && count.fetch_add(1, Ordering::SeqCst) > 0 {
-            return Err(io::Error::from(io::ErrorKind::StorageFull));
-        }
-        Ok(())
-    });
+fn a_batch_with_a_write_at_fault_is_committed_whole_or_not_at_all() {
+    let (fails, faults) = failing(Operation::Commit, io::ErrorKind::StorageFull);
     let dir = tempfile::TempDir::new().unwrap();
     let mut config = calldex_storage::StorageConfig::new(dir.path());
     config.faults = faults;
     config.bounds.batch_delay = Duration::from_millis(100);
     let storage = calldex_storage::Storage::open(config).unwrap();
-    rusqlite::Connection::open(dir.path().join("calls.db"))
-        .unwrap()
+    let connection = rusqlite::Connection::open(dir.path().join("calls.db")).unwrap();
+    connection
         .execute_batch(
             "CREATE TRIGGER defect BEFORE INSERT ON turns WHEN NEW.call_sid = 'CA-bad'
              BEGIN SELECT RAISE(ABORT, 'defect'); END",
         )
         .unwrap();
-    armed.store(true, Ordering::SeqCst);
-    let first = storage.writer.submit(said("CA1", 0, 0, "committed"));
-    let bad = storage.writer.submit(said("CA-bad", 0, 0, "bad"));
-    let last = storage.writer.submit(said("CA1", 0, 1, "not committed"));
+    fails.store(true, Ordering::SeqCst);
+    let receipts = [
+        said("CA1", 0, 0, "good"),
+        said("CA-bad", 0, 0, "bad"),
+        said("CA1", 0, 1, "good too"),
+    ]
+    .map(|write| storage.writer.submit(write));
     wait_until("degraded", || storage.writer.status().degraded.is_some());
-    assert_eq!(storage.close(Duration::from_millis(100)), 1);
-    assert!(first.wait().is_ok());
-    assert_eq!(bad.wait(), Err(NotDurable::Refused));
-    assert_eq!(last.wait(), Err(NotDurable::Closed));
+    assert_eq!(storage.close(Duration::from_millis(100)), 3);
+    for receipt in receipts {
+        assert_eq!(receipt.wait(), Err(NotDurable::Closed));
+    }
+    let rows = "SELECT (SELECT COUNT(*) FROM turns) + (SELECT COUNT(*) FROM set_aside)";
+    let rows: i64 = connection.query_row(rows, [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 0, "what was not acknowledged was written");
 }
 
 #[tokio::test]

@@ -1,29 +1,36 @@
-//! What entries ask for, decoded; and which of an entry's writes are themselves at fault.
+//! What entries ask for, decoded.
 
 use super::Halt;
 use crate::replication::{Member, NodeId, TypeConfig};
 use crate::write::{DecodeError, Write, decode_with_origin};
+use crate::writer::{Batch, LogEntry};
 use calldex_observability::catalog;
 use openraft::{Entry, EntryPayload, LogId, StoredMembership};
 
 /// An entry, ready to be applied.
-pub(super) struct Decoded {
+pub(in crate::replication) struct Decoded {
     pub log_id: LogId<NodeId>,
     pub writes: Vec<Write>,
     pub membership: Option<StoredMembership<NodeId, Member>>,
     /// The numbers of this process's own proposals in it.
     pub own: Vec<u64>,
+    /// Batches that are none.
+    pub unreadable: Vec<Vec<u8>>,
 }
 
 impl Decoded {
     /// Decodes `entry` for `me`, a node and its start. A batch that is no batch is set aside, here as on
     /// every instance; one of a later version halts this one.
-    pub(super) fn read(entry: &Entry<TypeConfig>, me: (NodeId, u64)) -> Result<Self, Halt> {
+    pub(in crate::replication) fn read(
+        entry: &Entry<TypeConfig>,
+        me: (NodeId, u64),
+    ) -> Result<Self, Halt> {
         let mut decoded = Self {
             log_id: entry.log_id,
             writes: Vec::new(),
             membership: None,
             own: Vec::new(),
+            unreadable: Vec::new(),
         };
         match &entry.payload {
             EntryPayload::Blank => {}
@@ -38,6 +45,18 @@ impl Decoded {
             }
         }
         Ok(decoded)
+    }
+
+    /// What is applied of it.
+    pub(in crate::replication) fn batch(&self) -> Batch<'_> {
+        Batch {
+            writes: self.writes.iter().collect(),
+            entry: Some(LogEntry {
+                log_id: self.log_id,
+                membership: self.membership.as_ref(),
+                unreadable: &self.unreadable,
+            }),
+        }
     }
 
     fn add(&mut self, batch: &[u8], me: (NodeId, u64)) -> Result<(), Halt> {
@@ -57,49 +76,10 @@ impl Decoded {
                 catalog::WRITE_FAILURES_TOTAL.with("other").increment(1);
                 let (index, bytes) = (self.log_id.index, batch.len());
                 tracing::error!(%error, index, bytes, "a batch of the log is set aside");
+                self.unreadable.push(batch.to_vec());
             }
         }
         Ok(())
-    }
-}
-
-/// The writes of an entry that are set aside, found one after the other: the first that fails after
-/// those before it were applied, then the next. It depends on the database before the entry and on the
-/// entry alone, so every instance finds the same.
-#[derive(Default)]
-pub(super) struct Sieve {
-    aside: Vec<usize>,
-    /// The one being applied.
-    at: usize,
-}
-
-impl Sieve {
-    /// The writes that are not set aside; each is noted as it is given out.
-    pub(super) fn pass<E>(
-        &mut self,
-        writes: &[Write],
-        mut apply: impl FnMut(&Write) -> Result<(), E>,
-    ) -> Result<(), E> {
-        for (index, write) in writes.iter().enumerate() {
-            if !self.aside.contains(&index) {
-                self.at = index;
-                apply(write)?;
-            }
-        }
-        // What fails after the last is not of a write.
-        self.at = writes.len();
-        Ok(())
-    }
-
-    /// The write that was given out last failed for its own fault; whether there was one.
-    pub(super) fn set_aside(&mut self, writes: &[Write], log_id: &LogId<NodeId>) -> bool {
-        let Some(write) = writes.get(self.at) else {
-            return false;
-        };
-        let (kind, index) = (write.kind(), log_id.index);
-        tracing::error!(kind, index, "a write is set aside: it is itself at fault");
-        self.aside.push(self.at);
-        true
     }
 }
 
@@ -134,37 +114,13 @@ mod tests {
             &entry(vec![good.clone(), b"junk".to_vec(), good.clone()]),
             (1, 1),
         );
-        assert_eq!(decoded.unwrap().writes.len(), 4);
+        let decoded = decoded.unwrap();
+        assert_eq!(decoded.writes.len(), 4);
+        assert_eq!(decoded.unreadable, [b"junk"]);
         let later = br#"{"form":99,"writes":[]}"#.to_vec();
         assert!(matches!(
             Decoded::read(&entry(vec![good, later]), (1, 1)),
             Err(Halt::Newer(_))
         ));
-    }
-
-    #[test]
-    fn only_writes_at_fault_are_set_aside_whatever_comes_after_them() {
-        let writes = turns(6);
-        let log_id = LogId::new(CommittedLeaderId::new(1, 1), 4);
-        let mut sieve = Sieve::default();
-        let mut applied = Vec::new();
-        let is_bad = |write: &Write| {
-            let at = writes.iter().position(|other| std::ptr::eq(other, write));
-            at.is_some_and(|at| at == 1 || at == 4)
-        };
-        loop {
-            applied.clear();
-            let passed = sieve.pass(&writes, |write| {
-                applied.push(write.clone());
-                if is_bad(write) { Err(()) } else { Ok(()) }
-            });
-            if passed.is_ok() {
-                break;
-            }
-            assert!(sieve.set_aside(&writes, &log_id));
-        }
-        assert_eq!(sieve.aside, [1, 4]);
-        assert_eq!(applied.len(), 4);
-        assert!(!sieve.set_aside(&writes, &log_id));
     }
 }

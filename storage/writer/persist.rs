@@ -1,0 +1,301 @@
+//! Making batches of writes durable: one transaction for all of them, again and again until the disk takes
+//! it. A write that is itself at fault is set aside within the same transaction, so that nothing is dropped
+//! and every instance that applies the same batches to the same database sets the same aside.
+
+use super::failure::CommitError;
+use super::{Position, Scribe};
+use crate::faults::Operation;
+use crate::replication::{LogPoint, StoredMembers};
+use crate::sqlite::ledger::Ledger;
+use crate::sqlite::meta;
+use crate::sqlite::set_aside::{self, SetAside};
+use crate::write::{Applied, Write, apply_at};
+use calldex_observability::catalog;
+use rusqlite::Transaction;
+
+/// Writes that are applied at one position.
+pub(crate) struct Batch<'a> {
+    pub(crate) writes: Vec<&'a Write>,
+    /// The entry of the cluster's log that they are; nothing for the next position of an instance alone.
+    pub(crate) entry: Option<LogEntry<'a>>,
+}
+
+/// What an entry of the cluster's log has beside its writes.
+pub(crate) struct LogEntry<'a> {
+    pub(crate) log_id: LogPoint,
+    pub(crate) membership: Option<&'a StoredMembers>,
+    /// Batches of it that are none.
+    pub(crate) unreadable: &'a [Vec<u8>],
+}
+
+/// What became of batches.
+pub(crate) struct Persisted {
+    pub(crate) applied: Applied,
+    /// The writes that were set aside: the batch, and the place in it.
+    pub(crate) refused: Vec<(usize, usize)>,
+}
+
+/// Applies `batches` in one transaction and commits it, however often that takes, for as long as `retry`
+/// says so: it is told each error that is not a write's, and has waited when it returns. The error is the
+/// last one then, and nothing was acknowledged.
+pub(crate) fn persist(
+    scribe: &mut Scribe,
+    operation: Option<Operation>,
+    batches: &[Batch<'_>],
+    retry: &mut dyn FnMut(&CommitError) -> bool,
+) -> Result<Persisted, CommitError> {
+    let mut sieve = Sieve::default();
+    loop {
+        let mut evicted = 0;
+        let outcome = scribe.transact(operation, |transaction, ledger| {
+            let mut all = Applied::default();
+            evicted = 0;
+            for (number, batch) in batches.iter().enumerate() {
+                let applied = sieve.apply(transaction, ledger, number, batch)?;
+                evicted += sieve.keep(transaction, number, batch, applied.position)?;
+                merge(&mut all, applied);
+            }
+            note_entries(transaction, batches)?;
+            Ok(all)
+        });
+        match outcome {
+            Ok(applied) => {
+                count(&sieve, batches, evicted);
+                let refused = sieve.refused.into_iter().map(|(at, _)| at).collect();
+                return Ok(Persisted { applied, refused });
+            }
+            Err(error) if error.is_of_the_writes() && sieve.refuse(batches, &error) => {}
+            Err(error) if retry(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Moves the log's place in the database on: to the last entry, and to the last membership among them.
+fn note_entries(transaction: &Transaction<'_>, batches: &[Batch<'_>]) -> rusqlite::Result<()> {
+    let entries = batches.iter().filter_map(|batch| batch.entry.as_ref());
+    let membership = entries.clone().rev().find_map(|entry| entry.membership);
+    match entries.last() {
+        Some(last) => meta::advance_to(transaction, &last.log_id, membership),
+        None => Ok(()),
+    }
+}
+
+fn merge(all: &mut Applied, applied: Applied) {
+    all.position = applied.position;
+    all.rev = applied.rev;
+    all.level = applied.level.or(all.level);
+    all.callers.extend(applied.callers);
+    all.takeovers.extend(applied.takeovers);
+}
+
+/// Counts what a transaction has set aside, and what had to go for it.
+fn count(sieve: &Sieve, batches: &[Batch<'_>], evicted: usize) {
+    let entries = batches.iter().filter_map(|batch| batch.entry.as_ref());
+    let unreadable: usize = entries.map(|entry| entry.unreadable.len()).sum();
+    let kept = (sieve.refused.len() + unreadable) as u64;
+    let counter = &catalog::WRITES_SET_ASIDE_TOTAL;
+    counter.with("kept").increment(kept);
+    counter.with("evicted").increment(evicted as u64);
+    if evicted > 0 {
+        tracing::error!(
+            rows = evicted,
+            "too many writes are set aside: the oldest of them are gone"
+        );
+    }
+}
+
+/// The writes that are set aside, found one after the other: the first that fails after those before it
+/// were applied, then the next. It depends on the database before and on the writes alone.
+#[derive(Default)]
+struct Sieve {
+    /// By batch and place in it, with the reason.
+    refused: Vec<((usize, usize), &'static str)>,
+    /// Whether the writes are applied one by one, to find the one at fault.
+    is_singly: bool,
+    /// The one being applied.
+    at: Option<(usize, usize)>,
+}
+
+impl Sieve {
+    fn is_refused(&self, at: (usize, usize)) -> bool {
+        self.refused.iter().any(|(refused, _)| *refused == at)
+    }
+
+    fn apply(
+        &mut self,
+        transaction: &Transaction<'_>,
+        ledger: &Ledger,
+        number: usize,
+        batch: &Batch<'_>,
+    ) -> Result<Applied, CommitError> {
+        let position = match &batch.entry {
+            Some(entry) => entry.log_id.index,
+            None => meta::read(transaction)?.position + 1,
+        };
+        if !self.is_singly {
+            return Ok(apply_at(transaction, ledger, &batch.writes, position)?);
+        }
+        let mut all = apply_at(transaction, ledger, &[], position)?;
+        for (place, write) in batch.writes.iter().enumerate() {
+            if !self.is_refused((number, place)) {
+                self.at = Some((number, place));
+                merge(&mut all, apply_at(transaction, ledger, &[write], position)?);
+            }
+        }
+        // What fails from here on is not of a write.
+        self.at = None;
+        Ok(all)
+    }
+
+    /// Puts what is refused of a batch where a person finds it. How many older ones went for it.
+    fn keep(
+        &self,
+        transaction: &Transaction<'_>,
+        number: usize,
+        batch: &Batch<'_>,
+        position: Position,
+    ) -> rusqlite::Result<usize> {
+        let put = |kind, at_ms, reason, body: &[u8]| {
+            let refused = SetAside {
+                at_ms,
+                position: Some(position),
+                kind,
+                reason,
+                body,
+            };
+            set_aside::put(transaction, &refused)
+        };
+        let mut evicted = 0;
+        for ((_, place), reason) in self.refused.iter().filter(|((of, _), _)| *of == number) {
+            let write = batch.writes[*place];
+            let body = serde_json::to_vec(write).expect("writes hold nothing that JSON cannot say");
+            let at_ms = write.stamp().map_or(0, |stamp| stamp.at_ms);
+            evicted += put(write.kind(), at_ms, reason, &body)?;
+        }
+        for bytes in batch.entry.iter().flat_map(|entry| entry.unreadable) {
+            evicted += put("batch", 0, "not a batch of writes", bytes)?;
+        }
+        Ok(evicted)
+    }
+
+    /// `error` is the fault of a write, which is looked for, or set aside from now on. Whether there is
+    /// one to blame.
+    fn refuse(&mut self, batches: &[Batch<'_>], error: &CommitError) -> bool {
+        catalog::WRITE_FAILURES_TOTAL
+            .with(error.kind())
+            .increment(1);
+        if !self.is_singly {
+            self.is_singly = true;
+            return true;
+        }
+        let Some((number, place)) = self.at.take() else {
+            return false;
+        };
+        let (kind, reason) = (batches[number].writes[place].kind(), error.reason());
+        tracing::error!(kind, reason, "a write is set aside: it is itself at fault");
+        self.refused.push(((number, place), reason));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::Faults;
+    use crate::record::{Role, Turn};
+    use openraft::CommittedLeaderId;
+
+    fn turn(call_sid: &str, seq: u32) -> Write {
+        Write::TurnAppended {
+            call_sid: call_sid.into(),
+            turn: Turn::new(Role::Caller, "hello", 5, 0, seq),
+        }
+    }
+
+    /// A database that refuses turns of one call.
+    fn refusing(dir: &tempfile::TempDir) -> Scribe {
+        let path = dir.path().join("calls.db");
+        let (scribe, _) = Scribe::open(path.clone(), Faults::default()).unwrap();
+        let trigger = "CREATE TRIGGER no BEFORE INSERT ON turns WHEN NEW.call_sid = 'CA-bad'
+                       BEGIN SELECT RAISE(ABORT, 'no'); END";
+        let connection = rusqlite::Connection::open(path).unwrap();
+        connection.execute_batch(trigger).unwrap();
+        scribe
+    }
+
+    fn entry(index: u64, unreadable: &[Vec<u8>]) -> Option<LogEntry<'_>> {
+        Some(LogEntry {
+            log_id: LogPoint::new(CommittedLeaderId::new(1, 1), index),
+            membership: None,
+            unreadable,
+        })
+    }
+
+    fn rows(dir: &tempfile::TempDir, query: &str) -> Vec<String> {
+        let connection = rusqlite::Connection::open(dir.path().join("calls.db")).unwrap();
+        let mut statement = connection.prepare(query).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn writes_at_fault_are_set_aside_each_at_its_entry_and_the_rest_is_applied() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let mut scribe = refusing(&dir);
+        let good: Vec<Write> = (0..4).map(|seq| turn("CA1", seq)).collect();
+        let bad = [turn("CA-bad", 0), turn("CA-bad", 1)];
+        let junk = [b"junk".to_vec()];
+        let batches = [
+            Batch {
+                writes: vec![&good[0], &bad[0], &good[1]],
+                entry: entry(4, &[]),
+            },
+            Batch {
+                writes: vec![&good[2], &good[3], &bad[1]],
+                entry: entry(5, &junk),
+            },
+        ];
+        let done = persist(&mut scribe, None, &batches, &mut |error| panic!("{error}")).unwrap();
+        assert_eq!(done.refused, [(0, 1), (1, 2)]);
+        assert_eq!(done.applied.position, 5);
+        let turns = "SELECT call_sid || seq FROM turns ORDER BY id";
+        assert_eq!(rows(&dir, turns), ["CA10", "CA11", "CA12", "CA13"]);
+        let aside = "SELECT position || kind || length(body) FROM set_aside ORDER BY id";
+        let length = serde_json::to_vec(&bad[0]).unwrap().len();
+        assert_eq!(
+            rows(&dir, aside),
+            [
+                format!("4turn_appended{length}"),
+                format!("5turn_appended{length}"),
+                "5batch4".to_owned()
+            ]
+        );
+    }
+
+    #[test]
+    fn what_no_write_is_to_blame_for_is_tried_for_as_long_as_it_is_wanted() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let mut scribe = refusing(&dir);
+        let trigger = "CREATE TRIGGER never BEFORE UPDATE ON meta
+                       BEGIN SELECT RAISE(ABORT, 'no'); END";
+        let connection = rusqlite::Connection::open(dir.path().join("calls.db")).unwrap();
+        connection.execute_batch(trigger).unwrap();
+        let good = turn("CA1", 0);
+        let batches = [Batch {
+            writes: vec![&good],
+            entry: None,
+        }];
+        let mut attempts = 0;
+        let given_up = persist(&mut scribe, None, &batches, &mut |_| {
+            attempts += 1;
+            if attempts == 3 {
+                connection.execute_batch("DROP TRIGGER never").unwrap();
+            }
+            attempts < 5
+        });
+        assert_eq!(attempts, 3);
+        assert!(given_up.unwrap().refused.is_empty());
+        assert_eq!(rows(&dir, "SELECT call_sid FROM turns"), ["CA1"]);
+    }
+}
