@@ -64,11 +64,13 @@ pub enum Operation {
     OutboxOpen,
     /// Before what is kept in the outbox, or taken out, is committed.
     OutboxCommit,
+    /// Before each step of founding a cluster anew from a survivor.
+    FoundAnew,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::OpenWriter,
         Self::Begin,
         Self::CloseConversation,
@@ -97,6 +99,7 @@ impl Operation {
         Self::SnapshotInstalled,
         Self::OutboxOpen,
         Self::OutboxCommit,
+        Self::FoundAnew,
     ];
 
     /// The operation whose `Debug` form is `label`.

@@ -3,10 +3,12 @@
 use super::{ServeArguments, failed, runtime};
 use crate::cluster::{MemberStanding, Operator, OperatorError, Standing};
 use crate::config::{Config, is_address, split_addresses};
-use calldex_storage::replication::Identity;
+use calldex_storage::Faults;
+use calldex_storage::replication::{Identity, Survivor};
 use clap::{Args, Subcommand};
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Exit status where an instance answered, and knows no primary that a majority follows.
@@ -18,8 +20,9 @@ pub enum ClusterCommand {
     /// Makes the data directory the first instance of a new cluster, with the calls it has
     ///
     /// Run it once, on one instance: before `calldex serve`, or while that waits for it. An existing
-    /// database of a single instance is adopted as it is.
-    Init(LocalArguments),
+    /// database of a single instance is adopted as it is. After the majority of a cluster is lost for good,
+    /// `--from-survivor` founds a new one from what a member that is left has.
+    Init(InitArguments),
     /// Notes in an empty data directory through which instances it is to join
     Join(JoinArguments),
     /// Asks the running instance how the cluster stands
@@ -43,6 +46,22 @@ pub struct LocalArguments {
     /// Prints one JSON object
     #[arg(long)]
     json: bool,
+}
+
+/// Options of `calldex cluster init`.
+#[derive(Args)]
+pub struct InitArguments {
+    /// From a member whose majority is lost for good: applies the rest of its log and its outbox first
+    ///
+    /// Stop every instance before. Of several survivors take the one whose last entry has the highest term,
+    /// and among those the highest number: `--dry-run` tells. Run again after it was cut short, it goes on.
+    #[arg(long)]
+    from_survivor: bool,
+    /// Only tells what the survivor has
+    #[arg(long, requires = "from_survivor")]
+    dry_run: bool,
+    #[command(flatten)]
+    local: LocalArguments,
 }
 
 /// Options of `calldex cluster join`.
@@ -96,11 +115,15 @@ impl LocalArguments {
     }
 }
 
-fn init(arguments: &LocalArguments) -> ExitCode {
-    let config = match arguments.config() {
+fn init(arguments: &InitArguments) -> ExitCode {
+    let config = match arguments.local.config() {
         Ok(config) => config,
         Err(code) => return code,
     };
+    if arguments.from_survivor {
+        return init_from_survivor(arguments, &config.server.data);
+    }
+    let arguments = &arguments.local;
     let data = &config.server.data;
     let adopted = data.join(calldex_storage::DATABASE_FILE).exists();
     let identity = match Identity::found(data) {
@@ -132,6 +155,77 @@ fn init(arguments: &LocalArguments) -> ExitCode {
     );
     arguments.print(&json, &text);
     ExitCode::SUCCESS
+}
+
+fn init_from_survivor(arguments: &InitArguments, data: &Path) -> ExitCode {
+    let done = match arguments.dry_run {
+        true => Survivor::look(data).map(|survivor| (survivor, None)),
+        false => Identity::found_from_survivor(data, &Faults::default())
+            .map(|(survivor, identity)| (survivor, Some(identity))),
+    };
+    let (survivor, identity) = match done {
+        Ok(done) => done,
+        Err(error) => return failed(error),
+    };
+    let json = serde_json::json!({
+        "data": data.display().to_string(),
+        "survivor": (!survivor.cluster_id.is_empty()).then(|| serde_json::json!({
+            "cluster_id": survivor.cluster_id,
+            "last_term": survivor.last_entry.map(|(term, _)| term),
+            "last_entry": survivor.last_entry.map(|(_, index)| index),
+            "committed": survivor.committed,
+            "applied": survivor.applied,
+            "entries": survivor.entries,
+            "outbox_writes": survivor.outbox_writes,
+            "set_aside": survivor.set_aside,
+        })),
+        "cluster_id": identity.as_ref().map(Identity::cluster_id),
+        "node_id": identity.as_ref().map(Identity::node_id),
+    });
+    arguments
+        .local
+        .print(&json, &told_of(&survivor, identity.as_ref(), data));
+    ExitCode::SUCCESS
+}
+
+/// What a survivor had, and what was made of it.
+fn told_of(survivor: &Survivor, identity: Option<&Identity>, data: &Path) -> String {
+    let data = data.display();
+    let number = |number: Option<u64>| number.map_or("none".to_owned(), |it| it.to_string());
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = if survivor.cluster_id.is_empty() {
+        writeln!(
+            text,
+            "{data} was made ready by an earlier run: nothing is left to apply"
+        )
+    } else {
+        let (term, last) = survivor.last_entry.unzip();
+        writeln!(
+            text,
+            "{data} was a member of cluster {}\n  log      ends at entry {} of term {}, {} known to be committed\n  \
+             database had entry {}: {} more\n  outbox   {} writes\n  aside    {} that are themselves at fault",
+            survivor.cluster_id,
+            number(last),
+            number(term),
+            number(survivor.committed),
+            number(survivor.applied),
+            survivor.entries,
+            survivor.outbox_writes,
+            survivor.set_aside,
+        )
+    };
+    let _ = match identity {
+        None => writeln!(text, "Nothing was changed."),
+        Some(identity) => writeln!(
+            text,
+            "All of it is in the database of the first instance of a new cluster\n  cluster  {}\n  node     {}\n\
+             Next: start it with `calldex serve`; then the others, with empty data directories.",
+            identity.cluster_id(),
+            identity.node_id()
+        ),
+    };
+    text
 }
 
 fn join(arguments: &JoinArguments) -> ExitCode {

@@ -54,8 +54,18 @@ pub enum Standing {
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum NodeFile {
-    Member { cluster_id: String, node_id: NodeId },
-    Joining { join: Vec<String> },
+    Member {
+        cluster_id: String,
+        node_id: NodeId,
+    },
+    Joining {
+        join: Vec<String>,
+    },
+    /// Everything that a survivor had is in its database; the rest of it makes way for a new cluster.
+    Founding {
+        new_cluster_id: String,
+        new_node_id: NodeId,
+    },
 }
 
 /// Why a data directory cannot be used so. Each says what to do about it.
@@ -135,6 +145,16 @@ pub enum IdentityError {
         /// Up to where the log is gone.
         purged: u64,
     },
+    /// It is no member of a cluster.
+    #[error(
+        "the data directory belongs to no cluster: `--from-survivor` is for one that is lost. Without it, `calldex cluster init` founds a cluster with the calls that are here"
+    )]
+    NoSurvivor,
+    /// A founding from a survivor was cut short.
+    #[error(
+        "the founding of a new cluster from this directory was cut short: run `calldex cluster init --from-survivor` again, which goes on with it"
+    )]
+    CutShort,
     /// `node.json` cannot be read.
     #[error(
         "{NODE_FILE} cannot be read: put it back, or take the data directory away and join anew"
@@ -190,7 +210,7 @@ impl Identity {
         if let Some(NodeFile::Joining { join }) = place.node_file()? {
             return Err(IdentityError::Joining(join));
         }
-        place.remove_stillborn_log()?;
+        place.remove_log()?;
         let identity = Self {
             founder: true,
             ..Self::of(random_cluster_id()?, random_node_id()?)
@@ -206,7 +226,7 @@ impl Identity {
         let place = Place::of(data_dir)?;
         let _lock = DirectoryLock::take(data_dir)?;
         place.refuse_member()?;
-        place.remove_stillborn_log()?;
+        place.remove_log()?;
         if place.has_calls()? {
             return Err(IdentityError::HasCalls);
         }
@@ -220,7 +240,7 @@ impl Identity {
         let place = Place::of(data_dir)?;
         let _lock = DirectoryLock::take(data_dir)?;
         place.refuse_member()?;
-        place.remove_stillborn_log()?;
+        place.remove_log()?;
         if place.has_calls()? {
             return Err(IdentityError::HasCalls);
         }
@@ -236,6 +256,7 @@ impl Identity {
         let place = Place::at(data_dir);
         match place.node_file()? {
             Some(NodeFile::Joining { join }) => Ok(Some(Standing::Joining(join))),
+            Some(NodeFile::Founding { .. }) => Err(IdentityError::CutShort),
             Some(NodeFile::Member {
                 cluster_id,
                 node_id,
@@ -325,6 +346,103 @@ impl Identity {
     }
 }
 
+/// The way from a survivor's directory to the first instance of a new cluster, each step on disk before
+/// the next. Holds the directory's lock.
+pub(super) struct Founding {
+    place: Place,
+    state: FoundingState,
+    _lock: DirectoryLock,
+}
+
+enum FoundingState {
+    /// The member that survived.
+    Survivor(Identity),
+    /// Everything it had is in its database; who it will be.
+    Settled(Identity),
+    /// It was done before, and not started since.
+    Done(Identity),
+}
+
+impl Founding {
+    /// Where the directory stands on that way. Changes nothing.
+    pub(super) fn begin(data_dir: &Path) -> Result<Self, IdentityError> {
+        let place = Place::at(data_dir);
+        if !data_dir.exists() {
+            return Err(IdentityError::NoSurvivor);
+        }
+        let lock = DirectoryLock::take(data_dir)?;
+        let state = match place.node_file()? {
+            Some(NodeFile::Member {
+                cluster_id,
+                node_id,
+            }) => match place.member(&cluster_id, node_id)? {
+                identity if identity.founder && identity.starts == 0 => {
+                    FoundingState::Done(identity)
+                }
+                identity => FoundingState::Survivor(identity),
+            },
+            Some(NodeFile::Founding {
+                new_cluster_id,
+                new_node_id,
+            }) => FoundingState::Settled(Identity {
+                founder: true,
+                ..Identity::of(new_cluster_id, new_node_id)
+            }),
+            Some(NodeFile::Joining { join }) => return Err(IdentityError::Joining(join)),
+            None if place.has_started_log()? => return Err(IdentityError::NodeGone),
+            None => return Err(IdentityError::NoSurvivor),
+        };
+        Ok(Self {
+            place,
+            state,
+            _lock: lock,
+        })
+    }
+
+    /// The member, if not everything that it had is known to be in its database.
+    pub(super) fn survivor(&self) -> Option<&Identity> {
+        match &self.state {
+            FoundingState::Survivor(identity) => Some(identity),
+            _ => None,
+        }
+    }
+
+    /// Everything that the survivor had is in its database, on disk for good: from now on it is that
+    /// member no more.
+    pub(super) fn settle(&mut self) -> Result<(), IdentityError> {
+        let identity = Identity {
+            founder: true,
+            ..Identity::of(random_cluster_id()?, random_node_id()?)
+        };
+        self.place.write_node_file(&NodeFile::Founding {
+            new_cluster_id: identity.cluster_id.clone(),
+            new_node_id: identity.node_id,
+        })?;
+        self.state = FoundingState::Settled(identity);
+        Ok(())
+    }
+
+    /// Makes the directory the first instance of the new cluster; `step` is called between two steps.
+    pub(super) fn finish(
+        self,
+        step: impl Fn() -> Result<(), IdentityError>,
+    ) -> Result<Identity, IdentityError> {
+        let identity = match self.state {
+            FoundingState::Done(identity) => return Ok(identity),
+            FoundingState::Survivor(_) => return Err(IdentityError::CutShort),
+            FoundingState::Settled(identity) => identity,
+        };
+        step()?;
+        self.place.remove_log()?;
+        step()?;
+        self.place.mark_calls(&identity.cluster_id)?;
+        step()?;
+        self.place.settle(&identity)?;
+        step()?;
+        Ok(identity)
+    }
+}
+
 impl Place {
     fn at(data_dir: &Path) -> Self {
         Self {
@@ -373,6 +491,7 @@ impl Place {
                 cluster_id,
                 node_id,
             }),
+            Some(NodeFile::Founding { .. }) => Err(IdentityError::CutShort),
             _ if self.has_started_log()? => Err(IdentityError::NodeGone),
             _ => Ok(()),
         }
@@ -398,8 +517,8 @@ impl Place {
         }
     }
 
-    fn remove_stillborn_log(&self) -> Result<(), IdentityError> {
-        // `refuse_member` has seen that nothing was started with it.
+    /// Whoever calls it has seen that nothing was started with it, or that all of it is in the database.
+    fn remove_log(&self) -> Result<(), IdentityError> {
         remove_database(&self.log)
     }
 

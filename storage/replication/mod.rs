@@ -10,6 +10,7 @@ mod reach;
 mod replica;
 mod snapshot;
 mod state_machine;
+mod survivor;
 mod types;
 
 pub use identity::{Identity, IdentityError, NODE_FILE, Standing, random_node_id};
@@ -24,5 +25,6 @@ pub use replica::{Replica, ReplicaError};
 pub use snapshot::{SnapshotBuilder, SnapshotError};
 pub(crate) use state_machine::Applier;
 pub use state_machine::StateMachine;
+pub use survivor::{Survivor, SurvivorError};
 pub use types::{Batches, Member, NodeId, Outcome, SnapshotFile, TypeConfig};
 pub(crate) use types::{LogPoint, StoredMembers};

@@ -80,6 +80,23 @@ impl Outbox {
         Ok((outbox, waiting))
     }
 
+    /// What waits in it, if it is there and of `cluster_id`. Changes nothing.
+    pub(crate) fn look(data_dir: &Path, cluster_id: &str) -> Result<Vec<Kept>, CommitError> {
+        let path = data_dir.join(OUTBOX_FILE);
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        let connection = connection::open_reader(&path)?;
+        let belongs = "SELECT cluster_id FROM belongs WHERE id = 1";
+        let found: Option<String> = connection
+            .query_row(belongs, [], |row| row.get(0))
+            .optional()?;
+        match found.as_deref() == Some(cluster_id) {
+            true => Ok(read(&connection)?),
+            false => Ok(Vec::new()),
+        }
+    }
+
     /// Appends `batches`, each with the time of its oldest write, in one transaction of one fsync.
     /// Their rows. After an error [`Outbox::recover`] comes before anything else.
     pub(crate) fn append(&mut self, batches: &[(i64, Vec<u8>)]) -> Result<Vec<i64>, CommitError> {

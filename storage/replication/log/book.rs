@@ -183,6 +183,15 @@ impl Book {
         Ok(entries.first().map(|entry| entry.log_id))
     }
 
+    /// The entries of `range`, until their bodies exceed `bytes_max` (one at least).
+    pub(crate) fn read(
+        &self,
+        range: std::ops::Range<u64>,
+        bytes_max: u64,
+    ) -> Result<Vec<Entry<TypeConfig>>, LogError> {
+        read(&self.connection, range.start, range.end, bytes_max)
+    }
+
     /// The mark of `name`.
     pub(crate) fn mark<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, LogError> {
         let row = self

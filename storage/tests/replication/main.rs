@@ -9,3 +9,4 @@ mod installing;
 mod logs;
 mod machines;
 mod suite;
+mod survivors;
