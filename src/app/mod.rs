@@ -20,7 +20,7 @@ use calldex_observability::recorder::{self, Recorder, UPKEEP_INTERVAL};
 use calldex_observability::redaction::Secret;
 use calldex_observability::vital;
 use calldex_storage::write::Write;
-use calldex_storage::{Bounds, LEVEL, OpenError, Storage, StorageConfig};
+use calldex_storage::{LEVEL, OpenError, Storage, StorageConfig};
 use door::Door;
 use salvo::server::ServerHandle;
 use std::net::SocketAddr;
