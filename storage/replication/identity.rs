@@ -53,7 +53,7 @@ pub enum Standing {
 /// What `node.json` says.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum NodeFile {
+pub(super) enum NodeFile {
     Member {
         cluster_id: String,
         node_id: NodeId,
@@ -193,7 +193,7 @@ impl From<LockError> for IdentityError {
 }
 
 /// A data directory's files.
-struct Place {
+pub(super) struct Place {
     node: PathBuf,
     log: PathBuf,
     calls: PathBuf,
@@ -211,10 +211,7 @@ impl Identity {
             return Err(IdentityError::Joining(join));
         }
         place.remove_log()?;
-        let identity = Self {
-            founder: true,
-            ..Self::of(random_cluster_id()?, random_node_id()?)
-        };
+        let identity = Self::founder_of(random_cluster_id()?, random_node_id()?);
         place.mark_calls(&identity.cluster_id)?;
         place.settle(&identity)?;
         Ok(identity)
@@ -293,6 +290,14 @@ impl Identity {
         }
     }
 
+    /// The first node of a cluster.
+    pub(super) fn founder_of(cluster_id: String, node_id: NodeId) -> Self {
+        Self {
+            founder: true,
+            ..Self::of(cluster_id, node_id)
+        }
+    }
+
     /// Counts a start, on disk when it returns: before anything is sent.
     pub(crate) fn start(&mut self, book: &mut Book) -> Result<(), IdentityError> {
         if self.starts > 0 {
@@ -346,105 +351,8 @@ impl Identity {
     }
 }
 
-/// The way from a survivor's directory to the first instance of a new cluster, each step on disk before
-/// the next. Holds the directory's lock.
-pub(super) struct Founding {
-    place: Place,
-    state: FoundingState,
-    _lock: DirectoryLock,
-}
-
-enum FoundingState {
-    /// The member that survived.
-    Survivor(Identity),
-    /// Everything it had is in its database; who it will be.
-    Settled(Identity),
-    /// It was done before, and not started since.
-    Done(Identity),
-}
-
-impl Founding {
-    /// Where the directory stands on that way. Changes nothing.
-    pub(super) fn begin(data_dir: &Path) -> Result<Self, IdentityError> {
-        let place = Place::at(data_dir);
-        if !data_dir.exists() {
-            return Err(IdentityError::NoSurvivor);
-        }
-        let lock = DirectoryLock::take(data_dir)?;
-        let state = match place.node_file()? {
-            Some(NodeFile::Member {
-                cluster_id,
-                node_id,
-            }) => match place.member(&cluster_id, node_id)? {
-                identity if identity.founder && identity.starts == 0 => {
-                    FoundingState::Done(identity)
-                }
-                identity => FoundingState::Survivor(identity),
-            },
-            Some(NodeFile::Founding {
-                new_cluster_id,
-                new_node_id,
-            }) => FoundingState::Settled(Identity {
-                founder: true,
-                ..Identity::of(new_cluster_id, new_node_id)
-            }),
-            Some(NodeFile::Joining { join }) => return Err(IdentityError::Joining(join)),
-            None if place.has_started_log()? => return Err(IdentityError::NodeGone),
-            None => return Err(IdentityError::NoSurvivor),
-        };
-        Ok(Self {
-            place,
-            state,
-            _lock: lock,
-        })
-    }
-
-    /// The member, if not everything that it had is known to be in its database.
-    pub(super) fn survivor(&self) -> Option<&Identity> {
-        match &self.state {
-            FoundingState::Survivor(identity) => Some(identity),
-            _ => None,
-        }
-    }
-
-    /// Everything that the survivor had is in its database, on disk for good: from now on it is that
-    /// member no more.
-    pub(super) fn settle(&mut self) -> Result<(), IdentityError> {
-        let identity = Identity {
-            founder: true,
-            ..Identity::of(random_cluster_id()?, random_node_id()?)
-        };
-        self.place.write_node_file(&NodeFile::Founding {
-            new_cluster_id: identity.cluster_id.clone(),
-            new_node_id: identity.node_id,
-        })?;
-        self.state = FoundingState::Settled(identity);
-        Ok(())
-    }
-
-    /// Makes the directory the first instance of the new cluster; `step` is called between two steps.
-    pub(super) fn finish(
-        self,
-        step: impl Fn() -> Result<(), IdentityError>,
-    ) -> Result<Identity, IdentityError> {
-        let identity = match self.state {
-            FoundingState::Done(identity) => return Ok(identity),
-            FoundingState::Survivor(_) => return Err(IdentityError::CutShort),
-            FoundingState::Settled(identity) => identity,
-        };
-        step()?;
-        self.place.remove_log()?;
-        step()?;
-        self.place.mark_calls(&identity.cluster_id)?;
-        step()?;
-        self.place.settle(&identity)?;
-        step()?;
-        Ok(identity)
-    }
-}
-
 impl Place {
-    fn at(data_dir: &Path) -> Self {
+    pub(super) fn at(data_dir: &Path) -> Self {
         Self {
             node: data_dir.join(NODE_FILE),
             log: data_dir.join(LOG_FILE),
@@ -458,7 +366,7 @@ impl Place {
         Ok(Self::at(data_dir))
     }
 
-    fn node_file(&self) -> Result<Option<NodeFile>, IdentityError> {
+    pub(super) fn node_file(&self) -> Result<Option<NodeFile>, IdentityError> {
         match fs::read(&self.node) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
@@ -469,7 +377,7 @@ impl Place {
     }
 
     /// In one step: whoever looks sees all of it or nothing, before and after a power cut.
-    fn write_node_file(&self, content: &NodeFile) -> Result<(), IdentityError> {
+    pub(super) fn write_node_file(&self, content: &NodeFile) -> Result<(), IdentityError> {
         let json = serde_json::to_vec_pretty(content).expect("an identity is text and numbers");
         let new = self.node.with_extension("json.new");
         let mut options = OpenOptions::new();
@@ -503,7 +411,7 @@ impl Place {
 
     /// Whether there is a log that a node was started with. One that was made and never used is left
     /// of a founding or joining that was cut short.
-    fn has_started_log(&self) -> Result<bool, IdentityError> {
+    pub(super) fn has_started_log(&self) -> Result<bool, IdentityError> {
         if !self.log.exists() {
             return Ok(false);
         }
@@ -518,7 +426,7 @@ impl Place {
     }
 
     /// Whoever calls it has seen that nothing was started with it, or that all of it is in the database.
-    fn remove_log(&self) -> Result<(), IdentityError> {
+    pub(super) fn remove_log(&self) -> Result<(), IdentityError> {
         remove_database(&self.log)
     }
 
@@ -547,7 +455,7 @@ impl Place {
     }
 
     /// Makes the database one of the cluster, on disk when it returns.
-    fn mark_calls(&self, cluster_id: &str) -> Result<(), IdentityError> {
+    pub(super) fn mark_calls(&self, cluster_id: &str) -> Result<(), IdentityError> {
         connection::set_page_size(&self.calls)?;
         let mut connection = connection::create_writer(&self.calls)?;
         migrate(&mut connection)?;
@@ -557,7 +465,7 @@ impl Place {
     }
 
     /// Writes the log's file and, last, what makes it all valid.
-    fn settle(&self, identity: &Identity) -> Result<(), IdentityError> {
+    pub(super) fn settle(&self, identity: &Identity) -> Result<(), IdentityError> {
         let mut book = Book::create(&self.log, Faults::default())?;
         book.put_mark(mark::IDENTITY, identity)?;
         drop(book);
@@ -569,7 +477,11 @@ impl Place {
     }
 
     /// The member that `node.json` names, if everything fits together.
-    fn member(&self, cluster_id: &str, node_id: NodeId) -> Result<Identity, IdentityError> {
+    pub(super) fn member(
+        &self,
+        cluster_id: &str,
+        node_id: NodeId,
+    ) -> Result<Identity, IdentityError> {
         if !self.log.exists() {
             return Err(IdentityError::LogGone { node_id });
         }
@@ -654,7 +566,7 @@ fn random_u64() -> Result<u64, IdentityError> {
     Ok(u64::from_be_bytes(bytes))
 }
 
-fn random_cluster_id() -> Result<String, IdentityError> {
+pub(super) fn random_cluster_id() -> Result<String, IdentityError> {
     let id = Connection::open_in_memory()?.query_row(
         "SELECT lower(hex(randomblob(16)))",
         [],

@@ -1,6 +1,7 @@
 //! The same database on several instances: raft's log and state machine under openraft, the writes
 //! of this instance proposed to the primary, and what waits while there is none.
 
+mod founding;
 mod identity;
 mod log;
 mod outbox;

@@ -6,7 +6,8 @@
 //! acknowledged by those who are gone. One that never was is a write that somebody made all the same, and
 //! applying it acknowledges nothing. Then come the writes that waited in its outbox.
 
-use super::identity::{Founding, Identity, IdentityError};
+use super::founding::Founding;
+use super::identity::{Identity, IdentityError};
 use super::log::{Book, LOG_FILE};
 use super::outbox::{OUTBOX_FILE, Outbox};
 use super::state_machine::Decoded;
