@@ -26,8 +26,8 @@ use crate::writer::{
 use calldex_observability::{catalog, vital};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 use threads::{Threads, Writing};
 use tokio::sync::broadcast;
@@ -80,8 +80,10 @@ impl Storage {
         let faults = config.faults.clone();
         let start = |room: &Room| {
             let (shared, on_applied) = (Arc::clone(&room.shared), room.on_applied());
+            let told = Arc::clone(&shared);
             let write = move || writer::run(scribe, shared, faults, on_applied);
-            Ok(Writing::Alone(spawn("calldex-writer", write)?))
+            let thread = vital::thread("calldex-writer", move || told.is_closing(), write)?;
+            Ok(Writing::Alone(thread))
         };
         Self::start(config, ground, lock, start).map_err(|error| OpenError::disk(&path, error))
     }
@@ -346,21 +348,18 @@ fn start_among(
         room.on_applied(),
         room.on_replaced(),
     );
-    let applier = spawn("calldex-writer", move || {
+    let (closing, stop) = (Arc::clone(&shared), parts.stop());
+    let told = move || stop.load(Ordering::SeqCst);
+    let applier = vital::thread("calldex-writer", told, move || {
         applier.run(&shared, &line, shown, replaced);
     })?;
-    let forwarder = spawn("calldex-proposer", move || forwarder.run())?;
+    let told = move || closing.is_closing();
+    let forwarder = vital::thread("calldex-proposer", told, move || forwarder.run())?;
     Ok(Writing::Among {
         forwarder,
         applier,
         parts: Box::new(parts),
     })
-}
-
-/// A thread through which writes go: without it nothing is kept any more. It returns only when the queue
-/// is closed, or nobody is left who could give it work.
-fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    vital::thread(name, || true, work)
 }
 
 fn take_lock(config: &StorageConfig) -> Result<DirectoryLock, OpenError> {

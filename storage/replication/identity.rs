@@ -3,7 +3,7 @@
 //! of itself is not let in under its old name.
 
 use super::NodeId;
-use super::log::{Book, LOG_FILE, LogError, mark};
+use super::log::{LOG_FILE, LogError, LogFile, mark};
 use crate::faults::Faults;
 use crate::lock::{DirectoryLock, LockError};
 use crate::open::DATABASE_FILE;
@@ -299,7 +299,7 @@ impl Identity {
     }
 
     /// Counts a start, on disk when it returns: before anything is sent.
-    pub(crate) fn start(&mut self, book: &mut Book) -> Result<(), IdentityError> {
+    pub(crate) fn start(&mut self, file: &mut LogFile) -> Result<(), IdentityError> {
         if self.starts > 0 {
             self.earlier.push(self.nonce);
         }
@@ -307,7 +307,7 @@ impl Identity {
         self.earlier.drain(..beyond);
         self.starts += 1;
         self.nonce = random_u64()?;
-        Ok(book.put_mark(mark::IDENTITY, self)?)
+        Ok(file.put_mark(mark::IDENTITY, self)?)
     }
 
     /// The cluster: 128 random bits in hexadecimal.
@@ -406,7 +406,7 @@ impl Place {
     }
 
     fn kept_identity(&self) -> Result<Option<Identity>, IdentityError> {
-        Ok(Book::peek(&self.log)?.mark(mark::IDENTITY)?)
+        Ok(LogFile::peek(&self.log)?.mark(mark::IDENTITY)?)
     }
 
     /// Whether there is a log that a node was started with. One that was made and never used is left
@@ -466,9 +466,9 @@ impl Place {
 
     /// Writes the log's file and, last, what makes it all valid.
     pub(super) fn settle(&self, identity: &Identity) -> Result<(), IdentityError> {
-        let mut book = Book::create(&self.log, Faults::default())?;
-        book.put_mark(mark::IDENTITY, identity)?;
-        drop(book);
+        let mut file = LogFile::create(&self.log, Faults::default())?;
+        file.put_mark(mark::IDENTITY, identity)?;
+        drop(file);
         File::open(&self.dir)?.sync_all()?;
         self.write_node_file(&NodeFile::Member {
             cluster_id: identity.cluster_id.clone(),
@@ -485,8 +485,8 @@ impl Place {
         if !self.log.exists() {
             return Err(IdentityError::LogGone { node_id });
         }
-        let book = Book::peek(&self.log)?;
-        let kept: Option<Identity> = book.mark(mark::IDENTITY)?;
+        let file = LogFile::peek(&self.log)?;
+        let kept: Option<Identity> = file.mark(mark::IDENTITY)?;
         let identity = kept.ok_or(IdentityError::LogGone { node_id })?;
         if identity.node_id != node_id || identity.cluster_id != cluster_id {
             return Err(IdentityError::OtherNode {
@@ -495,8 +495,8 @@ impl Place {
             });
         }
         // The log first: while both move on, the database can only be further.
-        let purged: Option<LogId<NodeId>> = book.mark(mark::PURGED)?;
-        drop(book);
+        let purged: Option<LogId<NodeId>> = file.mark(mark::PURGED)?;
+        drop(file);
         if !self.calls.exists() {
             return Err(IdentityError::CallsGone { node_id });
         }

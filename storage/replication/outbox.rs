@@ -15,6 +15,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Its file in the data directory.
 pub const OUTBOX_FILE: &str = "outbox.db";
 
+/// Batches that are kept though nobody takes them. At the bound the oldest goes, with a line in the log.
+const UNREADABLE_MAX: i64 = 1_000;
 /// Bytes of its write-ahead log that are kept for the next batches.
 const LOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
@@ -212,12 +214,32 @@ impl Outbox {
         Ok(Some(connection))
     }
 
+    /// Keeps a batch that the primary refuses beside those that wait, for a person to look at. After an error
+    /// [`Outbox::recover`] comes before anything else.
+    pub(crate) fn keep_refused(&mut self, at_ms: i64, bytes: &[u8]) -> Result<(), CommitError> {
+        self.within(|outbox, connection| {
+            outbox.faults.at(Operation::OutboxCommit)?;
+            connection.execute(
+                "INSERT INTO unreadable (at_ms, bytes) VALUES (?1, ?2)",
+                params![at_ms, bytes],
+            )?;
+            let evicted = connection.execute(
+                "DELETE FROM unreadable WHERE id <= (SELECT MAX(id) FROM unreadable) - ?1",
+                [UNREADABLE_MAX],
+            )?;
+            if evicted > 0 {
+                tracing::error!("the oldest batch that was set aside is gone: too many were");
+            }
+            Ok(())
+        })
+    }
+
     /// Takes out a batch that this version cannot read, so that it hinders nothing and is not lost.
     pub(crate) fn set_aside(&mut self, id: i64) -> Result<(), CommitError> {
         self.within(|_, connection| {
             let transaction = connection.transaction()?;
             transaction.execute(
-                "INSERT OR IGNORE INTO unreadable SELECT id, at_ms, bytes FROM batches WHERE id = ?1",
+                "INSERT INTO unreadable (at_ms, bytes) SELECT at_ms, bytes FROM batches WHERE id = ?1",
                 [id],
             )?;
             transaction.execute("DELETE FROM batches WHERE id = ?1", [id])?;

@@ -3,7 +3,7 @@
 //! counted on.
 
 use super::NodeId;
-use super::log::{LogError, LogRoom, mark};
+use super::log::{LogError, RaftLog, mark};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -126,15 +126,15 @@ impl Known {
 /// See the module. Kept in `raft.db`. Cheap to clone.
 #[derive(Clone)]
 pub struct PeerMarks {
-    room: Arc<LogRoom>,
+    log: Arc<RaftLog>,
     known: Arc<Mutex<HashMap<NodeId, Known>>>,
 }
 
 impl PeerMarks {
     /// With what `raft.db` says of them.
-    pub(crate) fn new(room: Arc<LogRoom>, kept: KeptPeers) -> Self {
+    pub(crate) fn new(log: Arc<RaftLog>, kept: KeptPeers) -> Self {
         Self {
-            room,
+            log,
             known: Arc::new(Mutex::new(kept.0)),
         }
     }
@@ -170,7 +170,7 @@ impl PeerMarks {
     }
 
     fn put(&self, node_id: NodeId, known: &Known) -> Result<(), Refusal> {
-        let put = self.room.put_mark(peer_mark(node_id), known);
+        let put = self.log.put_mark(peer_mark(node_id), known);
         put.map_err(|error| Refusal::Unable(error.to_string()))
     }
 
@@ -192,7 +192,7 @@ impl PeerMarks {
     fn note_again(&self, node_id: NodeId, put: Option<u64>) {
         let all = self.known();
         if let Some(known) = all.get(&node_id).filter(|known| known.acknowledged > put) {
-            self.room.note_mark(peer_mark(node_id), known);
+            self.log.note_mark(peer_mark(node_id), known);
         }
     }
 
@@ -205,7 +205,7 @@ impl PeerMarks {
         if known.acknowledged < Some(log_index) {
             known.acknowledged = Some(log_index);
             // Within the lock: a later note must not be overtaken by this one.
-            self.room.note_mark(peer_mark(node_id), known);
+            self.log.note_mark(peer_mark(node_id), known);
         }
     }
 
@@ -220,8 +220,8 @@ pub(crate) struct KeptPeers(HashMap<NodeId, Known>);
 
 impl KeptPeers {
     /// Reads it.
-    pub(crate) fn read(book: &super::log::Book) -> Result<Self, LogError> {
-        let marks: Vec<(String, Known)> = book.marks(mark::PEER)?;
+    pub(crate) fn read(file: &super::log::LogFile) -> Result<Self, LogError> {
+        let marks: Vec<(String, Known)> = file.marks(mark::PEER)?;
         let known = marks
             .into_iter()
             .filter_map(|(node_id, known)| Some((node_id.parse().ok()?, known)));

@@ -1,7 +1,7 @@
 //! One instance of several: what runs raft on this storage finds here what it needs.
 
 use super::identity::{Identity, IdentityError, Standing};
-use super::log::{Book, LOG_FILE, LogError, LogRoom, LogStore};
+use super::log::{LOG_FILE, LogError, LogFile, LogStore, RaftLog};
 use super::peers::{KeptPeers, PeerMarks};
 use super::snapshot::{Description, SnapshotError, Snapshots};
 use super::state_machine::{Applier, JOBS_MAX, Job, StateMachine};
@@ -46,13 +46,18 @@ pub(crate) type Connect = Box<dyn Fn(Arc<dyn Proposer>, tokio::runtime::Handle) 
 pub(crate) struct ReplicaParts {
     pub(crate) identity: Identity,
     pub(crate) reach: Arc<Reach>,
-    room: Arc<LogRoom>,
+    log: Arc<RaftLog>,
     peers: PeerMarks,
     machine: StateMachine,
     stop: Arc<AtomicBool>,
 }
 
 impl ReplicaParts {
+    /// Set when the threads are to end.
+    pub(crate) fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
     /// Lets go of whoever waits and tells the threads to end: the applying one after the job it has,
     /// the log's one once what waits is on disk, until `end`. Whether the latter has ended: if not, it
     /// may still write.
@@ -61,7 +66,7 @@ impl ReplicaParts {
         self.machine.snapshots.close();
         // A full channel has jobs in it: the thread looks after the next one.
         let _ = self.machine.jobs.try_send(Job::Wake);
-        let has_ended = self.room.close(end);
+        let has_ended = self.log.close(end);
         if !has_ended {
             tracing::warn!("the thread of the cluster's log hangs in the disk and is left");
         }
@@ -86,9 +91,9 @@ impl Replica {
             return Err(ReplicaError::NoIdentity);
         };
         let log = data_dir.join(LOG_FILE);
-        let (mut book, contents) = Book::open(&log, faults.clone())?;
-        identity.start(&mut book)?;
-        let kept = KeptPeers::read(&book)?;
+        let (mut file, contents) = LogFile::open(&log, faults.clone())?;
+        identity.start(&mut file)?;
+        let kept = KeptPeers::read(&file)?;
 
         let database = data_dir.join(DATABASE_FILE);
         let unusable = |error: &dyn std::fmt::Display| ReplicaError::Calls(error.to_string());
@@ -108,8 +113,8 @@ impl Replica {
             Arc::clone(&reach),
         )?;
         let snapshots = Arc::new(snapshots);
-        let room = LogRoom::start(log, faults.clone(), Arc::clone(&reach), (book, contents))?;
-        let room = Arc::new(room);
+        let log = RaftLog::start(log, faults.clone(), Arc::clone(&reach), (file, contents))?;
+        let log = Arc::new(log);
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
         let stop = Arc::new(AtomicBool::new(false));
         let applier = Applier {
@@ -125,15 +130,15 @@ impl Replica {
         };
         let parts = ReplicaParts {
             identity,
-            peers: PeerMarks::new(Arc::clone(&room), kept),
+            peers: PeerMarks::new(Arc::clone(&log), kept),
             machine: StateMachine {
                 jobs,
                 snapshots,
                 reach: Arc::clone(&reach),
-                room: Arc::clone(&room),
+                log: Arc::clone(&log),
             },
             reach,
-            room,
+            log,
             stop,
         };
         Ok((parts, applier))
@@ -152,7 +157,7 @@ impl Replica {
     /// raft's log. After a failure it is opened anew and verified first, which may fail again; then
     /// what it holds is not to be believed, and openraft must not run. Blocks.
     pub fn log_store(&self) -> Result<LogStore, ReplicaError> {
-        Ok(self.parts.room.store()?)
+        Ok(self.parts.log.store()?)
     }
 
     /// A handle to the thread that applies.
@@ -173,7 +178,7 @@ impl Replica {
 
     /// Bytes of entries in the log on disk, those that wait to be removed included.
     pub fn log_bytes(&self) -> u64 {
-        self.parts.room.bytes()
+        self.parts.log.bytes()
     }
 
     /// Makes a file of the present state, at or beyond every snapshot that openraft knows of; it is

@@ -8,7 +8,7 @@
 
 use super::founding::Founding;
 use super::identity::{Identity, IdentityError};
-use super::log::{Book, LOG_FILE};
+use super::log::{LOG_FILE, LogFile};
 use super::outbox::{OUTBOX_FILE, Outbox};
 use super::state_machine::Decoded;
 use crate::faults::{Faults, Operation};
@@ -73,7 +73,7 @@ impl Survivor {
 
     fn of(data_dir: &Path, cluster_id: &str) -> Result<Self, SurvivorError> {
         let log = data_dir.join(LOG_FILE);
-        let (_, contents) = Book::open(&log, Faults::default()).map_err(IdentityError::from)?;
+        let (_, contents) = LogFile::open(&log, Faults::default()).map_err(IdentityError::from)?;
         let applied = connection::open_reader(&data_dir.join(DATABASE_FILE))
             .and_then(|database| meta::applied_state(&database));
         let applied = applied.map_err(|error| SurvivorError::Calls(error.to_string()))?;
@@ -137,21 +137,21 @@ fn apply_all(
     let applied = scribe.applied_state().map_err(|error| calls(&error))?;
     let next = applied.last.map_or(0, |last| last.index + 1);
     let log = data_dir.join(LOG_FILE);
-    let (book, contents) = Book::open(&log, faults.clone()).map_err(IdentityError::from)?;
-    let mut set_aside = apply_log(&mut scribe, &book, next..contents.end(), identity)?;
+    let (file, contents) = LogFile::open(&log, faults.clone()).map_err(IdentityError::from)?;
+    let mut set_aside = apply_log(&mut scribe, &file, next..contents.end(), identity)?;
     set_aside += apply_outbox(&mut scribe, data_dir, identity.cluster_id(), faults)?;
     Ok(set_aside)
 }
 
 fn apply_log(
     scribe: &mut Scribe,
-    book: &Book,
+    file: &LogFile,
     mut rest: std::ops::Range<u64>,
     identity: &Identity,
 ) -> Result<usize, SurvivorError> {
     let mut set_aside = 0;
     while !rest.is_empty() {
-        let entries = book.read(rest.clone(), READ_BYTES_MAX);
+        let entries = file.read(rest.clone(), READ_BYTES_MAX);
         let entries = entries.map_err(IdentityError::from)?;
         let decoded = entries.iter();
         let decoded = decoded.map(|entry| Decoded::read(entry, identity.process()));

@@ -78,6 +78,11 @@ impl Backlog {
         self.0.iter().map(|held| writes_in(&held.parts)).sum()
     }
 
+    /// The first batch.
+    pub(super) fn first(&self) -> Option<&Held> {
+        self.0.front()
+    }
+
     /// The name of its first write.
     pub(super) fn first_kind(&self) -> Option<&'static str> {
         self.0.front()?.writes().next().map(Write::kind)

@@ -260,7 +260,12 @@ impl Forwarder {
         if self.backlog.cut(count) {
             return;
         }
+        if !self.keeping.keep_refused(&mut self.backlog, &self.shared) {
+            self.rest();
+            return;
+        }
         let kind = self.backlog.first_kind();
+        catalog::WRITES_SET_ASIDE_TOTAL.with("kept").increment(1);
         tracing::error!(kind, "a write is set aside: the primary refuses it");
         catalog::WRITE_FAILURES_TOTAL.with("other").increment(1);
         self.settle(count, Err(NotDurable::Refused));

@@ -94,6 +94,20 @@ impl Keeping {
         Ok(())
     }
 
+    /// Keeps the first batch, which the primary refuses alone, where a person finds it. A failure leaves it
+    /// in memory; it is tried again with the next proposal.
+    pub(super) fn keep_refused(&mut self, backlog: &mut Backlog, shared: &Shared) -> bool {
+        if self.outbox.is_doubted() {
+            self.keep_now(backlog, shared);
+        }
+        let Some(held) = backlog.first() else {
+            return true;
+        };
+        let kept = self.outbox.keep_refused(made_at_ms(held), &held.encode());
+        kept.inspect_err(|error| self.degrade(shared, error))
+            .is_ok()
+    }
+
     /// The outbox's rows up to `row` are on a majority.
     pub(super) fn settle(&mut self, row: i64) {
         self.outbox.settle(row);

@@ -83,6 +83,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Whether the threads were told to end.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.queue.is_closing()
+    }
+
     /// The database has come to `position` and the caches show it: what was acknowledged up to there
     /// is no longer pending.
     pub(crate) fn show(&self, position: Position) {

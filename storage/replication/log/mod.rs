@@ -1,91 +1,74 @@
-//! raft's log: entries, vote and marks in `raft.db`, written by one thread that puts everything which
-//! was ordered while one fsync ran into the next transaction.
+//! raft's log: entries, vote and marks in `raft.db`. Each append, vote and truncation is one transaction and
+//! one fsync, for openraft waits for each before it goes on.
 
-mod book;
-mod clerk;
-mod copier;
-mod desk;
 mod failure;
+mod file;
 mod form;
+mod keeper;
+mod store;
+mod tail;
 
-pub(crate) use book::{Book, Contents, mark};
 pub use failure::LogError;
+pub(crate) use file::{Contents, LogFile, mark};
 
 use super::{NodeId, Reach, TypeConfig};
-use crate::ending;
 use crate::faults::Faults;
-use clerk::Clerk;
-use copier::Copier;
-use desk::{Desk, Order};
+use keeper::Keeper;
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{
     AnyError, Entry, LogId, LogState, OptionalSend, RaftLogReader, StorageError, StorageIOError,
     Vote,
 };
-use rusqlite::Connection;
 use serde::Serialize;
 use std::fmt::Debug;
 use std::ops::{Bound, Range, RangeBounds};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use store::Store;
 
 /// The log's file in the data directory.
 pub const LOG_FILE: &str = "raft.db";
 /// Bytes of entries that are read at once for a replica, one entry at least.
 const READ_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// How long a failed log's thread may take to end before the log can be opened anew.
+/// How long whoever works on a failed log may take to end before it can be opened anew.
 const ENDING_MAX: Duration = Duration::from_secs(10);
 
 /// The log as openraft uses it. Cheap to clone; after a failure all clones refuse, and
 /// [`super::Replica::log_store`] gives one that was opened anew and verified.
 #[derive(Clone)]
-pub struct LogStore {
-    desk: Arc<Desk>,
-    reader: Arc<Reader>,
-}
-
-/// The connection for entries that are not in memory any more.
-struct Reader {
-    path: PathBuf,
-    connection: Mutex<Option<Connection>>,
-}
-
-impl Reader {
-    fn read(&self, range: Range<u64>, bytes_max: u64) -> Result<Vec<Entry<TypeConfig>>, LogError> {
-        let mut place = self
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        // Taken out: after an error it is not used again.
-        let connection = match place.take() {
-            Some(connection) => connection,
-            None => book::open_reader(&self.path)?,
-        };
-        let entries = book::read(&connection, range.start, range.end, bytes_max)?;
-        *place = Some(connection);
-        Ok(entries)
-    }
-}
+pub struct LogStore(Arc<Store>);
 
 impl LogStore {
+    /// Does `work`, which blocks, where that harms nobody. It goes on when nobody waits for it any more.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let store = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        done.unwrap_or_else(|_| {
+            // What it left on disk has to be verified.
+            let error = LogError::Disk("who worked on it panicked".to_owned());
+            self.0.close(error.clone());
+            Err(error)
+        })
+    }
+
     async fn read(
         &self,
         range: Range<u64>,
         bytes_max: u64,
     ) -> Result<Vec<Entry<TypeConfig>>, LogError> {
-        let (from_disk, in_memory) = self.desk.find(range, bytes_max);
+        let (from_disk, in_memory) = self.0.find(range, bytes_max);
         if from_disk.is_empty() {
             return Ok(in_memory);
         }
-        let reader = Arc::clone(&self.reader);
-        let read = tokio::task::spawn_blocking(move || reader.read(from_disk, bytes_max));
-        let mut entries = read
-            .await
-            .map_err(|_| LogError::Disk("a read panicked".to_owned()))??;
+        let store = Arc::clone(&self.0);
+        let read = tokio::task::spawn_blocking(move || store.read(from_disk, bytes_max));
+        let panicked = |_| LogError::Disk("a read panicked".to_owned());
+        let mut entries = read.await.map_err(panicked)??;
         if bytes_max == u64::MAX {
             entries.extend(in_memory);
         }
@@ -107,22 +90,12 @@ fn bounds(range: &impl RangeBounds<u64>) -> Range<u64> {
     start..end
 }
 
-fn cause(error: &LogError) -> AnyError {
-    AnyError::new(error)
-}
-
 fn unread(error: LogError) -> StorageError<NodeId> {
-    StorageIOError::read_logs(cause(&error)).into()
+    StorageIOError::read_logs(AnyError::new(&error)).into()
 }
 
 fn unwritten(error: LogError) -> StorageError<NodeId> {
-    StorageIOError::write_logs(cause(&error)).into()
-}
-
-/// Waits for what became of an order.
-async fn answered<T>(answer: oneshot::Receiver<Result<T, LogError>>) -> Result<T, LogError> {
-    let gone = LogError::Closed("its thread is gone".to_owned());
-    answer.await.unwrap_or(Err(gone))
+    StorageIOError::write_logs(AnyError::new(&error)).into()
 }
 
 impl RaftLogReader<TypeConfig> for LogStore {
@@ -148,10 +121,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, StorageError<NodeId>> {
-        let sight = self.desk.look();
+        let contents = self.0.contents();
         Ok(LogState {
-            last_purged_log_id: sight.contents.purged,
-            last_log_id: sight.contents.last,
+            last_purged_log_id: contents.purged,
+            last_log_id: contents.last,
         })
     }
 
@@ -159,19 +132,15 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         self.clone()
     }
 
-    /// On disk when it returns, after everything that was ordered before.
+    /// On disk when it returns.
     async fn save_vote(&mut self, vote: &Vote<NodeId>) -> Result<(), StorageError<NodeId>> {
-        let (answer, answered_by) = oneshot::channel();
-        self.desk.order(Order::Vote(*vote, answer));
-        answered(answered_by)
-            .await
-            .map_err(|error| StorageIOError::write_vote(cause(&error)))?;
-        self.desk.note_vote(*vote);
-        Ok(())
+        let vote = *vote;
+        let saved = self.blocking(move |store| store.save_vote(vote)).await;
+        saved.map_err(|error| StorageIOError::write_vote(AnyError::new(&error)).into())
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote<NodeId>>, StorageError<NodeId>> {
-        Ok(self.desk.look().contents.vote)
+        Ok(self.0.contents().vote)
     }
 
     /// Written with the next transaction; costs no fsync of its own.
@@ -179,15 +148,15 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         &mut self,
         committed: Option<LogId<NodeId>>,
     ) -> Result<(), StorageError<NodeId>> {
-        self.desk.commit(committed);
+        self.0.note_committed(committed);
         Ok(())
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId<NodeId>>, StorageError<NodeId>> {
-        Ok(self.desk.look().contents.committed)
+        Ok(self.0.contents().committed)
     }
 
-    /// Readable when it returns, on disk when the callback is called.
+    /// On disk and readable when it returns, having told the callback.
     async fn append<I>(
         &mut self,
         entries: I,
@@ -197,34 +166,29 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = Entry<TypeConfig>> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let encoded = |entry: Entry<TypeConfig>| {
-            let body = form::to_bytes(&entry);
-            (entry, body)
-        };
-        let entries = entries.into_iter().map(encoded).collect();
-        self.desk.append(entries, callback).await;
+        let entries: Vec<Entry<TypeConfig>> = entries.into_iter().collect();
+        let appended = self.blocking(move |store| store.append(entries)).await;
+        callback.log_io_completed(appended.map_err(Into::into));
         Ok(())
     }
 
+    /// Gone from disk when it returns.
     async fn truncate(&mut self, log_id: LogId<NodeId>) -> Result<(), StorageError<NodeId>> {
-        let (answer, answered_by) = oneshot::channel();
-        self.desk.truncate(log_id.index, answer);
-        let last = answered(answered_by).await.map_err(unwritten)?;
-        self.desk.note_truncated(last);
-        Ok(())
+        let truncated = self.blocking(move |store| store.truncate(log_id.index));
+        truncated.await.map_err(unwritten)
     }
 
     /// Gone from sight when it returns. From disk they go in steps, and only as far as the database
     /// has them for good: openraft asks for this while the snapshot that stands for them is still
     /// being installed.
     async fn purge(&mut self, log_id: LogId<NodeId>) -> Result<(), StorageError<NodeId>> {
-        self.desk.purge(log_id);
+        self.0.purge(log_id);
         Ok(())
     }
 }
 
 /// Where the log is kept: opens it, and opens it anew after it failed.
-pub(crate) struct LogRoom {
+pub(crate) struct RaftLog {
     path: PathBuf,
     faults: Faults,
     reach: Arc<Reach>,
@@ -236,19 +200,19 @@ pub(crate) struct LogRoom {
 
 struct Running {
     store: LogStore,
-    thread: Option<JoinHandle<()>>,
+    keeper: Keeper,
 }
 
-impl LogRoom {
-    /// Starts the thread over a verified book.
+impl RaftLog {
+    /// Begins to work on a verified file.
     pub(crate) fn start(
         path: PathBuf,
         faults: Faults,
         reach: Arc<Reach>,
-        (book, contents): (Book, Contents),
+        opened: (LogFile, Contents),
     ) -> Result<Self, LogError> {
         let bytes = Arc::new(AtomicU64::new(0));
-        let running = run(path.clone(), &faults, &reach, &bytes, book, contents)?;
+        let running = run(path.clone(), &faults, &reach, &bytes, opened)?;
         Ok(Self {
             path,
             faults,
@@ -263,73 +227,59 @@ impl LogRoom {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn current(&self) -> Arc<Store> {
+        Arc::clone(&self.running().store.0)
+    }
+
     /// The log; one that failed is opened anew and verified first. Blocks for as long as that takes.
     pub(crate) fn store(&self) -> Result<LogStore, LogError> {
-        let _alone = self
-            .reopening
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let store = self.running().store.clone();
-        if store.desk.closed().is_none() {
-            return Ok(store);
+        let alone = self.reopening.lock();
+        let _alone = alone.unwrap_or_else(PoisonError::into_inner);
+        let store = self.current();
+        if store.closed().is_none() {
+            return Ok(LogStore(store));
         }
-        if !self.end_thread(Instant::now() + ENDING_MAX) {
-            return Err(LogError::Closed("its thread hangs in the disk".to_owned()));
+        let end = Instant::now() + ENDING_MAX;
+        let hangs = || LogError::Closed("who works on it hangs in the disk".to_owned());
+        *store.writer_until(end).ok_or_else(hangs)? = None;
+        store.wake_keeper();
+        if !self.end_keeper(end) {
+            return Err(hangs());
         }
-        let (book, contents) = Book::open(&self.path, self.faults.clone())?;
-        let (vote, end) = store.desk.acknowledged();
-        if contents.vote < vote || contents.end() < end {
-            let found = contents.end();
+        let opened = LogFile::open(&self.path, self.faults.clone())?;
+        let (vote, acknowledged) = store.acknowledged();
+        if opened.1.vote < vote || opened.1.end() < acknowledged {
+            let found = opened.1.end();
             return Err(LogError::Lost(format!(
-                "entries up to {end} were written, it has those up to {found}"
+                "entries up to {acknowledged} were written, it has those up to {found}"
             )));
         }
-        let running = run(
-            self.path.clone(),
-            &self.faults,
-            &self.reach,
-            &self.bytes,
-            book,
-            contents,
-        )?;
+        let path = self.path.clone();
+        let running = run(path, &self.faults, &self.reach, &self.bytes, opened)?;
         let store = running.store.clone();
         *self.running() = running;
         Ok(store)
     }
 
-    /// Waits for the thread, which was told to end, until `end`. Whether it ended.
-    fn end_thread(&self, end: Instant) -> bool {
-        let Some(thread) = self.running().thread.take() else {
-            return true;
-        };
-        match ending::join(thread, end) {
-            Ok(()) => true,
-            Err(hanging) => {
-                self.running().thread = Some(hanging);
-                false
-            }
-        }
-    }
-
     /// Waits until it is on disk that the log begins behind `upto`, which the database has for good.
     pub(crate) async fn let_go(&self, upto: LogId<NodeId>) -> Result<(), LogError> {
-        let desk = Arc::clone(&self.running().store.desk);
-        desk.let_go(upto).await
+        let store = LogStore(self.current());
+        let purge = |store: &Store| {
+            while store.purge_step()? {}
+            Ok(())
+        };
+        store.0.purge(upto);
+        store.blocking(purge).await
     }
 
     /// Writes a mark with the next transaction, whenever that is.
     pub(crate) fn note_mark(&self, name: String, value: &impl Serialize) {
-        let desk = Arc::clone(&self.running().store.desk);
-        desk.order(Order::Mark(name, form::to_bytes(value), None));
+        self.current().note_mark(name, form::to_bytes(value));
     }
 
     /// Writes a mark, on disk when it returns. Blocks.
     pub(crate) fn put_mark(&self, name: String, value: &impl Serialize) -> Result<(), LogError> {
-        let desk = Arc::clone(&self.running().store.desk);
-        let (answer, answered_by) = oneshot::channel();
-        desk.order(Order::Mark(name, form::to_bytes(value), Some(answer)));
-        let gone = LogError::Closed("its thread is gone".to_owned());
-        answered_by.blocking_recv().unwrap_or(Err(gone))
+        self.current().put_mark(&name, &form::to_bytes(value))
     }
 
     /// Bytes of entries on disk.
@@ -337,12 +287,22 @@ impl LogRoom {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Writes what waits and ends the thread until `end`; one that hangs in the disk is left. Whether
-    /// it ended.
+    /// Writes what waits and closes the log until `end`; whoever hangs in the disk is left. Whether nobody
+    /// does.
     pub(crate) fn close(&self, end: Instant) -> bool {
-        let desk = Arc::clone(&self.running().store.desk);
-        desk.close(None);
-        self.end_thread(end)
+        let has_finished = self.current().finish(end);
+        self.end_keeper(end) && has_finished
+    }
+
+    /// Waits for the keeper, the log having been closed, until `end`. Whether it ended. Nobody else waits
+    /// meanwhile.
+    fn end_keeper(&self, end: Instant) -> bool {
+        let mut keeper = std::mem::take(&mut self.running().keeper);
+        let has_ended = keeper.join(end);
+        if !has_ended {
+            self.running().keeper = keeper;
+        }
+        has_ended
     }
 }
 
@@ -351,35 +311,12 @@ fn run(
     faults: &Faults,
     reach: &Arc<Reach>,
     bytes: &Arc<AtomicU64>,
-    book: Book,
-    contents: Contents,
+    (file, contents): (LogFile, Contents),
 ) -> Result<Running, LogError> {
-    bytes.store(contents.bytes, Ordering::Relaxed);
-    let end = contents.end();
-    let rows = contents.first_index.unwrap_or(end)..end;
-    let desk = Arc::new(Desk::new(contents));
-    let clerk = Clerk {
-        book,
-        desk: Arc::clone(&desk),
-        reach: Arc::clone(reach),
-        bytes: Arc::clone(bytes),
-        rows,
-        copier: Copier::start(path.clone(), faults.clone(), Arc::clone(&desk))?,
-        copied_pages: (0, 0),
-        tidied_at: Instant::now(),
-    };
-    let thread = std::thread::Builder::new()
-        .name("calldex-raft-log".to_owned())
-        .spawn(move || clerk.run())?;
-    let reader = Reader {
-        path,
-        connection: Mutex::new(None),
-    };
-    Ok(Running {
-        store: LogStore {
-            desk,
-            reader: Arc::new(reader),
-        },
-        thread: Some(thread),
-    })
+    let pages = file.pages();
+    let (reach, bytes) = (Arc::clone(reach), Arc::clone(bytes));
+    let store = Arc::new(Store::new(path.clone(), reach, bytes, file, contents));
+    let keeper = Keeper::start(path, faults.clone(), pages, Arc::clone(&store))?;
+    let store = LogStore(store);
+    Ok(Running { store, keeper })
 }

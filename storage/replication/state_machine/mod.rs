@@ -6,7 +6,7 @@ mod decoded;
 pub(crate) use applier::Applier;
 pub(super) use decoded::Decoded;
 
-use super::log::LogRoom;
+use super::log::RaftLog;
 use super::snapshot::{SnapshotBuilder, Snapshots};
 use super::{Member, NodeId, Outcome, Reach, SnapshotFile, TypeConfig};
 use openraft::storage::RaftStateMachine;
@@ -56,7 +56,7 @@ pub struct StateMachine {
     pub(crate) jobs: mpsc::Sender<Job>,
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) reach: Arc<Reach>,
-    pub(crate) room: Arc<LogRoom>,
+    pub(crate) log: Arc<RaftLog>,
 }
 
 impl StateMachine {
@@ -120,7 +120,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         })?;
         match last {
             Some(last) if self.reach.durable_index() >= Some(last.index) => {
-                let gone = self.room.let_go(last).await;
+                let gone = self.log.let_go(last).await;
                 gone.map_err(|error| StorageIOError::write_logs(AnyError::new(&error)).into())
             }
             _ => Ok(()),

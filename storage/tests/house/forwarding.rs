@@ -309,6 +309,10 @@ fn a_write_that_the_primary_refuses_is_set_aside_alone() {
         .runtime
         .block_on(instance.storage().conversations.live("CA-bad"));
     assert_eq!(call.unwrap(), None, "it is no longer pending");
+    let outbox = Connection::open(instance.dir.path().join(OUTBOX_FILE)).unwrap();
+    let aside = "SELECT CAST(bytes AS TEXT) FROM unreadable";
+    let aside: String = outbox.query_row(aside, [], |row| row.get(0)).unwrap();
+    assert!(aside.contains("CA-bad"), "{aside}");
 }
 
 #[test]

@@ -68,62 +68,58 @@ impl Gate {
 }
 
 #[test]
-fn entries_are_readable_before_they_are_on_disk_and_share_the_next_fsync() {
+fn nothing_is_answered_or_readable_before_it_is_on_disk_and_in_the_order_of_asking() {
     let (gate, faults) = Gate::new();
     let instance = Instance::joined_with("c0ffee", faults);
     instance.append(vec![blank(1, 0)]);
-    let log = instance.log();
-    gate.set(true);
     let before = gate.commits.load(Ordering::SeqCst);
-    let flushed = Arc::new(AtomicUsize::new(0));
-    let appends: Vec<_> = (1..41)
-        .map(|index| {
-            let (mut log, flushed) = (log.clone(), Arc::clone(&flushed));
-            let appending = std::thread::spawn(move || {
-                run(log.blocking_append([blank(1, index)])).unwrap();
-                flushed.fetch_add(1, Ordering::SeqCst);
-            });
-            // One after the other, as openraft does; none waits for the disk.
-            let mut log = instance.log();
-            wait_until("readable at once", || {
-                let found = run(log.try_get_log_entries(index..index + 1)).unwrap();
-                indexes(&found) == [index]
-            });
-            appending
-        })
-        .collect();
-    assert_eq!(flushed.load(Ordering::SeqCst), 0, "nothing is on disk yet");
-    gate.set(false);
-    appends
-        .into_iter()
-        .for_each(|append| append.join().unwrap());
-    let commits = gate.commits.load(Ordering::SeqCst) - before;
-    assert!(commits <= 2, "{commits} transactions for 40 entries");
-}
-
-#[test]
-fn a_vote_is_saved_after_what_was_appended_before_it() {
-    let (gate, faults) = Gate::new();
-    let instance = Instance::joined_with("c0ffee", faults);
-    let mut log = instance.log();
     gate.set(true);
-    let mut appender = log.clone();
-    let append = std::thread::spawn(move || run(appender.blocking_append([blank(1, 0)])).unwrap());
-    let saved = Arc::new(AtomicBool::new(false));
-    let (noted, mut voter) = (Arc::clone(&saved), log.clone());
-    wait_until("appended", || {
-        run(log.get_log_state()).unwrap().last_log_id.is_some()
+    let (mut appender, mut voter) = (instance.log(), instance.log());
+    let append = std::thread::spawn(move || run(appender.blocking_append([blank(1, 1)])).unwrap());
+    wait_until("the append is with the disk", || {
+        gate.commits.load(Ordering::SeqCst) == before + 1
     });
+    let saved = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&saved);
     let vote = std::thread::spawn(move || {
         run(voter.save_vote(&Vote::new(2, 1))).unwrap();
         noted.store(true, Ordering::SeqCst);
     });
     std::thread::sleep(std::time::Duration::from_millis(50));
-    assert!(!saved.load(Ordering::SeqCst), "it is not on disk yet");
+    let mut log = instance.log();
+    let found = run(log.try_get_log_entries(..)).unwrap();
+    assert_eq!(indexes(&found), [0], "it is not on disk yet");
+    let state = run(log.get_log_state()).unwrap();
+    assert_eq!(state.last_log_id, Some(log_id(1, 0)));
+    assert!(!saved.load(Ordering::SeqCst) && !append.is_finished());
     gate.set(false);
     append.join().unwrap();
     vote.join().unwrap();
+    assert_eq!(gate.commits.load(Ordering::SeqCst), before + 2);
     assert_eq!(run(log.read_vote()).unwrap(), Some(Vote::new(2, 1)));
+    let found = run(log.try_get_log_entries(..)).unwrap();
+    assert_eq!(indexes(&found), [0, 1]);
+}
+
+#[test]
+fn an_instance_whose_log_hangs_in_the_disk_is_closed_in_time_and_keeps_its_directory() {
+    let (gate, faults) = Gate::new();
+    let mut instance = Instance::joined_with("c0ffee", faults);
+    instance.append(vec![blank(1, 0)]);
+    let before = gate.commits.load(Ordering::SeqCst);
+    gate.set(true);
+    let mut appender = instance.log();
+    let append = std::thread::spawn(move || run(appender.blocking_append([blank(1, 1)])));
+    wait_until("the append is with the disk", || {
+        gate.commits.load(Ordering::SeqCst) == before + 1
+    });
+    instance.close();
+    let config = calldex_storage::StorageConfig::new(instance.dir.path());
+    let again = calldex_storage::Storage::open_replicated(config).err();
+    let again = again.expect("who hangs may still write").to_string();
+    assert!(again.contains("in use"), "{again}");
+    gate.set(false);
+    append.join().unwrap().unwrap();
 }
 
 #[test]

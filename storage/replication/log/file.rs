@@ -3,7 +3,6 @@
 use super::LogError;
 use super::form;
 use crate::faults::{Faults, Operation};
-use crate::private;
 use crate::replication::{NodeId, TypeConfig};
 use crate::sqlite::connection;
 use crate::writer::LogPages;
@@ -77,23 +76,21 @@ impl Contents {
 }
 
 /// See the module.
-pub(crate) struct Book {
+pub(crate) struct LogFile {
     connection: Connection,
     faults: Faults,
     pages: LogPages,
 }
 
-impl Book {
+impl LogFile {
     /// Makes the file, which must not be there, with its tables.
     pub(crate) fn create(path: &Path, faults: Faults) -> Result<Self, LogError> {
-        // What cannot be made, SQLite says better.
-        let _ = private::create_file(path);
-        let book = Self::connect(path, faults, OpenFlags::SQLITE_OPEN_CREATE)?;
-        book.connection.execute_batch(&format!(
+        let file = Self::connect(path, faults, OpenFlags::SQLITE_OPEN_CREATE)?;
+        file.connection.execute_batch(&format!(
             "BEGIN IMMEDIATE; {TABLES}
              PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT"
         ))?;
-        Ok(book)
+        Ok(file)
     }
 
     /// Opens the file and verifies it: what a failed fsync left in the kernel's cache may look
@@ -101,24 +98,24 @@ impl Book {
     /// every page of it again; then everything is read through.
     pub(crate) fn open(path: &Path, faults: Faults) -> Result<(Self, Contents), LogError> {
         faults.at(Operation::RaftOpen)?;
-        let book = Self::connect(path, faults, OpenFlags::empty())?;
-        book.recognise()?;
-        book.faults.at(Operation::RaftVerify)?;
-        if !connection::checkpoint_and_truncate(&book.connection)? {
+        let file = Self::connect(path, faults, OpenFlags::empty())?;
+        file.recognise()?;
+        file.faults.at(Operation::RaftVerify)?;
+        if !connection::checkpoint_and_truncate(&file.connection)? {
             return Err(LogError::Disk("somebody else has it open".to_owned()));
         }
-        if let Some(damage) = connection::damage(&book.connection)? {
+        if let Some(damage) = connection::damage(&file.connection)? {
             return Err(LogError::Damaged(damage));
         }
-        let contents = book.read_through()?;
-        Ok((book, contents))
+        let contents = file.read_through()?;
+        Ok((file, contents))
     }
 
     /// Opens the file for a look at its marks; not verified.
     pub(crate) fn peek(path: &Path) -> Result<Self, LogError> {
-        let book = Self::connect(path, Faults::default(), OpenFlags::empty())?;
-        book.recognise()?;
-        Ok(book)
+        let file = Self::connect(path, Faults::default(), OpenFlags::empty())?;
+        file.recognise()?;
+        Ok(file)
     }
 
     fn connect(path: &Path, faults: Faults, added: OpenFlags) -> Result<Self, LogError> {
@@ -227,29 +224,29 @@ impl Book {
 
     /// Writes one mark in a transaction of its own, on disk when it returns.
     pub(crate) fn put_mark(&mut self, name: &str, value: &impl Serialize) -> Result<(), LogError> {
-        self.write(|page| page.mark(name, value))
+        self.write(|transaction| transaction.mark(name, value))
     }
 
     /// Writes in one transaction, on disk when it returns.
     pub(super) fn write<T>(
         &mut self,
-        work: impl FnOnce(&Page<'_>) -> Result<T, LogError>,
+        work: impl FnOnce(&LogTransaction<'_>) -> Result<T, LogError>,
     ) -> Result<T, LogError> {
         self.faults.at(Operation::RaftBegin)?;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let page = Page(transaction);
-        let written = work(&page)?;
+        let transaction = LogTransaction(transaction);
+        let written = work(&transaction)?;
         self.faults.at(Operation::RaftCommit)?;
-        page.0.commit()?;
+        transaction.0.commit()?;
         self.faults.at(Operation::RaftCommitted)?;
         Ok(written)
     }
 
-    /// Pages in the write-ahead log.
-    pub(super) fn log_pages(&self) -> u64 {
-        self.pages.now()
+    /// Pages in the write-ahead log, as each commit tells them.
+    pub(super) fn pages(&self) -> LogPages {
+        self.pages.clone()
     }
 
     /// Copies the write-ahead log into the database as far as readers allow.
@@ -263,7 +260,7 @@ impl Book {
     /// sees to it that they are few ([`PURGED_STEP`]).
     pub(super) fn purge(&mut self, upto: LogId<NodeId>) -> Result<u64, LogError> {
         self.faults.at(Operation::RaftPurge)?;
-        self.write(|page| page.purge(upto))
+        self.write(|transaction| transaction.purge(upto))
     }
 
     /// Gives free pages back to the file system, a bounded number. Whether there are more.
@@ -287,9 +284,9 @@ fn read_mark<T: DeserializeOwned>(name: &str, sum: u32, body: &[u8]) -> Result<T
 }
 
 /// A transaction on the log.
-pub(super) struct Page<'a>(Transaction<'a>);
+pub(super) struct LogTransaction<'a>(Transaction<'a>);
 
-impl Page<'_> {
+impl LogTransaction<'_> {
     /// Writes an entry.
     pub(super) fn entry(&self, index: u64, body: &[u8]) -> Result<(), LogError> {
         let sum = form::checksum(&index.to_be_bytes(), body);
