@@ -73,9 +73,9 @@ pub(crate) fn persist(
 
 /// Moves the log's place in the database on: to the last entry, and to the last membership among them.
 fn note_entries(transaction: &Transaction<'_>, batches: &[Batch<'_>]) -> rusqlite::Result<()> {
-    let entries = batches.iter().filter_map(|batch| batch.entry.as_ref());
+    let mut entries = batches.iter().filter_map(|batch| batch.entry.as_ref());
     let membership = entries.clone().rev().find_map(|entry| entry.membership);
-    match entries.last() {
+    match entries.next_back() {
         Some(last) => meta::advance_to(transaction, &last.log_id, membership),
         None => Ok(()),
     }
