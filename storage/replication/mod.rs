@@ -1,6 +1,7 @@
 //! The same database on several instances: raft's log and state machine under openraft, the writes
 //! of this instance proposed to the primary, and what waits while there is none.
 
+mod digests;
 mod founding;
 mod identity;
 mod log;
@@ -14,6 +15,7 @@ mod state_machine;
 mod survivor;
 mod types;
 
+pub use digests::{DIGESTS_MAX, Digests};
 pub use identity::{Identity, IdentityError, NODE_FILE, Standing, random_node_id};
 pub use log::{LOG_FILE, LogError, LogStore};
 pub use outbox::OUTBOX_FILE;

@@ -5,7 +5,7 @@ use super::log::{LOG_FILE, LogError, LogFile, LogStore, RaftLog};
 use super::peers::{KeptPeers, PeerMarks};
 use super::snapshot::{Description, SnapshotError, Snapshots};
 use super::state_machine::{Applier, JOBS_MAX, Job, StateMachine};
-use super::{Proposer, Reach, SnapshotFile};
+use super::{Digests, Proposer, Reach, SnapshotFile};
 use crate::faults::Faults;
 use crate::open::DATABASE_FILE;
 use crate::writer::Scribe;
@@ -47,6 +47,7 @@ pub(crate) struct ReplicaParts {
     pub(crate) identity: Identity,
     pub(crate) reach: Arc<Reach>,
     log: Arc<RaftLog>,
+    digests: Arc<Digests>,
     peers: PeerMarks,
     machine: StateMachine,
     stop: Arc<AtomicBool>,
@@ -117,7 +118,10 @@ impl Replica {
         let log = Arc::new(log);
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
         let stop = Arc::new(AtomicBool::new(false));
+        let digests = Arc::new(Digests::default());
+        digests.begin(meta.position, meta.digest);
         let applier = Applier {
+            digests: Arc::clone(&digests),
             scribe,
             jobs: waiting,
             snapshots: Arc::clone(&snapshots),
@@ -131,6 +135,7 @@ impl Replica {
         let parts = ReplicaParts {
             identity,
             peers: PeerMarks::new(Arc::clone(&log), kept),
+            digests,
             machine: StateMachine {
                 jobs,
                 snapshots,
@@ -163,6 +168,11 @@ impl Replica {
     /// A handle to the thread that applies.
     pub fn state_machine(&self) -> StateMachine {
         self.parts.machine.clone()
+    }
+
+    /// The digests of the entries that were applied last, kept up to date. Cheap to ask.
+    pub fn digests(&self) -> Arc<Digests> {
+        Arc::clone(&self.parts.digests)
     }
 
     /// What is known of other nodes.

@@ -2,7 +2,7 @@
 
 use super::rules::{fold, seconds};
 use super::{Takeover, Write, calls};
-use crate::record::{Caller, PhoneNumber};
+use crate::record::{Caller, Digest, PhoneNumber};
 use crate::sqlite::ledger::Ledger;
 use crate::sqlite::meta::Meta;
 use crate::sqlite::{callers, conversations, meta, migrations, set_aside, tombstones};
@@ -26,6 +26,9 @@ pub struct Applied {
     /// What each of its writes did, in their order, as numbers that are the same wherever the same
     /// database applies the same write.
     pub outcomes: Vec<u64>,
+    /// The digests after the entries of a cluster's log that it was, each with its position; none where no
+    /// chain has begun.
+    pub digests: Vec<(u64, Digest)>,
     /// Ends of calls that are not known which went because there were too many.
     pub early_ends_evicted: usize,
 }
@@ -90,6 +93,7 @@ fn apply_after(
         takeovers: batch.takeovers,
         level: batch.level,
         outcomes,
+        digests: Vec::new(),
         early_ends_evicted: batch.early_ends_evicted,
     })
 }

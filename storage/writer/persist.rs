@@ -5,6 +5,7 @@
 use super::failure::CommitError;
 use super::{Position, Scribe};
 use crate::faults::Operation;
+use crate::record::Digest;
 use crate::replication::{LogPoint, StoredMembers};
 use crate::sqlite::ledger::Ledger;
 use crate::sqlite::meta;
@@ -12,6 +13,9 @@ use crate::sqlite::set_aside::{self, SetAside};
 use crate::write::{Applied, Write, apply_at};
 use calldex_observability::catalog;
 use rusqlite::Transaction;
+
+/// The outcome of a write that was set aside, in the digest chain.
+const REFUSED: u64 = u64::MAX;
 
 /// Writes that are applied at one position.
 pub(crate) struct Batch<'a> {
@@ -26,6 +30,8 @@ pub(crate) struct LogEntry<'a> {
     pub(crate) membership: Option<&'a StoredMembers>,
     /// Batches of it that are none.
     pub(crate) unreadable: &'a [Vec<u8>],
+    /// What stands for its place in the log and all of its bytes.
+    pub(crate) content: Digest,
 }
 
 /// What became of batches.
@@ -50,10 +56,24 @@ pub(crate) fn persist(
         let outcome = scribe.transact(operation, |transaction, ledger| {
             let mut all = Applied::default();
             evicted = 0;
+            let mut digest = meta::read(transaction)?.digest;
             for (number, batch) in batches.iter().enumerate() {
-                let applied = sieve.apply(transaction, ledger, number, batch)?;
+                let mut applied = sieve.apply(transaction, ledger, number, batch)?;
                 evicted += sieve.keep(transaction, number, batch, applied.position)?;
+                let outcomes = std::mem::take(&mut applied.outcomes);
                 merge(&mut all, applied);
+                if batch.entry.is_some() && batch.writes.iter().any(|write| is_raise(write)) {
+                    // Every instance applies it at this entry: a chain begins here where there is none.
+                    digest = Some(Digest::START);
+                }
+                if let (Some(before), Some(entry)) = (digest, &batch.entry) {
+                    let link = before.next(entry.content.as_bytes(), &outcomes);
+                    all.digests.push((entry.log_id.index, link));
+                    digest = Some(link);
+                }
+            }
+            if let Some((_, link)) = all.digests.last() {
+                meta::put_digest(transaction, Some(link))?;
             }
             note_entries(transaction, batches)?;
             Ok(all)
@@ -81,12 +101,18 @@ fn note_entries(transaction: &Transaction<'_>, batches: &[Batch<'_>]) -> rusqlit
     }
 }
 
+fn is_raise(write: &Write) -> bool {
+    matches!(write, Write::LevelRaised { .. })
+}
+
 fn merge(all: &mut Applied, applied: Applied) {
     all.position = applied.position;
     all.rev = applied.rev;
-    all.level = applied.level.or(all.level);
     all.callers.extend(applied.callers);
     all.takeovers.extend(applied.takeovers);
+    all.outcomes.extend(applied.outcomes);
+    all.level = applied.level.or(all.level);
+    all.early_ends_evicted += applied.early_ends_evicted;
 }
 
 /// Counts what a transaction has set aside, and what had to go for it.
@@ -141,6 +167,8 @@ impl Sieve {
             if !self.is_refused((number, place)) {
                 self.at = Some((number, place));
                 merge(&mut all, apply_at(transaction, ledger, &[write], position)?);
+            } else {
+                all.outcomes.push(REFUSED);
             }
         }
         // What fails from here on is not of a write.
@@ -229,6 +257,7 @@ mod tests {
             log_id: LogPoint::new(CommittedLeaderId::new(1, 1), index),
             membership: None,
             unreadable,
+            content: Digest::START.next(b"", &[index]),
         })
     }
 
@@ -271,6 +300,65 @@ mod tests {
                 "5batch4".to_owned()
             ]
         );
+    }
+
+    /// The digests after two entries, which are applied together or one after the other; and whether the
+    /// second write of the first was refused.
+    fn digests(refuses: bool, together: bool, changed_by_hand: bool) -> Vec<(u64, Digest)> {
+        let dir = tempfile::TempDir::new().unwrap();
+        let mut scribe = refusing(&dir);
+        let connection = rusqlite::Connection::open(dir.path().join("calls.db")).unwrap();
+        meta::enter_cluster(&connection, "cluster").unwrap();
+        if !refuses {
+            connection.execute_batch("DROP TRIGGER no").unwrap();
+        }
+        let named = Write::NameHeard(crate::write::NameGiven {
+            number: crate::record::PhoneNumber::parse("+14155550100").unwrap(),
+            name: "Misty".into(),
+            stamp: crate::write::Stamp {
+                call_sid: "CA1".into(),
+                step: 0,
+                at_ms: 5,
+            },
+        });
+        let (good, bad) = (turn("CA1", 0), turn("CA-bad", 0));
+        let first = || Batch {
+            writes: vec![&good, &bad, &named],
+            entry: entry(4, &[]),
+        };
+        let second = || Batch {
+            writes: vec![&good, &named],
+            entry: entry(5, &[]),
+        };
+        let mut persist =
+            |batches: &[Batch<'_>]| persist(&mut scribe, None, batches, &mut |_| false).unwrap();
+        if together {
+            return persist(&[first(), second()]).applied.digests;
+        }
+        let mut digests = persist(&[first()]).applied.digests;
+        if changed_by_hand {
+            connection.execute_batch("DELETE FROM callers").unwrap();
+        }
+        digests.extend(persist(&[second()]).applied.digests);
+        let kept = meta::read(&connection).unwrap().digest;
+        assert_eq!(kept, digests.last().map(|(_, digest)| *digest));
+        digests
+    }
+
+    #[test]
+    fn the_digest_tells_what_was_applied_and_what_came_of_it_and_not_in_which_transactions() {
+        let apart = digests(true, false, false);
+        assert_eq!(apart.len(), 2);
+        assert_eq!(apart, digests(true, true, false));
+        let all_applied = digests(false, false, false);
+        assert_ne!(
+            apart[0].1, all_applied[0].1,
+            "one write was refused here only"
+        );
+        assert_ne!(apart[1].1, all_applied[1].1, "which shows from then on");
+        let changed = digests(true, false, true);
+        assert_eq!(changed[0], apart[0]);
+        assert_ne!(changed[1].1, apart[1].1, "a row was deleted by hand");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{Decoded, Halt, Job};
 use crate::faults::{Faults, Operation};
 use crate::pauses::Pauses;
 use crate::replication::snapshot::Snapshots;
-use crate::replication::{Member, NodeId, Outcome, Reach, SnapshotFile, TypeConfig};
+use crate::replication::{Digests, Member, NodeId, Outcome, Reach, SnapshotFile, TypeConfig};
 use crate::sqlite::ledger::Places;
 use crate::sqlite::meta::{self, AppliedState};
 use crate::write::Applied;
@@ -29,6 +29,7 @@ pub(crate) struct Applier {
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) faults: Faults,
     pub(crate) opened_at: Position,
+    pub(crate) digests: Arc<Digests>,
     pub(crate) level: u32,
     /// This node, and its start: whose proposals are this process's own.
     pub(crate) me: (NodeId, u64),
@@ -76,6 +77,7 @@ impl Applier {
             reach: self.reach,
             stop: self.stop,
             faults: self.faults,
+            digests: self.digests,
             me: self.me,
             shared,
             line,
@@ -100,6 +102,7 @@ struct Room<'a> {
     reach: Arc<Reach>,
     stop: Arc<AtomicBool>,
     faults: Faults,
+    digests: Arc<Digests>,
     me: (NodeId, u64),
     shared: &'a Shared,
     line: &'a Line,
@@ -159,6 +162,7 @@ impl Room<'_> {
         catalog::WRITE_BATCH_SIZE.record(writes as f64);
         let mut latest = entries.iter().rev();
         let membership = latest.find_map(|entry| entry.membership.clone());
+        self.digests.extend(&persisted.applied.digests);
         self.show(&persisted.applied, |state| {
             state.last = Some(last.log_id);
             if let Some(membership) = membership {
@@ -204,6 +208,7 @@ impl Room<'_> {
             level: Some(replaced.level),
             ..Applied::default()
         };
+        self.digests.begin(replaced.position, replaced.digest);
         let _ = self.faults.at(Operation::SnapshotInstalled);
         (self.on_replaced)(&applied);
         self.reach.note_applied(|state| {

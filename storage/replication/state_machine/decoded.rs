@@ -1,6 +1,7 @@
 //! What entries ask for, decoded.
 
 use super::Halt;
+use crate::record::Digest;
 use crate::replication::{Member, NodeId, TypeConfig};
 use crate::write::{DecodeError, Write, decode_with_origin};
 use crate::writer::{Batch, LogEntry};
@@ -16,6 +17,14 @@ pub(in crate::replication) struct Decoded {
     pub own: Vec<u64>,
     /// Batches that are none.
     pub unreadable: Vec<Vec<u8>>,
+    /// What stands for its place in the log and all of its bytes.
+    pub content: Digest,
+}
+
+/// What stands for an entry's place in the log.
+fn place(log_id: &LogId<NodeId>) -> Digest {
+    let leader = &log_id.leader_id;
+    Digest::START.next(b"", &[leader.term, leader.node_id, log_id.index])
 }
 
 impl Decoded {
@@ -31,6 +40,7 @@ impl Decoded {
             membership: None,
             own: Vec::new(),
             unreadable: Vec::new(),
+            content: place(&entry.log_id),
         };
         match &entry.payload {
             EntryPayload::Blank => {}
@@ -55,11 +65,13 @@ impl Decoded {
                 log_id: self.log_id,
                 membership: self.membership.as_ref(),
                 unreadable: &self.unreadable,
+                content: self.content,
             }),
         }
     }
 
     fn add(&mut self, batch: &[u8], me: (NodeId, u64)) -> Result<(), Halt> {
+        self.content = self.content.next(batch, &[]);
         match decode_with_origin(batch) {
             Ok((origin, writes)) => {
                 let own = origin.filter(|origin| (origin.node_id, origin.start) == me);

@@ -60,6 +60,8 @@ fn files_of_one_of_several_are_its_owners() {
     Identity::found(&data).unwrap();
     for round in ["made", "mended"] {
         let (storage, replica) = Storage::open_replicated(config(&dir)).unwrap();
+        // sled makes its files in the background, in a folder that is closed.
+        wait_until("warm", || storage.directory.is_warm());
         assert_eq!(open_to_others(&data), [], "{round}");
         drop(replica);
         storage.close(PATIENCE);

@@ -167,6 +167,9 @@ fn a_disk_that_fails_while_installing_is_waited_for() {
         );
         install(&mut joined.machine(), &meta, &file).unwrap();
         assert_eq!(joined.dump(), primary.dump(), "{operation:?}");
+        let latest = |instance: &Instance| instance.replica().digests().latest();
+        assert!(latest(&joined).is_some());
+        assert_eq!(latest(&joined), latest(&primary));
     }
 }
 

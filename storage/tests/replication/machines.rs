@@ -42,8 +42,17 @@ fn however_entries_are_grouped_the_database_is_the_same() {
     entries.extend(whole_call(16, "CA3", "+14155550101", 5));
     let (one, two) = (Instance::of_one_lineage(), Instance::of_one_lineage());
     one.apply(entries.clone());
+    let positions: Vec<u64> = entries.iter().map(|entry| entry.log_id.index).collect();
     entries.into_iter().for_each(|entry| two.apply(vec![entry]));
     assert_eq!(one.dump(), two.dump());
+    let (of_one, of_two) = (one.replica().digests(), two.replica().digests());
+    for position in positions {
+        let digest = of_one.digest_at(position);
+        assert!(digest.is_some(), "at {position}");
+        assert_eq!(digest, of_two.digest_at(position), "at {position}");
+    }
+    let survivor = one.after_a_kill();
+    assert_eq!(survivor.replica().digests().latest(), of_one.latest());
 }
 
 #[test]
