@@ -104,62 +104,11 @@ fn the_bounds_in_architecture_are_those_of_the_code() {
     );
 }
 
+/// The bounds in storage's own document are held by its own test (storage/tests/bounds.rs).
 #[test]
-fn the_bounds_in_storages_design_are_those_of_the_code() {
-    let writer = |name| constant("storage/writer/mod.rs", name);
-    let readers = |name| constant("storage/readers.rs", name);
-    let set_aside = |name| constant("storage/sqlite/set_aside.rs", name);
-    says(
-        "storage/DESIGN.md",
-        &[
-            format!(
-                "| batch | {} writes or {} ms |",
-                thousands(writer("BATCH_WRITES_MAX")),
-                writer("BATCH_DELAY_MS")
-            ),
-            format!("| queue | {} |", bytes(writer("QUEUE_BYTES_MAX"))),
-            format!(
-                "| reads of calls waiting | {}, for {} threads |",
-                thousands(readers("CALL_READS_QUEUED_MAX")),
-                readers("CALL_READERS")
-            ),
-            format!(
-                "| reads for people waiting | {}, for {} threads |",
-                readers("PEOPLE_READS_QUEUED_MAX"),
-                readers("PEOPLE_READERS")
-            ),
-            format!(
-                "| sled's cache | {} |",
-                bytes(constant(
-                    "storage/directory/warm/store.rs",
-                    "WARM_CACHE_BYTES"
-                ))
-            ),
-            format!(
-                "| sled behind | {} numbers |",
-                thousands(constant("storage/directory/warm/mod.rs", "WARM_BEHIND_MAX"))
-            ),
-            format!(
-                "| ends of calls that are not known | {} |",
-                thousands(constant("storage/sqlite/early_ends.rs", "EARLY_ENDS_MAX"))
-            ),
-            format!(
-                "| set aside | {} writes or {}, {} of each |",
-                thousands(set_aside("SET_ASIDE_ROWS_MAX")),
-                bytes(set_aside("SET_ASIDE_BYTES_MAX")),
-                bytes(set_aside("SET_ASIDE_BODY_BYTES_MAX"))
-            ),
-            format!(
-                "| hot | {} callers |",
-                thousands(calldex_storage::HOT_CALLERS_MAX as u64)
-            ),
-        ],
-    );
-    assert_eq!(
-        Config::default().storage.hot_callers_max,
-        calldex_storage::HOT_CALLERS_MAX,
-        "the setting's default is storage's own"
-    );
+fn the_default_of_a_bound_of_storages_is_its_own() {
+    let hot = Config::default().storage.hot_callers_max;
+    assert_eq!(hot, calldex_storage::HOT_CALLERS_MAX);
 }
 
 #[test]
