@@ -75,6 +75,8 @@ fn open_writer_with(
 /// Rewrites a database whose pages are of another size than this program's: snapshots of it could not
 /// take the place of the others' databases. Not while anybody uses it.
 pub(crate) fn set_page_size(path: &Path) -> rusqlite::Result<()> {
+    // Where there is none it would be made here; what cannot be made, SQLite says better.
+    let _ = private::create_file(path);
     let connection = Connection::open(path)?;
     if pragma(&connection, "page_size")? == PAGE_BYTES {
         return Ok(());

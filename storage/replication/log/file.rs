@@ -3,6 +3,7 @@
 use super::LogError;
 use super::form;
 use crate::faults::{Faults, Operation};
+use crate::private;
 use crate::replication::{NodeId, TypeConfig};
 use crate::sqlite::connection;
 use crate::writer::LogPages;
@@ -85,6 +86,8 @@ pub(crate) struct LogFile {
 impl LogFile {
     /// Makes the file, which must not be there, with its tables.
     pub(crate) fn create(path: &Path, faults: Faults) -> Result<Self, LogError> {
+        // What cannot be made, SQLite says better.
+        let _ = private::create_file(path);
         let file = Self::connect(path, faults, OpenFlags::SQLITE_OPEN_CREATE)?;
         file.connection.execute_batch(&format!(
             "BEGIN IMMEDIATE; {TABLES}

@@ -58,6 +58,7 @@ fn files_of_one_of_several_are_its_owners() {
     let dir = TempDir::new().unwrap();
     let data = dir.path().join("data");
     Identity::found(&data).unwrap();
+    assert_eq!(open_to_others(&data), [], "founded");
     for round in ["made", "mended"] {
         let (storage, replica) = Storage::open_replicated(config(&dir)).unwrap();
         // sled makes its files in the background, in a folder that is closed.
