@@ -40,6 +40,8 @@ super::catalog! {
         { reason: ["unauthenticated", "other_cluster", "unknown_node", "old_data", "level", "too_large", "malformed"] };
     /// Members of the cluster that do not answer this instance.
     CLUSTER_PEERS_UNREACHABLE: gauge Count "calldex_cluster_peers_unreachable";
+    /// Members of the cluster whose database is not this instance's, by the digests of what both applied.
+    CLUSTER_DATABASES_DIFFERING: gauge Count "calldex_cluster_databases_differing";
     /// Times the consensus engine had to be started again after a failure of its disk.
     CLUSTER_ENGINE_RESTARTS_TOTAL: counter Count "calldex_cluster_engine_restarts_total";
     /// Calls of another instance that this one took over, by what brought them here.

@@ -59,6 +59,7 @@ pub(super) async fn keep(exchange: Arc<Exchange>) {
                             Some(true) => 0,
                             _ => disowned,
                         };
+                        compare(&exchange, &listed, &pong);
                         exchange.reach.answered(pong);
                     }
                     None => exchange.reach.missed(listed.node_id, at),
@@ -80,6 +81,26 @@ async fn ping(exchange: Arc<Exchange>, listed: Listed) -> (Listed, Instant, Opti
     let whom = Addressee::node(listed.node_id, listed.member.address.clone());
     let answer = exchange.client.ask(&whom, Desk::Ping, &(), PATIENCE).await;
     (listed, at, answer.ok())
+}
+
+/// Members that have applied the same entries have the same database: one that has not went another way, by a
+/// defect, by a disk that changed what it held, or by a hand.
+fn compare(exchange: &Exchange, listed: &Listed, pong: &Pong) {
+    let digests = exchange.replica.digests();
+    if exchange
+        .reach
+        .compare(pong, |position| digests.digest_at(position))
+    {
+        let position = pong.digest.map(|(position, _)| position);
+        tracing::error!(
+            member = %listed.member,
+            node_id = listed.node_id,
+            position,
+            "the databases of this member and of this instance differ: see the runbook DatabasesDiffer"
+        );
+    }
+    let count = exchange.reach.differing().len();
+    catalog::CLUSTER_DATABASES_DIFFERING.set(count as f64);
 }
 
 fn show(exchange: &Exchange, members: &BTreeSet<u64>) {

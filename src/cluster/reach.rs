@@ -3,6 +3,7 @@
 use super::confirm::Confirmations;
 use super::wire::Pong;
 use calldex_storage::Position;
+use calldex_storage::record::Digest;
 use calldex_storage::replication::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
@@ -65,6 +66,8 @@ impl Seen {
 #[derive(Default)]
 pub(super) struct Reach {
     seen: Mutex<BTreeMap<NodeId, Seen>>,
+    /// Members whose database is not this one's, and at which entry that was seen first.
+    differing: Mutex<BTreeMap<NodeId, Position>>,
     /// What this instance says of itself: its doors for calls stand open.
     pub(super) receives_calls: AtomicBool,
     /// Where it is primary: a majority has answered.
@@ -73,7 +76,7 @@ pub(super) struct Reach {
 
 impl Reach {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Seen>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seen)
     }
 
     /// A member answered.
@@ -101,9 +104,34 @@ impl Reach {
         seen.silent_since.get_or_insert(at);
     }
 
+    /// Holds what a member has applied against what this instance has, `own` at the same entry. Whether it is
+    /// news that they differ: the databases of both went the same way, and one of them did not.
+    pub(super) fn compare(&self, pong: &Pong, own: impl Fn(Position) -> Option<Digest>) -> bool {
+        let Some((position, digest)) = pong.digest else {
+            return false;
+        };
+        let Some(own) = own(position) else {
+            return false;
+        };
+        let mut differing = lock(&self.differing);
+        if own == digest {
+            differing.remove(&pong.node_id);
+            return false;
+        }
+        let is_news = !differing.contains_key(&pong.node_id);
+        differing.entry(pong.node_id).or_insert(position);
+        is_news
+    }
+
+    /// Members whose database is not this one's, and at which entry that was seen first.
+    pub(super) fn differing(&self) -> BTreeMap<NodeId, Position> {
+        lock(&self.differing).clone()
+    }
+
     /// Forgets whoever is none of `members`.
     pub(super) fn keep(&self, members: &BTreeSet<NodeId>) {
         self.lock().retain(|node_id, _| members.contains(node_id));
+        lock(&self.differing).retain(|node_id, _| members.contains(node_id));
     }
 
     /// What is known of `node_id`.
@@ -115,6 +143,10 @@ impl Reach {
     pub(super) fn is_reachable(&self, node_id: NodeId) -> bool {
         self.lock().get(&node_id).is_some_and(Seen::is_reachable)
     }
+}
+
+fn lock<T>(place: &Mutex<T>) -> MutexGuard<'_, T> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -136,7 +168,35 @@ mod tests {
             receives_calls: true,
             build: Build::own(),
             calls_stuck_ms: 0,
+            digest: None,
         }
+    }
+
+    #[test]
+    fn a_member_with_another_digest_at_the_same_entry_differs_until_it_is_seen_to_be_the_same() {
+        let reach = Reach::default();
+        let [one, other] = [b"one", b"two"].map(|entry| Digest::START.next(entry, &[]));
+        let told = |digest| Pong {
+            digest: Some((40, digest)),
+            ..pong(7)
+        };
+        assert!(
+            !reach.compare(&told(one), |_| None),
+            "not applied here, or long ago"
+        );
+        assert!(!reach.compare(&told(one), |_| Some(one)));
+        assert!(reach.compare(&told(other), |_| Some(one)), "that is news");
+        assert!(
+            !reach.compare(&told(other), |_| Some(one)),
+            "and then it is none"
+        );
+        assert_eq!(reach.differing(), BTreeMap::from([(7, 40)]));
+        // It took a whole database.
+        assert!(!reach.compare(&told(one), |_| Some(one)));
+        assert!(reach.differing().is_empty());
+        reach.compare(&told(other), |_| Some(one));
+        reach.keep(&BTreeSet::new());
+        assert!(reach.differing().is_empty(), "it was removed");
     }
 
     #[test]

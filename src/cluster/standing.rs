@@ -61,6 +61,9 @@ pub struct MemberStanding {
     /// The levels that it reads, as it last said.
     #[serde(default)]
     pub reads: Levels,
+    /// The entry at which its database was seen not to be the answering instance's, if it is not.
+    #[serde(default)]
+    pub differs_at: Option<Position>,
 }
 
 /// See the module.
@@ -105,6 +108,7 @@ pub(super) fn of(exchange: &Exchange) -> Standing {
     let applied = exchange.applied();
     let committed = committed(exchange);
     let roll = metrics.as_ref().map(roll_of).unwrap_or_default();
+    let differing = exchange.reach.differing();
     let members = roll.members.into_iter().map(|listed| {
         let is_own = listed.node_id == exchange.node_id;
         let seen = exchange.reach.of(listed.node_id);
@@ -126,6 +130,7 @@ pub(super) fn of(exchange: &Exchange) -> Standing {
             reachable,
             version: build.version,
             reads: build.reads,
+            differs_at: differing.get(&listed.node_id).copied(),
         }
     });
     Standing {

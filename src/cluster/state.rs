@@ -62,5 +62,13 @@ fn running(exchange: &Exchange) -> State {
                 .to_owned(),
         );
     }
+    let differing = exchange.reach.differing();
+    if !differing.is_empty() {
+        let others: Vec<String> = differing.keys().map(u64::to_string).collect();
+        return State::Degraded(format!(
+            "the database differs from that of node {}: see the runbook DatabasesDiffer",
+            others.join(", ")
+        ));
+    }
     State::Ready
 }

@@ -1,7 +1,7 @@
 //! What instances say to each other: MessagePack with named fields, so that a version that knows one
 //! field more understands one that does not. Every message has its bound.
 
-use calldex_storage::record::LiveCall;
+use calldex_storage::record::{Digest, LiveCall};
 use calldex_storage::replication::{Hello, Member, NodeId};
 use calldex_storage::{Levels, Position};
 use serde::de::DeserializeOwned;
@@ -377,6 +377,9 @@ pub(super) struct Pong {
     /// For how long the runtime of its calls has not moved, milliseconds.
     #[serde(default)]
     pub(super) calls_stuck_ms: u64,
+    /// The last entry that it applied, and the digest of all up to it.
+    #[serde(default)]
+    pub(super) digest: Option<(Position, Digest)>,
 }
 
 fn yes() -> bool {

@@ -389,7 +389,11 @@ fn row(standing: &Standing, member: &MemberStanding) -> [String; 9] {
         "learner"
     };
     let (position, behind) = if member.reachable {
-        (member.position.to_string(), member.lag.to_string())
+        let behind = match member.differs_at {
+            None => member.lag.to_string(),
+            Some(entry) => format!("{}, and DIFFERS at entry {entry}", member.lag),
+        };
+        (member.position.to_string(), behind)
     } else {
         (String::from("-"), "does not answer".to_owned())
     };
@@ -427,6 +431,7 @@ mod tests {
             reachable,
             version: "0.2.0".into(),
             reads: Levels { min: 1, max: 2 },
+            differs_at: (node_id == 2).then_some(39),
         }
     }
 
@@ -459,6 +464,7 @@ mod tests {
         );
         assert!(third.contains(" no "), "{text}");
         assert!(text.contains("level     1 in use"), "{text}");
+        assert!(text.contains("2, and DIFFERS at entry 39"), "{text}");
         assert!(
             third.contains("0.2.0") && third.contains("levels 1 to 2"),
             "{text}"

@@ -96,6 +96,7 @@ pub(super) fn pong(exchange: &Exchange, from: NodeId) -> Pong {
         receives_calls: exchange.reach.receives_calls.load(Ordering::Relaxed),
         build: Build::own(),
         calls_stuck_ms: exchange.calls_stuck_ms(),
+        digest: exchange.replica.digests().latest(),
     }
 }
 

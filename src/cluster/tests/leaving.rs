@@ -3,7 +3,9 @@
 use super::house::*;
 use crate::cluster::{Operator, OperatorError, Role, State, await_identity};
 use calldex_storage::NotDurable;
+use calldex_storage::record::PhoneNumber;
 use calldex_storage::replication::{Identity, IdentityError, LOG_FILE, OUTBOX_FILE};
+use calldex_storage::write::{NameGiven, Stamp, Write};
 use std::sync::Mutex;
 
 fn trouble(house: &House) -> String {
@@ -129,6 +131,49 @@ async fn an_instance_whose_calls_stand_still_has_lost_them_and_still_votes() {
         .find(|member| &member.instance == name);
     assert!(member.is_some_and(|member| member.reachable && member.voter));
     houses[stuck].write("CA1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_was_changed_behind_everybodys_back_is_seen_to_differ() {
+    let [one, two, mut three] = three().await;
+    let name = || {
+        let given = NameGiven {
+            number: PhoneNumber::parse("+14155550100").unwrap(),
+            name: "Misty".into(),
+            stamp: Stamp {
+                call_sid: "CA1".into(),
+                step: 1,
+                at_ms: 1_700_000_000_001,
+            },
+        };
+        one.storage().writer.submit(Write::NameConfirmed(given))
+    };
+    let position = name().await.unwrap();
+    assert!(three.storage().wait_applied(position, PATIENCE).await);
+    let node_id = three.standing().node_id;
+    three.stop().await;
+    let calls = rusqlite::Connection::open(three.data().join("calls.db")).unwrap();
+    assert_eq!(calls.execute("DELETE FROM callers", []).unwrap(), 1);
+    drop(calls);
+    three.start().await;
+    three.ready().await;
+    // The same once more: no news but to one.
+    name().await.unwrap();
+    let differs = |house: &House, whom: u64| {
+        let members = house.standing().members;
+        members
+            .iter()
+            .any(|member| member.node_id == whom && member.differs_at.is_some())
+    };
+    for house in [&one, &two] {
+        until("it is seen to differ", || differs(house, node_id)).await;
+    }
+    let own = one.standing().node_id;
+    until("it sees so itself", || differs(&three, own)).await;
+    assert!(!differs(&one, two.standing().node_id));
+    assert!(
+        matches!(one.cluster().state(), State::Degraded(why) if why.contains("DatabasesDiffer"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
