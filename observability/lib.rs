@@ -9,5 +9,6 @@ pub mod recorder;
 pub mod redaction;
 pub mod spans;
 pub mod vital;
+pub mod worker;
 
 pub use recorder::{Recorder, install};

@@ -9,6 +9,7 @@ use auth::Auth;
 use calldex_observability::health::{Health, Report};
 use calldex_observability::recorder::Recorder;
 use calldex_observability::redaction::Secret;
+use calldex_observability::worker::Workers;
 use salvo::http::StatusCode;
 use salvo::http::header::{CONTENT_TYPE, HeaderValue};
 use salvo::{Depot, FlowCtrl, Request, Response, Router, async_trait};
@@ -22,6 +23,8 @@ pub struct AdminRoom {
     pub health: Health,
     /// This instance's name.
     pub instance: String,
+    /// The background work.
+    pub workers: Workers,
     /// The calls, once there can be any.
     switchboard: OnceLock<Arc<Switchboard>>,
     /// The other instances, if there can be any.
@@ -35,6 +38,7 @@ impl AdminRoom {
             recorder,
             health,
             instance,
+            workers: Workers::default(),
             switchboard: OnceLock::new(),
             cluster: OnceLock::new(),
         }
@@ -127,6 +131,7 @@ fn status(room: &AdminRoom, res: &mut Response) {
         "instance": room.instance,
         "version": env!("CARGO_PKG_VERSION"),
         "live_calls": room.switchboard.get().map_or(0, |calls| calls.live()),
+        "workers": room.workers.report(),
         "cluster": room.cluster.get().map(|cluster| cluster.standing()),
     });
     body(res, "application/json", status.to_string());

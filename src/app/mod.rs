@@ -16,9 +16,10 @@ use crate::twilio::reference::ReferenceKey;
 use crate::twilio::signature::{PublicBase, Trust, Verifier};
 use crate::webhook::{Doors, Guard};
 use calldex_observability::health::{Health, Part};
-use calldex_observability::recorder::{self, Recorder, UPKEEP_INTERVAL};
+use calldex_observability::recorder::{self, UPKEEP_INTERVAL};
 use calldex_observability::redaction::Secret;
 use calldex_observability::vital;
+use calldex_observability::worker::{Progress, Round, Workers};
 use calldex_storage::write::Write;
 use calldex_storage::{LEVEL, OpenError, Storage, StorageConfig};
 use door::Door;
@@ -127,7 +128,7 @@ impl App {
             config.server.instance_name(),
         ));
         let admin = open_admin_door(&config, &room, &health).await?;
-        let (storage, place) = open_storage(&config, &health).await?;
+        let (storage, place) = open_storage(&config, &health, &room.workers).await?;
         let agent = Arc::new(
             Agent::new(&config.agent, &config.model)
                 .map_err(|faults| StartError::Agent(Faults(faults)))?,
@@ -137,7 +138,7 @@ impl App {
         let switchboard = switchboard(&config, &storage, agent, &tools, place.as_ref());
         switchboard.preload();
         room.show(&switchboard, place.as_ref());
-        let mut workers = workers(recorder, &health, &storage, &switchboard);
+        let mut workers = start_workers(&room, &storage, &switchboard);
         if place.is_none() {
             let after = Duration::from_secs(config.cluster.finish_upgrade_after_s);
             // It is over when it is done, or there is nothing to do.
@@ -344,11 +345,13 @@ fn doors(config: &Config, switchboard: &Arc<Switchboard>, keys: Vec<ReferenceKey
 async fn open_storage(
     config: &Config,
     health: &Health,
+    workers: &Workers,
 ) -> Result<(Arc<Storage>, Option<Arc<Cluster>>), StartError> {
     let mut settings = StorageConfig::new(config.server.data.clone());
+    settings.workers = workers.clone();
     settings.hot_callers_max = config.storage.hot_callers_max;
     if config.cluster.is_set() {
-        let (storage, place) = neighbours::join(config, settings, health).await?;
+        let (storage, place) = neighbours::join(config, settings, health, workers).await?;
         return Ok((storage, Some(place)));
     }
     let storage = blocking(move || Storage::open(settings)).await?;
@@ -368,30 +371,31 @@ fn warm_up_names() {
     drop(tokio::task::spawn_blocking(calldex_names::warm_up));
 }
 
-fn workers(
-    recorder: &'static Recorder,
-    health: &Health,
+fn start_workers(
+    room: &AdminRoom,
     storage: &Arc<Storage>,
     switchboard: &Arc<Switchboard>,
 ) -> Vec<JoinHandle<()>> {
     let (sweeping, recovering) = (Arc::clone(switchboard), Arc::clone(switchboard));
-    let part = health.part("storage");
+    let (storage, part) = (Arc::clone(storage), room.health.part("storage"));
+    let workers = room.workers.clone();
+    let watching = workers.register("storage health", "its period", STEP);
+    let watching = watching.run(move || std::future::ready(watch_storage(&storage, &part)));
+    let upkeep = workers.register("metrics upkeep", "its period", UPKEEP_INTERVAL);
+    let recorder = room.recorder;
+    let upkeep = upkeep.run(move || {
+        recorder.run_upkeep();
+        std::future::ready(Ok(Progress::Done))
+    });
+    let sweeping = async move { sweeping.sweep(&workers).await };
     vec![
-        tokio::spawn(vital::task("sweep", async move { sweeping.sweep().await })),
+        tokio::spawn(vital::task("sweep", sweeping)),
         // It is over when the calls of an earlier process are.
         tokio::spawn(vital::task_until("recovery", || true, async move {
             recovering.close_unfinished().await;
         })),
-        tokio::spawn(vital::task(
-            "storage health",
-            watch_storage(Arc::clone(storage), part),
-        )),
-        tokio::spawn(vital::task("metrics upkeep", async move {
-            loop {
-                sleep(UPKEEP_INTERVAL).await;
-                recorder.run_upkeep();
-            }
-        })),
+        tokio::spawn(vital::task("storage health", watching)),
+        tokio::spawn(vital::task("metrics upkeep", upkeep)),
     ]
 }
 
@@ -413,14 +417,12 @@ async fn finish_upgrade(storage: Arc<Storage>, after: Duration) {
     drop(storage.writer.submit(Write::LevelRaised { to: level }));
 }
 
-async fn watch_storage(storage: Arc<Storage>, part: Part) {
-    loop {
-        match storage.writer.status().degraded {
-            None => part.ok(),
-            Some(reason) => part.degraded(reason),
-        }
-        sleep(STEP).await;
+fn watch_storage(storage: &Storage, part: &Part) -> Round {
+    match storage.writer.status().degraded {
+        None => part.ok(),
+        Some(reason) => part.degraded(reason),
     }
+    Ok(Progress::Done)
 }
 
 fn guard(config: &Config) -> Guard {

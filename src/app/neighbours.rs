@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::twilio::reference::{Reference, ReferenceKey};
 use calldex_observability::health::{Health, Part};
 use calldex_observability::vital;
+use calldex_observability::worker::{Progress, Round, Workers};
 use calldex_storage::record::LiveCall;
 use calldex_storage::{Storage, StorageConfig};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -30,6 +31,7 @@ pub(super) async fn join(
     config: &Config,
     settings: StorageConfig,
     health: &Health,
+    workers: &Workers,
 ) -> Result<(Arc<Storage>, Arc<Cluster>), StartError> {
     let (section, instance) = (&config.cluster, config.server.instance_name());
     let part = health.part("cluster");
@@ -43,25 +45,26 @@ pub(super) async fn join(
         takes_calls: calls,
         replica,
         storage: Arc::clone(&storage),
+        workers: workers.clone(),
     };
     let place = Cluster::start(setup).await?;
-    let report = report(Arc::clone(&place), part);
+    let worker = workers.register("cluster health", "its period", STEP);
+    let of = Arc::clone(&place);
+    let report = worker.run(move || std::future::ready(report(&of, &part)));
     tokio::spawn(vital::task("cluster health", report));
     let beat = beat(Arc::clone(&place));
     tokio::spawn(vital::task("heartbeat", beat));
     Ok((storage, place))
 }
 
-/// Tells health how the place is, for as long as the process lives.
-async fn report(place: Arc<Cluster>, part: Part) {
-    loop {
-        match place.state() {
-            State::Ready => part.ok(),
-            State::Degraded(why) => part.degraded(&why),
-            State::Failed(why) => part.failed(&why),
-        }
-        sleep(STEP).await;
+/// Tells health how the place is.
+fn report(place: &Cluster, part: &Part) -> Round {
+    match place.state() {
+        State::Ready => part.ok(),
+        State::Degraded(why) => part.degraded(&why),
+        State::Failed(why) => part.failed(&why),
     }
+    Ok(Progress::Done)
 }
 
 /// Tells the place, which has a runtime of its own, that this one moves.

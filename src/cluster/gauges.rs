@@ -4,29 +4,30 @@ use super::exchange::Exchange;
 use super::standing::{self, Role};
 use calldex_observability::catalog;
 use calldex_storage::Position;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How often it is looked at.
-const ROUND: Duration = Duration::from_millis(500);
+pub(super) const PERIOD: Duration = Duration::from_millis(500);
 /// Roles as the catalog lists them.
 const ROLES: [Role; 4] = [Role::Primary, Role::Replica, Role::Learner, Role::Candidate];
 
-/// Shows it until it is aborted.
-pub(super) async fn keep(exchange: Arc<Exchange>) {
-    let mut behind_since: Option<Instant> = None;
-    loop {
-        let (applied, committed) = (exchange.applied(), standing::committed(&exchange));
-        show(&exchange, applied, committed);
+/// Since when this instance is behind.
+#[derive(Default)]
+pub(super) struct Lag(Option<Instant>);
+
+impl Lag {
+    /// Shows how things are now.
+    pub(super) fn show(&mut self, exchange: &Exchange) {
+        let (applied, committed) = (exchange.applied(), standing::committed(exchange));
+        show(exchange, applied, committed);
         let lag = committed.saturating_sub(applied);
         catalog::REPLICATION_LAG_ENTRIES.set(lag as f64);
-        behind_since = match lag {
+        self.0 = match lag {
             0 => None,
-            _ => behind_since.or_else(|| Some(Instant::now())),
+            _ => self.0.or_else(|| Some(Instant::now())),
         };
-        let seconds = behind_since.map_or(0.0, |since| since.elapsed().as_secs_f64());
+        let seconds = self.0.map_or(0.0, |since| since.elapsed().as_secs_f64());
         catalog::REPLICATION_LAG_SECONDS.set(seconds);
-        tokio::time::sleep(ROUND).await;
     }
 }
 

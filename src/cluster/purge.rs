@@ -6,31 +6,32 @@
 //! one had before.
 
 use super::exchange::{Exchange, Metrics, Raft};
+use calldex_observability::worker::{Progress, Round};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// How often the size is looked at.
-const ROUND: Duration = Duration::from_secs(1);
+pub(super) const PERIOD: Duration = Duration::from_secs(1);
 /// What is left of a full log: the rest is purged at once, so that it is not done for every entry.
 const KEPT_PERCENT: u64 = 75;
 /// What making a snapshot may take before it is looked at again.
 const SNAPSHOT_MAX: Duration = Duration::from_secs(10 * 60);
+/// The engine does not run.
+const NO_ENGINE: &str = "the engine has stopped";
 /// The founding entry, and the first of the first primary.
 pub(super) const FOUNDED_INDEX: u64 = 1;
 
-/// Purges until it is aborted.
-pub(super) async fn keep(exchange: Arc<Exchange>) {
-    loop {
-        tokio::time::sleep(ROUND).await;
-        let (Some(raft), Some(metrics)) = (exchange.raft(), exchange.metrics()) else {
-            continue;
-        };
-        let bytes = exchange.replica.log_bytes();
-        let bytes_max = exchange.section.log_bytes_max;
-        if let Some(upto) = purge_upto(&Log::of(&metrics), bytes, bytes_max) {
-            purge(&exchange, &raft, upto).await;
-        }
+/// Purges what is to go, once.
+pub(super) async fn round(exchange: Arc<Exchange>) -> Round {
+    let (Some(raft), Some(metrics)) = (exchange.raft(), exchange.metrics()) else {
+        return Ok(Progress::Done);
+    };
+    let bytes = exchange.replica.log_bytes();
+    let bytes_max = exchange.section.log_bytes_max;
+    match purge_upto(&Log::of(&metrics), bytes, bytes_max) {
+        Some(upto) => purge(&exchange, &raft, upto).await,
+        None => Ok(Progress::Done),
     }
 }
 
@@ -72,28 +73,30 @@ fn purge_upto(log: &Log, bytes: u64, bytes_max: u64) -> Option<u64> {
     (upto >= first).then_some(upto)
 }
 
-async fn purge(exchange: &Exchange, raft: &Raft, upto: u64) {
+async fn purge(exchange: &Exchange, raft: &Raft, upto: u64) -> Round {
     // The engine lets go only of what a snapshot has; making one also makes the database durable.
     let has_snapshot =
         |metrics: &Metrics| metrics.snapshot.is_some_and(|log_id| log_id.index >= upto);
     let mut metrics = raft.metrics();
     if !has_snapshot(&metrics.borrow()) && raft.trigger().snapshot().await.is_err() {
-        return;
+        return Err(NO_ENGINE.to_owned());
     }
     if timeout(SNAPSHOT_MAX, metrics.wait_for(has_snapshot))
         .await
         .is_err()
     {
         tracing::warn!("a snapshot takes very long: the log grows meanwhile");
-        return;
+        return Err("a snapshot takes very long".to_owned());
     }
     let Some(durable) = exchange.replica.durable_applied() else {
-        return;
+        return Ok(Progress::Done);
     };
     let upto = upto.min(durable);
-    if raft.trigger().purge_log(upto).await.is_ok() {
-        tracing::debug!(upto, "the log is purged");
+    if raft.trigger().purge_log(upto).await.is_err() {
+        return Err(NO_ENGINE.to_owned());
     }
+    tracing::debug!(upto, "the log is purged");
+    Ok(Progress::Done)
 }
 
 #[cfg(test)]

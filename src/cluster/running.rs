@@ -12,6 +12,7 @@ use super::{
     upgrade,
 };
 use calldex_observability::vital;
+use calldex_observability::worker::{Progress, Round, Workers};
 use calldex_storage::Storage;
 use calldex_storage::record::LiveCall;
 use calldex_storage::replication::{Member, NodeId, Replica};
@@ -49,6 +50,8 @@ pub struct ClusterSetup {
     pub replica: Arc<Replica>,
     /// The database on it, for reading.
     pub storage: Arc<Storage>,
+    /// Where background work is listed.
+    pub workers: Workers,
 }
 
 /// A member as the primary sees it.
@@ -294,6 +297,49 @@ fn spawn_vital(
     tokio::spawn(vital::task_until(name, told_to_end, work))
 }
 
+/// Starts a worker that is vital.
+fn spawn_worker<F: Future<Output = Round> + Send + 'static>(
+    exchange: &Arc<Exchange>,
+    workers: &Workers,
+    (name, trigger, period): (&'static str, &'static str, Duration),
+    round: impl Fn(Arc<Exchange>) -> F + Send + 'static,
+) {
+    let worker = workers.register(name, trigger, period);
+    let of = Arc::clone(exchange);
+    let work = worker.run(move || round(Arc::clone(&of)));
+    spawn_vital(exchange, name, work);
+}
+
+fn spawn_workers(exchange: &Arc<Exchange>, workers: &Workers) {
+    let members = (
+        "membership",
+        "a learner that has caught up, a member that has moved, a change that was cut short",
+        membership::PERIOD,
+    );
+    spawn_worker(exchange, workers, members, membership::round);
+    let purging = (
+        "log purge",
+        "a log longer than cluster.log_bytes_max",
+        purge::PERIOD,
+    );
+    spawn_worker(exchange, workers, purging, purge::round);
+    let settling = Arc::default();
+    let raising = (
+        "upgrade",
+        "a level that every member reads and that is not in use",
+        upgrade::PERIOD,
+    );
+    spawn_worker(exchange, workers, raising, move |exchange| {
+        upgrade::round(exchange, Arc::clone(&settling))
+    });
+    let lag = Arc::new(Mutex::new(gauges::Lag::default()));
+    let showing = ("cluster gauges", "its period", gauges::PERIOD);
+    spawn_worker(exchange, workers, showing, move |exchange| {
+        lock(&lag).show(&exchange);
+        std::future::ready(Ok(Progress::Done))
+    });
+}
+
 type Opened = (Arc<Exchange>, SocketAddr, ServerHandle, JoinHandle<()>);
 
 async fn open(setup: ClusterSetup) -> Result<Opened, ClusterError> {
@@ -303,6 +349,7 @@ async fn open(setup: ClusterSetup) -> Result<Opened, ClusterError> {
         takes_calls,
         replica,
         storage,
+        workers,
     } = setup;
     let listen = section.listen.ok_or(ClusterError::Unset("listen"))?;
     let papers = papers(&section)?;
@@ -333,15 +380,7 @@ async fn open(setup: ClusterSetup) -> Result<Opened, ClusterError> {
     let gathering = gather::run(Arc::clone(&exchange), proposals);
     spawn_vital(&exchange, "gather", gathering);
     spawn_vital(&exchange, "pings", pings::keep(Arc::clone(&exchange)));
-    let members = membership::keep(Arc::clone(&exchange));
-    spawn_vital(&exchange, "membership", members);
-    spawn_vital(&exchange, "log purge", purge::keep(Arc::clone(&exchange)));
-    spawn_vital(&exchange, "upgrade", upgrade::keep(Arc::clone(&exchange)));
-    spawn_vital(
-        &exchange,
-        "cluster gauges",
-        gauges::keep(Arc::clone(&exchange)),
-    );
+    spawn_workers(&exchange, &workers);
     let forwarder = Arc::new(Forwarder {
         exchange: Arc::downgrade(&exchange),
     });

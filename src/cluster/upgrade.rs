@@ -4,13 +4,14 @@
 
 use super::exchange::Exchange;
 use super::wire::{Finished, Taken};
+use calldex_observability::worker::{Progress, Round};
 use calldex_storage::Levels;
 use calldex_storage::write::{Write, encode};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often it looks.
-const ROUND: Duration = Duration::from_secs(1);
+pub(super) const PERIOD: Duration = Duration::from_secs(1);
 
 /// What one member reads, as the primary knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ fn common(members: &[Reader]) -> Result<u32, NotKnown> {
 
 /// Since when all members have read a level that is not in use yet.
 #[derive(Debug, Default)]
-struct Settling(Option<(u32, Instant)>);
+pub(super) struct Settling(Option<(u32, Instant)>);
 
 impl Settling {
     /// All members read `level`, which is not in use: for how long they have.
@@ -62,39 +63,47 @@ impl Settling {
     }
 }
 
-/// Raises the level when its time has come, for as long as the process lives.
-pub(super) async fn keep(exchange: Arc<Exchange>) {
-    let mut settling = Settling::default();
-    loop {
-        tokio::time::sleep(ROUND).await;
-        if exchange.leading().is_none() {
-            settling.forget();
-            continue;
-        }
-        // Who does not answer for a moment has not gone back to an earlier build.
-        let Ok(level) = common(&readers(&exchange)) else {
-            continue;
-        };
-        let in_use = exchange.storage.level();
-        if level <= in_use {
-            settling.forget();
-            continue;
-        }
-        let patience = Duration::from_secs(exchange.section.finish_upgrade_after_s);
-        let settled = settling.observe(level, Instant::now());
-        if settled.is_zero() {
-            tracing::info!(
-                level,
-                in_use,
-                seconds = patience.as_secs(),
-                "all members read a new level: it comes into use in so many seconds, or by `calldex cluster finish-upgrade`; until then the upgrade can be taken back"
-            );
-        }
-        if settled >= patience {
-            let finished = finish(&exchange).await;
-            tracing::debug!(?finished, "the level was to be raised");
+/// Raises the level if its time has come.
+pub(super) async fn round(exchange: Arc<Exchange>, settling: Arc<Mutex<Settling>>) -> Round {
+    if is_due(&exchange, &mut lock(&settling)) {
+        let finished = finish(&exchange).await;
+        tracing::debug!(?finished, "the level was to be raised");
+        if let Finished::Refused { why } | Finished::Wait { why } = finished {
+            return Err(why);
         }
     }
+    Ok(Progress::Done)
+}
+
+fn is_due(exchange: &Exchange, settling: &mut Settling) -> bool {
+    if exchange.leading().is_none() {
+        settling.forget();
+        return false;
+    }
+    // Who does not answer for a moment has not gone back to an earlier build.
+    let Ok(level) = common(&readers(exchange)) else {
+        return false;
+    };
+    let in_use = exchange.storage.level();
+    if level <= in_use {
+        settling.forget();
+        return false;
+    }
+    let patience = Duration::from_secs(exchange.section.finish_upgrade_after_s);
+    let settled = settling.observe(level, Instant::now());
+    if settled.is_zero() {
+        tracing::info!(
+            level,
+            in_use,
+            seconds = patience.as_secs(),
+            "all members read a new level: it comes into use in so many seconds, or by `calldex cluster finish-upgrade`; until then the upgrade can be taken back"
+        );
+    }
+    settled >= patience
+}
+
+fn lock(settling: &Mutex<Settling>) -> MutexGuard<'_, Settling> {
+    settling.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Raises the level to the highest that all members read, now.

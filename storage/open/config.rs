@@ -4,6 +4,7 @@ use crate::conversations::READ_MS_MAX;
 use crate::directory::HOT_CALLERS_MAX;
 use crate::faults::Faults;
 use crate::writer::Bounds;
+use calldex_observability::worker::Workers;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct StorageConfig {
     pub warm: bool,
     /// What a read of a conversation may take.
     pub read_deadline: Duration,
+    /// Where background work is listed.
+    pub workers: Workers,
     /// For tests: what happens at the labelled disk operations.
     pub faults: Faults,
 }
@@ -33,6 +36,7 @@ impl StorageConfig {
             hot_callers_max: HOT_CALLERS_MAX,
             warm: true,
             read_deadline: Duration::from_millis(READ_MS_MAX),
+            workers: Workers::default(),
             faults: Faults::default(),
         }
     }

@@ -157,11 +157,17 @@ impl Storage {
             level: level.clone(),
         };
         catalog::DATABASE_LEVEL.set(f64::from(level.get()));
-        let watch = ChangeWatch::start(ground.connection, directory.clone())?;
+        let watch = ChangeWatch::start(ground.connection, directory.clone(), &config.workers)?;
         let writing = Some(start_writing(&room)?);
         let faults = config.faults;
-        let checkpointer =
-            Checkpointer::start(path, shared, ground.log_pages, faults, ground.reach)?;
+        let checkpointer = Checkpointer::start(
+            path,
+            shared,
+            ground.log_pages,
+            faults,
+            ground.reach,
+            &config.workers,
+        )?;
         let threads = Threads {
             writing,
             readers: [readers, people_readers],

@@ -4,6 +4,7 @@
 use crate::directory::Directory;
 use crate::ending;
 use crate::writer::WriterConnection;
+use calldex_observability::worker::{Progress, Workers};
 use calldex_observability::{catalog, vital};
 use std::io;
 use std::sync::Arc;
@@ -23,22 +24,30 @@ pub(super) struct ChangeWatch {
 
 impl ChangeWatch {
     /// Starts the thread. What others change from now on is noticed.
-    pub(super) fn start(connection: WriterConnection, directory: Directory) -> io::Result<Self> {
+    pub(super) fn start(
+        connection: WriterConnection,
+        directory: Directory,
+        workers: &Workers,
+    ) -> io::Result<Self> {
         connection.watch().map_err(io::Error::other)?;
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, told_to_end) = (Arc::clone(&stop), Arc::clone(&stop));
-        let look = move || {
-            while !stopped.load(Ordering::SeqCst) {
-                if connection.was_changed_by_others() {
-                    catalog::DATABASE_CHANGED_BY_OTHERS_TOTAL.increment(1);
-                    tracing::warn!(
-                        "the database was changed past the server: what the directory holds is read anew"
-                    );
-                    directory.database_changed();
-                }
-                std::thread::park_timeout(PERIOD);
+        let round = move || {
+            if connection.was_changed_by_others() {
+                catalog::DATABASE_CHANGED_BY_OTHERS_TOTAL.increment(1);
+                tracing::warn!(
+                    "the database was changed past the server: what the directory holds is read anew"
+                );
+                directory.database_changed();
             }
+            Ok(Progress::Done)
         };
+        let worker = workers.register(
+            "database watch",
+            "a change of the database past the server",
+            PERIOD,
+        );
+        let look = move || worker.run_thread(|| stopped.load(Ordering::SeqCst), round);
         let is_told = move || told_to_end.load(Ordering::SeqCst);
         Ok(Self {
             stop,

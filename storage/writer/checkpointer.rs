@@ -8,6 +8,7 @@ use crate::ending;
 use crate::faults::{Faults, Operation};
 use crate::replication::Reach;
 use crate::sqlite::connection::{self, Synchronous};
+use calldex_observability::worker::{Progress, Round, Workers};
 use calldex_observability::{catalog, vital};
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
@@ -42,18 +43,33 @@ impl Checkpointer {
         log_pages: LogPages,
         faults: Faults,
         reach: Option<Arc<Reach>>,
+        workers: &Workers,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let mut copier = Copier {
-            path,
-            faults,
-            reach,
-            connection: None,
+        let mut checkpoints = Checkpoints {
+            log: log_path(&path),
+            copier: Copier {
+                path,
+                faults,
+                reach,
+                connection: None,
+            },
+            shared,
+            log_pages,
+            alarm: LogAlarm::default(),
+            copied_pages: 0,
+            copied_at: Instant::now(),
         };
+        let worker = workers.register(
+            "checkpoint",
+            "4 MiB of write-ahead log, or 10 s in which a replica has applied something",
+            PERIOD,
+        );
         let told = Arc::clone(&stop);
         let told_to_end = move || told.load(Ordering::SeqCst);
-        let work = move || run(&mut copier, &shared, &log_pages, &stopped);
+        let work =
+            move || worker.run_thread(|| stopped.load(Ordering::SeqCst), || checkpoints.round());
         let thread = vital::thread("calldex-checkpoint", told_to_end, work)?;
         Ok(Self {
             stop,
@@ -72,30 +88,37 @@ impl Checkpointer {
     }
 }
 
-fn run(copier: &mut Copier, shared: &Shared, log_pages: &LogPages, stop: &AtomicBool) {
-    let log = log_path(&copier.path);
-    let mut alarm = LogAlarm::default();
-    let (mut copied_pages, mut copied_at) = (0, Instant::now());
-    while !stop.load(Ordering::SeqCst) {
-        Writer::gauge(shared);
-        let log_bytes = size(&log);
-        alarm.look(log_bytes);
+/// What is copied when.
+struct Checkpoints {
+    log: PathBuf,
+    copier: Copier,
+    shared: Arc<Shared>,
+    log_pages: LogPages,
+    alarm: LogAlarm,
+    /// Pages of the log when it was last copied, and when that was.
+    copied_pages: u64,
+    copied_at: Instant,
+}
+
+impl Checkpoints {
+    fn round(&mut self) -> Round {
+        Writer::gauge(&self.shared);
+        let log_bytes = size(&self.log);
+        self.alarm.look(log_bytes);
         catalog::WRITE_AHEAD_LOG_BYTES.set(log_bytes as f64);
-        catalog::DATABASE_BYTES.set((log_bytes + size(&copier.path)) as f64);
-        let pages = log_pages.now();
+        catalog::DATABASE_BYTES.set((log_bytes + size(&self.copier.path)) as f64);
+        let pages = self.log_pages.now();
         // A shorter log is one that the writer has begun anew.
-        copied_pages = if pages < copied_pages {
-            0
-        } else {
-            copied_pages
-        };
-        let is_long = pages - copied_pages >= LOG_PAGES_MIN;
-        let is_due = copied_at.elapsed() >= DURABLE_PERIOD && copier.is_ahead();
-        if (is_long || is_due) && shared.degraded.reason().is_none() {
-            copier.copy();
-            (copied_pages, copied_at) = (pages, Instant::now());
+        if pages < self.copied_pages {
+            self.copied_pages = 0;
         }
-        std::thread::park_timeout(PERIOD);
+        let is_long = pages - self.copied_pages >= LOG_PAGES_MIN;
+        let is_due = self.copied_at.elapsed() >= DURABLE_PERIOD && self.copier.is_ahead();
+        if (is_long || is_due) && self.shared.degraded.reason().is_none() {
+            (self.copied_pages, self.copied_at) = (pages, Instant::now());
+            self.copier.copy()?;
+        }
+        Ok(Progress::Done)
     }
 }
 
@@ -144,14 +167,16 @@ impl Copier {
 
     /// One passive checkpoint. After a failure the connection is not used again; the log keeps what
     /// it holds, so nothing depends on the outcome.
-    fn copy(&mut self) {
-        if let Err(error) = self.try_copy() {
+    fn copy(&mut self) -> Result<(), String> {
+        let copied = self.try_copy().map_err(|error| {
             catalog::WRITE_FAILURES_TOTAL
                 .with(error.kind())
                 .increment(1);
             tracing::warn!(%error, "the write-ahead log could not be copied beside the writer");
-        }
+            error.kind().to_owned()
+        });
         let _ = self.faults.at(Operation::Checkpointed);
+        copied
     }
 
     fn try_copy(&mut self) -> Result<(), CommitError> {

@@ -148,7 +148,13 @@ async fn the_operators_door_shows_metrics_and_health() {
         serde_json::from_str::<serde_json::Value>(&answer.body).unwrap();
     }
     // On loopback, without a token, the rest is open too.
-    assert_eq!(door::get(house.admin, "/api/status", &[]).await.status, 200);
+    let status = door::get(house.admin, "/api/status", &[]).await;
+    assert_eq!(status.status, 200);
+    let status: serde_json::Value = serde_json::from_str(&status.body).unwrap();
+    for worker in ["checkpoint", "database watch", "storage health", "sweep"] {
+        let seen = &status["workers"][worker];
+        assert!(seen["rounds"].as_u64().is_some(), "{worker}: {seen}");
+    }
     // Each door has its own rooms.
     assert_eq!(
         door::get(house.admin, "/twilio/voice", &[]).await.status,

@@ -5,6 +5,7 @@ use crate::call::clock;
 use crate::call::registry::{Control, Parked, Removed, Ringing};
 use crate::call::session::finish;
 use calldex_observability::catalog;
+use calldex_observability::worker::{Progress, Workers};
 use calldex_storage::record::{Outcome, UnfinishedCall};
 use calldex_storage::write::{CallEnded, Write};
 use compact_str::CompactString;
@@ -65,13 +66,16 @@ impl Switchboard {
 
     /// Closes calls that rang or waited to come back for too long, and hears who owns which; runs as
     /// long as it is polled.
-    pub async fn sweep(&self) {
-        let sweep = async {
-            loop {
-                sleep(SWEEP_EVERY).await;
-                self.close_expired();
-            }
-        };
+    pub async fn sweep(&self, workers: &Workers) {
+        let worker = workers.register(
+            "sweep",
+            "a call that rang, or waited to come back, for too long",
+            SWEEP_EVERY,
+        );
+        let sweep = worker.run(|| {
+            self.close_expired();
+            std::future::ready(Ok(Progress::Done))
+        });
         // Neither ends by itself: if one does, so does the other, and with it the process.
         tokio::select! { () = sweep => {}, () = self.follow_takeovers() => {} }
     }

@@ -6,7 +6,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub(super) use registrar::keep;
+pub(super) use registrar::{PERIOD, round};
 
 use super::exchange::{Exchange, Raft};
 use super::hello;

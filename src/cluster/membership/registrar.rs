@@ -4,6 +4,7 @@
 use super::rules::{self, Change, Progress};
 use super::{answers, apply, change, note_moved, takes_part};
 use crate::cluster::exchange::{Exchange, Metrics, Raft};
+use calldex_observability::worker::{self, Round};
 use calldex_storage::replication::NodeId;
 use openraft::ChangeMembers;
 use std::collections::BTreeSet;
@@ -11,23 +12,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How often it looks.
-const ROUND: Duration = Duration::from_millis(500);
+pub(in crate::cluster) const PERIOD: Duration = Duration::from_millis(500);
 
-/// Looks after the members while this instance is primary. Never returns.
-pub(in crate::cluster) async fn keep(exchange: Arc<Exchange>) {
-    loop {
-        tokio::time::sleep(ROUND).await;
-        let Some(raft) = exchange.leading() else {
-            continue;
-        };
-        if let Some(metrics) = exchange.metrics() {
-            note_progress(&exchange, &metrics);
-            look_after(&exchange, &raft, &metrics).await;
-        }
-    }
+/// Looks after the members, once, where this instance is primary.
+pub(in crate::cluster) async fn round(exchange: Arc<Exchange>) -> Round {
+    let (Some(raft), Some(metrics)) = (exchange.leading(), exchange.metrics()) else {
+        return Ok(worker::Progress::Done);
+    };
+    note_progress(&exchange, &metrics);
+    look_after(&exchange, &raft, &metrics).await
 }
 
-async fn look_after(exchange: &Arc<Exchange>, raft: &Raft, metrics: &Metrics) {
+async fn look_after(exchange: &Arc<Exchange>, raft: &Raft, metrics: &Metrics) -> Round {
     let roll = exchange.roll();
     for listed in &roll.members {
         let said = if listed.node_id == exchange.node_id {
@@ -38,24 +34,26 @@ async fn look_after(exchange: &Arc<Exchange>, raft: &Raft, metrics: &Metrics) {
         };
         if let Some(member) = said.filter(|member| *member != listed.member) {
             note_moved(exchange, listed.node_id, member);
-            return;
+            return Ok(worker::Progress::Done);
         }
     }
     // Somebody is at it: in half a second, then.
     let Ok(_one_at_a_time) = exchange.changing.try_lock() else {
-        return;
+        return Ok(worker::Progress::Done);
     };
     if finish(raft, metrics).await {
-        return;
+        return Ok(worker::Progress::Done);
     }
     let progress = |node_id| progress(exchange, metrics, node_id);
     let Some(wanted) = rules::next_change(&roll, exchange.node_id, progress) else {
-        return;
+        return Ok(worker::Progress::Done);
     };
     tracing::info!(change = told(&wanted), "the members change");
     if let Err(error) = apply(raft, wanted).await {
         tracing::warn!(%error, "the members could not be changed yet");
+        return Err(error.to_string());
     }
+    Ok(worker::Progress::Done)
 }
 
 /// Finishes a change of the voters whose primary was lost half-way. Whether there was one.

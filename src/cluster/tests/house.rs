@@ -78,6 +78,7 @@ impl House {
             takes_calls: true,
             replica: Arc::new(replica),
             storage: Arc::clone(&storage),
+            workers: Default::default(),
         };
         self.running = Some((storage, Cluster::start(setup).await.unwrap()));
     }

@@ -109,6 +109,7 @@ impl Instance {
             takes_calls: true,
             replica: Arc::new(replica),
             storage: Arc::clone(&storage),
+            workers: Default::default(),
         };
         let cluster = runtime.block_on(Cluster::start(setup));
         Ok(Self {

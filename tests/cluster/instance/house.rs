@@ -79,6 +79,7 @@ impl House {
             takes_calls: true,
             replica: Arc::new(replica),
             storage: Arc::clone(&storage),
+            workers: Default::default(),
         };
         let cluster = Cluster::start(setup)
             .await

@@ -9,6 +9,7 @@ use crate::call::switchboard::{
 use crate::call::transport::{Incoming, Wire};
 use crate::config::{CallSection, Config, Lines};
 use crate::twilio::identity::{Attestation, Party};
+use calldex_observability::worker::Workers;
 use calldex_storage::record::LiveCall;
 use calldex_storage::{Storage, StorageConfig};
 use futures_util::future::{BoxFuture, ready};
@@ -130,7 +131,7 @@ impl Scene {
         Instance {
             switchboard,
             asked,
-            sweeping: tokio::spawn(async move { sweeping.sweep().await }),
+            sweeping: tokio::spawn(async move { sweeping.sweep(&Workers::default()).await }),
         }
     }
 
