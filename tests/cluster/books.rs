@@ -67,6 +67,15 @@ pub fn read(path: &Path) -> rusqlite::Result<(Books, Dump)> {
     Ok((books, Dump::read(&snapshot)?))
 }
 
+/// The last entry in the data directory of a dead instance: in its log, or applied.
+pub fn log_end(data: &Path) -> rusqlite::Result<u64> {
+    let log = look(&data.join("raft.db"))?;
+    let last: Option<i64> =
+        log.query_row("SELECT max(log_index) FROM entries", [], |row| row.get(0))?;
+    let applied = position(&data.join("calls.db"))?;
+    Ok(applied.max(last.map_or(0, i64::cast_unsigned)))
+}
+
 /// How far the database at `path` has come.
 pub fn position(path: &Path) -> rusqlite::Result<u64> {
     let connection = look(path)?;

@@ -1,5 +1,6 @@
 //! Whoever was away for longer than the log is kept is sent the whole database, under load.
 
+use crate::books;
 use crate::exchange::{Exchange, HEAVY, PATIENCE, Plan};
 use crate::random::Random;
 use crate::rounds::befall;
@@ -29,26 +30,21 @@ fn nothing_is_lost_when_a_snapshot_is_installed_under_load() {
     );
 }
 
-/// Stays away until the others' logs begin beyond everything that was written before it went.
+/// Stays away until the others' logs begin beyond everything that it has.
 fn stay_away(exchange: &mut Exchange, random: &mut Random) -> usize {
     let replica = exchange.replica(random);
     exchange.nodes[replica].kill();
     let others = exchange.awake();
-    let position = |exchange: &mut Exchange, index: usize, of: &str| {
-        let series = format!("calldex_cluster_position{{of=\"{of}\"}}");
-        exchange.nodes[index].figure(&series)
+    let written = books::log_end(&exchange.nodes[replica].data()).expect("the dead one's log");
+    let purged = |exchange: &mut Exchange, index: usize| {
+        exchange.nodes[index].figure("calldex_cluster_position{of=\"purged\"}")
     };
-    // Whatever is in a log by now, the dead one may have.
-    let written = others
-        .iter()
-        .filter_map(|index| position(exchange, *index, "log"));
-    let written = written.fold(0.0, f64::max);
     exchange.soon("the logs to be cut", |exchange| {
         exchange.work(random, std::time::Duration::from_millis(100));
-        let mut cut = others
-            .iter()
-            .map(|index| position(exchange, *index, "purged"));
-        cut.all(|purged| purged > Some(written)).then_some(())
+        let mut cut = others.iter().map(|index| purged(exchange, *index));
+        // What is purged is a figure of up to a second ago: no more than what is purged now.
+        cut.all(|purged| purged > Some(written as f64))
+            .then_some(())
     });
     replica
 }
