@@ -1,6 +1,6 @@
-//! How each part of the house is: what `/healthz` and `/readyz` say.
+//! How each part of the server is: what `/healthz` and `/readyz` say.
 //!
-//! A part reports its own state; the house is ready when every part has reported and none has failed.
+//! A part reports its own state; the server is ready when every part has reported and none has failed.
 //! A degraded part still takes calls. A process that answers at all is alive: restarting it because a
 //! disk is full would only end the calls that are live.
 
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// How a part is, worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub enum HealthStatus {
     /// It does its work.
     Ok,
     /// It does its work for callers, but something is missing.
@@ -23,23 +23,23 @@ pub enum Status {
 
 /// One part's state, with its reason; one that is well has a reason only where that is worth a word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct State {
+pub struct ComponentHealth {
     /// How it is.
-    pub status: Status,
+    pub status: HealthStatus,
     /// Why, in words for the operator; numbers are masked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-impl State {
-    fn well() -> Self {
+impl ComponentHealth {
+    fn ok() -> Self {
         Self {
-            status: Status::Ok,
+            status: HealthStatus::Ok,
             reason: None,
         }
     }
 
-    fn because(status: Status, reason: &str) -> Self {
+    fn with_reason(status: HealthStatus, reason: &str) -> Self {
         Self {
             status,
             reason: Some(mask_numbers_in(reason).into_owned()),
@@ -49,16 +49,17 @@ impl State {
 
 /// What a probe is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct HealthReport {
     /// The worst state of any part.
-    pub status: Status,
+    pub status: HealthStatus,
     /// Every part by its name.
-    pub parts: BTreeMap<&'static str, State>,
+    #[serde(rename = "parts")]
+    pub components: BTreeMap<&'static str, ComponentHealth>,
     #[serde(skip)]
     passed: bool,
 }
 
-impl Report {
+impl HealthReport {
     /// Whether the probe is to be answered with 200, else with 503.
     pub fn passed(&self) -> bool {
         self.passed
@@ -72,11 +73,11 @@ impl Report {
 
 /// The states of all parts. Cloning shares them.
 #[derive(Clone, Debug, Default)]
-pub struct Health {
-    parts: Arc<Mutex<BTreeMap<&'static str, State>>>,
+pub struct HealthRegistry {
+    components: Arc<Mutex<BTreeMap<&'static str, ComponentHealth>>>,
 }
 
-impl Health {
+impl HealthRegistry {
     /// A house without parts.
     pub fn new() -> Self {
         Self::default()
@@ -84,73 +85,75 @@ impl Health {
 
     /// Registers the part `name`, failed with the reason "starting" until it reports. Registered
     /// again, the part starts again.
-    pub fn part(&self, name: &'static str) -> Part {
-        let part = Part {
+    pub fn register(&self, name: &'static str) -> HealthComponent {
+        let part = HealthComponent {
             name,
             health: self.clone(),
         };
-        part.failed("starting");
+        part.set_failed("starting");
         part
     }
 
     /// For `/healthz`: always passes, for who answers is alive; the parts are told all the same.
-    pub fn live(&self) -> Report {
-        Report {
+    pub fn liveness(&self) -> HealthReport {
+        HealthReport {
             passed: true,
-            ..self.ready()
+            ..self.readiness()
         }
     }
 
     /// For `/readyz`: passes when there are parts and none has failed.
-    pub fn ready(&self) -> Report {
+    pub fn readiness(&self) -> HealthReport {
         let parts = self.lock().clone();
         let status = parts
             .values()
             .map(|state| state.status)
             .max()
-            .unwrap_or(Status::Failed);
-        Report {
+            .unwrap_or(HealthStatus::Failed);
+        HealthReport {
             status,
-            parts,
-            passed: status != Status::Failed,
+            components: parts,
+            passed: status != HealthStatus::Failed,
         }
     }
 
     // A panic while the lock is held cannot leave the map half changed.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, State>> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, ComponentHealth>> {
+        self.components
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One part's voice. It keeps its last state when dropped. Cloning shares it.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct HealthComponent {
     name: &'static str,
-    health: Health,
+    health: HealthRegistry,
 }
 
-impl Part {
+impl HealthComponent {
     /// It does its work.
-    pub fn ok(&self) {
-        self.set(State::well());
+    pub fn set_ok(&self) {
+        self.set(ComponentHealth::ok());
     }
 
     /// It does its work, which is not all that one would expect: `reason` (a replica without calls).
-    pub fn ok_because(&self, reason: &str) {
-        self.set(State::because(Status::Ok, reason));
+    pub fn set_ok_with_reason(&self, reason: &str) {
+        self.set(ComponentHealth::with_reason(HealthStatus::Ok, reason));
     }
 
     /// It does its work for callers, but `reason`.
-    pub fn degraded(&self, reason: &str) {
-        self.set(State::because(Status::Degraded, reason));
+    pub fn set_degraded(&self, reason: &str) {
+        self.set(ComponentHealth::with_reason(HealthStatus::Degraded, reason));
     }
 
     /// It does not do its work because of `reason`, or must get no new calls (drain).
-    pub fn failed(&self, reason: &str) {
-        self.set(State::because(Status::Failed, reason));
+    pub fn set_failed(&self, reason: &str) {
+        self.set(ComponentHealth::with_reason(HealthStatus::Failed, reason));
     }
 
-    fn set(&self, state: State) {
+    fn set(&self, state: ComponentHealth) {
         self.health.lock().insert(self.name, state);
     }
 }
@@ -160,27 +163,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_house_is_not_ready_before_every_part_has_reported() {
-        let health = Health::new();
-        assert!(!health.ready().passed(), "no parts");
-        let (storage, doors) = (health.part("storage"), health.part("doors"));
-        storage.ok();
-        assert!(!health.ready().passed());
+    fn it_is_not_ready_before_every_component_has_reported() {
+        let health = HealthRegistry::new();
+        assert!(!health.readiness().passed(), "no parts");
+        let (storage, doors) = (health.register("storage"), health.register("doors"));
+        storage.set_ok();
+        assert!(!health.readiness().passed());
         assert_eq!(
-            health.ready().parts["doors"].reason.as_deref(),
+            health.readiness().components["doors"].reason.as_deref(),
             Some("starting")
         );
-        doors.ok();
-        assert!(health.ready().passed());
-        assert_eq!(health.ready().status, Status::Ok);
+        doors.set_ok();
+        assert!(health.readiness().passed());
+        assert_eq!(health.readiness().status, HealthStatus::Ok);
     }
 
     #[test]
-    fn a_degraded_part_still_takes_calls_and_says_why() {
-        let health = Health::new();
-        health.part("doors").ok();
-        health.part("storage").degraded("disk full");
-        let report = health.ready();
+    fn a_degraded_component_still_takes_calls_and_says_why() {
+        let health = HealthRegistry::new();
+        health.register("doors").set_ok();
+        health.register("storage").set_degraded("disk full");
+        let report = health.readiness();
         assert!(report.passed());
         assert_eq!(
             report.to_json(),
@@ -189,34 +192,36 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_is_well_may_say_what_it_is_not_there_for() {
-        let health = Health::new();
-        health.part("calls").ok_because("takes no calls");
-        assert!(health.ready().passed());
+    fn a_component_that_is_ok_may_say_what_it_is_not_there_for() {
+        let health = HealthRegistry::new();
+        health
+            .register("calls")
+            .set_ok_with_reason("takes no calls");
+        assert!(health.readiness().passed());
         assert_eq!(
-            health.ready().to_json(),
+            health.readiness().to_json(),
             r#"{"status":"ok","parts":{"calls":{"status":"ok","reason":"takes no calls"}}}"#
         );
     }
 
     #[test]
-    fn a_failed_part_makes_the_house_unready_but_not_dead() {
-        let health = Health::new();
-        let doors = health.part("doors");
-        doors.failed("draining");
-        assert!(!health.ready().passed());
-        assert!(health.live().passed());
-        assert_eq!(health.live().status, Status::Failed);
-        doors.ok();
-        assert!(health.ready().passed());
+    fn a_failed_component_makes_it_unready_but_not_dead() {
+        let health = HealthRegistry::new();
+        let doors = health.register("doors");
+        doors.set_failed("draining");
+        assert!(!health.readiness().passed());
+        assert!(health.liveness().passed());
+        assert_eq!(health.liveness().status, HealthStatus::Failed);
+        doors.set_ok();
+        assert!(health.readiness().passed());
     }
 
     #[test]
     fn a_reason_shows_no_number() {
-        let health = Health::new();
+        let health = HealthRegistry::new();
         health
-            .part("storage")
-            .degraded("row of +14155550100 is odd");
-        assert!(!health.ready().to_json().contains("5550"));
+            .register("storage")
+            .set_degraded("row of +14155550100 is odd");
+        assert!(!health.readiness().to_json().contains("5550"));
     }
 }

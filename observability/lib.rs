@@ -1,5 +1,5 @@
-//! What the house says about itself: metrics, logs, health, and what it must not say. Imports
-//! nothing of ours.
+//! What the server says about itself: metrics, logs, health, and what it must not say. Imports
+//! no other crate of calldex.
 
 pub mod catalog;
 pub mod health;

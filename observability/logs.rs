@@ -33,21 +33,21 @@ pub enum LogError {
     },
     /// This process logs already: the first call holds.
     #[error("logging has begun already")]
-    Begun,
+    AlreadyInitialized,
 }
 
-/// Begins to log. `level` is `off`, `error`, `warn`, `info`, `debug` or `trace` for the house (its
+/// Begins to log. `level` is `off`, `error`, `warn`, `info`, `debug` or `trace` for the server (its
 /// dependencies speak one step less), or a list of directives of `tracing_subscriber::EnvFilter`.
 ///
 /// # Errors
-/// [`LogError::Level`] when the level is not understood, [`LogError::Begun`] the second time.
+/// [`LogError::Level`] when the level is not understood, [`LogError::AlreadyInitialized`] the second time.
 pub fn init(format: LogFormat, level: &str) -> Result<(), LogError> {
     let filter = filter(level)?;
     match format {
-        LogFormat::Human => human(filter, Masked(io::stderr)).try_init(),
-        LogFormat::Json => json(filter, Masked(io::stderr)).try_init(),
+        LogFormat::Human => human_subscriber(filter, MaskingWriter(io::stderr)).try_init(),
+        LogFormat::Json => json_subscriber(filter, MaskingWriter(io::stderr)).try_init(),
     }
-    .map_err(|_| LogError::Begun)
+    .map_err(|_| LogError::AlreadyInitialized)
 }
 
 /// Begins to log as [`init`] does, and to hand spans to `exporter`. The spans are for the collector
@@ -62,8 +62,8 @@ pub fn init_exporting(
     exporter: &crate::spans::Exporter,
 ) -> Result<(), LogError> {
     use tracing_subscriber::layer::{Layer, SubscriberExt};
-    let filter = filter(&format!("{},otel=off", directives(level)))?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(Masked(io::stderr));
+    let filter = filter(&format!("{},otel=off", default_directives(level)))?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(MaskingWriter(io::stderr));
     let lines = match format {
         LogFormat::Human => lines.with_ansi(false).boxed(),
         LogFormat::Json => lines
@@ -77,7 +77,7 @@ pub fn init_exporting(
         .with(lines.with_filter(filter))
         .with(exporter.layer())
         .try_init()
-        .map_err(|_| LogError::Begun)
+        .map_err(|_| LogError::AlreadyInitialized)
 }
 
 /// Checks a level as [`init`] would, for the check of the configuration.
@@ -104,7 +104,7 @@ fn filter(level: &str) -> Result<EnvFilter, LogError> {
         // Not a level: let the parser say so in its own words.
         format!("calldex={word}")
     } else {
-        directives(level)
+        default_directives(level)
     };
     EnvFilter::try_new(&directives).map_err(|reason| LogError::Level {
         level: level.to_owned(),
@@ -112,8 +112,8 @@ fn filter(level: &str) -> Result<EnvFilter, LogError> {
     })
 }
 
-/// A single level as directives: the house at `level`, everything else quieter.
-fn directives(level: &str) -> String {
+/// A single level as directives: the server at `level`, everything else quieter.
+fn default_directives(level: &str) -> String {
     let level = level.trim();
     let others = match level.to_ascii_lowercase().as_str() {
         "trace" => "debug",
@@ -122,16 +122,16 @@ fn directives(level: &str) -> String {
         "warn" | "error" => "error",
         _ => return level.to_owned(),
     };
-    // The consensus engine says at every heartbeat what the cluster room says once.
+    // The consensus engine says at every heartbeat what the cluster module says once.
     let engine = match others {
         "warn" | "error" => ",openraft=off",
         _ => "",
     };
-    // Targets match by their beginning: this takes in calldex_storage and the rest of the house.
+    // Targets match by their beginning: this takes in calldex_storage and the rest of the server.
     format!("{others}{engine},calldex={level}")
 }
 
-fn human<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt + tracing::Subscriber
+fn human_subscriber<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt + tracing::Subscriber
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -142,7 +142,7 @@ where
         .finish()
 }
 
-fn json<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt + tracing::Subscriber
+fn json_subscriber<W>(filter: EnvFilter, writer: W) -> impl SubscriberInitExt + tracing::Subscriber
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -157,20 +157,20 @@ where
 }
 
 /// A writer through which no telephone number passes whole.
-struct Masked<W>(W);
+struct MaskingWriter<W>(W);
 
-impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Masked<W> {
-    type Writer = MaskedLine<W::Writer>;
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for MaskingWriter<W> {
+    type Writer = MaskingLine<W::Writer>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        MaskedLine(self.0.make_writer())
+        MaskingLine(self.0.make_writer())
     }
 }
 
 /// The formatter hands over a whole event at once, so a number never comes in two pieces.
-struct MaskedLine<W>(W);
+struct MaskingLine<W>(W);
 
-impl<W: Write> Write for MaskedLine<W> {
+impl<W: Write> Write for MaskingLine<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         self.0.write_all(mask_numbers_in(&text).as_bytes())?;

@@ -35,10 +35,10 @@ impl<'a> MakeWriter<'a> for Paper {
 fn logged(format: LogFormat, level: &str, events: impl FnOnce()) -> String {
     let paper = Paper::default();
     let filter = filter(level).unwrap();
-    let writer = Masked(paper.clone());
+    let writer = MaskingWriter(paper.clone());
     match format {
-        LogFormat::Human => with_default(human(filter, writer), events),
-        LogFormat::Json => with_default(json(filter, writer), events),
+        LogFormat::Human => with_default(human_subscriber(filter, writer), events),
+        LogFormat::Json => with_default(json_subscriber(filter, writer), events),
     }
     paper.text()
 }

@@ -12,12 +12,12 @@ const STAT_USER_TICKS: usize = 11;
 const STAT_SYSTEM_TICKS: usize = 12;
 
 /// Reads the process's own figures at each scrape.
-pub(crate) struct Process {
+pub(crate) struct ProcessMetrics {
     started: Instant,
     data_dir: OnceLock<PathBuf>,
 }
 
-impl Process {
+impl ProcessMetrics {
     pub(crate) fn new() -> Self {
         Self {
             started: Instant::now(),

@@ -4,7 +4,7 @@
 //! catalog and nothing else, whatever a dependency counts.
 
 use crate::catalog::{self, Metric};
-use crate::process::Process;
+use crate::process::ProcessMetrics;
 use metrics_exporter_prometheus::{
     Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// How often [`Recorder::run_upkeep`] is to be called: samples of histograms are kept one by one
+/// How often [`Recorder::drain_histograms`] is to be called: samples of histograms are kept one by one
 /// (16 bytes each) until it has run.
 pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -21,7 +21,7 @@ static INSTALLED: OnceLock<Recorder> = OnceLock::new();
 /// The recorder of this process.
 pub struct Recorder {
     handle: PrometheusHandle,
-    process: Process,
+    process: ProcessMetrics,
 }
 
 /// Installs the recorder, the first time; gives the same one ever after. From then on every metric
@@ -29,19 +29,19 @@ pub struct Recorder {
 /// increment is a rise that an alert can see.
 pub fn install() -> &'static Recorder {
     INSTALLED.get_or_init(|| {
-        let recorder = recorder_with_buckets(catalog::all());
+        let recorder = build_recorder(catalog::all());
         catalog::all().for_each(|metric| metric.register(&recorder));
         catalog::BUILD_INFO.with(env!("CARGO_PKG_VERSION")).set(1.0);
         Recorder {
             handle: recorder.handle(),
-            process: Process::new(),
+            process: ProcessMetrics::new(),
         }
     })
 }
 
-fn recorder_with_buckets(metrics: impl Iterator<Item = &'static dyn Metric>) -> PrometheusRecorder {
+fn build_recorder(metrics: impl Iterator<Item = &'static dyn Metric>) -> PrometheusRecorder {
     let described = metrics
-        .map(Metric::described)
+        .map(Metric::description)
         .filter(|described| !described.buckets.is_empty());
     described
         .fold(PrometheusBuilder::new(), |builder, described| {
@@ -65,7 +65,7 @@ impl Recorder {
 
     /// Moves the samples of histograms into their buckets. Without it, or a scrape, memory grows with
     /// every sample; call it every [`UPKEEP_INTERVAL`].
-    pub fn run_upkeep(&self) {
+    pub fn drain_histograms(&self) {
         self.handle.run_upkeep();
     }
 
@@ -76,7 +76,7 @@ impl Recorder {
 
     /// The value that `/metrics` shows for a series, named as there: `calldex_calls_live` or
     /// `calldex_lookups_total{tier="hot",result="known"}`. For tests and the console.
-    pub fn value(&self, series: &str) -> Option<f64> {
+    pub fn series_value(&self, series: &str) -> Option<f64> {
         let text = self.render();
         let line = text
             .lines()

@@ -1,10 +1,10 @@
 //! What `/metrics` shows.
 
 use super::*;
-use crate::catalog::{Kind, Label};
+use crate::catalog::{MetricKind, MetricLabel};
 use std::collections::HashSet;
 
-fn series(name: &str, labels: &[Label]) -> Vec<String> {
+fn series(name: &str, labels: &[MetricLabel]) -> Vec<String> {
     match labels {
         [] => vec![name.to_owned()],
         [one] => one
@@ -28,7 +28,7 @@ fn series(name: &str, labels: &[Label]) -> Vec<String> {
 #[test]
 fn every_series_is_shown_described_before_it_is_counted() {
     let text = install().render();
-    for described in catalog::all().map(Metric::described) {
+    for described in catalog::all().map(Metric::description) {
         let name = described.name;
         let kind = format!("{:?}", described.kind).to_lowercase();
         assert!(
@@ -39,7 +39,7 @@ fn every_series_is_shown_described_before_it_is_counted() {
             text.contains(&format!("# TYPE {name} {kind}\n")),
             "{name} is no {kind}"
         );
-        let histogram = described.kind == Kind::Histogram;
+        let histogram = described.kind == MetricKind::Histogram;
         for series in series(
             &if histogram {
                 format!("{name}_count")
@@ -65,7 +65,7 @@ fn every_series_is_shown_described_before_it_is_counted() {
 #[test]
 fn nothing_is_shown_that_the_catalog_does_not_have() {
     let names: HashSet<_> = catalog::all()
-        .map(|metric| metric.described().name)
+        .map(|metric| metric.description().name)
         .collect();
     for line in install()
         .render()
@@ -87,20 +87,20 @@ fn an_increment_is_seen_by_the_next_scrape() {
     let recorder = install();
     catalog::WARM_REBUILDS_TOTAL.with("changed").increment(3);
     assert_eq!(
-        recorder.value("calldex_warm_rebuilds_total{reason=\"changed\"}"),
+        recorder.series_value("calldex_warm_rebuilds_total{reason=\"changed\"}"),
         Some(3.0)
     );
     catalog::NAME_EXTRACTION_SECONDS.record(0.000_02);
-    recorder.run_upkeep();
+    recorder.drain_histograms();
     assert_eq!(
-        recorder.value("calldex_name_extraction_seconds_bucket{le=\"0.000015\"}"),
+        recorder.series_value("calldex_name_extraction_seconds_bucket{le=\"0.000015\"}"),
         Some(0.0)
     );
     assert_eq!(
-        recorder.value("calldex_name_extraction_seconds_bucket{le=\"0.000025\"}"),
+        recorder.series_value("calldex_name_extraction_seconds_bucket{le=\"0.000025\"}"),
         Some(1.0)
     );
-    assert_eq!(recorder.value("calldex_no_such_thing"), None);
+    assert_eq!(recorder.series_value("calldex_no_such_thing"), None);
 }
 
 #[cfg(target_os = "linux")]
@@ -116,7 +116,7 @@ fn the_process_shows_its_memory_its_files_and_its_disk() {
         ("calldex_disk_free_bytes", 1.0),
         ("calldex_uptime_seconds", f64::MIN_POSITIVE),
     ] {
-        let value = recorder.value(series).unwrap_or_default();
+        let value = recorder.series_value(series).unwrap_or_default();
         assert!(value >= least, "{series} {value}");
     }
 }
@@ -127,7 +127,7 @@ fn cpu_time_is_counted_in_fractions_of_a_second_and_only_grows() {
     let recorder = install();
     let cpu = || {
         recorder
-            .value("calldex_process_cpu_seconds_total")
+            .series_value("calldex_process_cpu_seconds_total")
             .unwrap_or_default()
     };
     let before = cpu();

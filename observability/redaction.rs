@@ -39,7 +39,7 @@ const NUMBER_DIGITS_MIN: usize = 7;
 pub fn mask_numbers_in(text: &str) -> Cow<'_, str> {
     let mut masked = String::new();
     let mut rest = text;
-    while let Some((before, digits, after)) = next_number(rest) {
+    while let Some((before, digits, after)) = find_number(rest) {
         masked.push_str(before);
         masked.push_str(&mask_number(&format!("+{digits}")));
         rest = after;
@@ -52,7 +52,7 @@ pub fn mask_numbers_in(text: &str) -> Cow<'_, str> {
 }
 
 /// The text before the next number, the number's digits, and what follows them.
-fn next_number(text: &str) -> Option<(&str, &str, &str)> {
+fn find_number(text: &str) -> Option<(&str, &str, &str)> {
     text.match_indices(['+', '%']).find_map(|(at, _)| {
         let sign = ["+", "%2B", "%2b"]
             .into_iter()

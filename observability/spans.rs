@@ -18,7 +18,7 @@ pub const CAN_EXPORT: bool = cfg!(feature = "otel");
 
 /// One request to a model, as it is described.
 #[derive(Debug, Clone, Copy)]
-pub struct ModelRequest<'a> {
+pub struct ModelRequestInfo<'a> {
     /// The model's name as it is asked for.
     pub model: &'a str,
     /// Host of the provider's address.
@@ -26,12 +26,12 @@ pub struct ModelRequest<'a> {
     /// Port of the provider's address.
     pub port: u16,
     /// Its configured name.
-    pub provider: &'a str,
+    pub configured_name: &'a str,
 }
 
 /// The span of one call, for [`tracing::Instrument`]. Ends when it is dropped.
 #[cfg(feature = "otel")]
-pub fn call(call_sid: &str) -> Span {
+pub fn call_span(call_sid: &str) -> Span {
     if !export::is_exporting() {
         return Span::none();
     }
@@ -46,12 +46,12 @@ pub fn call(call_sid: &str) -> Span {
 
 /// The span of one call: none, since this build exports nothing.
 #[cfg(not(feature = "otel"))]
-pub fn call(_call_sid: &str) -> Span {
+pub fn call_span(_call_sid: &str) -> Span {
     Span::none()
 }
 
 /// The span of one request to a model, a child of the span that is current when it is opened.
-/// Ends when it is dropped: without a word from [`ModelSpan::finished`] or [`ModelSpan::failed`],
+/// Ends when it is dropped: without a word from [`ModelSpan::record_usage`] or [`ModelSpan::record_failure`],
 /// nobody wanted the rest of the answer.
 #[derive(Debug, Default)]
 pub struct ModelSpan {
@@ -62,7 +62,7 @@ pub struct ModelSpan {
 #[cfg(feature = "otel")]
 impl ModelSpan {
     /// Begins now.
-    pub fn open(request: &ModelRequest<'_>) -> Self {
+    pub fn start(request: &ModelRequestInfo<'_>) -> Self {
         let span = export::is_exporting().then(|| {
             tracing::info_span!(
                 target: export::TARGET,
@@ -80,7 +80,7 @@ impl ModelSpan {
                 gen_ai.usage.output_tokens = tracing::field::Empty,
                 server.address = request.host,
                 server.port = request.port,
-                calldex.provider = request.provider,
+                calldex.model = request.configured_name,
                 error.type = tracing::field::Empty,
             )
         });
@@ -88,7 +88,7 @@ impl ModelSpan {
     }
 
     /// The first speakable token came, `after` the request was made.
-    pub fn first_token(&self, after: Duration) {
+    pub fn record_first_token(&self, after: Duration) {
         let Some(span) = &self.span else { return };
         let seconds = after.as_secs_f64();
         span.record("gen_ai.response.time_to_first_chunk", seconds);
@@ -97,7 +97,7 @@ impl ModelSpan {
 
     /// The answer came to its end; the provider's own count of tokens (asked, answered) where it
     /// gave one.
-    pub fn finished(&self, usage: Option<(u32, u32)>) {
+    pub fn record_usage(&self, usage: Option<(u32, u32)>) {
         let Some(span) = &self.span else { return };
         if let Some((input, output)) = usage {
             span.record("gen_ai.usage.input_tokens", input);
@@ -106,7 +106,7 @@ impl ModelSpan {
     }
 
     /// The answer did not come, or not to its end; `kind` as in the metric of failures.
-    pub fn failed(&self, kind: &'static str) {
+    pub fn record_failure(&self, kind: &'static str) {
         let Some(span) = &self.span else { return };
         span.record("error.type", kind);
         span.record("otel.status_code", "ERROR");
@@ -116,16 +116,16 @@ impl ModelSpan {
 #[cfg(not(feature = "otel"))]
 impl ModelSpan {
     /// Nothing: this build exports nothing.
-    pub fn open(_request: &ModelRequest<'_>) -> Self {
+    pub fn start(_request: &ModelRequestInfo<'_>) -> Self {
         Self {}
     }
 
     /// Nothing.
-    pub fn first_token(&self, _after: Duration) {}
+    pub fn record_first_token(&self, _after: Duration) {}
 
     /// Nothing.
-    pub fn finished(&self, _usage: Option<(u32, u32)>) {}
+    pub fn record_usage(&self, _usage: Option<(u32, u32)>) {}
 
     /// Nothing.
-    pub fn failed(&self, _kind: &'static str) {}
+    pub fn record_failure(&self, _kind: &'static str) {}
 }

@@ -13,17 +13,17 @@ use std::thread::JoinHandle;
 /// The exit status of a process that has lost a vital thread or task: `EX_SOFTWARE` of sysexits.h.
 pub const EXIT_STATUS: i32 = 70;
 
-/// Starts a thread. When `work` has returned, `told_to_end` says whether it was to.
+/// Starts a thread. When `work` has returned, `should_stop` says whether it was to.
 ///
 /// # Errors
 /// What the system said when it has no thread to give.
 pub fn thread(
     name: &'static str,
-    told_to_end: impl FnOnce() -> bool + Send + 'static,
+    should_stop: impl FnOnce() -> bool + Send + 'static,
     work: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     let work = move || {
-        faults::strike(name);
+        faults::maybe_panic(name);
         if !faults::returns_early(name) {
             work();
         }
@@ -31,9 +31,9 @@ pub fn thread(
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || match catch_unwind(AssertUnwindSafe(work)) {
-            Ok(()) if told_to_end() => {}
-            Ok(()) => end(name, "returned without being told to"),
-            Err(_) => end(name, "panicked"),
+            Ok(()) if should_stop() => {}
+            Ok(()) => exit_process(name, "returned without being told to"),
+            Err(_) => exit_process(name, "panicked"),
         })
 }
 
@@ -42,14 +42,14 @@ pub async fn task(name: &'static str, work: impl Future<Output = ()>) {
     task_until(name, || false, work).await;
 }
 
-/// A task that returns when it was told to, which `told_to_end` says.
+/// A task that returns when it was told to, which `should_stop` says.
 pub async fn task_until(
     name: &'static str,
-    told_to_end: impl FnOnce() -> bool,
+    should_stop: impl FnOnce() -> bool,
     work: impl Future<Output = ()>,
 ) {
     let work = async {
-        faults::strike(name);
+        faults::maybe_panic(name);
         if !faults::returns_early(name) {
             work.await;
         }
@@ -59,20 +59,20 @@ pub async fn task_until(
         poll_fn(
             |context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
                 Ok(poll) => poll,
-                Err(_) => end(name, "panicked"),
+                Err(_) => exit_process(name, "panicked"),
             },
         );
     poll.await;
-    if !told_to_end() {
-        end(name, "returned without being told to");
+    if !should_stop() {
+        exit_process(name, "returned without being told to");
     }
 }
 
 /// Ends the process because `name` is gone.
-fn end(name: &'static str, how: &'static str) -> ! {
+fn exit_process(name: &'static str, how: &'static str) -> ! {
     tracing::error!(
         name,
-        how,
+        reason = how,
         exit_status = EXIT_STATUS,
         "a vital part of the process is gone: the process ends, and must be started again"
     );
@@ -86,7 +86,7 @@ mod faults {
         std::env::var("FAULT_VITAL").is_ok_and(|fault| fault == format!("{name}:{way}"))
     }
 
-    pub(super) fn strike(name: &str) {
+    pub(super) fn maybe_panic(name: &str) {
         assert!(!chosen(name, "panic"), "a test asked for it");
     }
 

@@ -1,6 +1,6 @@
 //! Background work: one piece of work done in rounds, which an operator can look at. A [`Worker`] has a
 //! name, what triggers it and how often it looks; it counts its rounds and keeps the last error.
-//! [`Workers`] lists all of a process.
+//! [`WorkerRegistry`] lists all of a process.
 //!
 //! A worker is a loop and no more: whether the process can go on without it says [`crate::vital`].
 
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// What a round has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum WorkerProgress {
     /// Nothing: the next round begins after the period.
     Done,
     /// More to do: the next round begins at once.
@@ -21,27 +21,27 @@ pub enum Progress {
 
 /// What came of a round. The error is words for an operator, without personal data; numbers of callers
 /// in it are masked. The next round begins after the period.
-pub type Round = Result<Progress, String>;
+pub type RoundResult = Result<WorkerProgress, String>;
 
 /// All background work of a process. Cloning shares it.
 #[derive(Clone, Debug, Default)]
-pub struct Workers(Arc<Mutex<BTreeMap<&'static str, Worker>>>);
+pub struct WorkerRegistry(Arc<Mutex<BTreeMap<&'static str, Worker>>>);
 
-impl Workers {
+impl WorkerRegistry {
     /// Registers the worker `name`, which looks every `period` for what `trigger` says. Registered again,
     /// it begins anew.
     pub fn register(&self, name: &'static str, trigger: &'static str, period: Duration) -> Worker {
         let worker = Worker {
             trigger,
             period,
-            seen: Arc::default(),
+            stats: Arc::default(),
         };
         lock(&self.0).insert(name, worker.clone());
         worker
     }
 
     /// How each is, by its name.
-    pub fn report(&self) -> BTreeMap<&'static str, Report> {
+    pub fn report(&self) -> BTreeMap<&'static str, WorkerReport> {
         let workers = lock(&self.0);
         let reports = workers.iter();
         reports
@@ -55,12 +55,12 @@ impl Workers {
 pub struct Worker {
     trigger: &'static str,
     period: Duration,
-    seen: Arc<Mutex<Seen>>,
+    stats: Arc<Mutex<RoundStats>>,
 }
 
 /// What has been seen of a worker's rounds.
 #[derive(Debug, Default)]
-struct Seen {
+struct RoundStats {
     rounds: u64,
     failures: u64,
     running_since: Option<Instant>,
@@ -72,13 +72,13 @@ struct Seen {
 
 /// A worker as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct WorkerReport {
     /// What makes it do something.
     pub trigger: &'static str,
     /// How often it looks, milliseconds.
     pub period_ms: u128,
     /// What it does now.
-    pub state: State,
+    pub state: WorkerState,
     /// Rounds that have ended.
     pub rounds: u64,
     /// Those of them that failed.
@@ -100,7 +100,7 @@ pub struct Report {
 /// What a worker does now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum WorkerState {
     /// It waits for its period.
     Waiting,
     /// A round is under way.
@@ -112,58 +112,62 @@ pub enum State {
 impl Worker {
     /// Does rounds on the async runtime; never returns. `round` must not block. Dropped, it ends where
     /// the round waits.
-    pub async fn run<F: Future<Output = Round>>(self, mut round: impl FnMut() -> F) {
+    pub async fn run<F: Future<Output = RoundResult>>(self, mut round: impl FnMut() -> F) {
         loop {
             self.begin();
             let done = round().await;
             match self.end(done) {
-                Progress::Done => tokio::time::sleep(self.period).await,
-                Progress::More => tokio::task::yield_now().await,
+                WorkerProgress::Done => tokio::time::sleep(self.period).await,
+                WorkerProgress::More => tokio::task::yield_now().await,
             }
         }
     }
 
-    /// Does rounds on a thread, until `told_to_end` says so between two of them. Unparking the thread
+    /// Does rounds on a thread, until `should_stop` says so between two of them. Unparking the thread
     /// ends its pause.
-    pub fn run_thread(self, told_to_end: impl Fn() -> bool, mut round: impl FnMut() -> Round) {
-        while !told_to_end() {
+    pub fn run_thread(
+        self,
+        should_stop: impl Fn() -> bool,
+        mut round: impl FnMut() -> RoundResult,
+    ) {
+        while !should_stop() {
             self.begin();
             let done = round();
-            if self.end(done) == Progress::Done {
+            if self.end(done) == WorkerProgress::Done {
                 std::thread::park_timeout(self.period);
             }
         }
     }
 
     fn begin(&self) {
-        lock(&self.seen).running_since = Some(Instant::now());
+        lock(&self.stats).running_since = Some(Instant::now());
     }
 
-    fn end(&self, round: Round) -> Progress {
-        let mut seen = lock(&self.seen);
+    fn end(&self, round: RoundResult) -> WorkerProgress {
+        let mut seen = lock(&self.stats);
         let took = seen.running_since.take().map(|since| since.elapsed());
         seen.last = Some((Instant::now(), took.unwrap_or_default()));
         seen.rounds += 1;
-        seen.has_more = round == Ok(Progress::More);
+        seen.has_more = round == Ok(WorkerProgress::More);
         match round {
             Ok(progress) => progress,
             Err(error) => {
                 seen.failures += 1;
                 seen.last_error = Some(mask_numbers_in(&error).into_owned());
-                Progress::Done
+                WorkerProgress::Done
             }
         }
     }
 
-    fn report(&self) -> Report {
-        let seen = lock(&self.seen);
-        Report {
+    fn report(&self) -> WorkerReport {
+        let seen = lock(&self.stats);
+        WorkerReport {
             trigger: self.trigger,
             period_ms: self.period.as_millis(),
             state: match (seen.running_since, seen.has_more) {
-                (Some(_), _) => State::Running,
-                (None, true) => State::More,
-                (None, false) => State::Waiting,
+                (Some(_), _) => WorkerState::Running,
+                (None, true) => WorkerState::More,
+                (None, false) => WorkerState::Waiting,
             },
             rounds: seen.rounds,
             failures: seen.failures,

@@ -1,6 +1,6 @@
 //! A consistent copy of the database in one file, made while it is in use or not.
 //!
-//! The copy belongs to no cluster: whoever serves it serves a house of its own, at the position that
+//! The copy belongs to no cluster: a server that opens it is a single node or founds a new cluster, at the position that
 //! the copy was made at.
 
 use crate::open::DATABASE_FILE;
@@ -19,7 +19,7 @@ use std::time::Duration;
 /// Pages copied in one step, 4 MiB: between two steps the disk is the calls'.
 const PAGES_STEP: i32 = 1_024;
 /// The pause between two steps.
-const PAUSE: Duration = Duration::from_millis(2);
+const STEP_PAUSE: Duration = Duration::from_millis(2);
 /// How often a step is tried while another process holds a lock, [`LOCKED_PAUSE`] apart.
 const LOCKED_STEPS_MAX: usize = 100;
 /// The pause while another process holds a lock.
@@ -27,7 +27,7 @@ const LOCKED_PAUSE: Duration = Duration::from_millis(50);
 /// Only the owner reads a copy: it holds names, numbers and what was said.
 const MODE: u32 = 0o600;
 /// Files of a data directory that no copy may replace.
-const OWN_FILES: [&str; 6] = [
+const DATA_DIR_FILES: [&str; 6] = [
     DATABASE_FILE,
     LOG_FILE,
     OUTBOX_FILE,
@@ -39,7 +39,7 @@ const OWN_FILES: [&str; 6] = [
 
 /// What was copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backup {
+pub struct BackupSummary {
     /// Bytes of the file.
     pub bytes: u64,
     /// Calls in it, living ones included.
@@ -52,7 +52,7 @@ pub struct Backup {
 
 /// What to do where the file is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Existing {
+pub enum ExistingFile {
     /// It is left alone.
     Refuse,
     /// It is replaced, in one step and only by a copy that was found sound.
@@ -67,13 +67,13 @@ pub enum BackupError {
     Exists(PathBuf),
     /// It is one of the data directory's own.
     #[error("{} is one of the data directory's own files: name another", .0.display())]
-    OwnFile(PathBuf),
+    DataDirFile(PathBuf),
     /// There is nothing to copy.
     #[error("there is no database at {}: is that the data directory?", .0.display())]
     NoDatabase(PathBuf),
     /// The database is none of ours, or a later version's.
     #[error("{} cannot be copied: {reason}", path.display())]
-    Foreign {
+    NotCalldexDatabase {
         /// The database.
         path: PathBuf,
         /// What gives it away.
@@ -83,7 +83,7 @@ pub enum BackupError {
     #[error(
         "the copy did not pass SQLite's integrity_check ({0}), and was removed: the database or a disk is damaged; see `PRAGMA integrity_check` of the database"
     )]
-    Unsound(String),
+    IntegrityCheckFailed(String),
     /// The database or the copy: the disk, or the right to use it.
     #[error("{}: {reason}", path.display())]
     Disk {
@@ -98,18 +98,22 @@ pub enum BackupError {
 /// beside it as `FILE.partial`, synced, checked and then renamed: `file` is whole or not there. It is
 /// of one moment, that of the beginning. Blocks for as long as that takes; while it lasts, the
 /// database's write-ahead log grows.
-pub fn backup(data_dir: &Path, file: &Path, existing: Existing) -> Result<Backup, BackupError> {
+pub fn backup(
+    data_dir: &Path,
+    file: &Path,
+    existing: ExistingFile,
+) -> Result<BackupSummary, BackupError> {
     let source = data_dir.join(DATABASE_FILE);
-    refuse_own(data_dir, file)?;
-    if existing == Existing::Refuse && file.exists() {
+    reject_data_dir_file(data_dir, file)?;
+    if existing == ExistingFile::Refuse && file.exists() {
         return Err(BackupError::Exists(file.to_owned()));
     }
     if !source.is_file() {
         return Err(BackupError::NoDatabase(source));
     }
-    let partial = connection::beside(file, ".partial");
-    let made = make(&source, &partial).and_then(|backup| {
-        put_in_place(&partial, file, existing)?;
+    let partial = connection::sibling_path(file, ".partial");
+    let made = copy_and_check(&source, &partial).and_then(|backup| {
+        move_into_place(&partial, file, existing)?;
         Ok(backup)
     });
     if made.is_err() {
@@ -118,41 +122,41 @@ pub fn backup(data_dir: &Path, file: &Path, existing: Existing) -> Result<Backup
     made
 }
 
-fn make(source: &Path, partial: &Path) -> Result<Backup, BackupError> {
+fn copy_and_check(source: &Path, partial: &Path) -> Result<BackupSummary, BackupError> {
     let at_source = |error: rusqlite::Error| match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => foreign(source, "it is not a database".to_owned()),
-        _ => disk(source, error),
+        Some(ErrorCode::NotADatabase) => not_calldex(source, "it is not a database".to_owned()),
+        _ => disk_error(source, error),
     };
-    let at_copy = |error: rusqlite::Error| disk(partial, error);
+    let at_copy = |error: rusqlite::Error| disk_error(partial, error);
     let from = connection::open_reader(source).map_err(at_source)?;
-    let recognised = recognise(&from).map_err(at_source)?;
-    recognised.map_err(|reason| foreign(source, reason))?;
+    let recognised = check_is_calldex(&from).map_err(at_source)?;
+    recognised.map_err(|reason| not_calldex(source, reason))?;
     // One moment for all steps: what is written meanwhile would make each of them begin anew.
-    let _moment = begin_reading(&from).map_err(at_source)?;
-    create(partial).map_err(|error| disk(partial, error))?;
+    let _moment = begin_read(&from).map_err(at_source)?;
+    create(partial).map_err(|error| disk_error(partial, error))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut to = Connection::open_with_flags(partial, flags).map_err(at_copy)?;
-    copy(&from, &mut to).map_err(|error| disk(partial, error))?;
-    let checked = finish(&to).and_then(|backup| Ok((backup, check(&to)?)));
+    copy(&from, &mut to).map_err(|error| disk_error(partial, error))?;
+    let checked = detach_and_count(&to).and_then(|backup| Ok((backup, integrity_check(&to)?)));
     let (backup, report) = checked.map_err(|error| match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt) => BackupError::Unsound(error.to_string()),
+        Some(ErrorCode::DatabaseCorrupt) => BackupError::IntegrityCheckFailed(error.to_string()),
         _ => at_copy(error),
     })?;
     if report != "ok" {
-        return Err(BackupError::Unsound(report));
+        return Err(BackupError::IntegrityCheckFailed(report));
     }
     to.close().map_err(|(_, error)| at_copy(error))?;
     let file = File::open(partial).and_then(|file| {
         file.sync_all()?;
         file.metadata()
     });
-    let bytes = file.map_err(|error| disk(partial, error))?.len();
-    Ok(Backup { bytes, ..backup })
+    let bytes = file.map_err(|error| disk_error(partial, error))?.len();
+    Ok(BackupSummary { bytes, ..backup })
 }
 
 /// A calldex database, of this version or an earlier one; the file of the original program too.
-fn recognise(from: &Connection) -> rusqlite::Result<Result<(), String>> {
-    match migrations::check_level(from) {
+fn check_is_calldex(from: &Connection) -> rusqlite::Result<Result<(), String>> {
+    match migrations::check_format_version(from) {
         Ok(_) => {}
         Err(MigrationError::Sqlite(error)) => return Err(error),
         Err(error) => return Ok(Err(format!("{error}: copy it with the one that made it"))),
@@ -168,7 +172,7 @@ fn recognise(from: &Connection) -> rusqlite::Result<Result<(), String>> {
     })
 }
 
-fn begin_reading(from: &Connection) -> rusqlite::Result<rusqlite::Transaction<'_>> {
+fn begin_read(from: &Connection) -> rusqlite::Result<rusqlite::Transaction<'_>> {
     let moment = from.unchecked_transaction()?;
     // A transaction begins with what it reads first.
     moment.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
@@ -189,7 +193,10 @@ fn create(partial: &Path) -> io::Result<()> {
 
 /// Whatever cannot be removed shows when the file is made.
 fn remove(partial: &Path) {
-    for file in [partial.to_owned(), connection::beside(partial, "-journal")] {
+    for file in [
+        partial.to_owned(),
+        connection::sibling_path(partial, "-journal"),
+    ] {
         let _ = std::fs::remove_file(file);
     }
 }
@@ -200,7 +207,7 @@ fn copy(from: &Connection, to: &mut Connection) -> rusqlite::Result<()> {
     loop {
         match copy.step(PAGES_STEP)? {
             StepResult::Done => return Ok(()),
-            StepResult::More => std::thread::sleep(PAUSE),
+            StepResult::More => std::thread::sleep(STEP_PAUSE),
             _ if locked < LOCKED_STEPS_MAX => {
                 locked += 1;
                 std::thread::sleep(LOCKED_PAUSE);
@@ -216,7 +223,7 @@ fn locked_for_long() -> rusqlite::Error {
 }
 
 /// Makes the copy one file that belongs to no cluster, and counts what is in it.
-fn finish(to: &Connection) -> rusqlite::Result<Backup> {
+fn detach_and_count(to: &Connection) -> rusqlite::Result<BackupSummary> {
     to.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
     to.execute_batch("PRAGMA synchronous = FULL")?;
     let has_meta: bool = to.query_row(
@@ -228,14 +235,14 @@ fn finish(to: &Connection) -> rusqlite::Result<Backup> {
     if has_meta {
         position = meta::read(to)?.position;
         if meta::cluster_id(to)?.is_some() {
-            meta::strip_cluster(to)?;
+            meta::remove_cluster(to)?;
         }
     }
     let count = |table: &str| {
         let sql = format!("SELECT COUNT(*) FROM {table}");
         to.query_row(&sql, [], |row| row.get::<_, i64>(0))
     };
-    Ok(Backup {
+    Ok(BackupSummary {
         bytes: 0,
         calls: count("conversations")?.cast_unsigned(),
         callers: count("callers")?.cast_unsigned(),
@@ -244,43 +251,43 @@ fn finish(to: &Connection) -> rusqlite::Result<Backup> {
 }
 
 /// What `integrity_check` says first: "ok", or what is wrong.
-fn check(to: &Connection) -> rusqlite::Result<String> {
+fn integrity_check(to: &Connection) -> rusqlite::Result<String> {
     to.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
 }
 
-fn put_in_place(partial: &Path, file: &Path, existing: Existing) -> Result<(), BackupError> {
+fn move_into_place(partial: &Path, file: &Path, existing: ExistingFile) -> Result<(), BackupError> {
     let placed = match existing {
         // A link fails where the name has been taken meanwhile; a rename would replace it.
-        Existing::Refuse => std::fs::hard_link(partial, file).map(|()| remove(partial)),
-        Existing::Replace => std::fs::rename(partial, file),
+        ExistingFile::Refuse => std::fs::hard_link(partial, file).map(|()| remove(partial)),
+        ExistingFile::Replace => std::fs::rename(partial, file),
     };
     match placed {
         Ok(()) => {}
-        Err(_) if existing == Existing::Refuse && file.exists() => {
+        Err(_) if existing == ExistingFile::Refuse && file.exists() => {
             return Err(BackupError::Exists(file.to_owned()));
         }
         // A file system without links.
-        Err(_) => std::fs::rename(partial, file).map_err(|error| disk(file, error))?,
+        Err(_) => std::fs::rename(partial, file).map_err(|error| disk_error(file, error))?,
     }
     let folder = folder_of(file);
     File::open(&folder)
         .and_then(|folder| folder.sync_all())
-        .map_err(|error| disk(&folder, error))
+        .map_err(|error| disk_error(&folder, error))
 }
 
 /// A copy in the place of what is copied would be the end of it.
-fn refuse_own(data_dir: &Path, file: &Path) -> Result<(), BackupError> {
+fn reject_data_dir_file(data_dir: &Path, file: &Path) -> Result<(), BackupError> {
     let is_inside = match (data_dir.canonicalize(), folder_of(file).canonicalize()) {
         (Ok(data_dir), Ok(folder)) => data_dir == folder,
         _ => false,
     };
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let is_own = OWN_FILES.iter().any(|own| {
+    let is_own = DATA_DIR_FILES.iter().any(|own| {
         let rest = name.strip_prefix(own);
         rest.is_some_and(|rest| ["", "-wal", "-shm", "-journal"].contains(&rest))
     });
     match is_inside && is_own {
-        true => Err(BackupError::OwnFile(file.to_owned())),
+        true => Err(BackupError::DataDirFile(file.to_owned())),
         false => Ok(()),
     }
 }
@@ -292,14 +299,14 @@ fn folder_of(file: &Path) -> PathBuf {
     }
 }
 
-fn foreign(path: &Path, reason: String) -> BackupError {
-    BackupError::Foreign {
+fn not_calldex(path: &Path, reason: String) -> BackupError {
+    BackupError::NotCalldexDatabase {
         path: path.to_owned(),
         reason,
     }
 }
 
-fn disk(path: &Path, error: impl ToString) -> BackupError {
+fn disk_error(path: &Path, error: impl ToString) -> BackupError {
     BackupError::Disk {
         path: path.to_owned(),
         reason: error.to_string(),

@@ -1,14 +1,14 @@
 //! Conversations as they can be read: what is on disk with what is still waiting to be.
 
-use crate::readers::{ReadError, Readers};
-use crate::record::{CallSid, Conversation, LiveCall, Turn, UnfinishedCall};
-use crate::sqlite::conversations::Kept;
+use crate::reader_pool::{ReadError, ReaderPool};
+use crate::record::{CallSid, CallWithTurns, Conversation, Turn, UnfinishedCall};
+use crate::sqlite::conversations::ConversationRow;
 use crate::sqlite::early_ends::EarlyEnd;
-use crate::sqlite::ledger::Places;
-use crate::sqlite::messages::Messages;
+use crate::sqlite::live_turn_index::LiveTurnIndexReader;
+use crate::sqlite::messages::ConversationMessages;
 use crate::sqlite::{conversations, early_ends, turns};
 use crate::write::Write;
-use crate::writer::Pending;
+use crate::writer::PendingWrites;
 use rusqlite::Connection;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,66 +21,66 @@ pub const READ_MS_MAX: u64 = 2_000;
 #[derive(Clone)]
 pub struct Conversations {
     /// For reads of one call.
-    readers: Arc<Readers>,
+    readers: Arc<ReaderPool>,
     /// For reads of many.
-    people_readers: Arc<Readers>,
-    places: Places,
-    pending: Arc<Pending>,
+    bulk_readers: Arc<ReaderPool>,
+    turn_index: LiveTurnIndexReader,
+    pending: Arc<PendingWrites>,
     deadline: Duration,
 }
 
 impl Conversations {
     pub(crate) fn new(
-        readers: Arc<Readers>,
-        people_readers: Arc<Readers>,
-        places: Places,
-        pending: Arc<Pending>,
+        readers: Arc<ReaderPool>,
+        bulk_readers: Arc<ReaderPool>,
+        turn_index: LiveTurnIndexReader,
+        pending: Arc<PendingWrites>,
         deadline: Duration,
     ) -> Self {
         Self {
             readers,
-            people_readers,
-            places,
+            bulk_readers,
+            turn_index,
             pending,
             deadline,
         }
     }
 
     /// The call with its turns if it lives, written or accepted: `None` if it is unknown or over.
-    pub async fn live(&self, call_sid: &str) -> Result<Option<LiveCall>, ReadError> {
-        Ok(self.read(call_sid).await?.filter(LiveCall::is_live))
+    pub async fn live(&self, call_sid: &str) -> Result<Option<CallWithTurns>, ReadError> {
+        Ok(self.read(call_sid).await?.filter(CallWithTurns::is_live))
     }
 
     /// The call with its turns, living or over.
-    pub async fn read(&self, call_sid: &str) -> Result<Option<LiveCall>, ReadError> {
+    pub async fn read(&self, call_sid: &str) -> Result<Option<CallWithTurns>, ReadError> {
         let call_sid = CallSid::new(call_sid);
         // Before the disk is asked: what is committed in between is then seen twice, never not at all.
         let waiting = self.pending.of_call(&call_sid);
-        let places = self.places.clone();
+        let turn_index = self.turn_index.clone();
         let sid = call_sid.clone();
-        let question = move |connection: &Connection| read_call(connection, &places, &sid);
+        let question = move |connection: &Connection| read_call(connection, &turn_index, &sid);
         let stored = self
             .readers
-            .ask(self.deadline, |reader| reader.ask(question))
+            .query(self.deadline, |reader| reader.query(question))
             .await?;
-        let known = waiting
-            .iter()
-            .fold(stored, |known, write| overlay(known, &call_sid, write));
+        let known = waiting.iter().fold(stored, |known, write| {
+            apply_pending_write(known, &call_sid, write)
+        });
         Ok(known.call)
     }
 
     /// Calls without an end, oldest first: after a start, those that the last process left. Reads all
     /// turns of live calls, beside the reads of calls.
     pub async fn unfinished(&self) -> Result<Vec<UnfinishedCall>, ReadError> {
-        self.people_readers
-            .ask(self.deadline, |reader| reader.ask(read_unfinished))
+        self.bulk_readers
+            .query(self.deadline, |reader| reader.query(read_unfinished))
             .await
     }
 }
 
 /// What is known of a call: its row and turns, and what the provider told of its end.
-struct Known {
-    call: Option<LiveCall>,
+struct CallWithPending {
+    call: Option<CallWithTurns>,
     /// Of a call without a row.
     early_end: Option<EarlyEnd>,
     /// Of one with a row: the latest of the call itself, Unix milliseconds; 0 if none.
@@ -89,8 +89,8 @@ struct Known {
     end_epoch: i64,
 }
 
-impl Known {
-    fn nothing() -> Self {
+impl CallWithPending {
+    fn empty() -> Self {
         Self {
             call: None,
             early_end: None,
@@ -102,34 +102,34 @@ impl Known {
 
 fn read_call(
     connection: &Connection,
-    places: &Places,
+    turn_index: &LiveTurnIndexReader,
     call_sid: &CallSid,
-) -> rusqlite::Result<Known> {
+) -> rusqlite::Result<CallWithPending> {
     // Before the snapshot begins, for the same reason as above.
-    let ids = places.ids(call_sid);
+    let ids = turn_index.row_ids(call_sid);
     let snapshot = connection.unchecked_transaction()?;
-    let Some(kept) = conversations::get(&snapshot, call_sid)? else {
-        return Ok(Known {
+    let Some(stored) = conversations::get(&snapshot, call_sid)? else {
+        return Ok(CallWithPending {
             early_end: early_ends::get(&snapshot, call_sid)?,
-            ..Known::nothing()
+            ..CallWithPending::empty()
         });
     };
-    let mut messages = Messages::parse(kept.messages.as_deref());
-    if kept.conversation.ended_at.is_none() {
+    let mut messages = ConversationMessages::parse(stored.messages.as_deref());
+    if stored.conversation.ended_at.is_none() {
         for id in ids {
             if let Some(turn) = turns::get(&snapshot, call_sid, id)? {
                 messages.merge(&turn);
             }
         }
     }
-    Ok(Known {
-        call: Some(LiveCall {
-            conversation: kept.conversation,
+    Ok(CallWithPending {
+        call: Some(CallWithTurns {
+            conversation: stored.conversation,
             turns: messages.turns(),
         }),
         early_end: None,
-        provider_end_at_ms: kept.provider_end_at_ms,
-        end_epoch: kept.end_epoch,
+        provider_end_at_ms: stored.provider_end_at_ms,
+        end_epoch: stored.end_epoch,
     })
 }
 
@@ -138,33 +138,37 @@ fn read_unfinished(connection: &Connection) -> rusqlite::Result<Vec<UnfinishedCa
     let last: HashMap<CallSid, (i64, usize)> = turns::last_by_call(&snapshot)?;
     let unfinished = conversations::unfinished(&snapshot)?
         .into_iter()
-        .map(|kept| {
-            let written = last.get(&kept.conversation.call_sid).copied();
-            read_last_sign(kept, written)
+        .map(|stored| {
+            let written = last.get(&stored.conversation.call_sid).copied();
+            to_unfinished_call(stored, written)
         });
     Ok(unfinished.collect())
 }
 
 /// `written`: last time and number of the rows in `turns`; a call that came back has turns in its
 /// messages too, and an end before, beyond which it lives: an end that is not later is that one.
-fn read_last_sign(kept: Kept, written: Option<(i64, usize)>) -> UnfinishedCall {
-    let started = kept.conversation.started_at.saturating_mul(1000);
-    let earlier = Messages::parse(kept.messages.as_deref()).turns();
+fn to_unfinished_call(stored: ConversationRow, written: Option<(i64, usize)>) -> UnfinishedCall {
+    let started = stored.conversation.started_at.saturating_mul(1000);
+    let earlier = ConversationMessages::parse(stored.messages.as_deref()).turns();
     let (at, turns) = written.unwrap_or((started, 0));
-    let came_back = match kept.end_at_ms {
+    let came_back = match stored.end_at_ms {
         0 => started,
         end_at_ms => end_at_ms.saturating_add(1),
     };
     let last = earlier.iter().map(|turn| turn.at).max();
     UnfinishedCall {
-        last_at_ms: at.max(started).max(came_back).max(last.unwrap_or(started)),
+        last_activity_ms: at.max(started).max(came_back).max(last.unwrap_or(started)),
         turns: turns + earlier.len(),
-        conversation: kept.conversation,
+        conversation: stored.conversation,
     }
 }
 
 /// What will be known once `write`, accepted and not yet durable, is applied.
-fn overlay(mut known: Known, call_sid: &CallSid, write: &Write) -> Known {
+fn apply_pending_write(
+    mut known: CallWithPending,
+    call_sid: &CallSid,
+    write: &Write,
+) -> CallWithPending {
     if let (None, Write::CallEnded(end)) = (&known.call, write)
         && end.epoch.is_none()
     {
@@ -172,8 +176,8 @@ fn overlay(mut known: Known, call_sid: &CallSid, write: &Write) -> Known {
         known.early_end.get_or_insert(told.clone()).merge(&told);
         return known;
     }
-    let call = known.call.get_or_insert_with(|| LiveCall {
-        conversation: unannounced(call_sid),
+    let call = known.call.get_or_insert_with(|| CallWithTurns {
+        conversation: conversation_without_start(call_sid),
         turns: Vec::new(),
     });
     let row = &mut call.conversation;
@@ -197,7 +201,7 @@ fn overlay(mut known: Known, call_sid: &CallSid, write: &Write) -> Known {
             row.resumes += u32::from(resume.returned);
             row.session_id = Some(resume.session_id.clone());
             row.instance = Some(resume.instance.clone());
-            if resume.revives(known.provider_end_at_ms, known.end_epoch) {
+            if resume.reopens(known.provider_end_at_ms, known.end_epoch) {
                 (row.ended_at, row.outcome) = (None, None);
             }
         }
@@ -211,14 +215,14 @@ fn overlay(mut known: Known, call_sid: &CallSid, write: &Write) -> Known {
         }
         Write::LanguageChosen { language, .. } => row.language = Some(language.clone()),
         Write::TurnAppended { turn, .. } | Write::TurnAmended { turn, .. } => {
-            lay(&mut call.turns, turn)
+            merge_turn(&mut call.turns, turn)
         }
         _ => {}
     }
     known
 }
 
-fn unannounced(call_sid: &CallSid) -> Conversation {
+fn conversation_without_start(call_sid: &CallSid) -> Conversation {
     Conversation {
         call_sid: call_sid.clone(),
         number: None,
@@ -236,7 +240,7 @@ fn unannounced(call_sid: &CallSid) -> Conversation {
     }
 }
 
-fn lay(turns: &mut Vec<Turn>, turn: &Turn) {
+fn merge_turn(turns: &mut Vec<Turn>, turn: &Turn) {
     match turns.binary_search_by_key(&turn.key(), Turn::key) {
         Ok(at) if turns[at].revision < turn.revision => turns[at] = turn.clone(),
         Ok(_) => {}
@@ -247,7 +251,7 @@ fn lay(turns: &mut Vec<Turn>, turn: &Turn) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::readers::{PEOPLE_READERS, PEOPLE_READS_QUEUED_MAX, Pool};
+    use crate::reader_pool::{BULK_READERS, BULK_READS_QUEUED_MAX, ReaderPoolKind};
     use crate::sqlite::connection::create_writer;
     use crate::sqlite::migrations::migrate;
     use std::sync::mpsc;
@@ -257,12 +261,12 @@ mod tests {
         let dir = tempfile::TempDir::new().unwrap();
         let path = dir.path().join("calls.db");
         migrate(&mut create_writer(&path).unwrap()).unwrap();
-        let calls = Arc::new(Readers::start(Pool::Calls, &path).unwrap());
-        let people = Arc::new(Readers::start(Pool::People, &path).unwrap());
+        let calls = Arc::new(ReaderPool::start(ReaderPoolKind::Calls, &path).unwrap());
+        let people = Arc::new(ReaderPool::start(ReaderPoolKind::Bulk, &path).unwrap());
         let conversations = Conversations::new(
             Arc::clone(&calls),
             Arc::clone(&people),
-            Places::default(),
+            LiveTurnIndexReader::default(),
             Arc::default(),
             Duration::from_secs(60),
         );
@@ -270,10 +274,10 @@ mod tests {
         let held = Arc::new(std::sync::Mutex::new(held));
         let mut asked = 0;
         // Each thread has taken one, and the queue is full behind them.
-        while asked < PEOPLE_READERS + PEOPLE_READS_QUEUED_MAX {
+        while asked < BULK_READERS + BULK_READS_QUEUED_MAX {
             let held = Arc::clone(&held);
             // Whoever waits first holds the lock, the others wait for that.
-            let wait = move |_: &mut crate::readers::Reader| {
+            let wait = move |_: &mut crate::reader_pool::DatabaseReader| {
                 let _ = held.lock().unwrap().recv();
             };
             match people.submit(wait) {

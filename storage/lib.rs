@@ -1,42 +1,44 @@
 //! What must be true after the phone is down: callers, conversations and turns, durable before they
 //! are called so, and never waited for by a call. Knows nothing about Twilio, models or HTTP.
 //!
-//! The way in is [`Writer::submit`]; the ways out are [`Directory::recall`] and [`Conversations`].
+//! The way in is [`Writer::submit`]; the ways out are [`CallerDirectory::recall`] and [`Conversations`].
 //! See DESIGN.md for what can be lost when.
 
+mod backoff;
 mod backup;
 pub mod bench;
+mod caller_directory;
 mod conversations;
-mod directory;
-mod ending;
-mod faults;
-mod level;
-mod lock;
+mod data_dir_lock;
+mod fault_injection;
+mod file_permissions;
+mod format_version;
 mod open;
-mod pauses;
-mod private;
-mod readers;
+mod reader_pool;
 pub mod record;
 pub mod replication;
 mod sqlite;
+mod thread_join;
 pub mod write;
 mod writer;
 
-pub use backup::{Backup, BackupError, Existing, backup};
-pub use conversations::{Conversations, READ_MS_MAX};
-pub use directory::{
-    Directory, HOT_CALLERS_MAX, LOOKUP_MS_MAX, Recall, Tier, WARM_BEHIND_MAX, WARM_CACHE_BYTES,
+pub use backup::{BackupError, BackupSummary, ExistingFile, backup};
+pub use caller_directory::{
+    CacheTier, CallerDirectory, HOT_CALLERS_MAX, LOOKUP_MS_MAX, LookupResult, WARM_BEHIND_MAX,
+    WARM_CACHE_BYTES,
 };
-pub use faults::{Faults, Operation};
-pub use level::{LEVEL, LEVEL_MIN, Levels};
+pub use conversations::{Conversations, READ_MS_MAX};
+pub use fault_injection::{DiskOperation, FaultInjector};
+pub use format_version::{FORMAT_VERSION, FORMAT_VERSION_MIN, FormatVersionRange};
 pub use open::{DATABASE_FILE, OpenError, Storage, StorageConfig};
-pub use readers::{
-    CALL_READERS, CALL_READS_QUEUED_MAX, PEOPLE_READERS, PEOPLE_READS_QUEUED_MAX, ReadError,
+pub use reader_pool::{
+    BULK_READERS, BULK_READS_QUEUED_MAX, CALL_READERS, CALL_READS_QUEUED_MAX, ReadError,
 };
 pub use record::Caller;
-pub use sqlite::Ledger;
-pub use write::Takeover;
+pub use sqlite::LiveTurnIndex;
+pub use write::ClaimResult;
 pub use writer::{
-    BATCH_DELAY_MS, BATCH_WRITES_MAX, Bounds, Depth, FlushError, KEEP_AFTER_MS, NotDurable,
-    PROPOSE_MS_MAX, Position, QUEUE_BYTES_MAX, Receipt, TAKEOVERS_BEHIND_MAX, Writer, WriterStatus,
+    BATCH_DELAY_MS, BATCH_WRITES_MAX, CLAIM_RESULTS_BEHIND_MAX, FlushError, OUTBOX_AFTER_MS,
+    PROPOSE_MS_MAX, Position, QUEUE_BYTES_MAX, QueueDepth, Receipt, WriteError, Writer,
+    WriterBounds, WriterStatus,
 };

@@ -2,9 +2,10 @@
 //! processor and allocations, against a model that is a raw socket on another thread.
 //! `cargo test --release -p calldex --test agent_cost -- --ignored --nocapture`
 
-use calldex::agent::speech::Speech;
+use calldex::agent::speech::SpeechFilter;
 use calldex::agent::{
-    Agent, AgentConfig, Brief, CallerFacts, Message, ModelConfig, Persona, Prompts, ReplyEvent,
+    Agent, AgentConfig, CallerFacts, Message, ModelConfig, Persona, PromptContext, ReplyEvent,
+    SystemPrompt,
 };
 use futures_util::StreamExt;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -123,12 +124,12 @@ fn answer(socket: &mut impl Write, pause: Option<Duration>) {
         .unwrap();
 }
 
-fn brief() -> Brief {
+fn brief() -> PromptContext {
     // The prompts of a line are compiled at start.
-    static PROMPTS: LazyLock<Prompts> =
-        LazyLock::new(|| Prompts::of_persona(&Arc::new(Persona::default())));
+    static PROMPTS: LazyLock<SystemPrompt> =
+        LazyLock::new(|| SystemPrompt::for_persona(&Arc::new(Persona::default())));
     let history = vec![Message::caller("Is Onix a rock?")];
-    Brief::on(&PROMPTS, Arc::new(CallerFacts::default()), history)
+    PromptContext::for_line(&PROMPTS, Arc::new(CallerFacts::default()), history)
 }
 
 async fn by_the_agent(agent: &Agent) {
@@ -140,7 +141,7 @@ async fn by_the_agent(agent: &Agent) {
         }
         end = Some(event);
     }
-    assert!(matches!(end, Some(ReplyEvent::Done(finish)) if finish.tokens == TOKENS as u32));
+    assert!(matches!(end, Some(ReplyEvent::Done(finish)) if finish.text_pieces == TOKENS as u32));
     // What reads the end of the body goes on behind.
     tokio::time::sleep(Duration::from_millis(2)).await;
 }
@@ -205,7 +206,7 @@ fn trusting_nobody() -> rustls::ClientConfig {
 #[ignore = "a measurement: prints figures, and holds the allocations"]
 async fn what_a_token_costs() {
     let filtered = cost(100 * TOKENS, async {
-        let mut speech = Speech::new("en-US");
+        let mut speech = SpeechFilter::new("en-US");
         for word in WORDS.iter().cycle().take(100 * TOKENS) {
             black_box(speech.push(word));
         }

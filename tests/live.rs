@@ -1,58 +1,58 @@
 //! What an operator sees while calls come in: a real Prometheus scrapes a real server under load, and
 //! every panel of every dashboard has something to show.
 
-#[path = "house/door.rs"]
+#[path = "server/database.rs"]
 #[allow(
     dead_code,
-    reason = "the vocabulary of tests/house, of which this test uses a part"
+    reason = "the vocabulary of tests/server, of which this test uses a part"
 )]
-mod door;
+mod database;
+#[path = "server/fake_model.rs"]
+#[allow(
+    dead_code,
+    reason = "the vocabulary of tests/server, of which this test uses a part"
+)]
+mod fake_model;
 #[path = "observability/files.rs"]
 #[allow(
     dead_code,
     reason = "the files of tests/observability, of which this test uses a part"
 )]
 mod files;
-#[path = "house/house.rs"]
-#[allow(
-    dead_code,
-    reason = "the vocabulary of tests/house, of which this test uses a part"
-)]
-mod house;
-#[path = "house/mind.rs"]
-#[allow(
-    dead_code,
-    reason = "the vocabulary of tests/house, of which this test uses a part"
-)]
-mod mind;
-#[path = "house/phone.rs"]
-#[allow(
-    dead_code,
-    reason = "the vocabulary of tests/house, of which this test uses a part"
-)]
-mod phone;
 #[path = "live/prometheus.rs"]
 mod prometheus;
-#[path = "house/rows.rs"]
+#[path = "server/raw_http.rs"]
 #[allow(
     dead_code,
-    reason = "the vocabulary of tests/house, of which this test uses a part"
+    reason = "the vocabulary of tests/server, of which this test uses a part"
 )]
-mod rows;
-#[path = "house/tool_server.rs"]
+mod raw_http;
+#[path = "server/test_caller.rs"]
 #[allow(
     dead_code,
-    reason = "the vocabulary of tests/house, of which this test uses a part"
+    reason = "the vocabulary of tests/server, of which this test uses a part"
+)]
+mod test_caller;
+#[path = "server/test_server.rs"]
+#[allow(
+    dead_code,
+    reason = "the vocabulary of tests/server, of which this test uses a part"
+)]
+mod test_server;
+#[path = "server/tool_server.rs"]
+#[allow(
+    dead_code,
+    reason = "the vocabulary of tests/server, of which this test uses a part"
 )]
 mod tool_server;
 
 use calldex_simulator::load::{self, LoadOptions};
-use calldex_simulator::model::{Completion, Request};
-use house::{House, PUBLIC_URL, TOKEN};
-use mind::Mind;
+use calldex_simulator::model::{Completion, ModelApiRequest};
+use fake_model::FakeModel;
 use prometheus::Prometheus;
 use std::time::{Duration, Instant};
-use tool_server::{Said, ToolServer};
+use test_server::{PUBLIC_URL, TOKEN, TestServer};
+use tool_server::{ToolResponse, ToolServer};
 
 /// Whoever withholds their number calls from here (protocol 2.2).
 const WITHHELD: &str = "+266696687";
@@ -65,7 +65,7 @@ const BAD_QUESTION: &str = "What does the missing number evolve into?";
 const TOOL_QUESTION: &str = "Is my order 4711 there?";
 
 /// A model that fails at one question, looks one up and is slow at none.
-fn thought(request: &Request) -> Completion {
+fn thought(request: &ModelApiRequest) -> Completion {
     let has_result = request.messages().iter().any(|(role, _)| role == "tool");
     if request.last_user() == BAD_QUESTION {
         Completion::status(503)
@@ -76,9 +76,9 @@ fn thought(request: &Request) -> Completion {
     }
 }
 
-fn callers(house: &House, lines: &[&str]) -> LoadOptions {
+fn callers(test_server: &TestServer, lines: &[&str]) -> LoadOptions {
     LoadOptions {
-        base_url: format!("http://{}", house.listen),
+        base_url: format!("http://{}", test_server.listen),
         public_url: Some(PUBLIC_URL.into()),
         auth_token: Some(TOKEN.into()),
         calls: 12,
@@ -86,27 +86,31 @@ fn callers(house: &House, lines: &[&str]) -> LoadOptions {
         turns: lines.len(),
         think: Duration::from_millis(60),
         lines: lines.iter().map(|line| (*line).to_owned()).collect(),
-        barge_in_share: 0.3,
-        speed: phone::SPEED,
+        interruption_share: 0.3,
+        speed: test_caller::SPEED,
         errors_max: None,
         ..LoadOptions::default()
     }
 }
 
 /// New callers who give their names, the same callers again, failures of the model, a withheld one.
-async fn calls(house: &House) {
+async fn calls(test_server: &TestServer) {
     let first = ["My name is Misty.", "Which type beats fire?"];
-    let report = load::run(callers(house, &first), Vec::new()).await.unwrap();
+    let report = load::run(callers(test_server, &first), Vec::new())
+        .await
+        .unwrap();
     assert_eq!(report.errors_total(), 0, "{:?}", report.errors);
     let again = [
         "Which type beats water?",
         BAD_QUESTION,
         "And grass, please?",
     ];
-    let report = load::run(callers(house, &again), Vec::new()).await.unwrap();
+    let report = load::run(callers(test_server, &again), Vec::new())
+        .await
+        .unwrap();
     assert_eq!(report.errors_total(), 0, "{:?}", report.errors);
-    assert!(report.barge_ins > 0, "{report:?}");
-    let withheld = house.call(WITHHELD).await;
+    assert!(report.interruptions > 0, "{report:?}");
+    let withheld = test_server.call(WITHHELD).await;
     withheld.says("Which type beats rock?").await;
     withheld.says(TOOL_QUESTION).await;
     withheld.hangs_up().await;
@@ -154,23 +158,24 @@ async fn every_panel_has_something_to_show_while_calls_come_in() {
     if !prometheus::is_installed() {
         return;
     }
-    let mind = Mind::awake().await;
-    mind.thinks(thought);
+    let model = FakeModel::start().await;
+    model.answer_with(thought);
     // The only member of its cluster, so that what several instances show is there too.
-    let orders = ToolServer::start(|_| Said::json(&serde_json::json!({ "state": "sent" }))).await;
+    let orders =
+        ToolServer::start(|_| ToolResponse::json(&serde_json::json!({ "state": "sent" }))).await;
     let tool = format!(
         "[[tool]]\nname = \"order_status\"\ndescription = \"Where an order is.\"\nurl = \"{}\"\n\
          allow_private = true\n",
         orders.url("/orders")
     );
-    let house = House::plan()
-        .with_model(&mind)
+    let test_server = TestServer::builder()
+        .with_model(&model)
         .config(&tool)
         .set("cluster.listen", "127.0.0.1:0")
         .set("cluster.secret", "a-secret-of-at-least-32-characters")
         .start()
         .await;
-    let prometheus = Prometheus::start(house.admin, &files::home().join("rules"));
+    let prometheus = Prometheus::start(test_server.admin, &files::home().join("rules"));
     // Rates need a look before the first call.
     let deadline = Instant::now() + SETTLE_MAX;
     while prometheus.values("calldex_build_info").await.is_empty() {
@@ -181,7 +186,7 @@ async fn every_panel_has_something_to_show_while_calls_come_in() {
         prometheus.values("calldex_no_such_metric").await.is_empty(),
         "what is not there shows nothing"
     );
-    calls(&house).await;
+    calls(&test_server).await;
     let deadline = Instant::now() + SETTLE_MAX;
     loop {
         let missing = [silent(&prometheus).await, ailing(&prometheus).await].concat();
@@ -196,7 +201,17 @@ async fn every_panel_has_something_to_show_while_calls_come_in() {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     // One that failed and one that was answered: the model's panels told of both.
-    assert!(house.metric("calldex_apologies_total", "").await > 0.0);
-    assert!(house.metric("calldex_greetings_total", "by_name").await > 0.0);
-    assert!(house.metric("calldex_greetings_total", "withheld").await > 0.0);
+    assert!(test_server.metric("calldex_apologies_total", "").await > 0.0);
+    assert!(
+        test_server
+            .metric("calldex_greetings_total", "by_name")
+            .await
+            > 0.0
+    );
+    assert!(
+        test_server
+            .metric("calldex_greetings_total", "withheld")
+            .await
+            > 0.0
+    );
 }

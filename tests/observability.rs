@@ -12,7 +12,7 @@ mod promql;
 
 use criteria::{CRITERIA, Criterion};
 use files::{Rule, dashboards, home, list, rule_cases, rule_test_files, rules, runbooks, runnable};
-use known::Known;
+use known::KnownNames;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
@@ -22,7 +22,7 @@ fn alerts() -> Vec<Rule> {
 
 #[test]
 fn rules_name_only_what_the_catalog_has() {
-    let known = Known::new();
+    let known = KnownNames::new();
     for Rule {
         record,
         alert,
@@ -59,7 +59,7 @@ fn rules_name_only_what_the_catalog_has() {
 
 #[test]
 fn dashboards_name_only_what_the_catalog_has() {
-    let known = Known::new();
+    let known = KnownNames::new();
     for dashboard in dashboards() {
         for panel in &dashboard.panels {
             assert!(
@@ -141,7 +141,7 @@ fn dashboards_can_be_imported_anywhere() {
 
 #[test]
 fn every_metric_of_the_catalog_is_described_and_shown_on_a_panel() {
-    let known = Known::new();
+    let known = KnownNames::new();
     let text = calldex_observability::install().render();
     let dashboards = dashboards();
     let queries = dashboards
@@ -175,14 +175,14 @@ fn every_recording_rule_is_read_by_an_alert_or_a_panel() {
         .flat_map(|expression| promql::reads(expression).unwrap().selectors)
         .map(|selector| selector.metric)
         .collect();
-    for name in Known::new().recorded_names() {
+    for name in KnownNames::new().recorded_names() {
         assert!(read.contains(name), "{name} is read by nothing");
     }
 }
 
 #[test]
 fn every_criterion_of_the_prd_has_a_metric_a_panel_and_an_alert() {
-    let known = Known::new();
+    let known = KnownNames::new();
     let dashboards = dashboards();
     let alerts = alerts();
     for Criterion {
@@ -279,7 +279,7 @@ fn every_alert_has_a_runbook_and_every_runbook_an_alert() {
 
 #[test]
 fn runbooks_say_what_is_heard_looked_at_and_done_and_point_at_what_exists() {
-    let known = Known::new();
+    let known = KnownNames::new();
     let titles: BTreeMap<String, Vec<String>> = dashboards()
         .into_iter()
         .map(|d| (d.name, d.panels.into_iter().map(|p| p.title).collect()))

@@ -3,9 +3,10 @@
 #[path = "spans/collector.rs"]
 mod collector;
 
-use calldex::agent::post::Post;
+use calldex::agent::otlp_client::OtlpClient;
 use calldex::agent::{
-    Agent, AgentConfig, Brief, CallerFacts, Failure, Message, ModelConfig, Persona, ReplyEvent,
+    Agent, AgentConfig, CallerFacts, Message, ModelConfig, Persona, PromptContext, ReplyEvent,
+    ReplyFailure,
 };
 use calldex_observability::logs::{self, LogFormat};
 use calldex_observability::spans::{self, Exporter};
@@ -54,7 +55,7 @@ async fn hear(agent: &Agent) -> Option<ReplyEvent> {
         ..CallerFacts::default()
     };
     let history = vec![Message::caller("Is Togepi round?")];
-    let reply = agent.reply(Brief::new(
+    let reply = agent.reply(PromptContext::new(
         &Arc::new(Persona::default()),
         Arc::new(caller),
         history,
@@ -82,16 +83,17 @@ async fn a_call_and_its_requests_to_the_model_reach_the_collector_without_a_word
     };
     let models = [("default".to_owned(), model)].into();
     let agent = Agent::new(&AgentConfig::default(), &models).unwrap();
-    let post = Post::new(&collector.base_url).unwrap();
+    let post = OtlpClient::new(&collector.base_url).unwrap();
     let exporter = Exporter::start(&collector.base_url, post).unwrap();
     logs::init_exporting(LogFormat::Human, "off", &exporter).unwrap();
 
     let call = async {
         assert!(matches!(hear(&agent).await, Some(ReplyEvent::Done(_))));
-        let refused = Some(ReplyEvent::Failed(Failure::Refused(401)));
+        let refused = Some(ReplyEvent::Failed(ReplyFailure::Refused(401)));
         assert_eq!(hear(&agent).await, refused);
     };
-    call.instrument(spans::call("CA0123456789abcdef")).await;
+    call.instrument(spans::call_span("CA0123456789abcdef"))
+        .await;
     tokio::task::spawn_blocking(|| exporter.shutdown())
         .await
         .unwrap();
@@ -143,6 +145,6 @@ async fn a_call_and_its_requests_to_the_model_reach_the_collector_without_a_word
         Some("calldex")
     );
     for word in ["Togepi", "Misty", "round", "said"] {
-        assert!(!collector.saw(word), "{word} left the house");
+        assert!(!collector.contains(word), "{word} left the server");
     }
 }

@@ -1,14 +1,16 @@
 //! The watchdog against a simulated Twilio: calls of an instance that is gone are redirected by the
 //! REST API and go on; what nobody takes up is closed.
 
-use calldex::app::{App, Running};
-use calldex::cluster::watchdog::{Fellow, Rest, RestConfig, Roll, Rolls, Watchdog};
+use calldex::app::{App, RunningServer};
+use calldex::cluster::watchdog::{
+    Peer, PeerList, PeerSource, TwilioRestClient, TwilioRestConfig, Watchdog,
+};
 use calldex::config::Config;
-use calldex::twilio::reference::{Reference, ReferenceKey};
-use calldex::twilio::signature::PublicBase;
+use calldex::twilio::call_token::{CallToken, CallTokenKey};
+use calldex::twilio::signature::PublicBaseUrl;
 use calldex_observability::redaction::Secret;
-use calldex_simulator::twilio::{AfterDrop, Call, RestDoor, Twilio, TwilioConfig};
-use calldex_storage::record::{CallerKind, LiveCall, Outcome};
+use calldex_simulator::twilio::{AfterDrop, Call, RestApiServer, Twilio, TwilioConfig};
+use calldex_storage::record::{CallOutcome, CallWithTurns, CallerKind};
 use calldex_storage::write::{CallStarted, Write};
 use calldex_storage::{Storage, StorageConfig};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,42 +26,42 @@ const WATCHDOG_MS: u64 = 300;
 const RESUME_S: u64 = 2;
 
 /// A cluster whose second instance has been gone for a while.
-struct SecondIsGone(Instant);
+struct SecondInstanceGone(Instant);
 
-impl Rolls for SecondIsGone {
-    fn roll(&self) -> Option<Roll> {
+impl PeerSource for SecondInstanceGone {
+    fn peers(&self) -> Option<PeerList> {
         let gone_ms = u64::try_from(self.0.elapsed().as_millis()).ok();
-        let fellow = |instance: &str, gone_ms| Fellow {
+        let fellow = |instance: &str, gone_ms| Peer {
             slot: 0,
             instance: instance.into(),
             gone_ms,
         };
-        Some(Roll(vec![fellow("one", None), fellow("two", gone_ms)]))
+        Some(PeerList(vec![fellow("one", None), fellow("two", gone_ms)]))
     }
 }
 
-/// A house that answers webhooks, a simulated Twilio with its API, and the primary's database.
-struct Scene {
-    house: Running,
+/// A server that answers webhooks, a simulated Twilio with its API, and the primary's database.
+struct WatchdogScenario {
+    server: RunningServer,
     twilio: Twilio,
-    rest: RestDoor,
+    rest: RestApiServer,
     storage: Arc<Storage>,
     watching: Option<JoinHandle<()>>,
     _folders: [TempDir; 2],
 }
 
-impl Scene {
+impl WatchdogScenario {
     async fn new() -> Self {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut config = Config::default();
         config.server.listen = nowhere;
         config.server.public_url = Some(PUBLIC_URL.into());
-        config.server.data = folders[0].path().join("house");
+        config.server.data = folders[0].path().join("server");
         config.admin.listen = nowhere;
         config.twilio.auth_token = Some(Secret::new(TOKEN));
-        let house = App::start(config).await.expect("the house starts");
-        let listen = house.listen.expect("its door is open");
+        let server = App::start(config).await.expect("the server starts");
+        let listen = server.webhook_address.expect("its door is open");
         let twilio = Twilio::new(TwilioConfig {
             base_url: format!("http://{listen}"),
             public_url: Some(PUBLIC_URL.into()),
@@ -68,10 +70,12 @@ impl Scene {
             ..TwilioConfig::default()
         })
         .expect("the simulator's settings");
-        let rest = RestDoor::open(&twilio, nowhere).await.expect("a free port");
+        let rest = RestApiServer::open(&twilio, nowhere)
+            .await
+            .expect("a free port");
         let storage = Storage::open(StorageConfig::new(folders[1].path())).unwrap();
         Self {
-            house,
+            server,
             twilio,
             rest,
             storage: Arc::new(storage),
@@ -100,29 +104,32 @@ impl Scene {
     }
 
     fn watch(&mut self) {
-        let config = RestConfig {
+        let config = TwilioRestConfig {
             api_base: self.rest.base_url(),
             account_sid: TwilioConfig::default().account_sid,
             auth_token: Secret::new(TOKEN),
-            public_base: PublicBase::parse(PUBLIC_URL).unwrap(),
+            public_base: PublicBaseUrl::parse(PUBLIC_URL).unwrap(),
         };
-        let key = ReferenceKey::derive(&Secret::new(TOKEN));
+        let key = CallTokenKey::derive(&Secret::new(TOKEN));
         let reference = move |call_sid: &str, position| {
-            let reference = Reference {
+            let reference = CallToken {
                 call_sid: call_sid.into(),
                 position,
                 epoch: 7,
                 expires_at: 4_000_000_000,
             };
-            reference.seal(&key)
+            reference.sign(&key)
         };
-        let rest = Rest::new(config, Box::new(reference)).expect("a client");
-        let (storage, gone) = (Arc::clone(&self.storage), SecondIsGone(Instant::now()));
+        let rest = TwilioRestClient::new(config, Box::new(reference)).expect("a client");
+        let (storage, gone) = (
+            Arc::clone(&self.storage),
+            SecondInstanceGone(Instant::now()),
+        );
         let watchdog = Watchdog::new(storage, Arc::new(gone), Some(rest), WATCHDOG_MS, RESUME_S);
         self.watching = Some(tokio::spawn(watchdog.run()));
     }
 
-    async fn closed(&self, call_sid: &str) -> LiveCall {
+    async fn closed(&self, call_sid: &str) -> CallWithTurns {
         let end = Instant::now() + LONG;
         loop {
             let row = self.storage.conversations.read(call_sid).await.unwrap();
@@ -143,13 +150,13 @@ impl Scene {
         if let Some(watching) = &self.watching {
             watching.abort();
         }
-        self.house.stop().await;
+        self.server.stop().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_of_an_instance_that_is_gone_is_redirected_once_and_goes_on_with_its_history() {
-    let mut scene = Scene::new().await;
+    let mut scene = WatchdogScenario::new().await;
     let call = scene.call().await;
     scene.rest.fails_with(503);
     scene.watch();
@@ -168,7 +175,7 @@ async fn a_call_of_an_instance_that_is_gone_is_redirected_once_and_goes_on_with_
     // Nobody has taken it up in this database, so that it is closed in time, and asked for once.
     let row = scene.closed(call.call_sid()).await;
     assert!(answered.elapsed() < LONG / 2);
-    assert_eq!(row.conversation.outcome, Some(Outcome::Abandoned));
+    assert_eq!(row.conversation.outcome, Some(CallOutcome::Abandoned));
     assert_eq!(scene.statuses(), [503, 200]);
     let url = scene.rest.requests()[1].url.clone().unwrap_or_default();
     assert!(
@@ -182,12 +189,12 @@ async fn a_call_of_an_instance_that_is_gone_is_redirected_once_and_goes_on_with_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_is_over_at_twilio_is_closed() {
-    let mut scene = Scene::new().await;
+    let mut scene = WatchdogScenario::new().await;
     let call = scene.call().await;
     call.hang_up().await.expect("a caller can hang up");
     scene.watch();
     let row = scene.closed(call.call_sid()).await;
-    assert_eq!(row.conversation.outcome, Some(Outcome::HungUp));
+    assert_eq!(row.conversation.outcome, Some(CallOutcome::HungUp));
     assert_eq!(scene.statuses(), [400]);
     scene.end().await;
 }

@@ -1,4 +1,4 @@
-//! Every metric the house has, once: name, unit, labels with every value they may take, buckets and
+//! Every metric the server has, once: name, unit, labels with every value they may take, buckets and
 //! help. Code counts through the statics; recorder, dashboards, rules and runbooks are held against
 //! [`all`] by tests.
 //!
@@ -8,36 +8,36 @@
 mod buckets;
 mod calls;
 mod cluster;
-mod described;
-mod doors;
-mod handle;
+mod description;
+mod dynamic_label;
+mod metric_types;
 mod model;
-mod named;
 mod names;
 mod process;
 mod storage;
 mod tools;
+mod twilio;
 
 pub use calls::*;
 pub use cluster::*;
-pub use described::{Described, Kind, Label, Metric, Unit};
-pub use doors::*;
-pub use handle::{
+pub use description::{Metric, MetricDescription, MetricKind, MetricLabel, MetricUnit};
+pub use dynamic_label::DynamicLabelCounter;
+pub use metric_types::{
     Counter, Counter1, Counter2, Gauge, Gauge1, Histogram, Histogram1, Histogram2, SecondsCounter,
     Series,
 };
 pub use model::*;
-pub use named::NamedCounter;
 pub use names::*;
 pub use process::*;
 pub use storage::*;
 pub use tools::*;
+pub use twilio::*;
 
-/// Every metric of every room, in the order of the rooms.
+/// Every metric of every module, in the order of the modules.
 pub fn all() -> impl Iterator<Item = &'static dyn Metric> {
     [
         calls::ALL,
-        doors::ALL,
+        twilio::ALL,
         names::ALL,
         model::ALL,
         tools::ALL,
@@ -50,7 +50,7 @@ pub fn all() -> impl Iterator<Item = &'static dyn Metric> {
     .copied()
 }
 
-/// Declares a room's metrics as statics, and the list `ALL` of them. The doc comment is the help
+/// Declares a module's metrics as statics, and the list `ALL` of them. The doc comment is the help
 /// text that `/metrics` shows.
 macro_rules! catalog {
     ($(
@@ -61,13 +61,13 @@ macro_rules! catalog {
     )+) => {
         $(
             $(#[doc = $help])+
-            pub static $id: $crate::catalog::handle_type!($kind $($([$($value),+])+)?) =
-                <$crate::catalog::handle_type!($kind $($([$($value),+])+)?)>::new(
-                    $crate::catalog::Described {
+            pub static $id: $crate::catalog::metric_type!($kind $($([$($value),+])+)?) =
+                <$crate::catalog::metric_type!($kind $($([$($value),+])+)?)>::new(
+                    $crate::catalog::MetricDescription {
                         name: $name,
-                        kind: $crate::catalog::kind!($kind),
-                        unit: $crate::catalog::Unit::$unit,
-                        labels: &[$($($crate::catalog::Label {
+                        kind: $crate::catalog::metric_kind!($kind),
+                        unit: $crate::catalog::MetricUnit::$unit,
+                        labels: &[$($($crate::catalog::MetricLabel {
                             name: stringify!($label),
                             values: &[$($value),+],
                         }),+)?],
@@ -80,25 +80,25 @@ macro_rules! catalog {
     };
 }
 
-macro_rules! handle_type {
-    (seconds_counter) => { $crate::catalog::handle::SecondsCounter };
-    (named_counter $($values:tt)*) => { $crate::catalog::named::NamedCounter };
+macro_rules! metric_type {
+    (seconds_counter) => { $crate::catalog::metric_types::SecondsCounter };
+    (dynamic_label_counter $($values:tt)*) => { $crate::catalog::dynamic_label::DynamicLabelCounter };
     ($kind:ident) => {
-        $crate::catalog::handle::One<$crate::catalog::inner!($kind)>
+        $crate::catalog::metric_types::UnlabelledMetric<$crate::catalog::metric_handle!($kind)>
     };
     ($kind:ident [$($value:expr),+]) => {
-        $crate::catalog::handle::PerLabel<$crate::catalog::inner!($kind), { [$($value),+].len() }>
+        $crate::catalog::metric_types::OneLabelMetric<$crate::catalog::metric_handle!($kind), { [$($value),+].len() }>
     };
     ($kind:ident [$($first:expr),+] [$($second:expr),+]) => {
-        $crate::catalog::handle::PerPair<
-            $crate::catalog::inner!($kind),
+        $crate::catalog::metric_types::TwoLabelMetric<
+            $crate::catalog::metric_handle!($kind),
             { [$($first),+].len() },
             { [$($second),+].len() },
         >
     };
 }
 
-macro_rules! inner {
+macro_rules! metric_handle {
     (counter) => {
         metrics::Counter
     };
@@ -110,21 +110,21 @@ macro_rules! inner {
     };
 }
 
-macro_rules! kind {
+macro_rules! metric_kind {
     (counter) => {
-        $crate::catalog::Kind::Counter
+        $crate::catalog::MetricKind::Counter
     };
     (seconds_counter) => {
-        $crate::catalog::Kind::Counter
+        $crate::catalog::MetricKind::Counter
     };
-    (named_counter) => {
-        $crate::catalog::Kind::Counter
+    (dynamic_label_counter) => {
+        $crate::catalog::MetricKind::Counter
     };
     (gauge) => {
-        $crate::catalog::Kind::Gauge
+        $crate::catalog::MetricKind::Gauge
     };
     (histogram) => {
-        $crate::catalog::Kind::Histogram
+        $crate::catalog::MetricKind::Histogram
     };
 }
 
@@ -137,7 +137,7 @@ macro_rules! buckets_or_none {
     };
 }
 
-use {buckets_or_none, catalog, handle_type, inner, kind};
+use {buckets_or_none, catalog, metric_handle, metric_kind, metric_type};
 
 #[cfg(test)]
 mod tests {
@@ -145,16 +145,16 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn names_say_the_house_the_unit_and_the_kind() {
+    fn names_have_prefix_unit_and_kind() {
         let mut seen = HashSet::new();
-        for Described {
+        for MetricDescription {
             name,
             kind,
             unit,
             labels,
             buckets,
             help,
-        } in all().map(Metric::described)
+        } in all().map(Metric::description)
         {
             assert!(seen.insert(*name), "{name} twice");
             let plain = |c: char| c.is_ascii_lowercase() || c == '_';
@@ -162,11 +162,27 @@ mod tests {
                 name.starts_with("calldex_") && name.chars().all(plain),
                 "{name}"
             );
-            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+            assert_eq!(
+                name.ends_with("_total"),
+                *kind == MetricKind::Counter,
+                "{name}"
+            );
             let base = name.trim_end_matches("_total");
-            assert_eq!(base.ends_with("_seconds"), *unit == Unit::Seconds, "{name}");
-            assert_eq!(base.ends_with("_bytes"), *unit == Unit::Bytes, "{name}");
-            assert_eq!(!buckets.is_empty(), *kind == Kind::Histogram, "{name}");
+            assert_eq!(
+                base.ends_with("_seconds"),
+                *unit == MetricUnit::Seconds,
+                "{name}"
+            );
+            assert_eq!(
+                base.ends_with("_bytes"),
+                *unit == MetricUnit::Bytes,
+                "{name}"
+            );
+            assert_eq!(
+                !buckets.is_empty(),
+                *kind == MetricKind::Histogram,
+                "{name}"
+            );
             assert!(buckets.is_sorted_by(|a, b| a < b), "{name}");
             assert!(help.trim().ends_with('.'), "{name}");
             assert!(labels.len() <= 2, "{name}");
@@ -175,7 +191,7 @@ mod tests {
 
     #[test]
     fn labels_are_few_and_their_values_differ() {
-        for described in all().map(Metric::described) {
+        for described in all().map(Metric::description) {
             let series: usize = described
                 .labels
                 .iter()

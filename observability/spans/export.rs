@@ -16,7 +16,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
 
 /// The target of every span and event that is exported. Nothing else is, so that what a log line
-/// says cannot leave the house by this way.
+/// says cannot be exported this way.
 pub(super) const TARGET: &str = "otel";
 /// Where a collector takes spans, below its address (OTLP specification, "Endpoint URLs").
 const PATH: &str = "/v1/traces";

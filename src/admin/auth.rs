@@ -10,13 +10,13 @@ pub(super) struct Auth {
     /// `Authorization: Bearer …`
     pub(super) token: Option<Secret>,
     /// The door is on loopback.
-    pub(super) open: bool,
+    pub(super) on_loopback: bool,
 }
 
 impl Auth {
-    fn admits(&self, req: &Request) -> bool {
+    fn allows(&self, req: &Request) -> bool {
         let Some(token) = &self.token else {
-            return self.open;
+            return self.on_loopback;
         };
         let header = req
             .headers()
@@ -39,7 +39,7 @@ impl salvo::Handler for Auth {
         res: &mut Response,
         ctrl: &mut FlowCtrl,
     ) {
-        if self.admits(req) {
+        if self.allows(req) {
             ctrl.call_next(req, depot, res).await;
             return;
         }

@@ -2,52 +2,52 @@
 
 mod auth;
 
-use crate::call::switchboard::Switchboard;
+use crate::call::manager::CallManager;
 use crate::cluster::Cluster;
-use crate::webhook::elsewhere;
+use crate::webhook::not_found_route;
 use auth::Auth;
-use calldex_observability::health::{Health, Report};
+use calldex_observability::health::{HealthRegistry, HealthReport};
 use calldex_observability::recorder::Recorder;
 use calldex_observability::redaction::Secret;
-use calldex_observability::worker::Workers;
+use calldex_observability::worker::WorkerRegistry;
 use salvo::http::StatusCode;
 use salvo::http::header::{CONTENT_TYPE, HeaderValue};
 use salvo::{Depot, FlowCtrl, Request, Response, Router, async_trait};
 use std::sync::{Arc, OnceLock};
 
 /// What the door shows.
-pub struct AdminRoom {
+pub struct AdminState {
     /// The metrics.
     pub recorder: &'static Recorder,
     /// The parts' states.
-    pub health: Health,
+    pub health: HealthRegistry,
     /// This instance's name.
     pub instance: String,
     /// The background work.
-    pub workers: Workers,
+    pub workers: WorkerRegistry,
     /// The calls, once there can be any.
-    switchboard: OnceLock<Arc<Switchboard>>,
+    call_manager: OnceLock<Arc<CallManager>>,
     /// The other instances, if there can be any.
     cluster: OnceLock<Arc<Cluster>>,
 }
 
-impl AdminRoom {
+impl AdminState {
     /// What can be shown from the first moment.
-    pub fn new(recorder: &'static Recorder, health: Health, instance: String) -> Self {
+    pub fn new(recorder: &'static Recorder, health: HealthRegistry, instance: String) -> Self {
         Self {
             recorder,
             health,
             instance,
-            workers: Workers::default(),
-            switchboard: OnceLock::new(),
+            workers: WorkerRegistry::default(),
+            call_manager: OnceLock::new(),
             cluster: OnceLock::new(),
         }
     }
 
     /// From now on the calls are shown too, and how the cluster stands.
-    pub fn show(&self, switchboard: &Arc<Switchboard>, cluster: Option<&Arc<Cluster>>) {
+    pub fn attach(&self, call_manager: &Arc<CallManager>, cluster: Option<&Arc<Cluster>>) {
         // Shown once, at the start.
-        let _ = self.switchboard.set(Arc::clone(switchboard));
+        let _ = self.call_manager.set(Arc::clone(call_manager));
         if let Some(cluster) = cluster {
             let _ = self.cluster.set(Arc::clone(cluster));
         }
@@ -56,43 +56,43 @@ impl AdminRoom {
 
 /// The door's routes. `token` opens what is not open anyway; without one, only a door on loopback
 /// (`beyond_loopback` false) shows it.
-pub fn routes(room: Arc<AdminRoom>, token: Option<Secret>, beyond_loopback: bool) -> Router {
-    let page = |page: Page| Shown {
-        room: Arc::clone(&room),
+pub fn routes(state: Arc<AdminState>, token: Option<Secret>, beyond_loopback: bool) -> Router {
+    let page = |page: AdminPage| AdminPageHandler {
+        state: Arc::clone(&state),
         page,
     };
     Router::new()
-        .push(Router::with_path("metrics").get(page(Page::Metrics)))
-        .push(Router::with_path("healthz").get(page(Page::Live)))
-        .push(Router::with_path("readyz").get(page(Page::Ready)))
+        .push(Router::with_path("metrics").get(page(AdminPage::Metrics)))
+        .push(Router::with_path("healthz").get(page(AdminPage::Live)))
+        .push(Router::with_path("readyz").get(page(AdminPage::Ready)))
         .push(
             Router::with_path("api")
                 .hoop(Auth {
                     token,
-                    open: !beyond_loopback,
+                    on_loopback: !beyond_loopback,
                 })
-                .push(Router::with_path("status").get(page(Page::Status))),
+                .push(Router::with_path("status").get(page(AdminPage::Status))),
         )
-        .push(elsewhere(
+        .push(not_found_route(
             "nothing here; there are /metrics /healthz /readyz /api/status\n",
         ))
 }
 
 #[derive(Clone, Copy)]
-enum Page {
+enum AdminPage {
     Metrics,
     Live,
     Ready,
     Status,
 }
 
-struct Shown {
-    room: Arc<AdminRoom>,
-    page: Page,
+struct AdminPageHandler {
+    state: Arc<AdminState>,
+    page: AdminPage,
 }
 
 #[async_trait]
-impl salvo::Handler for Shown {
+impl salvo::Handler for AdminPageHandler {
     async fn handle(
         &self,
         _req: &mut Request,
@@ -101,10 +101,10 @@ impl salvo::Handler for Shown {
         _ctrl: &mut FlowCtrl,
     ) {
         match self.page {
-            Page::Metrics => metrics(self.room.recorder, res).await,
-            Page::Live => report(&self.room.health.live(), res),
-            Page::Ready => report(&self.room.health.ready(), res),
-            Page::Status => status(&self.room, res),
+            AdminPage::Metrics => metrics(self.state.recorder, res).await,
+            AdminPage::Live => report(&self.state.health.liveness(), res),
+            AdminPage::Ready => report(&self.state.health.readiness(), res),
+            AdminPage::Status => status(&self.state, res),
         }
     }
 }
@@ -119,20 +119,20 @@ async fn metrics(recorder: &'static Recorder, res: &mut Response) {
     }
 }
 
-fn report(report: &Report, res: &mut Response) {
+fn report(report: &HealthReport, res: &mut Response) {
     if !report.passed() {
         res.status_code(StatusCode::SERVICE_UNAVAILABLE);
     }
     body(res, "application/json", report.to_json());
 }
 
-fn status(room: &AdminRoom, res: &mut Response) {
+fn status(state: &AdminState, res: &mut Response) {
     let status = serde_json::json!({
-        "instance": room.instance,
+        "instance": state.instance,
         "version": env!("CARGO_PKG_VERSION"),
-        "live_calls": room.switchboard.get().map_or(0, |calls| calls.live()),
-        "workers": room.workers.report(),
-        "cluster": room.cluster.get().map(|cluster| cluster.standing()),
+        "live_calls": state.call_manager.get().map_or(0, |calls| calls.connected()),
+        "workers": state.workers.report(),
+        "cluster": state.cluster.get().map(|cluster| cluster.status()),
     });
     body(res, "application/json", status.to_string());
 }

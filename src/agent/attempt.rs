@@ -1,13 +1,13 @@
 //! One request to one model, until the first event of its answer.
 
-use super::brief::Brief;
-use super::capabilities::{Capabilities, LoneThoughts};
-use super::failure::Failure;
-use super::intake::{Intake, Reading};
-use super::live::Live;
-use super::provider::{LOADING_PAUSE, Provider};
-use super::refusal::accepted;
-use super::rejection::Rejection;
+use super::attempt_error::AttemptError;
+use super::capabilities::{ServerCapabilities, UnopenedThinking};
+use super::http_error::check_status;
+use super::model_response::ModelResponse;
+use super::prompt_context::PromptContext;
+use super::provider::{LOADING_POLL_INTERVAL, Provider};
+use super::reply_failure::ReplyFailure;
+use super::stream_decoder::{DecoderOptions, StreamDecoder};
 use bytes::Bytes;
 use calldex_observability::spans::ModelSpan;
 use std::future::poll_fn;
@@ -17,26 +17,29 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// How far an answer that has not begun to speak has come, and how long it is waited for.
-pub(super) struct Progress {
+pub(super) struct AttemptDeadline {
     silence_max: Duration,
     turn_deadline: Instant,
     /// The last sign of life.
-    moved_at: Mutex<Instant>,
+    last_activity: Mutex<Instant>,
 }
 
-impl Progress {
+impl AttemptDeadline {
     /// Waited for as long as it is not silent for `silence_max`, at most until `turn_deadline`.
     pub(super) fn new(silence_max: Duration, turn_deadline: Instant) -> Arc<Self> {
         Arc::new(Self {
             silence_max,
             turn_deadline,
-            moved_at: Mutex::new(Instant::now()),
+            last_activity: Mutex::new(Instant::now()),
         })
     }
 
     /// A sign of life that is not yet speech: thoughts, or the server's word that it loads the model.
-    pub(super) fn moved(&self) {
-        *self.moved_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    pub(super) fn touch(&self) {
+        *self
+            .last_activity
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     /// When the whole turn is over.
@@ -44,23 +47,26 @@ impl Progress {
         self.turn_deadline
     }
 
-    fn due(&self) -> Instant {
-        let moved_at = *self.moved_at.lock().unwrap_or_else(PoisonError::into_inner);
+    fn due_at(&self) -> Instant {
+        let moved_at = *self
+            .last_activity
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         (moved_at + self.silence_max).min(self.turn_deadline)
     }
 }
 
-type Opening = Pin<Box<dyn Future<Output = Result<Live, Rejection>> + Send>>;
+type AttemptFuture = Pin<Box<dyn Future<Output = Result<ModelResponse, AttemptError>> + Send>>;
 
 /// A request that is out. Where the server may be loading the model for it, it goes on in the background when
 /// it is dropped, so that the server does not give up.
 pub(super) struct Attempt {
     provider: Arc<Provider>,
-    progress: Arc<Progress>,
+    deadline: Arc<AttemptDeadline>,
     /// `None` once it has an outcome.
-    opening: Option<Opening>,
+    future: Option<AttemptFuture>,
     /// Another one goes on in its place.
-    is_second: bool,
+    is_parallel_retry: bool,
     span: Option<ModelSpan>,
 }
 
@@ -68,30 +74,30 @@ impl Attempt {
     /// A request of the form that `form` says. Nothing happens until it is waited for.
     pub(super) fn new(
         provider: &Arc<Provider>,
-        brief: Arc<Brief>,
-        form: Capabilities,
-        progress: Arc<Progress>,
+        prompt_context: Arc<PromptContext>,
+        capabilities: ServerCapabilities,
+        deadline: Arc<AttemptDeadline>,
     ) -> Self {
-        let body = provider.terms.body(&brief, &form);
-        let opening = begin(
+        let body = provider.options.reply_body(&prompt_context, &capabilities);
+        let opening = send(
             Arc::clone(provider),
-            brief,
-            form,
+            prompt_context,
+            capabilities,
             body,
-            Arc::clone(&progress),
+            Arc::clone(&deadline),
         );
         Self {
             provider: Arc::clone(provider),
-            progress,
-            opening: Some(Box::pin(opening)),
-            is_second: false,
+            deadline,
+            future: Some(Box::pin(opening)),
+            is_parallel_retry: false,
             span: Some(provider.span()),
         }
     }
 
     /// It is out beside an earlier one, which is the one to go on with.
-    pub(super) fn beside_another(mut self) -> Self {
-        self.is_second = true;
+    pub(super) fn as_parallel_retry(mut self) -> Self {
+        self.is_parallel_retry = true;
         self
     }
 
@@ -105,82 +111,83 @@ impl Attempt {
     }
 
     /// Whether it has an outcome.
-    pub(super) fn is_over(&self) -> bool {
-        self.opening.is_none()
+    pub(super) fn is_finished(&self) -> bool {
+        self.future.is_none()
     }
 
     /// Its answer, once the first event is there.
     ///
     /// # Errors
     /// `FirstTokenTimeout` where it is silent for too long; it may be waited for again then, for as long.
-    pub(super) async fn wait(&mut self) -> Result<Live, Rejection> {
-        let Some(opening) = &mut self.opening else {
-            return Err(Failure::FirstTokenTimeout.into());
+    pub(super) async fn first_event(&mut self) -> Result<ModelResponse, AttemptError> {
+        let Some(opening) = &mut self.future else {
+            return Err(ReplyFailure::FirstTokenTimeout.into());
         };
-        if self.progress.due() <= Instant::now() {
-            self.progress.moved();
+        if self.deadline.due_at() <= Instant::now() {
+            self.deadline.touch();
         }
         let outcome = loop {
-            match timeout_at(self.progress.due(), opening.as_mut()).await {
+            match timeout_at(self.deadline.due_at(), opening.as_mut()).await {
                 Ok(outcome) => break outcome,
-                Err(_) if self.progress.due() > Instant::now() => {}
-                Err(_) => return Err(Failure::FirstTokenTimeout.into()),
+                Err(_) if self.deadline.due_at() > Instant::now() => {}
+                Err(_) => return Err(ReplyFailure::FirstTokenTimeout.into()),
             }
         };
-        self.opening = None;
+        self.future = None;
         outcome
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if let Some(opening) = self.opening.take()
-            && !self.is_second
-            && self.provider.is_cold()
+        if let Some(opening) = self.future.take()
+            && !self.is_parallel_retry
+            && self.provider.may_need_loading()
         {
-            self.provider.go_on(opening);
+            self.provider.continue_in_background(opening);
         }
     }
 }
 
-async fn begin(
+async fn send(
     provider: Arc<Provider>,
-    brief: Arc<Brief>,
-    form: Capabilities,
+    prompt_context: Arc<PromptContext>,
+    capabilities: ServerCapabilities,
     body: Bytes,
-    progress: Arc<Progress>,
-) -> Result<Live, Rejection> {
-    let place = provider.place().await;
+    deadline: Arc<AttemptDeadline>,
+) -> Result<ModelResponse, AttemptError> {
+    let slot = provider.acquire_slot().await;
     let request_bytes = body.len();
     let response = loop {
         let response = provider
-            .ask(&place, body.clone())
+            .chat_request(&slot, body.clone())
             .send()
             .await
-            .map_err(|_| Failure::Connect)?;
-        match accepted(response).await {
+            .map_err(|_| ReplyFailure::Connect)?;
+        match check_status(response).await {
             Ok(response) => break response,
-            Err(rejection) if rejection.is_loading => {
-                progress.moved();
-                sleep(LOADING_PAUSE).await;
+            Err(attempt_error) if attempt_error.is_loading => {
+                deadline.touch();
+                sleep(LOADING_POLL_INTERVAL).await;
             }
-            Err(rejection) => return Err(rejection),
+            Err(attempt_error) => return Err(attempt_error),
         }
     };
-    let intake = Intake::new(Reading {
+    let decoder = StreamDecoder::new(DecoderOptions {
         provider: &provider.name,
-        language: &brief.language,
-        round: brief.round,
-        tools: &brief.tools,
-        own_tools: &brief.own_tools,
-        holds_thoughts: form.lone_thoughts != LoneThoughts::Unlikely,
+        language: &prompt_context.language,
+        tool_step: prompt_context.tool_step,
+        built_in_tools: &prompt_context.built_in_tools,
+        configured_tools: &prompt_context.configured_tools,
+        expects_unopened_thinking: capabilities.unopened_thinking != UnopenedThinking::Unlikely,
     });
-    let mut live = Live::new(response, intake, &provider, progress, place, request_bytes);
-    match poll_fn(|cx| live.poll_fill(cx)).await {
-        Ok(()) => Ok(live),
+    let mut model_response =
+        ModelResponse::new(response, decoder, &provider, deadline, slot, request_bytes);
+    match poll_fn(|cx| model_response.poll_ready(cx)).await {
+        Ok(()) => Ok(model_response),
         Err(failure) => {
-            live.learn_of_thoughts();
-            Err(live.rejection(failure))
+            model_response.record_unopened_thinking();
+            Err(model_response.attempt_error(failure))
         }
     }
 }

@@ -1,13 +1,13 @@
 //! What a server was found to take of a request, and how a request that it refuses is changed. Pure.
 
-use super::model_config::{Structured, TokenLimit};
+use super::model_config::{StructuredOutput, TokenLimitField};
 
 /// Least bytes of the conversation that are told, however small the server's context is.
 const HISTORY_BYTES_MIN: usize = 256;
 
 /// A part of a request that a server may refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
+pub(super) enum RequestField {
     /// `tools`
     Tools,
     /// `stream_options`
@@ -28,18 +28,18 @@ pub(super) enum Field {
     SystemRole,
 }
 
-impl Field {
+impl RequestField {
     /// Every field, with the names by which refusals call it. Longer names stand before their parts.
-    pub(super) const ALL: [(Field, &'static str); 9] = [
-        (Field::StreamOptions, "stream_options"),
-        (Field::ReasoningEffort, "reasoning_effort"),
-        (Field::ResponseFormat, "response_format"),
-        (Field::CacheKey, "prompt_cache_key"),
-        (Field::MaxTokens, "max_tokens"),
-        (Field::Temperature, "temperature"),
-        (Field::SystemRole, "system_role"),
-        (Field::Tools, "tools"),
-        (Field::User, "user"),
+    pub(super) const ALL: [(RequestField, &'static str); 9] = [
+        (RequestField::StreamOptions, "stream_options"),
+        (RequestField::ReasoningEffort, "reasoning_effort"),
+        (RequestField::ResponseFormat, "response_format"),
+        (RequestField::CacheKey, "prompt_cache_key"),
+        (RequestField::MaxTokens, "max_tokens"),
+        (RequestField::Temperature, "temperature"),
+        (RequestField::SystemRole, "system_role"),
+        (RequestField::Tools, "tools"),
+        (RequestField::User, "user"),
     ];
 
     /// Its name in metrics and in the log.
@@ -55,29 +55,29 @@ impl Field {
 
 /// Why a server refused a request, where its answer says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Objection {
+pub(super) enum RejectedPart {
     /// It does not take this field, or this value of it.
-    Field(Field),
+    Field(RequestField),
     /// It reads the longest reply by this name.
-    Limit(TokenLimit),
+    TokenLimitField(TokenLimitField),
     /// The conversation is longer than its context.
-    Context,
+    ContextLength,
 }
 
-impl Objection {
+impl RejectedPart {
     /// The value of the metric label `parameter`.
     pub(super) fn label(self) -> &'static str {
         match self {
-            Objection::Field(field) => field.name(),
-            Objection::Limit(_) => Field::MaxTokens.name(),
-            Objection::Context => "context",
+            RejectedPart::Field(field) => field.name(),
+            RejectedPart::TokenLimitField(_) => RequestField::MaxTokens.name(),
+            RejectedPart::ContextLength => "context",
         }
     }
 }
 
 /// Whether a model's thoughts come as words, before a closing tag without an opening one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum LoneThoughts {
+pub(super) enum UnopenedThinking {
     /// Nothing says so, or a whole reply came without.
     Unlikely,
     /// By the model's name.
@@ -88,63 +88,75 @@ pub(super) enum LoneThoughts {
 
 /// What a server takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Capabilities {
-    refused: u16,
+pub(super) struct ServerCapabilities {
+    unsupported: u16,
     /// The name of the longest reply.
-    pub limit: TokenLimit,
+    pub token_limit_field: TokenLimitField,
     /// Both names of it were tried.
-    limit_changed: bool,
+    token_limit_switched: bool,
     /// How an answer in JSON is asked for.
-    pub structured: Structured,
+    pub structured_output: StructuredOutput,
     /// Bytes of the conversation.
     pub history_bytes_max: usize,
-    pub lone_thoughts: LoneThoughts,
+    pub unopened_thinking: UnopenedThinking,
 }
 
-impl Capabilities {
+impl ServerCapabilities {
     /// All of it, before anything was refused.
-    pub(super) fn new(limit: TokenLimit, structured: Structured, history_bytes_max: usize) -> Self {
+    pub(super) fn new(
+        token_limit_field: TokenLimitField,
+        structured_output: StructuredOutput,
+        history_bytes_max: usize,
+    ) -> Self {
         Self {
-            refused: 0,
-            limit,
-            limit_changed: false,
-            structured,
+            unsupported: 0,
+            token_limit_field,
+            token_limit_switched: false,
+            structured_output,
             history_bytes_max,
-            lone_thoughts: LoneThoughts::Unlikely,
+            unopened_thinking: UnopenedThinking::Unlikely,
         }
     }
 
     /// Whether `field` may be sent.
-    pub(super) fn takes(&self, field: Field) -> bool {
-        self.refused & field.bit() == 0
+    pub(super) fn supports(&self, field: RequestField) -> bool {
+        self.unsupported & field.bit() == 0
     }
 
     /// The same without `field`.
-    pub(super) fn refusing(mut self, field: Field) -> Self {
-        self.refused |= field.bit();
+    pub(super) fn without(mut self, field: RequestField) -> Self {
+        self.unsupported |= field.bit();
         self
     }
 
     /// What may be sent after `objection` to a request that told `history_bytes` of the conversation; `None`
     /// if there is nothing left to change.
-    pub(super) fn after(mut self, objection: Objection, history_bytes: usize) -> Option<Self> {
-        match objection {
-            Objection::Limit(limit) if limit != self.limit && !self.limit_changed => {
-                self.limit = limit;
-                self.limit_changed = true;
+    pub(super) fn adapted_to(
+        mut self,
+        rejected_part: RejectedPart,
+        history_bytes: usize,
+    ) -> Option<Self> {
+        match rejected_part {
+            RejectedPart::TokenLimitField(limit)
+                if limit != self.token_limit_field && !self.token_limit_switched =>
+            {
+                self.token_limit_field = limit;
+                self.token_limit_switched = true;
                 Some(self)
             }
-            Objection::Limit(_) => self.after(Objection::Field(Field::MaxTokens), history_bytes),
-            Objection::Field(Field::ResponseFormat) => {
-                self.structured = match self.structured {
-                    Structured::JsonSchema => Structured::JsonObject,
-                    Structured::JsonObject => Structured::None,
-                    Structured::None => return None,
+            RejectedPart::TokenLimitField(_) => {
+                self.adapted_to(RejectedPart::Field(RequestField::MaxTokens), history_bytes)
+            }
+            RejectedPart::Field(RequestField::ResponseFormat) => {
+                self.structured_output = match self.structured_output {
+                    StructuredOutput::JsonSchema => StructuredOutput::JsonObject,
+                    StructuredOutput::JsonObject => StructuredOutput::None,
+                    StructuredOutput::None => return None,
                 };
                 Some(self)
             }
-            Objection::Field(field) => self.takes(field).then(|| self.refusing(field)),
-            Objection::Context => {
+            RejectedPart::Field(field) => self.supports(field).then(|| self.without(field)),
+            RejectedPart::ContextLength => {
                 let told = history_bytes.min(self.history_bytes_max);
                 let half = (told / 2).max(HISTORY_BYTES_MIN);
                 let smaller = half < told;
@@ -155,23 +167,23 @@ impl Capabilities {
     }
 
     /// Adds what another request has found out.
-    pub(super) fn learn(&mut self, found: &Self) {
-        self.refused |= found.refused;
-        if found.limit_changed {
-            self.limit = found.limit;
-            self.limit_changed = true;
+    pub(super) fn merge(&mut self, found: &Self) {
+        self.unsupported |= found.unsupported;
+        if found.token_limit_switched {
+            self.token_limit_field = found.token_limit_field;
+            self.token_limit_switched = true;
         }
         let rank = |structured| match structured {
-            Structured::JsonSchema => 0,
-            Structured::JsonObject => 1,
-            Structured::None => 2,
+            StructuredOutput::JsonSchema => 0,
+            StructuredOutput::JsonObject => 1,
+            StructuredOutput::None => 2,
         };
-        if rank(found.structured) > rank(self.structured) {
-            self.structured = found.structured;
+        if rank(found.structured_output) > rank(self.structured_output) {
+            self.structured_output = found.structured_output;
         }
         self.history_bytes_max = self.history_bytes_max.min(found.history_bytes_max);
-        if found.lone_thoughts == LoneThoughts::Seen {
-            self.lone_thoughts = LoneThoughts::Seen;
+        if found.unopened_thinking == UnopenedThinking::Seen {
+            self.unopened_thinking = UnopenedThinking::Seen;
         }
     }
 }
@@ -180,37 +192,51 @@ impl Capabilities {
 mod tests {
     use super::*;
 
-    fn all() -> Capabilities {
-        Capabilities::new(TokenLimit::MaxTokens, Structured::JsonSchema, 8_000)
+    fn all() -> ServerCapabilities {
+        ServerCapabilities::new(
+            TokenLimitField::MaxTokens,
+            StructuredOutput::JsonSchema,
+            8_000,
+        )
     }
 
     #[test]
     fn a_refused_field_is_left_out_once() {
-        let without = all().after(Objection::Field(Field::Tools), 0).unwrap();
-        assert!(!without.takes(Field::Tools) && without.takes(Field::Temperature));
-        assert_eq!(without.after(Objection::Field(Field::Tools), 0), None);
+        let without = all()
+            .adapted_to(RejectedPart::Field(RequestField::Tools), 0)
+            .unwrap();
+        assert!(
+            !without.supports(RequestField::Tools) && without.supports(RequestField::Temperature)
+        );
+        assert_eq!(
+            without.adapted_to(RejectedPart::Field(RequestField::Tools), 0),
+            None
+        );
     }
 
     #[test]
     fn the_longest_reply_is_tried_by_its_other_name_and_then_left_out() {
-        let other = Objection::Limit(TokenLimit::MaxCompletionTokens);
-        let renamed = all().after(other, 0).unwrap();
-        assert_eq!(renamed.limit, TokenLimit::MaxCompletionTokens);
-        assert!(renamed.takes(Field::MaxTokens));
-        let back = Objection::Limit(TokenLimit::MaxTokens);
-        let without = renamed.after(back, 0).unwrap();
-        assert!(!without.takes(Field::MaxTokens));
-        assert_eq!(without.after(back, 0), None);
+        let other = RejectedPart::TokenLimitField(TokenLimitField::MaxCompletionTokens);
+        let renamed = all().adapted_to(other, 0).unwrap();
+        assert_eq!(
+            renamed.token_limit_field,
+            TokenLimitField::MaxCompletionTokens
+        );
+        assert!(renamed.supports(RequestField::MaxTokens));
+        let back = RejectedPart::TokenLimitField(TokenLimitField::MaxTokens);
+        let without = renamed.adapted_to(back, 0).unwrap();
+        assert!(!without.supports(RequestField::MaxTokens));
+        assert_eq!(without.adapted_to(back, 0), None);
     }
 
     #[test]
     fn json_is_asked_for_more_and_more_loosely() {
-        let objection = Objection::Field(Field::ResponseFormat);
-        let object = all().after(objection, 0).unwrap();
-        assert_eq!(object.structured, Structured::JsonObject);
-        let none = object.after(objection, 0).unwrap();
-        assert_eq!(none.structured, Structured::None);
-        assert_eq!(none.after(objection, 0), None);
+        let rejected_part = RejectedPart::Field(RequestField::ResponseFormat);
+        let object = all().adapted_to(rejected_part, 0).unwrap();
+        assert_eq!(object.structured_output, StructuredOutput::JsonObject);
+        let none = object.adapted_to(rejected_part, 0).unwrap();
+        assert_eq!(none.structured_output, StructuredOutput::None);
+        assert_eq!(none.adapted_to(rejected_part, 0), None);
     }
 
     #[test]
@@ -218,7 +244,7 @@ mod tests {
         let mut now = all();
         let mut told = 6_000;
         let mut steps = 0;
-        while let Some(next) = now.after(Objection::Context, told) {
+        while let Some(next) = now.adapted_to(RejectedPart::ContextLength, told) {
             assert!(next.history_bytes_max < told);
             (now, told, steps) = (next, next.history_bytes_max, steps + 1);
         }
@@ -227,14 +253,14 @@ mod tests {
 
     #[test]
     fn what_two_requests_found_is_kept_together() {
-        let mut known = all().refusing(Field::Tools);
-        known.learn(
+        let mut known = all().without(RequestField::Tools);
+        known.merge(
             &all()
-                .after(Objection::Context, 4_000)
+                .adapted_to(RejectedPart::ContextLength, 4_000)
                 .unwrap()
-                .refusing(Field::User),
+                .without(RequestField::User),
         );
-        assert!(!known.takes(Field::Tools) && !known.takes(Field::User));
+        assert!(!known.supports(RequestField::Tools) && !known.supports(RequestField::User));
         assert_eq!(known.history_bytes_max, 2_000);
     }
 }

@@ -1,8 +1,8 @@
 //! The operator's own tools, as the model is offered them: name, description, JSON Schema. How one is
 //! called is not known here.
 
-use super::per_language::PerLanguage;
-use super::tools::{ToolKind, cut};
+use super::invocation::{BuiltInTool, truncated};
+use super::localized_text::LocalizedText;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Most tools of the operator that one line offers; OpenAI takes 128 in a request.
-pub const OWN_TOOLS_MAX: usize = 64;
+pub const CONFIGURED_TOOLS_MAX: usize = 64;
 /// Longest name of a tool (OpenAI).
 pub const TOOL_NAME_BYTES_MAX: usize = 64;
 /// Longest description that is offered; a longer one is cut.
@@ -18,9 +18,9 @@ pub const DESCRIPTION_BYTES_MAX: usize = 2_000;
 /// Longest JSON Schema of a tool's arguments.
 pub const SCHEMA_BYTES_MAX: usize = 16 * 1024;
 /// Longest complaint about arguments that do not fit; the model is told it.
-const COMPLAINT_BYTES_MAX: usize = 500;
+const VALIDATION_ERROR_BYTES_MAX: usize = 500;
 /// Faults of one call's arguments that are told.
-const COMPLAINTS_MAX: usize = 3;
+const VALIDATION_ERRORS_MAX: usize = 3;
 
 /// Whether the model can be offered a tool of this name: 1 to 64 of `a-z A-Z 0-9 _ -`.
 pub fn is_tool_name(name: &str) -> bool {
@@ -30,11 +30,12 @@ pub fn is_tool_name(name: &str) -> bool {
 
 /// Whether calldex has a tool of this name itself.
 pub fn is_built_in(name: &str) -> bool {
-    ToolKind::ALL.iter().any(|kind| kind.name() == name) || name == super::tools::UNKNOWN_NAME
+    BuiltInTool::ALL.iter().any(|kind| kind.name() == name)
+        || name == super::invocation::UNKNOWN_NAME
 }
 
 /// What sets one tool of the operator apart.
-pub struct ToolDescription<'a> {
+pub struct ToolSpecSource<'a> {
     /// A name for which [`is_tool_name`] holds.
     pub name: &'a str,
     /// What it does and when it is called, for the model.
@@ -42,13 +43,13 @@ pub struct ToolDescription<'a> {
     /// The JSON Schema of its arguments, an object.
     pub parameters: &'a Value,
     /// What metrics call it: a name of the configuration.
-    pub label: &'a str,
+    pub metric_label: &'a str,
     /// Whether calling it changes something: then it is never broken off.
     pub side_effects: bool,
     /// How long one call may take, in milliseconds.
     pub timeout_ms: u64,
     /// Said while it runs, where nothing was said beside the call.
-    pub say: Option<PerLanguage>,
+    pub filler: Option<LocalizedText>,
 }
 
 /// One tool of the operator, ready to be offered and its arguments to be checked.
@@ -56,13 +57,13 @@ pub struct ToolSpec {
     /// The name that the model calls it by.
     pub name: String,
     /// What metrics call it: a name of the configuration.
-    pub label: String,
+    pub metric_label: String,
     /// Whether calling it changes something: then it is never broken off.
     pub side_effects: bool,
     /// How long one call may take, in milliseconds.
     pub timeout_ms: u64,
     /// Said while it runs, where nothing was said beside the call.
-    pub say: Option<PerLanguage>,
+    pub filler: Option<LocalizedText>,
     /// The element of a request's `tools`.
     definition: Box<RawValue>,
     validator: Validator,
@@ -73,7 +74,7 @@ impl ToolSpec {
     ///
     /// # Errors
     /// What is wrong with the schema, in words.
-    pub fn new(described: &ToolDescription<'_>) -> Result<Self, String> {
+    pub fn new(described: &ToolSpecSource<'_>) -> Result<Self, String> {
         let parameters = described.parameters;
         if !parameters.is_object() || parameters.get("type").is_some_and(|of| of != "object") {
             return Err("must be a JSON Schema of type \"object\"".to_owned());
@@ -90,16 +91,16 @@ impl ToolSpec {
             "type": "function",
             "function": {
                 "name": described.name,
-                "description": cut(described.description, DESCRIPTION_BYTES_MAX),
+                "description": truncated(described.description, DESCRIPTION_BYTES_MAX),
                 "parameters": parameters,
             },
         });
         Ok(Self {
             name: described.name.to_owned(),
-            label: described.label.to_owned(),
+            metric_label: described.metric_label.to_owned(),
             side_effects: described.side_effects,
             timeout_ms: described.timeout_ms,
-            say: described.say.clone(),
+            filler: described.filler.clone(),
             definition: serde_json::value::to_raw_value(&definition)
                 .map_err(|error| error.to_string())?,
             validator,
@@ -112,18 +113,21 @@ impl ToolSpec {
     }
 
     /// What is wrong with `arguments`, for the model; nothing if they fit the schema.
-    pub fn complaint(&self, arguments: &Map<String, Value>) -> Option<String> {
+    pub fn validation_error(&self, arguments: &Map<String, Value>) -> Option<String> {
         let arguments = Value::Object(arguments.clone());
         if self.validator.is_valid(&arguments) {
             return None;
         }
-        let faults = self.validator.iter_errors(&arguments).take(COMPLAINTS_MAX);
-        let told = faults.map(|fault| match fault.instance_path().as_str() {
+        let errors = self
+            .validator
+            .iter_errors(&arguments)
+            .take(VALIDATION_ERRORS_MAX);
+        let told = errors.map(|fault| match fault.instance_path().as_str() {
             "" => fault.to_string(),
             at => format!("{at}: {fault}"),
         });
         let told = told.collect::<Vec<_>>().join("; ");
-        Some(cut(&told, COMPLAINT_BYTES_MAX).to_owned())
+        Some(truncated(&told, VALIDATION_ERROR_BYTES_MAX).to_owned())
     }
 }
 
@@ -142,17 +146,17 @@ impl fmt::Debug for ToolSpec {
     }
 }
 
-/// The operator's tools of one line, as they are at one moment; at most [`OWN_TOOLS_MAX`].
+/// The operator's tools of one line, as they are at one moment; at most [`CONFIGURED_TOOLS_MAX`].
 #[derive(Debug, Default)]
 pub struct ToolCatalog {
     tools: Vec<Arc<ToolSpec>>,
 }
 
 impl ToolCatalog {
-    /// The first [`OWN_TOOLS_MAX`] of `tools`.
+    /// The first [`CONFIGURED_TOOLS_MAX`] of `tools`.
     pub fn new(tools: impl IntoIterator<Item = Arc<ToolSpec>>) -> Self {
         Self {
-            tools: tools.into_iter().take(OWN_TOOLS_MAX).collect(),
+            tools: tools.into_iter().take(CONFIGURED_TOOLS_MAX).collect(),
         }
     }
 
@@ -189,14 +193,14 @@ pub(crate) mod tests {
     }
 
     fn spec(parameters: &Value) -> Result<ToolSpec, String> {
-        ToolSpec::new(&ToolDescription {
+        ToolSpec::new(&ToolSpecSource {
             name: "order_status",
             description: "Where an order is.",
             parameters,
-            label: "order_status",
+            metric_label: "order_status",
             side_effects: false,
             timeout_ms: 3_000,
-            say: None,
+            filler: None,
         })
     }
 
@@ -204,7 +208,7 @@ pub(crate) mod tests {
         let Value::Object(arguments) = arguments else {
             unreachable!()
         };
-        order_status().complaint(&arguments)
+        order_status().validation_error(&arguments)
     }
 
     #[test]
@@ -218,7 +222,7 @@ pub(crate) mod tests {
             "{wrong}"
         );
         let long = complaint(json!({ "x".repeat(9_000): 1 })).unwrap();
-        assert!(long.len() <= COMPLAINT_BYTES_MAX);
+        assert!(long.len() <= VALIDATION_ERROR_BYTES_MAX);
     }
 
     #[test]
@@ -247,7 +251,12 @@ pub(crate) mod tests {
         let Value::Object(arguments) = json!({ "a": format!("{}!", "a".repeat(5_000)) }) else {
             unreachable!()
         };
-        assert!(spec(&schema).unwrap().complaint(&arguments).is_some());
+        assert!(
+            spec(&schema)
+                .unwrap()
+                .validation_error(&arguments)
+                .is_some()
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! for a token without escapes, no copy. Every other form is left to [`loose`](super::loose).
 //! Also reads a whole answer, where a server does not stream.
 
-use super::reply::Usage;
+use super::reply_stream::Usage;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
@@ -17,24 +17,24 @@ pub(super) struct Chunk<'a> {
     /// Words, or an empty text.
     pub content: Cow<'a, str>,
     /// Pieces of tool calls.
-    pub calls: Vec<CallDelta<'a>>,
+    pub tool_calls: Vec<ToolCallDelta<'a>>,
     /// Why the model stopped.
     pub finish_reason: Option<Cow<'a, str>>,
     /// The words and the calls are those of the whole answer, not what came newly.
-    pub is_message: bool,
+    pub is_whole_message: bool,
     /// The provider's count of tokens.
     pub usage: Option<Usage>,
     /// The model thinks: a sign of life that is not said.
-    pub thinks: bool,
+    pub is_thinking: bool,
     /// The chunk reports an error.
-    pub failed: bool,
+    pub is_error: bool,
     /// Parts that may have held words and are of no known form.
-    pub unread: u32,
+    pub unreadable_parts: u32,
 }
 
 /// A piece of a tool call.
 #[derive(Default)]
-pub(super) struct CallDelta<'a> {
+pub(super) struct ToolCallDelta<'a> {
     pub index: Option<i64>,
     pub id: Cow<'a, str>,
     pub name: Cow<'a, str>,
@@ -44,8 +44,8 @@ pub(super) struct CallDelta<'a> {
 impl<'a> Chunk<'a> {
     /// Reads the usual form: every field of the type that the protocol gives it, the first choice
     /// number 0. `None` for any other, which may be a chunk all the same.
-    pub(super) fn usual(data: &'a str) -> Option<Self> {
-        let wire: Wire<'a> = serde_json::from_str(data).ok()?;
+    pub(super) fn parse_standard(data: &'a str) -> Option<Self> {
+        let wire: WireChunk<'a> = serde_json::from_str(data).ok()?;
         let choice = wire.choice.filter(|choice| choice.index.unwrap_or(0) == 0);
         let (Some(choice), None) = (choice, wire.error) else {
             return None;
@@ -58,57 +58,62 @@ impl<'a> Chunk<'a> {
             return None;
         }
         Some(Self {
-            thinks: delta.reasoning_content.or(delta.reasoning).is_some(),
+            is_thinking: delta.reasoning_content.or(delta.reasoning).is_some(),
             index: choice.index,
             content: delta.content.map_or(Cow::Borrowed(""), |text| text.0),
-            calls: delta
+            tool_calls: delta
                 .tool_calls
                 .into_iter()
                 .flatten()
-                .map(CallDelta::from)
+                .map(ToolCallDelta::from)
                 .collect(),
             finish_reason: choice.finish_reason.map(|reason| reason.0),
-            is_message,
+            is_whole_message: is_message,
             usage: wire.usage.map(Usage::from),
-            failed: false,
-            unread: 0,
+            is_error: false,
+            unreadable_parts: 0,
         })
     }
 }
 
 /// `chat.completion.chunk`, or `chat.completion`.
 #[derive(Deserialize)]
-struct Wire<'a> {
-    #[serde(borrow, default, rename = "choices", deserialize_with = "first")]
-    choice: Option<Choice<'a>>,
+struct WireChunk<'a> {
+    #[serde(
+        borrow,
+        default,
+        rename = "choices",
+        deserialize_with = "first_element"
+    )]
+    choice: Option<WireChoice<'a>>,
     #[serde(default)]
-    usage: Option<Counts>,
+    usage: Option<WireUsage>,
     #[serde(default)]
     error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
-struct Choice<'a> {
+struct WireChoice<'a> {
     #[serde(default)]
     index: Option<i64>,
     /// In a stream.
     #[serde(borrow, default)]
-    delta: Option<Delta<'a>>,
+    delta: Option<WireDelta<'a>>,
     /// In a whole answer.
     #[serde(borrow, default)]
-    message: Option<Delta<'a>>,
+    message: Option<WireDelta<'a>>,
     #[serde(borrow, default)]
-    finish_reason: Option<Text<'a>>,
+    finish_reason: Option<BorrowedText<'a>>,
     #[serde(default)]
     text: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize, Default)]
-struct Delta<'a> {
+struct WireDelta<'a> {
     #[serde(borrow, default)]
-    content: Option<Text<'a>>,
+    content: Option<BorrowedText<'a>>,
     #[serde(borrow, default)]
-    tool_calls: Option<Vec<WireCall<'a>>>,
+    tool_calls: Option<Vec<WireToolCallDelta<'a>>>,
     #[serde(default)]
     function_call: Option<IgnoredAny>,
     #[serde(default)]
@@ -120,11 +125,11 @@ struct Delta<'a> {
 }
 
 #[derive(Deserialize)]
-struct WireCall<'a> {
+struct WireToolCallDelta<'a> {
     #[serde(default)]
     index: Option<i64>,
     #[serde(borrow, default)]
-    id: Option<Text<'a>>,
+    id: Option<BorrowedText<'a>>,
     #[serde(borrow)]
     function: WireFunction<'a>,
 }
@@ -132,14 +137,14 @@ struct WireCall<'a> {
 #[derive(Deserialize)]
 struct WireFunction<'a> {
     #[serde(borrow, default)]
-    name: Option<Text<'a>>,
+    name: Option<BorrowedText<'a>>,
     #[serde(borrow, default)]
-    arguments: Option<Text<'a>>,
+    arguments: Option<BorrowedText<'a>>,
 }
 
 /// `usage`, as the protocol has it.
 #[derive(Deserialize)]
-struct Counts {
+struct WireUsage {
     #[serde(default)]
     prompt_tokens: Option<u32>,
     #[serde(default)]
@@ -162,8 +167,8 @@ struct CompletionDetails {
     reasoning_tokens: Option<u32>,
 }
 
-impl From<Counts> for Usage {
-    fn from(counts: Counts) -> Self {
+impl From<WireUsage> for Usage {
+    fn from(counts: WireUsage) -> Self {
         let prompt = counts.prompt_tokens_details;
         let completion = counts.completion_tokens_details;
         Self {
@@ -175,9 +180,9 @@ impl From<Counts> for Usage {
     }
 }
 
-impl<'a> From<WireCall<'a>> for CallDelta<'a> {
-    fn from(call: WireCall<'a>) -> Self {
-        let text = |text: Option<Text<'a>>| text.map_or(Cow::Borrowed(""), |text| text.0);
+impl<'a> From<WireToolCallDelta<'a>> for ToolCallDelta<'a> {
+    fn from(call: WireToolCallDelta<'a>) -> Self {
+        let text = |text: Option<BorrowedText<'a>>| text.map_or(Cow::Borrowed(""), |text| text.0);
         Self {
             index: call.index,
             id: text(call.id),
@@ -188,38 +193,38 @@ impl<'a> From<WireCall<'a>> for CallDelta<'a> {
 }
 
 /// A text, borrowed where it has no escapes. (serde borrows a `Cow` only outside of an `Option`.)
-struct Text<'a>(Cow<'a, str>);
+struct BorrowedText<'a>(Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for BorrowedText<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
-        impl<'de> Visitor<'de> for Words {
-            type Value = Text<'de>;
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = BorrowedText<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a text")
             }
 
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<BorrowedText<'de>, E> {
+                Ok(BorrowedText(Cow::Borrowed(text)))
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
+            fn visit_str<E>(self, text: &str) -> Result<BorrowedText<'de>, E> {
+                Ok(BorrowedText(Cow::Owned(text.to_owned())))
             }
         }
-        deserializer.deserialize_str(Words)
+        deserializer.deserialize_str(TextVisitor)
     }
 }
 
 /// The first element of a list, without a `Vec`; `None` for an empty list and for null.
-fn first<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+fn first_element<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    struct First<T>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for First<T> {
+    struct FirstElementVisitor<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for FirstElementVisitor<T> {
         type Value = Option<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -236,7 +241,7 @@ where
             Ok(first)
         }
     }
-    deserializer.deserialize_any(First(PhantomData))
+    deserializer.deserialize_any(FirstElementVisitor(PhantomData))
 }
 
 #[cfg(test)]
@@ -244,7 +249,7 @@ mod tests {
     use super::*;
 
     fn content(json: &str) -> Option<Cow<'_, str>> {
-        Chunk::usual(json).map(|chunk| chunk.content)
+        Chunk::parse_standard(json).map(|chunk| chunk.content)
     }
 
     #[test]
@@ -276,7 +281,7 @@ mod tests {
             cached_tokens: 8,
             reasoning_tokens: 5,
         };
-        assert_eq!(Chunk::usual(json).unwrap().usage, Some(expected));
+        assert_eq!(Chunk::parse_standard(json).unwrap().usage, Some(expected));
     }
 
     #[test]
@@ -290,7 +295,7 @@ mod tests {
             r#"{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":1.5}}"#,
             r#"{"choices":[{"delta":{"content":"a"}}],"error":{"message":"overloaded"}}"#,
         ] {
-            assert!(Chunk::usual(json).is_none(), "{json}");
+            assert!(Chunk::parse_standard(json).is_none(), "{json}");
         }
     }
 }

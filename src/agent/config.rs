@@ -3,8 +3,8 @@
 //! The models themselves are the tables `[model.NAME]`, see [`super::model_config`]. Where the model that
 //! calls talk to has neither a key nor a `base_url`, the offline agent speaks.
 
-use super::model_config::{Checks, ModelConfig, Models};
-use crate::config::Fault;
+use super::model_config::{ModelConfig, ModelConfigs, SectionValidator};
+use crate::config::ConfigError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use std::time::Duration;
 /// The model that `OPENAI_API_KEY`, `OPENAI_BASE_URL` and `OPENAI_MODEL` describe.
 pub const DEFAULT_MODEL: &str = "default";
 /// A whole reply with its retries, in milliseconds.
-pub const TURN_MS_MAX: u64 = 30_000;
+pub const REPLY_MS_MAX: u64 = 30_000;
 /// A name judged in the background, in milliseconds.
-pub const JUDGE_MS_MAX: u64 = 3_000;
+pub const NAME_VERIFICATION_MS_MAX: u64 = 3_000;
 /// Failures in a row after which a model is not waited for.
 pub const BREAKER_FAILURES_MAX: u32 = 5;
 /// How long it is not waited for before one call tries again, in milliseconds.
@@ -40,9 +40,9 @@ pub struct AgentConfig {
     /// the fallback is asked only when the model has failed.
     pub hedge_ms: Option<u64>,
     /// A whole reply with its retries and fallbacks.
-    pub turn_ms_max: u64,
+    pub reply_ms_max: u64,
     /// A name judged in the background.
-    pub judge_ms_max: u64,
+    pub name_verification_ms_max: u64,
     /// Failures in a row after which a model is not waited for.
     pub breaker_failures_max: u32,
     /// How long it is not waited for.
@@ -57,8 +57,8 @@ impl Default for AgentConfig {
             model: DEFAULT_MODEL.to_owned(),
             fallback: Vec::new(),
             hedge_ms: None,
-            turn_ms_max: TURN_MS_MAX,
-            judge_ms_max: JUDGE_MS_MAX,
+            reply_ms_max: REPLY_MS_MAX,
+            name_verification_ms_max: NAME_VERIFICATION_MS_MAX,
             breaker_failures_max: BREAKER_FAILURES_MAX,
             breaker_open_ms: BREAKER_OPEN_MS,
             offline_word_ms: OFFLINE_WORD_MS,
@@ -68,7 +68,7 @@ impl Default for AgentConfig {
 
 impl AgentConfig {
     /// The names of the models that answer: the model, then its fallbacks.
-    pub fn order(&self) -> Vec<String> {
+    pub fn model_order(&self) -> Vec<String> {
         std::iter::once(&self.model)
             .chain(&self.fallback)
             .cloned()
@@ -76,25 +76,25 @@ impl AgentConfig {
     }
 
     /// Whether nothing is configured that could be called a model.
-    pub fn is_offline(&self, models: &Models) -> bool {
+    pub fn is_offline(&self, models: &ModelConfigs) -> bool {
         models
             .get(&self.model)
-            .is_none_or(ModelConfig::is_placeless)
+            .is_none_or(ModelConfig::is_unconfigured)
     }
 
     /// Everything that is wrong with it and with `models`, at once; empty if all is well.
-    pub fn validate(&self, models: &Models) -> Vec<Fault> {
-        let mut faults = super::model_config::validate(models, self.turn_ms_max);
-        faults.extend(order_faults(
+    pub fn validate(&self, models: &ModelConfigs) -> Vec<ConfigError> {
+        let mut errors = super::model_config::validate(models, self.reply_ms_max);
+        errors.extend(validate_model_order(
             "agent.model",
             "agent.fallback",
-            &self.order(),
+            &self.model_order(),
             models,
         ));
-        let mut checks = Checks::of("agent");
+        let mut checks = SectionValidator::of("agent");
         for (setting, value) in [
-            ("turn_ms_max", self.turn_ms_max),
-            ("judge_ms_max", self.judge_ms_max),
+            ("reply_ms_max", self.reply_ms_max),
+            ("name_verification_ms_max", self.name_verification_ms_max),
             ("breaker_open_ms", self.breaker_open_ms),
         ] {
             checks.within(setting, value, 1, WAIT_MS_MAX);
@@ -107,60 +107,60 @@ impl AgentConfig {
         );
         checks.within("offline_word_ms", self.offline_word_ms, 0, 2_000);
         if let Some(hedge_ms) = self.hedge_ms {
-            checks.within("hedge_ms", hedge_ms, 1, self.turn_ms_max);
-            let remedy = "asks the first of agent.fallback: name one, or leave it out";
-            checks.check(!self.fallback.is_empty(), "hedge_ms", hedge_ms, remedy);
+            checks.within("hedge_ms", hedge_ms, 1, self.reply_ms_max);
+            let hint = "asks the first of agent.fallback: name one, or leave it out";
+            checks.check(!self.fallback.is_empty(), "hedge_ms", hedge_ms, hint);
         }
-        faults.extend(checks.faults);
-        faults
+        errors.extend(checks.errors);
+        errors
     }
 
-    pub(super) fn turn_max(&self) -> Duration {
-        Duration::from_millis(self.turn_ms_max)
+    pub(super) fn reply_max(&self) -> Duration {
+        Duration::from_millis(self.reply_ms_max)
     }
 }
 
-/// What is wrong with `order`, the models of a line: the first from the setting `model`, the others from
+/// What is wrong with `model_order`, the models of a line: the first from the setting `model`, the others from
 /// `fallback`.
-pub fn order_faults(
+pub fn validate_model_order(
     model: &str,
     fallback: &str,
     order: &[String],
     models: &BTreeMap<String, ModelConfig>,
-) -> Vec<Fault> {
-    let mut faults = Vec::new();
+) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
     for (at, name) in order.iter().enumerate() {
         let setting = if at == 0 { model } else { fallback };
-        let remedy = match models.get(name) {
+        let hint = match models.get(name) {
             None => format!(
                 "there is no [model.{name}]: name one of {}. The model's name at its provider is model.NAME.model \
                  (OPENAI_MODEL for [model.default])",
                 models.keys().cloned().collect::<Vec<_>>().join(", ")
             ),
-            Some(config) if at > 0 && config.is_placeless() => {
+            Some(config) if at > 0 && config.is_unconfigured() => {
                 format!("[model.{name}] has neither api_key nor base_url: set one, or leave it out")
             }
             Some(_) if order[..at].contains(name) => "stands twice".to_owned(),
             Some(_) => continue,
         };
-        faults.push(Fault::new(setting, name, remedy));
+        errors.push(ConfigError::new(setting, name, hint));
     }
     let is_offline = order
         .first()
         .and_then(|name| models.get(name))
-        .is_some_and(ModelConfig::is_placeless);
+        .is_some_and(ModelConfig::is_unconfigured);
     if is_offline && order.len() > 1 {
-        let remedy = format!(
+        let hint = format!(
             "has nobody to stand in for: set api_key or base_url of [model.{}] as well, or leave the fallback out",
             order[0]
         );
-        faults.push(Fault::new(fallback, order[1..].join(", "), remedy));
+        errors.push(ConfigError::new(fallback, order[1..].join(", "), hint));
     }
     if order.len() > 1 + FALLBACKS_MAX {
-        let remedy = format!("at most {FALLBACKS_MAX}");
-        faults.push(Fault::new(fallback, order.len() - 1, remedy));
+        let hint = format!("at most {FALLBACKS_MAX}");
+        errors.push(ConfigError::new(fallback, order.len() - 1, hint));
     }
-    faults
+    errors
 }
 
 #[cfg(test)]
@@ -168,13 +168,13 @@ mod tests {
     use super::*;
     use calldex_observability::redaction::Secret;
 
-    fn models(tables: &str) -> Models {
+    fn models(tables: &str) -> ModelConfigs {
         toml::from_str(tables).unwrap()
     }
 
-    fn faulty(config: &AgentConfig, models: &Models) -> Vec<String> {
-        let faults = config.validate(models).into_iter();
-        faults.map(|fault| fault.setting).collect()
+    fn faulty(config: &AgentConfig, models: &ModelConfigs) -> Vec<String> {
+        let errors = config.validate(models).into_iter();
+        errors.map(|fault| fault.setting).collect()
     }
 
     #[test]
@@ -210,7 +210,7 @@ mod tests {
             temperature = 3.0
             max_tokens = 0
             first_token_ms_max = 50000
-            history_turns_max = 0
+            history_messages_max = 0
             extra_body = { messages = [], top_k = 3 }
             [default.headers]
             "not a header" = "hidden"
@@ -241,7 +241,7 @@ mod tests {
                 "model.default.extra_body",
                 "model.default.first_token_ms_max",
                 "model.default.headers",
-                "model.default.history_turns_max",
+                "model.default.history_messages_max",
                 "model.default.max_tokens",
                 "model.default.model",
                 "model.default.price.input",
@@ -262,9 +262,9 @@ mod tests {
             model: "gpt-4o".into(),
             ..AgentConfig::default()
         };
-        let faults = config.validate(&models("[default]\n[fast]"));
+        let errors = config.validate(&models("[default]\n[fast]"));
         assert!(
-            faults[0].remedy.contains("default, fast") && faults[0].remedy.contains("OPENAI_MODEL")
+            errors[0].hint.contains("default, fast") && errors[0].hint.contains("OPENAI_MODEL")
         );
     }
 }

@@ -17,12 +17,12 @@ const HEDGES_PERCENT_MAX: u64 = 10;
 const HEDGES_MIN: u64 = 2;
 
 /// After how long a reply is hedged, and whether it may be.
-pub(super) struct Hedge {
+pub(super) struct HedgePolicy {
     pub after: Duration,
     budget: Mutex<HedgeBudget>,
 }
 
-impl Hedge {
+impl HedgePolicy {
     pub(super) fn new(after_ms: u64) -> Self {
         Self {
             after: Duration::from_millis(after_ms),
@@ -31,15 +31,15 @@ impl Hedge {
     }
 
     /// A reply is asked for.
-    pub(super) fn reply(&self) {
-        self.with_budget(|budget| budget.reply(Instant::now()));
+    pub(super) fn record_reply(&self) {
+        self.with_budget(|budget| budget.record_reply(Instant::now()));
     }
 
     /// Whether `provider` may be asked beside the other one, now: at most once a reply.
-    pub(super) fn admit(&self, provider: &Provider) -> Option<Wager> {
+    pub(super) fn admit(&self, provider: &Provider) -> Option<HedgeGuard> {
         let affordable = self.with_budget(|budget| budget.admit(Instant::now()));
         if affordable && provider.admit().is_ok() {
-            return Some(Wager { result: "lost" });
+            return Some(HedgeGuard { result: "lost" });
         }
         catalog::MODEL_HEDGES_TOTAL.with("refused").increment(1);
         None
@@ -51,18 +51,18 @@ impl Hedge {
     }
 }
 
-/// A hedge that is out. Counted when dropped: lost, unless [`Wager::won`] was said.
-pub(super) struct Wager {
+/// Guard of one hedged request. Counted on drop: lost, unless [`HedgeGuard::won`] was called.
+pub(super) struct HedgeGuard {
     result: &'static str,
 }
 
-impl Wager {
+impl HedgeGuard {
     pub(super) fn won(mut self) {
         self.result = "won";
     }
 }
 
-impl Drop for Wager {
+impl Drop for HedgeGuard {
     fn drop(&mut self) {
         catalog::MODEL_HEDGES_TOTAL.with(self.result).increment(1);
     }
@@ -71,13 +71,13 @@ impl Drop for Wager {
 /// How many replies were hedged of late. Pure: the time comes in as an argument.
 struct HedgeBudget {
     since: Instant,
-    steps: [Step; STEPS],
+    steps: [BudgetStep; STEPS],
 }
 
 #[derive(Clone, Copy, Default)]
-struct Step {
+struct BudgetStep {
     /// Which step of time this is, counted from the beginning.
-    at: u64,
+    index: u64,
     replies: u64,
     hedges: u64,
 }
@@ -86,21 +86,21 @@ impl HedgeBudget {
     fn new(now: Instant) -> Self {
         Self {
             since: now,
-            steps: [Step::default(); STEPS],
+            steps: [BudgetStep::default(); STEPS],
         }
     }
 
-    fn reply(&mut self, now: Instant) {
+    fn record_reply(&mut self, now: Instant) {
         self.step(now).replies += 1;
     }
 
     /// Whether one more reply may be hedged; if so, it counts as hedged.
     fn admit(&mut self, now: Instant) -> bool {
-        let newest = self.step(now).at;
+        let newest = self.step(now).index;
         let window = self
             .steps
             .iter()
-            .filter(|step| newest - step.at < STEPS as u64);
+            .filter(|step| newest - step.index < STEPS as u64);
         let (replies, hedges) = window.fold((0, 0), |(replies, hedges), step| {
             (replies + step.replies, hedges + step.hedges)
         });
@@ -111,15 +111,15 @@ impl HedgeBudget {
 
     /// The step that `now` falls into; an older one in its place is forgotten. A time before the
     /// newest step counts as that step's: threads may come in any order.
-    fn step(&mut self, now: Instant) -> &mut Step {
+    fn step(&mut self, now: Instant) -> &mut BudgetStep {
         let elapsed = now.saturating_duration_since(self.since).as_secs() / STEP.as_secs();
-        let newest = self.steps.iter().map(|step| step.at).max().unwrap_or(0);
+        let newest = self.steps.iter().map(|step| step.index).max().unwrap_or(0);
         let at = elapsed.max(newest);
         let step = &mut self.steps[(at % STEPS as u64) as usize];
-        if step.at != at {
-            *step = Step {
-                at,
-                ..Step::default()
+        if step.index != at {
+            *step = BudgetStep {
+                index: at,
+                ..BudgetStep::default()
             };
         }
         step
@@ -139,7 +139,7 @@ mod tests {
     fn a_quiet_line_may_hedge_a_few_replies_a_window() {
         let start = Instant::now();
         let mut budget = HedgeBudget::new(start);
-        budget.reply(start);
+        budget.record_reply(start);
         assert_eq!(admitted(&mut budget, 5, start), HEDGES_MIN as usize);
         assert_eq!(admitted(&mut budget, 5, start + WINDOW - STEP), 0);
         assert_eq!(
@@ -153,7 +153,7 @@ mod tests {
         let start = Instant::now();
         let mut budget = HedgeBudget::new(start);
         for i in 0..600 {
-            budget.reply(start + Duration::from_millis(i * 90));
+            budget.record_reply(start + Duration::from_millis(i * 90));
         }
         let now = start + Duration::from_secs(54);
         assert_eq!(admitted(&mut budget, 600, now), 60);
@@ -175,7 +175,7 @@ mod tests {
                 now_ms += pause_ms;
                 let now = start + Duration::from_millis(now_ms);
                 if !hedge {
-                    budget.reply(now);
+                    budget.record_reply(now);
                     replies.push(now_ms);
                 } else if budget.admit(now) {
                     hedges.push(now_ms);

@@ -4,73 +4,73 @@
 //! dropping it closes the request at once. Knows nothing of Twilio, of storage, or of how long a
 //! caller has waited elsewhere.
 
-pub mod brief;
+pub mod caller_facts;
 pub mod catalog;
 pub mod config;
-pub mod facts;
-pub mod failure;
+pub mod invocation;
+pub mod localized_text;
 pub mod message;
 pub mod model_config;
-pub mod per_language;
-pub mod persona;
 #[cfg(feature = "otel")]
-pub mod post;
-pub mod prompt;
+pub mod otlp_client;
+pub mod persona;
+pub mod prompt_context;
+pub mod reply_failure;
 pub mod speech;
-pub mod tools;
+pub mod system_prompt;
 
-mod address;
-mod answer;
-mod assembly;
 mod attempt;
-mod body;
-mod breaker;
+mod attempt_error;
+mod body_decoder;
 mod capabilities;
 mod chat_markup;
 mod chunk;
-mod fallback;
+mod circuit_breaker;
+mod connection_pool;
+mod endpoint_url;
 mod hedge;
-mod intake;
-mod judge;
-mod lanes;
-mod ledger;
-mod live;
-mod loose;
-mod offer;
-mod offered;
+mod http_error;
+mod lenient_chunk;
+mod log_redaction;
+mod message_list;
+mod model_response;
+mod name_verifier;
+mod offered_names;
 mod offline;
+mod prewarm;
 mod provider;
-mod reason;
-mod refusal;
-mod rejection;
-mod reply;
-mod request;
-mod roles;
+mod reply_metrics;
+mod reply_stream;
+mod request_body;
+mod router;
+mod sse_body;
+mod stream_decoder;
 mod template;
 pub(crate) mod tls;
-mod warmth;
+mod tool_call_builder;
+mod tool_definitions;
 
 #[cfg(test)]
 mod tests;
 
-use crate::config::Fault;
-pub use brief::Brief;
-pub use catalog::{ToolCatalog, ToolDescription, ToolSpec};
+use crate::config::ConfigError;
+pub use caller_facts::{CallerChannel, CallerFacts, NameAskPolicy};
+pub use catalog::{ToolCatalog, ToolSpec, ToolSpecSource};
 pub use config::AgentConfig;
-pub use facts::{CallerFacts, Channel, NameAsking};
-pub use failure::{Failure, Reason};
-pub use judge::{NameKind, NameOpinion};
-pub use message::{Message, Speaker};
-pub use model_config::{ModelConfig, Models, Price, Structured, TokenLimit};
+pub use invocation::{BuiltInTool, BuiltInTools, ToolCall, ToolInvocation};
+pub use message::{Message, MessageRole};
+pub use model_config::{ModelConfig, ModelConfigs, StructuredOutput, TokenLimitField, TokenPrice};
+pub use name_verifier::{NameVerdict, NameVerdictKind};
 pub use persona::Persona;
-pub use prompt::{Prompts, knowledge_of};
-pub use reply::{Ending, Finish, Reply, ReplyEvent, Usage};
-pub use tools::{Tool, ToolCall, ToolKind, ToolSet};
+pub use prompt_context::PromptContext;
+pub use reply_failure::{ProtocolError, ReplyFailure};
+pub use reply_stream::{Finish, FinishReason, ReplyEvent, ReplyStream, Usage};
+pub use system_prompt::{SystemPrompt, format_knowledge};
 
-use fallback::Route;
-use hedge::Hedge;
-use judge::Judge;
+use hedge::HedgePolicy;
+use name_verifier::NameVerifier;
 use provider::Provider;
+use router::ModelRouter;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,42 +78,42 @@ use std::time::Duration;
 /// The agent of a server: one for all calls, cheap to clone.
 #[derive(Clone)]
 pub struct Agent {
-    voice: Voice,
+    backend: Backend,
 }
 
 #[derive(Clone)]
-enum Voice {
-    Model(Arc<Providers>),
-    Script { word_pause: Duration },
+enum Backend {
+    Model(Arc<ModelSet>),
+    Scripted { word_pause: Duration },
 }
 
 /// The models, and the order in which they are asked.
-struct Providers {
+struct ModelSet {
     by_name: HashMap<String, Arc<Provider>>,
     /// Where a line names none.
-    order: Arc<[String]>,
-    hedge: Option<Arc<Hedge>>,
+    default_order: Arc<[String]>,
+    hedge: Option<Arc<HedgePolicy>>,
     turn_max: Duration,
-    judge: Judge,
+    name_verifier: NameVerifier,
 }
 
-impl Providers {
+impl ModelSet {
     /// Those of `names` that there are, in their order; else the usual ones.
-    fn of(&self, names: &[String]) -> Vec<Arc<Provider>> {
+    fn resolve(&self, names: &[String]) -> Vec<Arc<Provider>> {
         let known = |names: &[String]| -> Vec<_> {
             let found = names.iter().filter_map(|name| self.by_name.get(name));
             found.cloned().collect()
         };
         let models = known(names);
         match models.is_empty() {
-            true => known(&self.order),
+            true => known(&self.default_order),
             false => models,
         }
     }
 
-    fn route(&self, names: &[String]) -> Route {
-        Route {
-            models: self.of(names),
+    fn router(&self, names: &[String]) -> ModelRouter {
+        ModelRouter {
+            models: self.resolve(names),
             hedge: self.hedge.clone(),
             turn_max: self.turn_max,
         }
@@ -126,94 +126,102 @@ impl Agent {
     ///
     /// # Errors
     /// Everything wrong with the configuration, at once.
-    pub fn new(config: &AgentConfig, models: &Models) -> Result<Agent, Vec<Fault>> {
-        let faults = config.validate(models);
-        if !faults.is_empty() {
-            return Err(faults);
+    pub fn new(config: &AgentConfig, models: &ModelConfigs) -> Result<Agent, Vec<ConfigError>> {
+        let errors = config.validate(models);
+        if !errors.is_empty() {
+            return Err(errors);
         }
         if config.is_offline(models) {
             let word_pause = Duration::from_millis(config.offline_word_ms);
             return Ok(Agent {
-                voice: Voice::Script { word_pause },
+                backend: Backend::Scripted { word_pause },
             });
         }
-        let reachable = models.iter().filter(|(_, model)| !model.is_placeless());
-        let (mut by_name, mut faults) = (HashMap::new(), Vec::new());
+        let reachable = models.iter().filter(|(_, model)| !model.is_unconfigured());
+        let (mut by_name, mut errors) = (HashMap::new(), Vec::new());
         for (name, model) in reachable {
             match Provider::new(config, name, model) {
                 Ok(provider) => drop(by_name.insert(name.clone(), provider)),
-                Err(fault) => faults.push(fault),
+                Err(fault) => errors.push(fault),
             }
         }
-        if !faults.is_empty() {
-            return Err(faults);
+        if !errors.is_empty() {
+            return Err(errors);
         }
         Ok(Agent {
-            voice: Voice::Model(Arc::new(Providers {
+            backend: Backend::Model(Arc::new(ModelSet {
                 by_name,
-                order: config.order().into(),
-                hedge: config.hedge_ms.map(Hedge::new).map(Arc::new),
-                turn_max: config.turn_max(),
-                judge: Judge::new(config),
+                default_order: config.model_order().into(),
+                hedge: config.hedge_ms.map(HedgePolicy::new).map(Arc::new),
+                turn_max: config.reply_max(),
+                name_verifier: NameVerifier::new(config),
             })),
         })
     }
 
     /// Whether the scripted agent speaks, for want of a model.
     pub fn is_offline(&self) -> bool {
-        matches!(self.voice, Voice::Script { .. })
+        matches!(self.backend, Backend::Scripted { .. })
     }
 
     /// Has the first of `models` loaded, in the background, where it may have to be: with the prompt that calls
     /// begin with, as `brief` has it. Returns at once.
-    pub fn preload(&self, models: &[String], brief: impl FnOnce() -> Brief) {
-        if let Voice::Model(providers) = &self.voice
-            && let Some(first) = providers.of(models).first()
+    pub fn preload(&self, models: &[String], prompt_context: impl FnOnce() -> PromptContext) {
+        if let Backend::Model(providers) = &self.backend
+            && let Some(first) = providers.resolve(models).first()
         {
-            first.preload(brief);
+            first.preload(prompt_context);
         }
     }
 
     /// A call rings that is answered by `models`: opens a connection to the first of them, so that the next
     /// reply need not, and has it loaded where that may be wanted. Returns at once; at most one connection is
     /// being opened at a time, and none while one lies ready.
-    pub fn warm(&self, models: &[String], brief: impl FnOnce() -> Brief) {
-        let Voice::Model(providers) = &self.voice else {
+    pub fn prewarm(&self, models: &[String], prompt_context: impl FnOnce() -> PromptContext) {
+        let Backend::Model(providers) = &self.backend else {
             return;
         };
-        let models = providers.of(models);
+        let models = providers.resolve(models);
         if let Some(first) = models.first() {
-            first.warm();
-            first.preload(brief);
+            first.prewarm();
+            first.preload(prompt_context);
         }
         // One that is asked in a hurry must not begin with a handshake.
         if let (Some(_), Some(second)) = (&providers.hedge, models.get(1)) {
-            second.warm();
+            second.prewarm();
         }
     }
 
     /// Asks the models that the brief names. Nothing happens until the reply is polled, within a tokio
     /// runtime.
-    pub fn reply(&self, brief: Brief) -> Reply {
-        match &self.voice {
-            Voice::Model(providers) => Reply::asked(providers.route(&brief.models), brief),
-            Voice::Script { word_pause } => Reply::scripted(offline::recite(&brief, *word_pause)),
+    pub fn reply(&self, prompt_context: PromptContext) -> ReplyStream {
+        match &self.backend {
+            Backend::Model(providers) => ReplyStream::from_router(
+                providers.router(&prompt_context.model_names),
+                prompt_context,
+            ),
+            Backend::Scripted { word_pause } => {
+                ReplyStream::scripted(offline::scripted_reply(&prompt_context, *word_pause))
+            }
         }
     }
 
     /// What the first of `models` makes of `transcript`, the answer to `question`, as a name. `None` if it
-    /// does not know, does not answer within `judge_ms_max`, is too busy, or quotes what was not
+    /// does not know, does not answer within `name_verification_ms_max`, is too busy, or quotes what was not
     /// said. For the background: it delays no reply and tries nothing twice.
-    pub async fn judge_name(
+    pub async fn verify_name(
         &self,
         models: &[String],
         question: &str,
         transcript: &str,
-    ) -> Option<NameOpinion> {
-        let Voice::Model(providers) = &self.voice else {
+    ) -> Option<NameVerdict> {
+        let Backend::Model(providers) = &self.backend else {
             return None;
         };
-        let provider = providers.of(models).into_iter().next()?;
-        providers.judge.judge(&provider, question, transcript).await
+        let provider = providers.resolve(models).into_iter().next()?;
+        providers
+            .name_verifier
+            .verify(&provider, question, transcript)
+            .await
     }
 }

@@ -1,7 +1,7 @@
 //! `[model.NAME]`: a model at a provider, and the terms on which it is asked.
 
-use super::address::parse_address;
-use crate::config::Fault;
+use super::endpoint_url::parse_base_url;
+use crate::config::ConfigError;
 use calldex_observability::redaction::Secret;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
@@ -23,7 +23,7 @@ pub const IDLE_MS_MAX: u64 = 5_000;
 /// TCP and TLS, in milliseconds.
 pub const CONNECT_MS_MAX: u64 = 2_000;
 /// Messages of the conversation that the model is told; the oldest are left out.
-pub const HISTORY_TURNS_MAX: usize = 60;
+pub const HISTORY_MESSAGES_MAX: usize = 60;
 /// Bytes of the conversation that the model is told; the oldest are left out.
 pub const HISTORY_BYTES_MAX: usize = 24 * 1024;
 
@@ -35,7 +35,7 @@ const EXTRAS_MAX: usize = 16;
 /// Upper bound of every duration: nobody waits longer on the telephone.
 const WAIT_MS_MAX: u64 = 120_000;
 /// Fields of the body that are ours: `extra_body` may not set them.
-const OWN_FIELDS: [&str; 6] = [
+const RESERVED_BODY_FIELDS: [&str; 6] = [
     "model",
     "messages",
     "stream",
@@ -45,7 +45,7 @@ const OWN_FIELDS: [&str; 6] = [
 ];
 
 /// The models by name.
-pub type Models = BTreeMap<String, ModelConfig>;
+pub type ModelConfigs = BTreeMap<String, ModelConfig>;
 
 /// One `[model.NAME]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,15 +76,15 @@ pub struct ModelConfig {
     /// think, else 0.
     pub thinking_tokens: Option<u32>,
     /// How the longest reply is named on the wire. Absent: by the address.
-    pub max_tokens_as: Option<TokenLimit>,
+    pub max_tokens_as: Option<TokenLimitField>,
     /// Whether to ask for the usage at the end of a stream. A server that refuses it is asked without.
     pub usage: bool,
     /// Whether tools are offered. A server that refuses them is asked without.
     pub tools: bool,
     /// How an answer in JSON is asked for. Absent: by a schema at OpenAI and Azure, else `json_object`.
-    pub structured: Option<Structured>,
+    pub response_format: Option<StructuredOutput>,
     /// Messages of history the model is told; at the bound the oldest are left out, the system prompt never.
-    pub history_turns_max: usize,
+    pub history_messages_max: usize,
     /// Bytes of history the model is told; same policy. The last message always goes.
     pub history_bytes_max: usize,
     /// Silence before the first speakable token, for each attempt. Thoughts that arrive are no silence.
@@ -102,13 +102,13 @@ pub struct ModelConfig {
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub extra_body: toml::Table,
     /// What its tokens cost.
-    pub price: Option<Price>,
+    pub price: Option<TokenPrice>,
 }
 
 /// Prices of a million tokens, in whatever currency the operator counts.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Price {
+pub struct TokenPrice {
     /// Tokens of the question.
     pub input: f64,
     /// Tokens of the question that the provider had in its cache. Absent: as `input`.
@@ -120,7 +120,7 @@ pub struct Price {
 /// The field that carries the longest reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TokenLimit {
+pub enum TokenLimitField {
     /// What nearly every compatible server reads.
     MaxTokens,
     /// What OpenAI reads since its reasoning models.
@@ -130,7 +130,7 @@ pub enum TokenLimit {
 /// How an answer in JSON is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Structured {
+pub enum StructuredOutput {
     /// `response_format` with the schema.
     JsonSchema,
     /// `response_format` without it; the prompt tells the form.
@@ -154,8 +154,8 @@ impl Default for ModelConfig {
             max_tokens_as: None,
             usage: true,
             tools: true,
-            structured: None,
-            history_turns_max: HISTORY_TURNS_MAX,
+            response_format: None,
+            history_messages_max: HISTORY_MESSAGES_MAX,
             history_bytes_max: HISTORY_BYTES_MAX,
             first_token_ms_max: FIRST_TOKEN_MS_MAX,
             idle_ms_max: IDLE_MS_MAX,
@@ -170,33 +170,33 @@ impl Default for ModelConfig {
 
 impl ModelConfig {
     /// Whether it has neither a key nor an address: nobody could be asked.
-    pub fn is_placeless(&self) -> bool {
+    pub fn is_unconfigured(&self) -> bool {
         let is_set = |text: &str| !text.trim().is_empty();
         let keyed = self.api_key.as_ref().is_some_and(|key| !key.is_empty());
         !keyed && !self.base_url.as_deref().is_some_and(is_set)
     }
 
     /// Tokens for thoughts, beside those of the words.
-    pub fn thinking(&self) -> u32 {
+    pub fn thinking_budget(&self) -> u32 {
         let thinks = || {
             let effort = self.reasoning_effort.as_deref();
             let asked = effort.is_some_and(|effort| effort != "none");
-            asked || thinks_by_name(&self.model) || self.may_think_in_words()
+            asked || is_openai_reasoning_model(&self.model) || self.may_stream_unopened_thinking()
         };
         let by_name = || if thinks() { THINKING_TOKENS } else { 0 };
         self.thinking_tokens.unwrap_or_else(by_name)
     }
 
     /// Tokens for thoughts, once they were seen among the words.
-    pub(super) fn thinking_once_seen(&self) -> u32 {
+    pub(super) fn thinking_budget_when_seen(&self) -> u32 {
         self.thinking_tokens.unwrap_or(THINKING_TOKENS)
     }
 
     /// Whether the template of a model of this name may open its thoughts in the prompt, so that a server that
     /// does not tell them apart sends them as words before a lone closing tag: DeepSeek-R1 and its distillations,
     /// QwQ, Qwen3, and those that are called by what they do.
-    pub(super) fn may_think_in_words(&self) -> bool {
-        if self.is_told_not_to_think() {
+    pub(super) fn may_stream_unopened_thinking(&self) -> bool {
+        if self.has_thinking_disabled() {
             return false;
         }
         let name = self.model.to_ascii_lowercase();
@@ -219,7 +219,7 @@ impl ModelConfig {
         parts().any(says_so) && !parts().any(|part| is_denied.contains(&part))
     }
 
-    fn is_told_not_to_think(&self) -> bool {
+    fn has_thinking_disabled(&self) -> bool {
         let template = self.extra_body.get("chat_template_kwargs");
         let switch = template.and_then(|settings| settings.get("enable_thinking"));
         self.reasoning_effort.as_deref() == Some("none")
@@ -230,8 +230,8 @@ impl ModelConfig {
         Duration::from_millis(self.connect_ms_max)
     }
 
-    fn check(&self, name: &str, turn_ms_max: u64) -> Vec<Fault> {
-        let mut checks = Checks::of(&format!("model.{name}"));
+    fn check(&self, name: &str, reply_ms_max: u64) -> Vec<ConfigError> {
+        let mut checks = SectionValidator::of(&format!("model.{name}"));
         checks.address("base_url", self.base_url.as_deref());
         checks.key("api_key", self.api_key.as_ref());
         checks.check(
@@ -258,29 +258,34 @@ impl ModelConfig {
             checks.within(setting, value, 1, WAIT_MS_MAX);
         }
         checks.check(
-            self.first_token_ms_max <= turn_ms_max,
+            self.first_token_ms_max <= reply_ms_max,
             "first_token_ms_max",
             self.first_token_ms_max,
-            "at most agent.turn_ms_max",
+            "at most agent.reply_ms_max",
         );
-        checks.within("history_turns_max", self.history_turns_max as u64, 2, 1_000);
+        checks.within(
+            "history_messages_max",
+            self.history_messages_max as u64,
+            2,
+            1_000,
+        );
         let bytes = self.history_bytes_max as u64;
         checks.within("history_bytes_max", bytes, 1_024, 1024 * 1024);
         self.check_extra_body(&mut checks);
         self.check_price(&mut checks);
-        checks.faults
+        checks.errors
     }
 
-    fn check_extra_body(&self, checks: &mut Checks) {
+    fn check_extra_body(&self, checks: &mut SectionValidator) {
         let fields = self.extra_body.len() as u64;
         checks.within("extra_body", fields, 0, EXTRAS_MAX as u64);
-        for field in OWN_FIELDS {
+        for field in RESERVED_BODY_FIELDS {
             let is_free = !self.extra_body.contains_key(field);
             checks.check(is_free, "extra_body", field, "is set by calldex itself");
         }
     }
 
-    fn check_price(&self, checks: &mut Checks) {
+    fn check_price(&self, checks: &mut SectionValidator) {
         let Some(price) = &self.price else {
             return;
         };
@@ -302,7 +307,7 @@ impl ModelConfig {
 }
 
 /// OpenAI's models that think: their limit on tokens counts the thoughts.
-fn thinks_by_name(model: &str) -> bool {
+fn is_openai_reasoning_model(model: &str) -> bool {
     let name = model.trim().rsplit('/').next().unwrap_or_default();
     let is_chat = name.contains("chat");
     let families = ["o1", "o3", "o4", "gpt-5"];
@@ -314,44 +319,44 @@ fn thinks_by_name(model: &str) -> bool {
 }
 
 /// Everything that is wrong with the models, at once.
-pub(super) fn validate(models: &Models, turn_ms_max: u64) -> Vec<Fault> {
-    let mut faults = Vec::new();
+pub(super) fn validate(models: &ModelConfigs, reply_ms_max: u64) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
     if models.len() > MODELS_MAX {
-        let remedy = format!("at most {MODELS_MAX} models");
-        faults.push(Fault::new("model", models.len(), remedy));
+        let hint = format!("at most {MODELS_MAX} models");
+        errors.push(ConfigError::new("model", models.len(), hint));
     }
     for (name, model) in models {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(plain) {
-            let remedy = format!(
+            let hint = format!(
                 "a name of letters, digits, - and _, at most {NAME_CHARS_MAX}: it stands in metrics"
             );
-            faults.push(Fault::new(format!("model.{name}"), "", remedy));
+            errors.push(ConfigError::new(format!("model.{name}"), "", hint));
         }
-        faults.extend(model.check(name, turn_ms_max));
+        errors.extend(model.check(name, reply_ms_max));
     }
-    faults
+    errors
 }
 
 /// The faults of one section.
-pub(super) struct Checks {
+pub(super) struct SectionValidator {
     section: String,
-    pub(super) faults: Vec<Fault>,
+    pub(super) errors: Vec<ConfigError>,
 }
 
-impl Checks {
+impl SectionValidator {
     pub(super) fn of(section: &str) -> Self {
         Self {
             section: section.to_owned(),
-            faults: Vec::new(),
+            errors: Vec::new(),
         }
     }
 
-    pub(super) fn check(&mut self, holds: bool, setting: &str, value: impl ToString, remedy: &str) {
+    pub(super) fn check(&mut self, holds: bool, setting: &str, value: impl ToString, hint: &str) {
         if !holds {
             let setting = format!("{}.{setting}", self.section);
-            self.faults
-                .push(Fault::new(setting, value.to_string(), remedy));
+            self.errors
+                .push(ConfigError::new(setting, value.to_string(), hint));
         }
     }
 
@@ -365,15 +370,15 @@ impl Checks {
         let Some(url) = url.map(str::trim).filter(|url| !url.is_empty()) else {
             return;
         };
-        let remedy = "an http or https address, e.g. http://127.0.0.1:11434/v1";
-        let is_address = parse_address(url).is_some();
-        self.check(is_address, setting, "(not an address)", remedy);
+        let hint = "an http or https address, e.g. http://127.0.0.1:11434/v1";
+        let is_address = parse_base_url(url).is_some();
+        self.check(is_address, setting, "(not an address)", hint);
     }
 
     fn key(&mut self, setting: &str, key: Option<&Secret>) {
         let sendable = key.is_none_or(|key| HeaderValue::from_str(key.reveal().trim()).is_ok());
-        let remedy = "a key without line breaks or control characters";
-        self.check(sendable, setting, "(hidden)", remedy);
+        let hint = "a key without line breaks or control characters";
+        self.check(sendable, setting, "(hidden)", hint);
     }
 
     fn headers(&mut self, setting: &str, headers: &BTreeMap<String, Secret>) {
@@ -381,8 +386,8 @@ impl Checks {
         for (name, value) in headers {
             let sendable =
                 HeaderName::try_from(name).is_ok() && HeaderValue::from_str(value.reveal()).is_ok();
-            let remedy = "a valid header name and a value without control characters";
-            self.check(sendable, setting, name, remedy);
+            let hint = "a valid header name and a value without control characters";
+            self.check(sendable, setting, name, hint);
         }
     }
 }
@@ -400,7 +405,7 @@ mod tests {
                 thinking_tokens: set,
                 ..ModelConfig::default()
             }
-            .thinking()
+            .thinking_budget()
         };
         for model in ["o3-mini", "o1", "gpt-5", "gpt-5-nano", "openai/o4-mini"] {
             assert_eq!(thinking(model, None, None), THINKING_TOKENS, "{model}");
@@ -432,7 +437,7 @@ mod tests {
                 .unwrap(),
             ..ModelConfig::default()
         };
-        assert_eq!(quiet.thinking(), 0);
+        assert_eq!(quiet.thinking_budget(), 0);
         assert_eq!(thinking("o3", None, Some(500)), 500);
     }
 }

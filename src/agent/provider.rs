@@ -1,22 +1,22 @@
 //! One model: where it is served, on which terms it is asked, and how its server has behaved.
 
-use super::address;
-use super::body::{usage_in, whole};
-use super::breaker::Breaker;
-use super::brief::Brief;
-use super::capabilities::{Capabilities, Field, LoneThoughts};
+use super::body_decoder::{read_whole, usage_of};
+use super::capabilities::{RequestField, ServerCapabilities, UnopenedThinking};
+use super::circuit_breaker::CircuitBreaker;
 use super::config::AgentConfig;
-use super::failure::Failure;
-use super::lanes::{Lanes, Place};
-use super::model_config::{self, ModelConfig, Price, Structured, TokenLimit};
-use super::refusal::accepted;
-use super::reply::Usage;
-use super::request::Terms;
-use super::warmth::Approach;
-use crate::config::Fault;
+use super::connection_pool::{ConnectionPool, RequestSlot};
+use super::endpoint_url;
+use super::http_error::check_status;
+use super::model_config::{self, ModelConfig, StructuredOutput, TokenLimitField, TokenPrice};
+use super::prewarm::ConnectPlan;
+use super::prompt_context::PromptContext;
+use super::reply_failure::ReplyFailure;
+use super::reply_stream::Usage;
+use super::request_body::RequestOptions;
+use crate::config::ConfigError;
 use bytes::Bytes;
 use calldex_observability::catalog;
-use calldex_observability::spans::{ModelRequest, ModelSpan};
+use calldex_observability::spans::{ModelRequestInfo, ModelSpan};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{RequestBuilder, Url};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -25,44 +25,44 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 /// How long a connection opened ahead may take.
-const WARM_WAIT: Duration = Duration::from_secs(5);
+const PREWARM_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a server may take to load its model; a request in the background is given up then.
-const LOADING_MAX: Duration = Duration::from_secs(120);
+const LOADING_TIMEOUT: Duration = Duration::from_secs(120);
 /// So many answers in a row that are empty only where tools are offered tell of the server, not of chance.
-const LOST_WITH_TOOLS_MAX: u32 = 3;
+const EMPTY_WITH_TOOLS_MAX: u32 = 3;
 /// From one look at a server that loads its model to the next.
-pub(super) const LOADING_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const LOADING_POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// A model that answered within this time is taken to be loaded: the shortest time after which a common
 /// server unloads one is five minutes.
-const LOADED_FOR: Duration = Duration::from_secs(240);
+const LOADED_TTL: Duration = Duration::from_secs(240);
 
 /// Bytes of a request that are about one token.
-const BYTES_A_TOKEN: usize = 4;
+const BYTES_PER_TOKEN: usize = 4;
 
 /// A model somewhere.
 pub(super) struct Provider {
     /// Its name in the configuration.
     pub name: String,
-    pub terms: Terms,
+    pub options: RequestOptions,
     /// Silence before the first event of an answer, for each attempt.
     pub first_token_max: Duration,
     /// Silence within an answer.
     pub idle_max: Duration,
     /// Its server may have to load it: work that was begun there is not thrown away.
     pub may_load: bool,
-    price: Option<Price>,
-    chat: Url,
-    models: Url,
+    price: Option<TokenPrice>,
+    chat_url: Url,
+    models_url: Url,
     headers: HeaderMap,
-    lanes: Lanes,
-    breaker: Mutex<Breaker>,
-    capabilities: Mutex<Capabilities>,
+    pool: ConnectionPool,
+    breaker: Mutex<CircuitBreaker>,
+    capabilities: Mutex<ServerCapabilities>,
     /// When it last answered.
-    answered_at: Mutex<Option<Instant>>,
+    last_response_at: Mutex<Option<Instant>>,
     /// A request in the background waits for it to be loaded.
     is_loading: AtomicBool,
     /// Answers in a row that were empty with tools on offer and not without.
-    lost_with_tools: AtomicU32,
+    empty_with_tools: AtomicU32,
 }
 
 impl Provider {
@@ -74,154 +74,155 @@ impl Provider {
         agent: &AgentConfig,
         name: &str,
         model: &ModelConfig,
-    ) -> Result<Arc<Self>, Fault> {
-        let fault = |setting: &str, remedy: &str| {
-            Fault::new(format!("model.{name}.{setting}"), "(not shown)", remedy)
+    ) -> Result<Arc<Self>, ConfigError> {
+        let fault = |setting: &str, hint: &str| {
+            ConfigError::new(format!("model.{name}.{setting}"), "(not shown)", hint)
         };
         let base_url = model.base_url.as_deref().map(str::trim);
         let base_url = base_url
             .filter(|url| !url.is_empty())
             .unwrap_or(model_config::BASE_URL);
-        let base = address::parse_address(base_url)
+        let base = endpoint_url::parse_base_url(base_url)
             .ok_or_else(|| fault("base_url", "an http or https address"))?;
         let headers = headers(model, &base)
             .ok_or_else(|| fault("headers", "a key and headers that can be sent"))?;
-        let lanes = Lanes::new(&base, model.connect_max())
+        let pool = ConnectionPool::new(&base, model.connect_max())
             .map_err(|_| fault("base_url", "an address that can be connected to"))?;
-        catalog::MODEL_TOKENS_TOTAL.show(name);
-        catalog::MODEL_ADAPTATIONS_TOTAL.show(name);
+        catalog::MODEL_TOKENS_TOTAL.init_series(name);
+        catalog::MODEL_ADAPTATIONS_TOTAL.init_series(name);
         Ok(Arc::new(Self {
             name: name.to_owned(),
-            terms: Terms::new(model),
+            options: RequestOptions::new(model),
             first_token_max: Duration::from_millis(model.first_token_ms_max),
             idle_max: Duration::from_millis(model.idle_ms_max),
-            may_load: model.preload.unwrap_or_else(|| address::is_local(&base)),
+            may_load: model
+                .preload
+                .unwrap_or_else(|| endpoint_url::is_local_network(&base)),
             price: model.price,
-            chat: address::chat(&base, &model.query),
-            models: address::models(&base, &model.query),
+            chat_url: endpoint_url::chat_completions_url(&base, &model.query),
+            models_url: endpoint_url::models_url(&base, &model.query),
             headers,
-            lanes,
-            breaker: Mutex::new(Breaker::new(
+            pool,
+            breaker: Mutex::new(CircuitBreaker::new(
                 agent.breaker_failures_max,
                 Duration::from_millis(agent.breaker_open_ms),
             )),
-            capabilities: Mutex::new(capabilities(model, &base)),
-            answered_at: Mutex::new(None),
+            capabilities: Mutex::new(initial_capabilities(model, &base)),
+            last_response_at: Mutex::new(None),
             is_loading: AtomicBool::new(false),
-            lost_with_tools: AtomicU32::new(0),
+            empty_with_tools: AtomicU32::new(0),
         }))
     }
 
     /// A place for one request. Where a connection carries many replies (HTTP/2) and is just being
     /// opened, waits for it, within `connect_ms_max`: replies that begin together would dial one
     /// each otherwise.
-    pub(super) async fn place(self: &Arc<Self>) -> Place {
-        let place = self.lanes.take();
-        if place.crowds() {
-            self.warm();
+    pub(super) async fn acquire_slot(self: &Arc<Self>) -> RequestSlot {
+        let slot = self.pool.acquire();
+        if slot.is_at_half_load() {
+            self.prewarm();
         }
-        self.approach(&place).await;
-        place
+        self.await_connection(&slot).await;
+        slot
     }
 
-    async fn approach(self: &Arc<Self>, place: &Place) {
+    async fn await_connection(self: &Arc<Self>, slot: &RequestSlot) {
         // Before the look at the lane, so that what is opened in between is not missed.
-        let opening = place.opening();
-        match self.lanes.approach(place, Instant::now()) {
-            Approach::Clear => return,
-            Approach::Wait => {}
-            Approach::OpenAndWait => {
-                let (provider, beside) = (Arc::clone(self), place.beside());
-                tokio::spawn(async move { provider.knock(&beside).await });
+        let opening = slot.next_connection();
+        match self.pool.connect_plan(slot, Instant::now()) {
+            ConnectPlan::ConnectNow => return,
+            ConnectPlan::Wait => {}
+            ConnectPlan::OpenAndWait => {
+                let (provider, beside) = (Arc::clone(self), slot.sibling());
+                tokio::spawn(async move { provider.open_connection(&beside).await });
             }
         }
         // Whatever came of it, or nothing in time: the request then fends for itself.
-        let _ = timeout(self.lanes.connect_max(), opening).await;
+        let _ = timeout(self.pool.connect_max(), opening).await;
     }
 
     /// The span of one request, open.
     pub(super) fn span(&self) -> ModelSpan {
-        ModelSpan::open(&ModelRequest {
-            model: &self.terms.model,
-            host: self.chat.host_str().unwrap_or_default(),
-            port: self.chat.port_or_known_default().unwrap_or_default(),
-            provider: &self.name,
+        ModelSpan::start(&ModelRequestInfo {
+            model: &self.options.model,
+            host: self.chat_url.host_str().unwrap_or_default(),
+            port: self.chat_url.port_or_known_default().unwrap_or_default(),
+            configured_name: &self.name,
         })
     }
 
     /// A request for an answer to `body`.
-    pub(super) fn ask(&self, place: &Place, body: Bytes) -> RequestBuilder {
-        place
-            .client()
-            .post(self.chat.clone())
+    pub(super) fn chat_request(&self, slot: &RequestSlot, body: Bytes) -> RequestBuilder {
+        slot.client()
+            .post(self.chat_url.clone())
             .headers(self.headers.clone())
             .body(body)
     }
 
     /// Whether it may be asked now; if not, the failure that keeps it from being asked.
-    pub(super) fn admit(&self) -> Result<(), Failure> {
+    pub(super) fn admit(&self) -> Result<(), ReplyFailure> {
         locked(&self.breaker).admit(Instant::now())
     }
 
     /// Speech has begun.
-    pub(super) fn succeeded(&self) {
-        locked(&self.breaker).succeeded();
-        self.answered();
+    pub(super) fn record_success(&self) {
+        locked(&self.breaker).record_success();
+        self.record_response();
     }
 
-    fn answered(&self) {
-        *locked(&self.answered_at) = Some(Instant::now());
+    fn record_response(&self) {
+        *locked(&self.last_response_at) = Some(Instant::now());
     }
 
     /// An attempt failed.
-    pub(super) fn failed(&self, failure: Failure) {
-        if locked(&self.breaker).failed(failure, Instant::now()) {
+    pub(super) fn record_failure(&self, failure: ReplyFailure) {
+        if locked(&self.breaker).record_failure(failure, Instant::now()) {
             tracing::warn!(
                 model = self.name,
                 failure = failure.kind(),
-                "the model is not waited for, for a while"
+                "the circuit breaker opened: the model is skipped"
             );
         }
     }
 
     /// What its server takes, as far as is known.
-    pub(super) fn capabilities(&self) -> Capabilities {
+    pub(super) fn known_capabilities(&self) -> ServerCapabilities {
         *locked(&self.capabilities)
     }
 
     /// A request of this form was accepted after others were refused: the next ones begin with it.
-    pub(super) fn learn(&self, found: &Capabilities) {
-        locked(&self.capabilities).learn(found);
+    pub(super) fn merge_capabilities(&self, found: &ServerCapabilities) {
+        locked(&self.capabilities).merge(found);
     }
 
     /// Whether its thoughts came before a closing tag without an opening one. Once they did, they are expected.
-    pub(super) fn learn_of_thoughts(&self, came: bool) {
+    pub(super) fn record_unopened_thinking(&self, came: bool) {
         let mut capabilities = locked(&self.capabilities);
-        capabilities.lone_thoughts = match (came, capabilities.lone_thoughts) {
-            (true, _) | (false, LoneThoughts::Seen) => LoneThoughts::Seen,
-            (false, _) => LoneThoughts::Unlikely,
+        capabilities.unopened_thinking = match (came, capabilities.unopened_thinking) {
+            (true, _) | (false, UnopenedThinking::Seen) => UnopenedThinking::Seen,
+            (false, _) => UnopenedThinking::Unlikely,
         };
     }
 
     /// An answer was empty with tools on offer, and without them it was not. After a few in a row tools are
     /// not offered any more.
-    pub(super) fn lost_words_with_tools(&self) {
-        let lost = self.lost_with_tools.fetch_add(1, Ordering::Relaxed) + 1;
-        if lost == LOST_WITH_TOOLS_MAX {
-            catalog::MODEL_ADAPTATIONS_TOTAL.increment(&self.name, Field::Tools.name(), 1);
+    pub(super) fn record_empty_with_tools(&self) {
+        let lost = self.empty_with_tools.fetch_add(1, Ordering::Relaxed) + 1;
+        if lost == EMPTY_WITH_TOOLS_MAX {
+            catalog::MODEL_ADAPTATIONS_TOTAL.increment(&self.name, RequestField::Tools.name(), 1);
             tracing::warn!(
                 model = self.name,
                 "the model's server answers nothing where tools are offered: asked without them from now on"
             );
             let mut takes = locked(&self.capabilities);
-            *takes = takes.refusing(Field::Tools);
+            *takes = takes.without(RequestField::Tools);
         }
     }
 
     /// An answer came with tools on offer.
-    pub(super) fn kept_words_with_tools(&self) {
-        if self.lost_with_tools.load(Ordering::Relaxed) != 0 {
-            self.lost_with_tools.store(0, Ordering::Relaxed);
+    pub(super) fn reset_empty_with_tools(&self) {
+        if self.empty_with_tools.load(Ordering::Relaxed) != 0 {
+            self.empty_with_tools.store(0, Ordering::Relaxed);
         }
     }
 
@@ -241,7 +242,7 @@ impl Provider {
     /// Counts the tokens of a reply that was given up after `pieces` of text, to a request of so many bytes: by
     /// estimate, since a provider tells its count at the end.
     pub(super) fn estimate_tokens(&self, request_bytes: usize, pieces: u32) {
-        let prompt_tokens = u32::try_from(request_bytes / BYTES_A_TOKEN).unwrap_or(u32::MAX);
+        let prompt_tokens = u32::try_from(request_bytes / BYTES_PER_TOKEN).unwrap_or(u32::MAX);
         for (direction, tokens) in [
             ("input_estimated", prompt_tokens),
             ("output_estimated", pieces),
@@ -270,9 +271,9 @@ impl Provider {
     }
 
     /// Whether its server may have to load it before it can answer.
-    pub(super) fn is_cold(&self) -> bool {
-        let answered = *locked(&self.answered_at);
-        self.may_load && answered.is_none_or(|at| at.elapsed() >= LOADED_FOR)
+    pub(super) fn may_need_loading(&self) -> bool {
+        let answered = *locked(&self.last_response_at);
+        self.may_load && answered.is_none_or(|at| at.elapsed() >= LOADED_TTL)
     }
 
     /// Whether a request in the background waits for it to be loaded.
@@ -282,9 +283,9 @@ impl Provider {
 
     /// Goes on in the background with an attempt that nobody waits for any more, so that the server does not
     /// give up what it has begun to load. One at a time, for at most two minutes.
-    pub(super) fn go_on<T>(
+    pub(super) fn continue_in_background<T>(
         self: &Arc<Self>,
-        attempt: impl Future<Output = Result<T, super::rejection::Rejection>> + Send + 'static,
+        attempt: impl Future<Output = Result<T, super::attempt_error::AttemptError>> + Send + 'static,
     ) where
         T: Send + 'static,
     {
@@ -296,8 +297,8 @@ impl Provider {
         }
         let provider = Arc::clone(self);
         runtime.spawn(async move {
-            if let Ok(Ok(_)) = timeout(LOADING_MAX, attempt).await {
-                provider.answered();
+            if let Ok(Ok(_)) = timeout(LOADING_TIMEOUT, attempt).await {
+                provider.record_response();
                 tracing::info!(model = provider.name, "the model is loaded");
             }
             provider.is_loading.store(false, Ordering::Release);
@@ -307,16 +308,16 @@ impl Provider {
     /// Asks for one token in the background where the model may have to be loaded, so that it is, and has
     /// read the prompt that calls begin with. Returns at once; outside
     /// of a runtime it does nothing. One at a time, for at most two minutes.
-    pub(super) fn preload(self: &Arc<Self>, brief: impl FnOnce() -> Brief) {
+    pub(super) fn preload(self: &Arc<Self>, prompt_context: impl FnOnce() -> PromptContext) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        if !self.is_cold() || !self.begin_loading() {
+        if !self.may_need_loading() || !self.begin_loading() {
             return;
         }
-        let (provider, brief) = (Arc::clone(self), brief());
+        let (provider, prompt_context) = (Arc::clone(self), prompt_context());
         runtime.spawn(async move {
-            let loaded = timeout(LOADING_MAX, provider.load(&brief)).await;
+            let loaded = timeout(LOADING_TIMEOUT, provider.load_model(&prompt_context)).await;
             match loaded {
                 Ok(true) => tracing::info!(model = provider.name, "the model is loaded"),
                 Ok(false) => tracing::info!(model = provider.name, "the model does not answer yet"),
@@ -332,59 +333,63 @@ impl Provider {
     }
 
     /// Whether one token came; asks again while the server says that it loads.
-    async fn load(self: &Arc<Self>, brief: &Brief) -> bool {
+    async fn load_model(self: &Arc<Self>, prompt_context: &PromptContext) -> bool {
         loop {
-            let body = self.terms.preload(brief, &self.capabilities());
-            let place = self.place().await;
-            let Ok(response) = self.ask(&place, body).send().await else {
+            let body = self
+                .options
+                .preload_body(prompt_context, &self.known_capabilities());
+            let slot = self.acquire_slot().await;
+            let Ok(response) = self.chat_request(&slot, body).send().await else {
                 return false;
             };
-            match accepted(response).await {
+            match check_status(response).await {
                 Ok(response) => {
                     let version = response.version();
-                    let Ok(answer) = whole(response).await else {
+                    let Ok(answer) = read_whole(response).await else {
                         return false;
                     };
                     // The server has the model when it has an answer, whatever it is.
-                    place.returned(version, Instant::now());
-                    self.answered();
-                    if let Some(usage) = usage_in(&answer) {
+                    slot.response_finished(version, Instant::now());
+                    self.record_response();
+                    if let Some(usage) = usage_of(&answer) {
                         self.count_tokens(&usage);
                     }
                     return true;
                 }
-                Err(rejection) if rejection.is_loading => sleep(LOADING_PAUSE).await,
-                Err(rejection) => {
+                Err(attempt_error) if attempt_error.is_loading => {
+                    sleep(LOADING_POLL_INTERVAL).await
+                }
+                Err(attempt_error) => {
                     // What it does not take is left out of the first reply too, if that helps there.
-                    return rejection.objection.is_some();
+                    return attempt_error.rejected_part.is_some();
                 }
             }
         }
     }
 
     /// Opens a connection where one is wanted. Returns at once; outside of a runtime it does nothing.
-    pub(super) fn warm(self: &Arc<Self>) {
+    pub(super) fn prewarm(self: &Arc<Self>) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        if let Some(place) = self.lanes.open_ahead(Instant::now()) {
+        if let Some(slot) = self.pool.slot_to_prewarm(Instant::now()) {
             let provider = Arc::clone(self);
-            runtime.spawn(async move { provider.knock(&place).await });
+            runtime.spawn(async move { provider.open_connection(&slot).await });
         }
     }
 
     /// The cheapest request there is; whatever the answer, the connection is then open.
-    async fn knock(&self, place: &Place) {
-        let request = place
+    async fn open_connection(&self, slot: &RequestSlot) {
+        let request = slot
             .client()
-            .head(self.models.clone())
+            .head(self.models_url.clone())
             .headers(self.headers.clone());
-        let answer = timeout(WARM_WAIT, request.send()).await;
+        let answer = timeout(PREWARM_TIMEOUT, request.send()).await;
         let version = answer
             .ok()
             .and_then(Result::ok)
             .map(|answer| answer.version());
-        place.opened(version, Instant::now());
+        slot.prewarm_finished(version, Instant::now());
     }
 }
 
@@ -394,32 +399,33 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// What a server is taken to take before it has refused anything.
-fn capabilities(model: &ModelConfig, base: &Url) -> Capabilities {
-    let limit = match address::is_openai(base) {
-        true => TokenLimit::MaxCompletionTokens,
-        false => TokenLimit::MaxTokens,
+fn initial_capabilities(model: &ModelConfig, base: &Url) -> ServerCapabilities {
+    let limit = match endpoint_url::is_openai(base) {
+        true => TokenLimitField::MaxCompletionTokens,
+        false => TokenLimitField::MaxTokens,
     };
-    let structured = match address::is_openai(base) || address::is_azure(base) {
-        true => Structured::JsonSchema,
-        false => Structured::JsonObject,
+    let structured = match endpoint_url::is_openai(base) || endpoint_url::is_azure(base) {
+        true => StructuredOutput::JsonSchema,
+        false => StructuredOutput::JsonObject,
     };
-    let mut all = Capabilities::new(
+    let mut all = ServerCapabilities::new(
         model.max_tokens_as.unwrap_or(limit),
-        model.structured.unwrap_or(structured),
+        model.response_format.unwrap_or(structured),
         model.history_bytes_max,
     );
-    if model.may_think_in_words() {
-        all.lone_thoughts = LoneThoughts::Likely;
+    if model.may_stream_unopened_thinking() {
+        all.unopened_thinking = UnopenedThinking::Likely;
     }
     let unwanted = [
-        (Field::StreamOptions, !model.usage),
-        (Field::Tools, !model.tools),
-        (Field::CacheKey, !address::is_openai(base)),
+        (RequestField::StreamOptions, !model.usage),
+        (RequestField::Tools, !model.tools),
+        (RequestField::CacheKey, !endpoint_url::is_openai(base)),
     ];
-    let without = |takes: Capabilities, (field, unwanted): (Field, bool)| match unwanted {
-        true => takes.refusing(field),
-        false => takes,
-    };
+    let without =
+        |takes: ServerCapabilities, (field, unwanted): (RequestField, bool)| match unwanted {
+            true => takes.without(field),
+            false => takes,
+        };
     unwanted.into_iter().fold(all, without)
 }
 
@@ -432,19 +438,22 @@ fn headers(model: &ModelConfig, base: &Url) -> Option<HeaderMap> {
     );
     let key = model.api_key.as_ref().map(|key| key.reveal().trim());
     if let Some(key) = key.filter(|key| !key.is_empty()) {
-        if address::is_azure(base) {
-            headers.insert("api-key", sensitive(key)?);
+        if endpoint_url::is_azure(base) {
+            headers.insert("api-key", sensitive_header(key)?);
         } else {
-            headers.insert(AUTHORIZATION, sensitive(&format!("Bearer {key}"))?);
+            headers.insert(AUTHORIZATION, sensitive_header(&format!("Bearer {key}"))?);
         }
     }
     for (name, value) in &model.headers {
-        headers.insert(HeaderName::try_from(name).ok()?, sensitive(value.reveal())?);
+        headers.insert(
+            HeaderName::try_from(name).ok()?,
+            sensitive_header(value.reveal())?,
+        );
     }
     Some(headers)
 }
 
-fn sensitive(value: &str) -> Option<HeaderValue> {
+fn sensitive_header(value: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(value).ok()?;
     value.set_sensitive(true);
     Some(value)
@@ -469,15 +478,18 @@ mod tests {
 
     #[test]
     fn the_longest_reply_and_json_are_asked_for_as_the_host_reads_them() {
-        let openai = at(None).capabilities();
+        let openai = at(None).known_capabilities();
         assert_eq!(
-            (openai.limit, openai.structured),
-            (TokenLimit::MaxCompletionTokens, Structured::JsonSchema)
+            (openai.token_limit_field, openai.structured_output),
+            (
+                TokenLimitField::MaxCompletionTokens,
+                StructuredOutput::JsonSchema
+            )
         );
-        let local = at(Some("http://localhost:1/v1")).capabilities();
+        let local = at(Some("http://localhost:1/v1")).known_capabilities();
         assert_eq!(
-            (local.limit, local.structured),
-            (TokenLimit::MaxTokens, Structured::JsonObject)
+            (local.token_limit_field, local.structured_output),
+            (TokenLimitField::MaxTokens, StructuredOutput::JsonObject)
         );
     }
 
@@ -493,14 +505,26 @@ mod tests {
             })
         };
         let thinker = named("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B");
-        assert_eq!(thinker.capabilities().lone_thoughts, LoneThoughts::Likely);
-        thinker.learn_of_thoughts(false);
-        assert_eq!(thinker.capabilities().lone_thoughts, LoneThoughts::Unlikely);
+        assert_eq!(
+            thinker.known_capabilities().unopened_thinking,
+            UnopenedThinking::Likely
+        );
+        thinker.record_unopened_thinking(false);
+        assert_eq!(
+            thinker.known_capabilities().unopened_thinking,
+            UnopenedThinking::Unlikely
+        );
         let other = named("table-model");
-        assert_eq!(other.capabilities().lone_thoughts, LoneThoughts::Unlikely);
-        other.learn_of_thoughts(true);
-        other.learn_of_thoughts(false);
-        assert_eq!(other.capabilities().lone_thoughts, LoneThoughts::Seen);
+        assert_eq!(
+            other.known_capabilities().unopened_thinking,
+            UnopenedThinking::Unlikely
+        );
+        other.record_unopened_thinking(true);
+        other.record_unopened_thinking(false);
+        assert_eq!(
+            other.known_capabilities().unopened_thinking,
+            UnopenedThinking::Seen
+        );
     }
 
     #[test]
@@ -515,16 +539,16 @@ mod tests {
 
     #[test]
     fn local_servers_may_have_to_load_and_others_do_not() {
-        assert!(at(Some("http://localhost:1/v1")).is_cold());
-        assert!(!at(None).is_cold());
+        assert!(at(Some("http://localhost:1/v1")).may_need_loading());
+        assert!(!at(None).may_need_loading());
         let local = at(Some("http://localhost:1/v1"));
-        local.succeeded();
-        assert!(!local.is_cold());
+        local.record_success();
+        assert!(!local.may_need_loading());
     }
 
     #[test]
     fn an_answer_costs_what_the_price_table_says() {
-        let price = Price {
+        let price = TokenPrice {
             input: 0.15,
             cached: Some(0.075),
             output: 0.60,

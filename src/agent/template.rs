@@ -1,9 +1,9 @@
 //! Texts of prompts as templates (minijinja): compiled once, rendered with values only.
 //!
 //! What callers brought in is a value: flattened to one line, bounded, and never read as a template. A
-//! template cannot load another, run without end or fill the memory ([`FUEL`]).
+//! template cannot load another, run without end or fill the memory ([`RENDER_STEPS_MAX`]).
 
-use super::facts::CallerFacts;
+use super::caller_facts::CallerFacts;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use minijinja::value::Value;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// Steps that one rendering may take; 64 bytes of text count as one. The longest texts that are allowed
 /// take a few hundred.
-const FUEL: u64 = 20_000;
+const RENDER_STEPS_MAX: u64 = 20_000;
 /// Longest rendered text, in bytes.
 const RENDERED_BYTES_MAX: usize = 16 * 1024;
 /// Most bytes of a name, a preference and a recap, and most preferences; the newest are told.
@@ -22,7 +22,7 @@ const PREFERENCES_MAX: usize = 12;
 const RECAP_BYTES_MAX: usize = 2_000;
 
 /// What is the same in every call of a line.
-pub(super) const LINE_VARIABLES: [&str; 3] = ["house", "topic", "line"];
+pub(super) const LINE_VARIABLES: [&str; 3] = ["business", "topic", "line"];
 /// What differs between calls or within one.
 pub(super) const CALL_VARIABLES: [&str; 14] = [
     "called",
@@ -44,11 +44,11 @@ pub(super) const CALL_VARIABLES: [&str; 14] = [
 const FUNCTIONS: [&str; 4] = ["range", "dict", "namespace", "loop"];
 
 /// The values of one rendering.
-pub(super) type Variables = BTreeMap<&'static str, Value>;
+pub(super) type TemplateVariables = BTreeMap<&'static str, Value>;
 
 /// What is the same in every call of a line.
-pub(super) fn line_variables(house: &str, topic: &str, line: &str) -> Variables {
-    [("house", house), ("topic", topic), ("line", line)]
+pub(super) fn line_variables(business: &str, topic: &str, line: &str) -> TemplateVariables {
+    [("business", business), ("topic", topic), ("line", line)]
         .into_iter()
         .map(|(name, text)| (name, text.into()))
         .collect()
@@ -56,7 +56,11 @@ pub(super) fn line_variables(house: &str, topic: &str, line: &str) -> Variables 
 
 /// The values of `caller` over those of the line. What is not known is none: false in an `if`, and an
 /// error where it is written.
-pub(super) fn call_variables(line: &Variables, caller: &CallerFacts, zone: &TimeZone) -> Variables {
+pub(super) fn call_variables(
+    line: &TemplateVariables,
+    caller: &CallerFacts,
+    zone: &TimeZone,
+) -> TemplateVariables {
     let text = |text: &str, bytes_max| -> Value {
         let flat = single_line(text, bytes_max);
         if flat.is_empty() {
@@ -81,17 +85,17 @@ pub(super) fn call_variables(line: &Variables, caller: &CallerFacts, zone: &Time
         .collect();
     let mut variables = line.clone();
     variables.extend([
-        ("called", text(&caller.called, NAME_BYTES_MAX)),
-        ("date", at(caller.began_ms, "%Y-%m-%d")),
-        ("time", at(caller.began_ms, "%H:%M")),
-        ("weekday", at(caller.began_ms, "%A")),
+        ("called", text(&caller.called_number, NAME_BYTES_MAX)),
+        ("date", at(caller.call_started_ms, "%Y-%m-%d")),
+        ("time", at(caller.call_started_ms, "%H:%M")),
+        ("weekday", at(caller.call_started_ms, "%A")),
         ("zone", zone.iana_name().unwrap_or("UTC").into()),
         (
             "name",
             text(caller.name.as_deref().unwrap_or_default(), NAME_BYTES_MAX),
         ),
         ("first_call", caller.first_call.into()),
-        ("calls", caller.calls.into()),
+        ("calls", caller.previous_calls.into()),
         (
             "last_call",
             caller.last_call_ms.map(|ms| at(ms, "%Y-%m-%d")).into(),
@@ -106,13 +110,13 @@ pub(super) fn call_variables(line: &Variables, caller: &CallerFacts, zone: &Time
 }
 
 /// Compiled templates by name.
-pub(super) struct Templates(Environment<'static>);
+pub(super) struct PromptTemplates(Environment<'static>);
 
-impl Templates {
+impl PromptTemplates {
     pub(super) fn new() -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_fuel(Some(FUEL));
+        environment.set_fuel(Some(RENDER_STEPS_MAX));
         environment.set_formatter(|out, state, value| {
             if value.is_none() {
                 let what =
@@ -129,13 +133,22 @@ impl Templates {
         let source = source.to_owned();
         self.0
             .add_template_owned(name, source)
-            .map_err(|error| told(&error))
+            .map_err(|error| error_text(&error))
     }
 
     /// The text of `name` with these values; in vain, why. Never with a value in it.
-    pub(super) fn render(&self, name: &str, variables: &Variables) -> Result<String, String> {
-        let template = self.0.get_template(name).map_err(|error| told(&error))?;
-        let text = template.render(variables).map_err(|error| told(&error))?;
+    pub(super) fn render(
+        &self,
+        name: &str,
+        variables: &TemplateVariables,
+    ) -> Result<String, String> {
+        let template = self
+            .0
+            .get_template(name)
+            .map_err(|error| error_text(&error))?;
+        let text = template
+            .render(variables)
+            .map_err(|error| error_text(&error))?;
         if text.len() > RENDERED_BYTES_MAX {
             return Err(format!("is longer than {RENDERED_BYTES_MAX} bytes"));
         }
@@ -143,7 +156,7 @@ impl Templates {
     }
 
     /// Names in `name` that are neither `allowed` nor its own.
-    fn unknown(&self, name: &str, allowed: &[&str]) -> Vec<String> {
+    fn unknown_variables(&self, name: &str, allowed: &[&str]) -> Vec<String> {
         let template = self.0.get_template(name);
         let names = template.map(|template| template.undeclared_variables(false));
         let mut unknown: Vec<String> = names.unwrap_or_default().into_iter().collect();
@@ -158,17 +171,21 @@ impl Templates {
 
 /// Everything wrong with a text that may use the `allowed` variables and is rendered with each of
 /// `samples`: what it is about, and the remedy.
-pub(super) fn faults(text: &str, allowed: &[&str], samples: &[Variables]) -> Vec<(String, String)> {
+pub(super) fn template_errors(
+    text: &str,
+    allowed: &[&str],
+    samples: &[TemplateVariables],
+) -> Vec<(String, String)> {
     const NAME: &str = "text";
-    let mut templates = Templates::new();
+    let mut templates = PromptTemplates::new();
     if let Err(error) = templates.add(NAME, text) {
         return vec![(String::new(), format!("is no template: {error}"))];
     }
-    let unknown = templates.unknown(NAME, allowed);
+    let unknown = templates.unknown_variables(NAME, allowed);
     if !unknown.is_empty() {
         let fault = |name: String| {
-            let remedy = remedy_for(&name, allowed);
-            (format!("{{{{ {name} }}}}"), remedy)
+            let hint = hint_for(&name, allowed);
+            (format!("{{{{ {name} }}}}"), hint)
         };
         return unknown.into_iter().map(fault).collect();
     }
@@ -180,17 +197,17 @@ pub(super) fn faults(text: &str, allowed: &[&str], samples: &[Variables]) -> Vec
         .unwrap_or_default()
 }
 
-fn remedy_for(name: &str, allowed: &[&str]) -> String {
+fn hint_for(name: &str, allowed: &[&str]) -> String {
     if CALL_VARIABLES.contains(&name) {
         return "differs from call to call: this text is the same for all, so that the model's server can keep \
-                it; put it into about, or into the texts about the name"
+                it; put it into call_facts, or into the texts about the name"
             .to_owned();
     }
     format!("is no variable here: there are {}", allowed.join(", "))
 }
 
 /// What is wrong and where; the templates' own words hold no values.
-fn told(error: &Error) -> String {
+fn error_text(error: &Error) -> String {
     let what = match error.detail() {
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
@@ -219,7 +236,7 @@ mod tests {
     use super::*;
 
     fn rendered(source: &str, caller: &CallerFacts) -> Result<String, String> {
-        let mut templates = Templates::new();
+        let mut templates = PromptTemplates::new();
         templates.add("text", source)?;
         let line = line_variables("Mount Moon Books", "books", "");
         templates.render("text", &call_variables(&line, caller, &TimeZone::UTC))
@@ -227,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_callers_words_are_never_a_template() {
-        for name in ["{{ house }}", "{% raw %}{{", "{# a", "{%", "}}"] {
+        for name in ["{{ business }}", "{% raw %}{{", "{# a", "{%", "}}"] {
             let caller = CallerFacts {
                 name: Some(name.into()),
                 preferences: vec!["{% for x in y %}".into()],
@@ -248,14 +265,14 @@ mod tests {
     #[test]
     fn the_time_is_that_of_the_zone() {
         let caller = CallerFacts {
-            began_ms: 1_796_083_200_000,
+            call_started_ms: 1_796_083_200_000,
             last_call_ms: Some(0),
             ..CallerFacts::default()
         };
-        let line = Variables::new();
+        let line = TemplateVariables::new();
         let at = |zone: &str| {
             let zone = TimeZone::get(zone).unwrap();
-            let mut templates = Templates::new();
+            let mut templates = PromptTemplates::new();
             let source = "{{ weekday }} {{ date }} {{ time }} {{ zone }} {{ last_call }}";
             templates.add("text", source).unwrap();
             templates.render("text", &call_variables(&line, &caller, &zone))

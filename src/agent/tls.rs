@@ -18,15 +18,15 @@ pub(crate) fn client_config() -> ClientConfig {
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    trusting(roots)
+    with_roots(roots)
 }
 
 /// For plain http: trusts nobody and reads nothing.
-pub(crate) fn without_trust() -> ClientConfig {
-    trusting(RootCertStore::empty())
+pub(crate) fn without_roots() -> ClientConfig {
+    with_roots(RootCertStore::empty())
 }
 
-fn trusting(roots: RootCertStore) -> ClientConfig {
+fn with_roots(roots: RootCertStore) -> ClientConfig {
     // Named here, so that no process-wide default has to be installed before.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)

@@ -1,28 +1,28 @@
 //! The only wiring: starts the house in one order, and stops it in the reverse.
 
-mod door;
-mod neighbours;
-mod secrets;
+mod call_token_keys;
+mod cluster_adapter;
+mod listener;
 
-use crate::admin::{self, AdminRoom};
+use crate::admin::{self, AdminState};
 use crate::agent::Agent;
-use crate::call::switchboard::Switchboard;
+use crate::call::manager::CallManager;
 use crate::call::tool_runner::ToolRunner;
-use crate::cluster::watchdog::RestError;
+use crate::cluster::watchdog::TwilioRestError;
 use crate::cluster::{Cluster, ClusterError};
-use crate::config::{Config, Faults, Lines};
-use crate::tools::Tools;
-use crate::twilio::reference::ReferenceKey;
-use crate::twilio::signature::{PublicBase, Trust, Verifier};
-use crate::webhook::{Doors, Guard};
-use calldex_observability::health::{Health, Part};
+use crate::config::{Config, ConfigErrors, PhoneLines};
+use crate::tools::ToolRegistry;
+use crate::twilio::call_token::CallTokenKey;
+use crate::twilio::signature::{ProxyTrust, PublicBaseUrl, SignatureVerifier};
+use crate::webhook::{RequestGuard, WebhookRoutes};
+use calldex_observability::health::{HealthComponent, HealthRegistry};
 use calldex_observability::recorder::{self, UPKEEP_INTERVAL};
 use calldex_observability::redaction::Secret;
 use calldex_observability::vital;
-use calldex_observability::worker::{Progress, Round, Workers};
+use calldex_observability::worker::{RoundResult, WorkerProgress, WorkerRegistry};
 use calldex_storage::write::Write;
-use calldex_storage::{LEVEL, OpenError, Storage, StorageConfig};
-use door::Door;
+use calldex_storage::{FORMAT_VERSION, OpenError, Storage, StorageConfig};
+use listener::BoundListener;
 use salvo::server::ServerHandle;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,18 +37,18 @@ const STORAGE_FINISH_MAX: Duration = Duration::from_secs(1);
 /// Tools with side effects that still run, at the end.
 const TOOLS_CLOSE_MAX: Duration = Duration::from_secs(5);
 /// From the last goodbye to the last hang-up, at the end of a drain.
-const PART_MAX: Duration = Duration::from_secs(15);
+const GOODBYES_MAX: Duration = Duration::from_secs(15);
 /// After the last call Twilio still asks for its action (up to 1.2 s after the socket, protocol 9.3).
-const LINGER: Duration = Duration::from_millis(1_500);
+const CALLBACK_WAIT: Duration = Duration::from_millis(1_500);
 /// The same where calls have moved: their sockets open at another instance (up to 1.5 s after that),
 /// which asks the primary where they stand, and that may be this one.
-const LINGER_MOVED: Duration = Duration::from_millis(3_000);
+const CALLBACK_WAIT_MOVED: Duration = Duration::from_millis(3_000);
 /// The others' pings tell within this time who stops at the same moment.
 const NOTICE_MIN: Duration = Duration::from_millis(600);
 /// How often health is looked at and waits are checked.
-const STEP: Duration = Duration::from_millis(250);
+const POLL_PERIOD: Duration = Duration::from_millis(250);
 /// Requests that are being answered when the doors close.
-const DOOR_CLOSE_MAX: Duration = Duration::from_secs(2);
+const LISTENER_CLOSE_MAX: Duration = Duration::from_secs(2);
 
 /// Why the house does not start.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ pub enum StartError {
     Storage(#[from] OpenError),
     /// A door.
     #[error("{setting}: cannot listen on {address}: {error}")]
-    Door {
+    Listen {
         /// Which setting names it.
         setting: &'static str,
         /// The address.
@@ -76,34 +76,34 @@ pub enum StartError {
     },
     /// The model's settings.
     #[error(transparent)]
-    Agent(Faults),
+    Agent(ConfigErrors),
     /// Its place among several instances.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The client for Twilio's REST API.
     #[error(transparent)]
-    Rest(#[from] RestError),
+    TwilioRest(#[from] TwilioRestError),
 }
 
 /// The house.
 pub struct App;
 
 /// A running house.
-pub struct Running {
+pub struct RunningServer {
     /// Where Twilio's door listens; nothing where no calls are taken.
-    pub listen: Option<SocketAddr>,
+    pub webhook_address: Option<SocketAddr>,
     /// Where the admin door listens.
-    pub admin: SocketAddr,
+    pub admin_address: SocketAddr,
     /// Where the door for the other instances listens, if there may be others.
-    pub cluster: Option<SocketAddr>,
+    pub cluster_address: Option<SocketAddr>,
     /// Whether the built-in agent answers.
     pub offline: bool,
-    switchboard: Arc<Switchboard>,
-    tools: Arc<Tools>,
+    call_manager: Arc<CallManager>,
+    tools: Arc<ToolRegistry>,
     storage: Arc<Storage>,
-    place: Option<Arc<Cluster>>,
-    calls: Part,
-    doors: Vec<ServerHandle>,
+    cluster: Option<Arc<Cluster>>,
+    calls_part: HealthComponent,
+    listeners: Vec<ServerHandle>,
     workers: Vec<JoinHandle<()>>,
     drain: Duration,
     notice: Duration,
@@ -115,66 +115,69 @@ impl App {
     ///
     /// # Errors
     /// [`StartError`], which says what to do.
-    pub async fn start(config: Config) -> Result<Running, StartError> {
+    pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         let recorder = recorder::install();
         recorder.watch_disk(config.server.data.clone());
         warm_up_names();
-        let health = Health::new();
+        let health = HealthRegistry::new();
         // Not ready until all of it stands: the admin door tells what is still missing.
-        let calls = health.part("calls");
-        let room = Arc::new(AdminRoom::new(
+        let calls = health.register("calls");
+        let state = Arc::new(AdminState::new(
             recorder,
             health.clone(),
             config.server.instance_name(),
         ));
-        let admin = open_admin_door(&config, &room, &health).await?;
-        let (storage, place) = open_storage(&config, &health, &room.workers).await?;
+        let admin = open_admin_listener(&config, &state, &health).await?;
+        let (storage, cluster) = open_storage(&config, &health, &state.workers).await?;
         let agent = Arc::new(
             Agent::new(&config.agent, &config.model)
-                .map_err(|faults| StartError::Agent(Faults(faults)))?,
+                .map_err(|faults| StartError::Agent(ConfigErrors(faults)))?,
         );
         let offline = agent.is_offline();
-        let tools = Arc::new(Tools::start(&config.tool, &config.mcp));
-        let switchboard = switchboard(&config, &storage, agent, &tools, place.as_ref());
-        switchboard.preload();
-        room.show(&switchboard, place.as_ref());
-        let mut workers = start_workers(&room, &storage, &switchboard);
-        if place.is_none() {
-            let after = Duration::from_secs(config.cluster.finish_upgrade_after_s);
+        let tools = Arc::new(ToolRegistry::start(&config.tool, &config.mcp));
+        let call_manager = call_manager(&config, &storage, agent, &tools, cluster.as_ref());
+        call_manager.preload_models();
+        state.attach(&call_manager, cluster.as_ref());
+        let mut workers = start_workers(&state, &storage, &call_manager);
+        if cluster.is_none() {
+            let after = Duration::from_secs(config.cluster.finalize_upgrade_after_s);
             // It is over when it is done, or there is nothing to do.
-            let finishing = finish_upgrade(Arc::clone(&storage), after);
+            let finishing = finalize_upgrade(Arc::clone(&storage), after);
             workers.push(tokio::spawn(vital::task_until("level", || true, finishing)));
         }
-        let keys = secrets::reference_keys(&config)?;
-        if let Some(place) = &place {
-            workers.push(neighbours::watchdog(&config, &storage, place, &keys)?);
-            neighbours::ready(place).await;
+        let keys = call_token_keys::call_token_keys(&config)?;
+        if let Some(cluster) = &cluster {
+            workers.push(cluster_adapter::watchdog(
+                &config, &storage, cluster, &keys,
+            )?);
+            cluster_adapter::wait_ready(cluster).await;
         }
         let twilio = if config.server.calls {
-            let doors = doors(&config, &switchboard, keys);
-            let part = health.part("calls door");
+            let doors = webhook_routes(&config, &call_manager, keys);
+            let part = health.register("webhook listener");
             let address = config.server.listen;
-            let door = door::open("server.listen", address, doors.routes(), part).await?;
-            if let Some(place) = &place {
-                place.receive_calls(true);
+            let door =
+                listener::bind_and_serve("server.listen", address, doors.routes(), part).await?;
+            if let Some(cluster) = &cluster {
+                cluster.set_accepts_calls(true);
             }
-            calls.ok();
+            calls.set_ok();
             Some(door)
         } else {
-            calls.ok_because("takes no calls: a copy of the database, and a vote");
+            calls.set_ok_with_reason("takes no calls: a copy of the database, and a vote");
             None
         };
-        Ok(Running {
-            listen: twilio.as_ref().map(|door| door.address),
-            admin: admin.address,
-            cluster: place.as_ref().map(|place| place.address()),
+        Ok(RunningServer {
+            webhook_address: twilio.as_ref().map(|door| door.address),
+            admin_address: admin.address,
+            cluster_address: cluster.as_ref().map(|cluster| cluster.address()),
             offline,
-            switchboard,
+            call_manager,
             tools,
             storage,
-            place,
-            calls,
-            doors: twilio
+            cluster,
+            calls_part: calls,
+            listeners: twilio
                 .into_iter()
                 .chain([admin])
                 .map(|door| door.handle)
@@ -186,7 +189,7 @@ impl App {
     }
 }
 
-impl Running {
+impl RunningServer {
     /// Stops. Where other instances take calls, live ones move to them, after load balancers had
     /// time to notice; who calls here all the same is greeted as ever, since the socket opens at the
     /// public address, which leads to the others by then. Where none does, or none does any more, new
@@ -194,20 +197,20 @@ impl Running {
     /// goodbye to. Then the doors close, and everything is written. How many accepted writes are lost:
     /// 0 unless a disk failed up to the end.
     pub async fn stop(self) -> usize {
-        self.calls.failed("draining");
-        let had_calls = self.switchboard.expected() > 0;
-        self.give_notice().await;
-        let had_calls = had_calls || self.switchboard.expected() > 0;
-        if !self.calls_end_within(self.drain).await {
-            self.switchboard.part();
-            self.calls_end_within(PART_MAX).await;
+        self.calls_part.set_failed("draining");
+        let had_calls = self.call_manager.connected_or_connecting() > 0;
+        self.announce_drain().await;
+        let had_calls = had_calls || self.call_manager.connected_or_connecting() > 0;
+        if !self.wait_calls_end(self.drain).await {
+            self.call_manager.start_goodbyes();
+            self.wait_calls_end(GOODBYES_MAX).await;
         }
         if had_calls {
-            sleep(self.linger()).await;
+            sleep(self.callback_wait()).await;
         }
-        self.switchboard.close();
-        for door in &self.doors {
-            door.stop_graceful(DOOR_CLOSE_MAX);
+        self.call_manager.end_all_ringing();
+        for door in &self.listeners {
+            door.stop_graceful(LISTENER_CLOSE_MAX);
         }
         self.tools.stop(TOOLS_CLOSE_MAX).await;
         let flushed = self.storage.writer.flush(STORAGE_CLOSE_MAX).await;
@@ -217,16 +220,16 @@ impl Running {
         match flushed {
             Ok(_) => {}
             // In the outbox, which the next start begins with.
-            Err(error) if self.place.is_some() => {
+            Err(error) if self.cluster.is_some() => {
                 tracing::warn!(%error, "what no primary has taken waits here for the next start");
             }
             Err(error) => tracing::error!(%error, "not everything could be written"),
         }
-        if let Some(place) = &self.place {
-            place.stop().await;
+        if let Some(cluster) = &self.cluster {
+            cluster.stop().await;
         }
         let storage = Arc::clone(&self.storage);
-        let lost = blocking(move || storage.finish(STORAGE_FINISH_MAX)).await;
+        let lost = blocking(move || storage.close_shared(STORAGE_FINISH_MAX)).await;
         if lost > 0 {
             tracing::error!(writes = lost, "stopped, and accepted writes are lost");
         } else {
@@ -236,123 +239,133 @@ impl Running {
     }
 
     /// Lets load balancers and the other instances notice, where there are any that take calls.
-    async fn give_notice(&self) {
-        let Some(place) = &self.place else {
+    async fn announce_drain(&self) {
+        let Some(cluster) = &self.cluster else {
             return;
         };
-        place.receive_calls(false);
-        if self.takes_calls() && place.others_receive_calls() {
-            let live = self.switchboard.live();
+        cluster.set_accepts_calls(false);
+        if self.takes_calls() && cluster.peers_accept_calls() {
+            let live = self.call_manager.connected();
             tracing::info!(live, "draining: load balancers may notice");
             sleep(self.notice.max(NOTICE_MIN)).await;
         }
     }
 
     /// Sees to live calls until there are none, or for so long; whether there are none.
-    async fn calls_end_within(&self, bound: Duration) -> bool {
+    async fn wait_calls_end(&self, bound: Duration) -> bool {
         let end = Instant::now() + bound;
         let mut told = None;
         loop {
-            let others = self.place.as_ref();
-            let others = others.is_some_and(|place| place.others_receive_calls());
+            let others = self.cluster.as_ref();
+            let others = others.is_some_and(|cluster| cluster.peers_accept_calls());
             // Others may stop at the same moment, or be lost, or come back.
             if told.replace(others) != Some(others) {
-                self.direct_calls(others, end.saturating_duration_since(Instant::now()));
+                self.move_or_drain_calls(others, end.saturating_duration_since(Instant::now()));
             }
-            if self.switchboard.expected() == 0 {
+            if self.call_manager.connected_or_connecting() == 0 {
                 return true;
             }
             if Instant::now() >= end {
                 return false;
             }
-            sleep(STEP).await;
+            sleep(POLL_PERIOD).await;
         }
     }
 
     /// Calls move to the others within this time, if there are others; else they stay as long as they
     /// may.
-    fn direct_calls(&self, others: bool, within: Duration) {
-        let live = self.switchboard.live();
+    fn move_or_drain_calls(&self, others: bool, within: Duration) {
+        let live = self.call_manager.connected();
         if others {
             tracing::info!(live, "draining: calls move to the other instances");
-            self.switchboard.move_calls(within);
+            self.call_manager.relocate_calls(within);
         } else {
             tracing::info!(live, "draining: new calls are asked to call again");
-            self.switchboard.keep_calls();
-            self.switchboard.drain();
+            self.call_manager.cancel_relocation();
+            self.call_manager.start_draining();
         }
     }
 
     fn takes_calls(&self) -> bool {
-        self.listen.is_some()
+        self.webhook_address.is_some()
     }
 
-    fn linger(&self) -> Duration {
-        match self.place {
-            Some(_) => LINGER_MOVED,
-            None => LINGER,
+    fn callback_wait(&self) -> Duration {
+        match self.cluster {
+            Some(_) => CALLBACK_WAIT_MOVED,
+            None => CALLBACK_WAIT,
         }
     }
 }
 
-async fn open_admin_door(
+async fn open_admin_listener(
     config: &Config,
-    room: &Arc<AdminRoom>,
-    health: &Health,
-) -> Result<Door, StartError> {
+    state: &Arc<AdminState>,
+    health: &HealthRegistry,
+) -> Result<BoundListener, StartError> {
     let address = config.admin.listen;
     let beyond_loopback = !address.ip().is_loopback();
     let routes = admin::routes(
-        Arc::clone(room),
+        Arc::clone(state),
         config.admin.token.clone(),
         beyond_loopback,
     );
-    door::open("admin.listen", address, routes, health.part("admin door")).await
+    listener::bind_and_serve(
+        "admin.listen",
+        address,
+        routes,
+        health.register("admin server"),
+    )
+    .await
 }
 
-fn switchboard(
+fn call_manager(
     config: &Config,
     storage: &Arc<Storage>,
     agent: Arc<Agent>,
-    tools: &Arc<Tools>,
-    place: Option<&Arc<Cluster>>,
-) -> Arc<Switchboard> {
-    let switchboard = Switchboard::new(
+    tools: &Arc<ToolRegistry>,
+    cluster: Option<&Arc<Cluster>>,
+) -> Arc<CallManager> {
+    let call_manager = CallManager::new(
         Arc::clone(storage),
         agent,
-        Lines::new(config),
+        PhoneLines::new(config),
         config.call.clone(),
         config.twilio.reconnects_max,
         &config.server.instance_name(),
     )
     .with_tools(Arc::clone(tools) as Arc<dyn ToolRunner>);
-    Arc::new(match place {
-        Some(place) => switchboard.among(neighbours::others(place)),
-        None => switchboard,
+    Arc::new(match cluster {
+        Some(cluster) => call_manager.with_peers(cluster_adapter::peers(cluster)),
+        None => call_manager,
     })
 }
 
-fn doors(config: &Config, switchboard: &Arc<Switchboard>, keys: Vec<ReferenceKey>) -> Arc<Doors> {
-    Doors::new(
-        Arc::clone(switchboard),
-        guard(config),
+fn webhook_routes(
+    config: &Config,
+    call_manager: &Arc<CallManager>,
+    keys: Vec<CallTokenKey>,
+) -> Arc<WebhookRoutes> {
+    WebhookRoutes::new(
+        Arc::clone(call_manager),
+        webhook_guard(config),
         keys,
-        config.twilio.reference_s_max,
+        config.twilio.call_token_s_max,
     )
 }
 
 /// The data directory, alone or as one of several.
 async fn open_storage(
     config: &Config,
-    health: &Health,
-    workers: &Workers,
+    health: &HealthRegistry,
+    workers: &WorkerRegistry,
 ) -> Result<(Arc<Storage>, Option<Arc<Cluster>>), StartError> {
     let mut settings = StorageConfig::new(config.server.data.clone());
     settings.workers = workers.clone();
     settings.hot_callers_max = config.storage.hot_callers_max;
-    if config.cluster.is_set() {
-        let (storage, place) = neighbours::join(config, settings, health, workers).await?;
-        return Ok((storage, Some(place)));
+    if config.cluster.is_enabled() {
+        let (storage, cluster) = cluster_adapter::join(config, settings, health, workers).await?;
+        return Ok((storage, Some(cluster)));
     }
     let storage = blocking(move || Storage::open(settings)).await?;
     Ok((Arc::new(storage), None))
@@ -372,27 +385,27 @@ fn warm_up_names() {
 }
 
 fn start_workers(
-    room: &AdminRoom,
+    state: &AdminState,
     storage: &Arc<Storage>,
-    switchboard: &Arc<Switchboard>,
+    call_manager: &Arc<CallManager>,
 ) -> Vec<JoinHandle<()>> {
-    let (sweeping, recovering) = (Arc::clone(switchboard), Arc::clone(switchboard));
-    let (storage, part) = (Arc::clone(storage), room.health.part("storage"));
-    let workers = room.workers.clone();
-    let watching = workers.register("storage health", "its period", STEP);
-    let watching = watching.run(move || std::future::ready(watch_storage(&storage, &part)));
+    let (sweeping, recovering) = (Arc::clone(call_manager), Arc::clone(call_manager));
+    let (storage, part) = (Arc::clone(storage), state.health.register("storage"));
+    let workers = state.workers.clone();
+    let watching = workers.register("storage health", "its period", POLL_PERIOD);
+    let watching = watching.run(move || std::future::ready(report_storage_health(&storage, &part)));
     let upkeep = workers.register("metrics upkeep", "its period", UPKEEP_INTERVAL);
-    let recorder = room.recorder;
+    let recorder = state.recorder;
     let upkeep = upkeep.run(move || {
-        recorder.run_upkeep();
-        std::future::ready(Ok(Progress::Done))
+        recorder.drain_histograms();
+        std::future::ready(Ok(WorkerProgress::Done))
     });
     let sweeping = async move { sweeping.sweep(&workers).await };
     vec![
         tokio::spawn(vital::task("sweep", sweeping)),
         // It is over when the calls of an earlier process are.
         tokio::spawn(vital::task_until("recovery", || true, async move {
-            recovering.close_unfinished().await;
+            recovering.end_unfinished().await;
         })),
         tokio::spawn(vital::task("storage health", watching)),
         tokio::spawn(vital::task("metrics upkeep", upkeep)),
@@ -401,45 +414,49 @@ fn start_workers(
 
 /// An instance alone uses what its own build reads once it has run for so long: until then the build of
 /// before can take over again. Among several the primary sees to it (`cluster/upgrade.rs`).
-async fn finish_upgrade(storage: Arc<Storage>, after: Duration) {
-    let (level, in_use) = (LEVEL, storage.level());
+async fn finalize_upgrade(storage: Arc<Storage>, after: Duration) {
+    let (level, in_use) = (FORMAT_VERSION, storage.format_version());
     if level <= in_use {
         return;
     }
     tracing::info!(
-        level,
-        in_use,
+        format_version = level,
+        format_version_in_use = in_use,
         seconds = after.as_secs(),
         "this calldex reads a new level: it comes into use in so many seconds; until then the upgrade can be taken back"
     );
     sleep(after).await;
     // What comes of it is logged where it is applied.
-    drop(storage.writer.submit(Write::LevelRaised { to: level }));
+    drop(
+        storage
+            .writer
+            .submit(Write::FormatVersionRaised { to: level }),
+    );
 }
 
-fn watch_storage(storage: &Storage, part: &Part) -> Round {
+fn report_storage_health(storage: &Storage, part: &HealthComponent) -> RoundResult {
     match storage.writer.status().degraded {
-        None => part.ok(),
-        Some(reason) => part.degraded(reason),
+        None => part.set_ok(),
+        Some(reason) => part.set_degraded(reason),
     }
-    Ok(Progress::Done)
+    Ok(WorkerProgress::Done)
 }
 
-fn guard(config: &Config) -> Guard {
+fn webhook_guard(config: &Config) -> RequestGuard {
     let twilio = &config.twilio;
     let tokens: Vec<Secret> = twilio.tokens().cloned().collect();
-    let verifier = (!tokens.is_empty()).then(|| Verifier::new(&tokens));
+    let verifier = (!tokens.is_empty()).then(|| SignatureVerifier::new(&tokens));
     let trust = if config.server.trust_forwarded {
-        Trust::Proxy
+        ProxyTrust::Proxy
     } else {
-        Trust::Direct
+        ProxyTrust::Direct
     };
-    Guard::new(verifier, public_base(config), trust)
+    RequestGuard::new(verifier, public_base(config), trust)
 }
 
 /// How Twilio reaches this instance, where that is set.
-fn public_base(config: &Config) -> Option<PublicBase> {
+fn public_base(config: &Config) -> Option<PublicBaseUrl> {
     let url = config.server.public_url.as_deref()?;
     // Validated before: an address that does not parse cannot get here.
-    PublicBase::parse(url).ok()
+    PublicBaseUrl::parse(url).ok()
 }

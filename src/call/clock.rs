@@ -1,6 +1,6 @@
 //! The two clocks of a call, read together.
 
-use super::state::Now;
+use super::state::EventTime;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
@@ -8,17 +8,17 @@ use tokio::time::Instant;
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// This moment.
-pub fn now() -> Now {
+pub fn now() -> EventTime {
     let unix = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    Now {
+    EventTime {
         ms: u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX),
         unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX),
     }
 }
 
-/// The instant that `ms` of [`Now::ms`] stands for.
+/// The instant that `ms` of [`EventTime::ms`] stands for.
 pub fn instant(ms: u64) -> Instant {
     *START + Duration::from_millis(ms)
 }

@@ -1,18 +1,18 @@
 //! A turn as the first answer of a new caller, through the real call state: what becomes of it.
 //! For `calldex names --first-answers`.
 
-use super::greeting::{Greeting, Recalled};
-use super::state::{Action, CallState, Event, Now, Setting};
-use crate::config::{Config, Lines};
-use calldex_names::{Context, Excluded, Language, extract};
+use super::greeting::{CallerLookup, Greeting};
+use super::state::{CallAction, CallContext, CallEvent, CallState, EventTime};
+use crate::config::{Config, PhoneLines};
+use calldex_names::{ExcludedWords, ExtractionContext, Language, extract};
 use calldex_storage::record::{CallerKind, PhoneNumber};
 use calldex_storage::write::Write;
 use std::sync::Arc;
 
 /// The caller of every such call: a number that nobody has.
-const NUMBER: &str = "+15550100000";
+const CALLER_NUMBER: &str = "+15550100000";
 /// When every such call begins, in Unix milliseconds: any time would do.
-const BEGUN_MS: i64 = 1_800_000_000_000;
+const STARTED_UNIX_MS: i64 = 1_800_000_000_000;
 
 /// What became of a first answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,47 +30,47 @@ pub struct FirstAnswer {
 }
 
 /// Calls of new callers, one for each turn, on the line that a configuration describes.
-pub struct FirstAnswers {
-    lines: Lines,
+pub struct FirstAnswerSimulator {
+    lines: PhoneLines,
     config: Config,
 }
 
-impl FirstAnswers {
+impl FirstAnswerSimulator {
     /// On the general line of a configuration.
     pub fn new(config: Config) -> Self {
         Self {
-            lines: Lines::new(&config),
+            lines: PhoneLines::new(&config),
             config,
         }
     }
 
     /// Greets a new caller, who answers with `text` in `language` (BCP-47).
-    pub fn hear(&self, text: &str, language: &str) -> FirstAnswer {
+    pub fn simulate(&self, text: &str, language: &str) -> FirstAnswer {
         let mut actions = Vec::new();
-        let line = Arc::clone(self.lines.of(""));
-        let greeting = Greeting::choose(&line, Recalled::New, true);
-        let setting = Setting {
+        let line = Arc::clone(self.lines.for_number(""));
+        let greeting = Greeting::choose(&line, CallerLookup::New, true);
+        let context = CallContext {
             call_sid: "CA00000000000000000000000000000000".into(),
-            number: PhoneNumber::parse(NUMBER),
+            number: PhoneNumber::parse(CALLER_NUMBER),
             caller_kind: CallerKind::Number,
             caller: None,
-            earlier: Default::default(),
-            vouched: true,
+            earlier_epoch: Default::default(),
+            number_trusted: true,
             language: line.language.as_str().into(),
-            bounds: Arc::new(self.config.call.clone()),
-            called: Default::default(),
+            limits: Arc::new(self.config.call.clone()),
+            called_number: Default::default(),
             line,
-            can_hand_over: false,
+            can_hand_off: false,
             instance: "names".into(),
-            slot: 0,
+            node_slot: 0,
         };
-        let at = |ms: u64| Now {
+        let at = |ms: u64| EventTime {
             ms,
-            unix_ms: BEGUN_MS + i64::try_from(ms).unwrap_or_default(),
+            unix_ms: STARTED_UNIX_MS + i64::try_from(ms).unwrap_or_default(),
         };
-        let mut state = CallState::new(setting, "VX0", &greeting, at(0), &mut actions);
+        let mut state = CallState::new(context, "VX0", &greeting, at(0), &mut actions);
         actions.clear();
-        let prompt = Event::Prompt {
+        let prompt = CallEvent::Prompt {
             text,
             language,
             last: true,
@@ -82,10 +82,10 @@ impl FirstAnswers {
         };
         for action in actions {
             match action {
-                Action::Ask(_) => answer.answered_by_model = true,
-                Action::Say(sentence) => answer.said = Some(sentence.text),
-                Action::Record(Write::NameDeclined(_)) => answer.declined = true,
-                Action::Record(Write::NameHeard(_) | Write::NameConfirmed(_)) => {
+                CallAction::RequestReply(_) => answer.answered_by_model = true,
+                CallAction::Say(sentence) => answer.said = Some(sentence.text),
+                CallAction::Record(Write::NameDeclined(_)) => answer.declined = true,
+                CallAction::Record(Write::NameHeard(_) | Write::NameConfirmed(_)) => {
                     answer.named = true;
                 }
                 _ => {}
@@ -103,12 +103,12 @@ impl FirstAnswer {
 }
 
 fn asks_for_language(text: &str, language: &str) -> bool {
-    let context = Context {
-        asked: true,
+    let context = ExtractionContext {
+        name_asked: true,
         language: Language::from_tag(language),
-        excluded: &Excluded::default(),
+        excluded: &ExcludedWords::default(),
     };
-    extract(text, &context).language_wanted.is_some()
+    extract(text, &context).requested_language.is_some()
 }
 
 #[cfg(test)]
@@ -117,16 +117,16 @@ mod tests {
 
     #[test]
     fn a_question_is_answered_and_a_refusal_is_kept() {
-        let calls = FirstAnswers::new(Config::default());
-        let question = calls.hear("What do you know about Snorlax?", "en");
+        let calls = FirstAnswerSimulator::new(Config::default());
+        let question = calls.simulate("What do you know about Snorlax?", "en");
         assert!(question.answered_by_model && !question.declined && !question.named);
-        let refusal = calls.hear("I'd rather not say.", "en");
+        let refusal = calls.simulate("I'd rather not say.", "en");
         assert!(refusal.declined && !refusal.answered_by_model);
-        let both = calls.hear("I'd rather not say. What type is Pikachu?", "en");
+        let both = calls.simulate("I'd rather not say. What type is Pikachu?", "en");
         assert!(both.answered_by_model && !both.declined);
-        let language = calls.hear("Spanish please", "en");
+        let language = calls.simulate("Spanish please", "en");
         assert!(language.is_answered() && !language.answered_by_model && !language.named);
-        let name = calls.hear("It's Misty", "en");
+        let name = calls.simulate("It's Misty", "en");
         assert!(name.named && !name.answered_by_model && name.said.is_some());
     }
 }

@@ -1,14 +1,14 @@
 //! What the caller hears first. Decided from what is known in time; nothing is waited for here.
 
-use super::naming::NameStart;
-use super::phrases::{Phrases, is_speakable, with_name};
-use crate::config::Line;
+use super::caller_name::InitialCallerName;
+use super::phrases::{CannedPhrases, fill_name, is_speakable_name};
+use crate::config::PhoneLine;
 use calldex_storage::record::{Caller, CallerKind, NameState};
 use compact_str::CompactString;
 
 /// What the directory said in time.
 #[derive(Clone, Copy)]
-pub enum Recalled<'a> {
+pub enum CallerLookup<'a> {
     /// A number that called before.
     Known(&'a Caller),
     /// A number never seen.
@@ -60,105 +60,112 @@ pub struct Greeting {
     /// Whether they ask for the caller's name.
     pub asks_name: bool,
     /// What is known of the caller, whether it says so or not.
-    pub start: NameStart,
+    pub initial_name: InitialCallerName,
 }
 
 impl Greeting {
     /// The greeting for a caller; `vouched` is false where the network does not vouch for the number
     /// and the operator wants it to: nothing then says that the number is known.
-    pub fn choose(line: &Line, recalled: Recalled<'_>, vouched: bool) -> Self {
+    pub fn choose(line: &PhoneLine, recalled: CallerLookup<'_>, number_trusted: bool) -> Self {
         let recalled = match recalled {
-            Recalled::Known(_) if !vouched => Recalled::New,
+            CallerLookup::Known(_) if !number_trusted => CallerLookup::New,
             other => other,
         };
         let chosen = match recalled {
-            Recalled::Known(caller) => caller.language.as_deref(),
+            CallerLookup::Known(caller) => caller.language.as_deref(),
             _ => None,
         };
-        let phrases = line.phrases(language_of(line, chosen));
+        let phrases = line.phrases(call_language(line, chosen));
         match recalled {
-            Recalled::TooSlow => Self::plain(GreetingKind::TimedOut, &phrases.greet_neutral, false),
-            Recalled::NoNumber => {
-                Self::plain(GreetingKind::Withheld, &phrases.greet_neutral, false)
+            CallerLookup::TooSlow => {
+                Self::new(GreetingKind::TimedOut, &phrases.greet_neutral, false)
             }
-            Recalled::New => Self::plain(GreetingKind::New, &phrases.greet_new, true),
-            Recalled::Known(caller) => Self::to_known(phrases, caller),
+            CallerLookup::NoNumber => {
+                Self::new(GreetingKind::Withheld, &phrases.greet_neutral, false)
+            }
+            CallerLookup::New => Self::new(GreetingKind::New, &phrases.greet_new, true),
+            CallerLookup::Known(caller) => Self::for_known_caller(phrases, caller),
         }
     }
 
-    fn to_known(phrases: &Phrases, caller: &Caller) -> Self {
-        let start = known_start(caller);
-        let plain = if let Some(name) = &start.name {
-            let text = with_name(&phrases.greet_known, name);
-            let start = NameStart {
-                said: true,
-                identifies: !caller.is_shared() && caller.name_state != NameState::Heard,
-                ..start
+    fn for_known_caller(phrases: &CannedPhrases, caller: &Caller) -> Self {
+        let initial_name = initial_name_of(caller);
+        let plain = if let Some(name) = &initial_name.name {
+            let text = fill_name(&phrases.greet_known, name);
+            let initial_name = InitialCallerName {
+                greeted_by_name: true,
+                identifies_caller: !caller.is_shared() && caller.name_state != NameState::Heard,
+                ..initial_name
             };
             return Self {
-                start,
-                ..Self::plain(GreetingKind::ByName, &text, false)
+                initial_name,
+                ..Self::new(GreetingKind::ByName, &text, false)
             };
-        } else if !start.people.is_empty() {
-            Self::plain(GreetingKind::Neutral, &phrases.greet_who, true)
+        } else if !initial_name.other_people.is_empty() {
+            Self::new(GreetingKind::Neutral, &phrases.greet_who, true)
         } else if caller.name_state == NameState::Declined {
-            Self::plain(GreetingKind::Neutral, &phrases.greet_declined, false)
+            Self::new(GreetingKind::Neutral, &phrases.greet_declined, false)
         } else {
-            Self::plain(GreetingKind::New, &phrases.greet_unnamed, true)
+            Self::new(GreetingKind::New, &phrases.greet_unnamed, true)
         };
-        Self { start, ..plain }
+        Self {
+            initial_name,
+            ..plain
+        }
     }
 
-    /// One short sentence, said by Twilio as it connects again: after a lost connection, a hand-over that
+    /// One short sentence, said by Twilio as it connects again: after a lost connection, a handoff that
     /// nobody took, or an end of ours.
-    pub fn resumed(sentence: &str) -> Self {
-        Self::plain(GreetingKind::Resumed, sentence, false)
+    pub fn after_reconnect(sentence: &str) -> Self {
+        Self::new(GreetingKind::Resumed, sentence, false)
     }
 
     /// A greeting that another instance chose: only its words are known.
-    pub fn said(text: &str, asks_name: bool) -> Self {
-        Self::plain(GreetingKind::Neutral, text, asks_name)
+    pub fn from_twiml(text: &str, asks_name: bool) -> Self {
+        Self::new(GreetingKind::Neutral, text, asks_name)
     }
 
     /// The caller became known after these words were chosen: their name was not said, but is known.
-    pub fn know(&mut self, caller: &Caller) {
-        self.start = known_start(caller);
+    pub fn set_known_caller(&mut self, caller: &Caller) {
+        self.initial_name = initial_name_of(caller);
     }
 
-    fn plain(kind: GreetingKind, text: &str, asks_name: bool) -> Self {
+    fn new(kind: GreetingKind, text: &str, asks_name: bool) -> Self {
         Self {
             kind,
             text: text.to_owned(),
             asks_name,
-            start: NameStart::default(),
+            initial_name: InitialCallerName::default(),
         }
     }
 }
 
 /// What is known of the people behind a number. A name that cannot be spoken is none.
-fn known_start(caller: &Caller) -> NameStart {
-    let name = caller.greeting_name().filter(|name| is_speakable(name));
+fn initial_name_of(caller: &Caller) -> InitialCallerName {
+    let name = caller
+        .greeting_name()
+        .filter(|name| is_speakable_name(name));
     let people = caller.people.iter().map(|person| &person.name);
     let others = people.filter(|other| caller.is_shared() && name != Some(other.as_str()));
-    NameStart {
-        people: others
-            .filter(|other| is_speakable(other))
+    InitialCallerName {
+        other_people: others
+            .filter(|other| is_speakable_name(other))
             .cloned()
             .collect(),
         name: name.map(CompactString::from),
-        ..NameStart::default()
+        ..InitialCallerName::default()
     }
 }
 
 /// The language a call begins in: the caller's own choice where the line has it, else the line's.
-pub fn language_of<'a>(line: &'a Line, chosen: Option<&str>) -> &'a str {
+pub fn call_language<'a>(line: &'a PhoneLine, chosen: Option<&str>) -> &'a str {
     chosen
-        .and_then(|tag| line.offered(tag))
+        .and_then(|tag| line.language_like(tag))
         .unwrap_or(&line.language)
 }
 
 /// The label `caller` of `calldex_calls_started_total`.
-pub fn caller_label(kind: CallerKind, known: bool) -> &'static str {
+pub fn caller_metric_label(kind: CallerKind, known: bool) -> &'static str {
     match kind {
         CallerKind::Number if known => "known",
         CallerKind::Number => "new",
@@ -172,7 +179,7 @@ pub fn caller_label(kind: CallerKind, known: bool) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Lines};
+    use crate::config::{Config, PhoneLines};
     use calldex_storage::record::PhoneNumber;
 
     fn caller(name: &str) -> Caller {
@@ -182,9 +189,13 @@ mod tests {
         caller
     }
 
-    fn greeting(caller: &Caller, vouched: bool) -> Greeting {
-        let line = Lines::new(&Config::default());
-        Greeting::choose(line.of(""), Recalled::Known(caller), vouched)
+    fn greeting(caller: &Caller, number_trusted: bool) -> Greeting {
+        let line = PhoneLines::new(&Config::default());
+        Greeting::choose(
+            line.for_number(""),
+            CallerLookup::Known(caller),
+            number_trusted,
+        )
     }
 
     #[test]
@@ -198,7 +209,7 @@ mod tests {
                 greeting.text
             );
             assert!(
-                greeting.asks_name && greeting.start.name.is_none(),
+                greeting.asks_name && greeting.initial_name.name.is_none(),
                 "{name:?}"
             );
         }
@@ -206,8 +217,8 @@ mod tests {
 
     #[test]
     fn an_unvouched_number_is_greeted_as_if_it_were_new() {
-        let line = Lines::new(&Config::default());
-        let new = Greeting::choose(line.of(""), Recalled::New, false);
+        let line = PhoneLines::new(&Config::default());
+        let new = Greeting::choose(line.for_number(""), CallerLookup::New, false);
         let mut known = caller("Misty");
         known.language = Some("es-MX".into());
         assert!(greeting(&known, false) == new);
@@ -217,12 +228,12 @@ mod tests {
     #[test]
     fn only_a_confirmed_name_of_the_only_person_identifies() {
         let known = caller("Misty");
-        assert!(greeting(&known, true).start.identifies);
+        assert!(greeting(&known, true).initial_name.identifies_caller);
         let heard = Caller {
             name_state: NameState::Heard,
             ..known
         };
         let greeting = greeting(&heard, true);
-        assert!(greeting.start.said && !greeting.start.identifies);
+        assert!(greeting.initial_name.greeted_by_name && !greeting.initial_name.identifies_caller);
     }
 }

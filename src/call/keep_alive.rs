@@ -1,7 +1,7 @@
 //! Whether a silent socket still stands: it is pinged, and one that has answered before and does not
 //! any more is dead.
 //!
-//! Costs a timer that fires every [`KeepAlive::every`] at most, however much is said meanwhile; the
+//! Costs a timer that fires every [`KeepAlive::with_interval`] at most, however much is said meanwhile; the
 //! calls' intervals differ, so that sockets opened together are not pinged together.
 
 use calldex_observability::catalog;
@@ -10,13 +10,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// An answer to a ping may take this long.
-const PONG_MAX: Duration = Duration::from_secs(10);
+const PONG_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// What is to be done about a socket.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Pulse {
+pub(super) enum KeepAliveStep {
     /// Nothing.
-    Quiet,
+    Wait,
     /// It was silent: a ping goes out.
     Ping,
     /// A ping was not answered, on a socket that never answered one: it is kept.
@@ -28,15 +28,15 @@ pub(super) enum Pulse {
 /// The state of one socket.
 pub(super) struct KeepAlive {
     /// The silence after which the socket is pinged; `None`: never.
-    every: Option<Duration>,
+    interval: Option<Duration>,
     /// When it is looked at next.
-    due: Instant,
-    received: Instant,
-    sent: Instant,
+    next_check: Instant,
+    last_received: Instant,
+    last_sent: Instant,
     /// A ping went out then and nothing has come since.
-    pinged: Option<Instant>,
+    ping_sent_at: Option<Instant>,
     /// This socket has answered a ping before.
-    answers: bool,
+    has_answered: bool,
 }
 
 impl KeepAlive {
@@ -44,64 +44,64 @@ impl KeepAlive {
     /// less; 0: never.
     pub(super) fn new(ping_ms: u64) -> Self {
         let spread = RandomState::new().hash_one(ping_ms) % (ping_ms * 2 / 5).max(1);
-        Self::every((ping_ms > 0).then(|| Duration::from_millis(ping_ms * 4 / 5 + spread)))
+        Self::with_interval((ping_ms > 0).then(|| Duration::from_millis(ping_ms * 4 / 5 + spread)))
     }
 
-    fn every(every: Option<Duration>) -> Self {
+    fn with_interval(interval: Option<Duration>) -> Self {
         let now = Instant::now();
         Self {
-            every,
-            due: now + every.unwrap_or_default(),
-            received: now,
-            sent: now,
-            pinged: None,
-            answers: false,
+            interval,
+            next_check: now + interval.unwrap_or_default(),
+            last_received: now,
+            last_sent: now,
+            ping_sent_at: None,
+            has_answered: false,
         }
     }
 
-    /// When [`KeepAlive::tick`] is due.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.every.map(|_| self.due)
+    /// When [`KeepAlive::check`] is due.
+    pub(super) fn next_check(&self) -> Option<Instant> {
+        self.interval.map(|_| self.next_check)
     }
 
     /// Something came in; whether it was the answer to a ping.
-    pub(super) fn received(&mut self, pong: bool, now: Instant) {
-        self.received = now;
-        self.pinged = None;
+    pub(super) fn record_received(&mut self, pong: bool, now: Instant) {
+        self.last_received = now;
+        self.ping_sent_at = None;
         if pong {
-            self.answers = true;
+            self.has_answered = true;
             catalog::PINGS_TOTAL.with("answered").increment(1);
         }
     }
 
     /// A frame goes out.
-    pub(super) fn sent(&mut self, now: Instant) {
-        self.sent = now;
+    pub(super) fn record_sent(&mut self, now: Instant) {
+        self.last_sent = now;
     }
 
     /// Looks, if it is time to.
-    pub(super) fn tick(&mut self, now: Instant) -> Pulse {
-        let Some(every) = self.every.filter(|_| self.due <= now) else {
-            return Pulse::Quiet;
+    pub(super) fn check(&mut self, now: Instant) -> KeepAliveStep {
+        let Some(every) = self.interval.filter(|_| self.next_check <= now) else {
+            return KeepAliveStep::Wait;
         };
-        if self.pinged.take().is_some() {
-            self.due = now + every;
-            return if self.answers {
-                Pulse::Dead
+        if self.ping_sent_at.take().is_some() {
+            self.next_check = now + every;
+            return if self.has_answered {
+                KeepAliveStep::Dead
             } else {
-                Pulse::Unanswered
+                KeepAliveStep::Unanswered
             };
         }
         // Proxies count both ways: what is silent in one of them may be taken for idle.
-        let silent_since = self.received.min(self.sent);
+        let silent_since = self.last_received.min(self.last_sent);
         if now < silent_since + every {
-            self.due = silent_since + every;
-            return Pulse::Quiet;
+            self.next_check = silent_since + every;
+            return KeepAliveStep::Wait;
         }
-        self.pinged = Some(now);
-        self.sent = now;
-        self.due = now + PONG_MAX.min(every);
-        Pulse::Ping
+        self.ping_sent_at = Some(now);
+        self.last_sent = now;
+        self.next_check = now + PONG_WAIT_MAX.min(every);
+        KeepAliveStep::Ping
     }
 }
 
@@ -112,54 +112,60 @@ mod tests {
     const EVERY: Duration = Duration::from_secs(25);
 
     fn socket() -> (KeepAlive, Instant) {
-        let alive = KeepAlive::every(Some(EVERY));
-        let began = alive.received;
+        let alive = KeepAlive::with_interval(Some(EVERY));
+        let began = alive.last_received;
         (alive, began)
     }
 
     #[test]
-    fn a_socket_that_speaks_is_not_pinged_and_its_timer_stays_where_it_is() {
+    fn a_socket_with_traffic_is_not_pinged_and_its_timer_is_not_moved() {
         let (mut alive, began) = socket();
-        let due = alive.due();
+        let due = alive.next_check();
         for second in 1..=20 {
             let now = began + Duration::from_secs(second);
-            alive.received(false, now);
-            alive.sent(now);
-            assert_eq!(alive.due(), due, "no frame moves the timer");
+            alive.record_received(false, now);
+            alive.record_sent(now);
+            assert_eq!(alive.next_check(), due, "no frame moves the timer");
         }
-        assert_eq!(alive.tick(began + EVERY), Pulse::Quiet);
-        assert_eq!(alive.due(), Some(began + Duration::from_secs(45)));
+        assert_eq!(alive.check(began + EVERY), KeepAliveStep::Wait);
+        assert_eq!(alive.next_check(), Some(began + Duration::from_secs(45)));
     }
 
     #[test]
     fn a_socket_that_is_silent_one_way_is_pinged() {
         let (mut alive, began) = socket();
-        alive.received(false, began + Duration::from_secs(20));
-        assert_eq!(alive.tick(began + EVERY), Pulse::Ping);
+        alive.record_received(false, began + Duration::from_secs(20));
+        assert_eq!(alive.check(began + EVERY), KeepAliveStep::Ping);
     }
 
     #[test]
-    fn a_missing_answer_is_death_only_after_one_that_came() {
+    fn a_missing_pong_means_dead_only_after_one_that_came() {
         let (mut alive, began) = socket();
-        assert_eq!(alive.tick(began + EVERY), Pulse::Ping);
-        let bound = alive.due().unwrap();
-        assert_eq!(bound, began + EVERY + PONG_MAX);
-        assert_eq!(alive.tick(bound), Pulse::Unanswered);
-        let again = alive.due().unwrap();
-        assert_eq!(alive.tick(again), Pulse::Ping, "it is asked again");
-        alive.received(true, again);
-        let quiet = alive.due().unwrap();
-        assert_eq!(alive.tick(quiet), Pulse::Quiet);
+        assert_eq!(alive.check(began + EVERY), KeepAliveStep::Ping);
+        let bound = alive.next_check().unwrap();
+        assert_eq!(bound, began + EVERY + PONG_WAIT_MAX);
+        assert_eq!(alive.check(bound), KeepAliveStep::Unanswered);
+        let again = alive.next_check().unwrap();
+        assert_eq!(alive.check(again), KeepAliveStep::Ping, "it is asked again");
+        alive.record_received(true, again);
+        let quiet = alive.next_check().unwrap();
+        assert_eq!(alive.check(quiet), KeepAliveStep::Wait);
         let silent = again + EVERY;
-        alive.due = silent;
-        assert_eq!(alive.tick(silent), Pulse::Ping);
-        assert_eq!(alive.tick(alive.due().unwrap()), Pulse::Dead);
+        alive.next_check = silent;
+        assert_eq!(alive.check(silent), KeepAliveStep::Ping);
+        assert_eq!(
+            alive.check(alive.next_check().unwrap()),
+            KeepAliveStep::Dead
+        );
     }
 
     #[test]
     fn no_interval_means_no_timer() {
-        let mut alive = KeepAlive::every(None);
-        assert_eq!(alive.due(), None);
-        assert_eq!(alive.tick(Instant::now() + EVERY * 10), Pulse::Quiet);
+        let mut alive = KeepAlive::with_interval(None);
+        assert_eq!(alive.next_check(), None);
+        assert_eq!(
+            alive.check(Instant::now() + EVERY * 10),
+            KeepAliveStep::Wait
+        );
     }
 }

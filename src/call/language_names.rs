@@ -3,7 +3,7 @@
 use calldex_names::Language;
 
 /// The name that a language has for itself, by its BCP-47 tag; the tag where it is not known.
-pub fn own_name(tag: &str) -> &str {
+pub fn native_name(tag: &str) -> &str {
     match Language::from_tag(tag) {
         Language::Other => tag,
         language => language.own_name(),
@@ -11,10 +11,10 @@ pub fn own_name(tag: &str) -> &str {
 }
 
 /// The names of these languages, each once, as one sentence names them.
-pub fn listed(tags: &[String]) -> String {
+pub fn native_names(tags: &[String]) -> String {
     let mut names: Vec<&str> = Vec::new();
     for tag in tags {
-        let name = own_name(tag);
+        let name = native_name(tag);
         if !names.contains(&name) {
             names.push(name);
         }
@@ -29,6 +29,6 @@ mod tests {
     #[test]
     fn languages_are_named_once_and_by_themselves() {
         let tags = ["en-US", "en-GB", "es-MX", "nb-NO", "cmn-CN", "xx"].map(String::from);
-        assert_eq!(listed(&tags), "English, español, norsk, 中文, xx");
+        assert_eq!(native_names(&tags), "English, español, norsk, 中文, xx");
     }
 }

@@ -1,27 +1,27 @@
 //! The call: what is said, heard, asked and kept while the phone is off the hook.
 
+pub mod admission;
+pub mod caller_name;
 pub mod clock;
 pub mod first_answer;
 pub mod greeting;
-mod judgement;
 mod keep_alive;
-mod language_guess;
+mod language_detection;
 pub mod language_names;
 mod language_tagger;
 pub mod language_tags;
-pub mod limits;
-pub mod naming;
-pub mod others;
+pub mod manager;
+mod metrics;
+mod name_verification;
+pub mod peers;
 pub mod phrases;
 mod placeholders;
 pub mod playback;
-mod preload;
+mod prewarm;
 pub mod registry;
+mod running_tools;
 pub mod session;
 pub mod state;
-pub mod switchboard;
-mod tally;
-mod tool_calls;
 pub mod tool_runner;
 pub mod transcript;
 pub mod transport;

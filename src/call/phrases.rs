@@ -1,9 +1,9 @@
 //! The sentences that are said without a model, by language.
 
 use super::language_tags::same_language;
-use super::placeholders::{self, fill};
+use super::placeholders::{self, fill_persona};
 use crate::agent::Persona;
-use crate::config::Fault;
+use crate::config::ConfigError;
 use calldex_names::is_language_code;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -13,22 +13,22 @@ use toml::{Table, Value};
 /// A spoken sentence of ours may have this many characters.
 const PHRASE_CHARS_MAX: usize = 600;
 /// The language that has every sentence.
-const COMPLETE: &str = "en";
+const DEFAULT_LANGUAGE: &str = "en";
 /// The setting with several sentences.
-const BRIDGES: &str = "bridges";
+const FILLERS_KEY: &str = "fillers";
 
 /// What the crate ships: see `phrases.toml` beside this file.
-static SHIPPED: LazyLock<BTreeMap<String, Phrases>> = LazyLock::new(|| {
+static DEFAULT_PHRASES: LazyLock<BTreeMap<String, CannedPhrases>> = LazyLock::new(|| {
     let tables =
         toml::from_str(include_str!("phrases.toml")).expect("the shipped phrases are tested");
-    completed(tables).expect("the shipped phrases are tested")
+    with_english_defaults(tables).expect("the shipped phrases are tested")
 });
 
-/// One language's sentences. `{name}` stands for the caller's name, `{house}` and `{topic}` for the
+/// One language's sentences. `{name}` stands for the caller's name, `{business}` and `{topic}` for the
 /// persona's, `{languages}` for names of languages; see [`super::placeholders`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Phrases {
+pub struct CannedPhrases {
     /// To a number never seen: asks for the name.
     pub greet_new: String,
     /// To a caller known by name.
@@ -77,10 +77,10 @@ pub struct Phrases {
     pub apology_again: String,
     /// At the end.
     pub goodbye: String,
-    /// Before a hand-over.
-    pub handing_over: String,
-    /// Instead of a hand-over.
-    pub nobody_there: String,
+    /// Before a handoff.
+    pub handoff: String,
+    /// Instead of a handoff.
+    pub handoff_unavailable: String,
     /// When too many calls are live.
     pub busy: String,
     /// To new callers while the server stops.
@@ -90,16 +90,16 @@ pub struct Phrases {
     /// The worst case.
     pub failed: String,
     /// While the model is slow; never the same twice in a row.
-    pub bridges: Vec<String>,
+    pub fillers: Vec<String>,
 }
 
-impl Default for Phrases {
+impl Default for CannedPhrases {
     fn default() -> Self {
-        SHIPPED[COMPLETE].clone()
+        DEFAULT_PHRASES[DEFAULT_LANGUAGE].clone()
     }
 }
 
-impl Phrases {
+impl CannedPhrases {
     /// Whether `said` ends in one of the questions for the caller's name.
     pub fn asks_for_name(&self, said: &str) -> bool {
         let questions = [
@@ -114,22 +114,22 @@ impl Phrases {
             .any(|question| said.trim_end().ends_with(question.as_str()))
     }
 
-    /// Every sentence with house and topic in it.
-    fn filled(&self, house: &str, topic: Option<&str>) -> Self {
-        let filled = |text: &String| fill(text, house, topic);
+    /// Every sentence with business name and topic in it.
+    fn with_persona(&self, business_name: &str, topic: Option<&str>) -> Self {
+        let filled = |text: &String| fill_persona(text, business_name, topic);
         let mut table = Table::new();
-        for (key, text) in self.all().filter(|(key, _)| *key != BRIDGES) {
+        for (key, text) in self.entries().filter(|(key, _)| *key != FILLERS_KEY) {
             table.insert(key.to_owned(), Value::String(filled(text)));
         }
-        let bridges = self.bridges.iter().map(|text| Value::String(filled(text)));
-        table.insert(BRIDGES.to_owned(), Value::Array(bridges.collect()));
+        let fillers = self.fillers.iter().map(|text| Value::String(filled(text)));
+        table.insert(FILLERS_KEY.to_owned(), Value::Array(fillers.collect()));
         // The same keys with other texts.
         Value::Table(table)
             .try_into()
             .unwrap_or_else(|_| self.clone())
     }
 
-    fn all(&self) -> impl Iterator<Item = (&'static str, &String)> {
+    fn entries(&self) -> impl Iterator<Item = (&'static str, &String)> {
         let named = [
             ("greet_new", &self.greet_new),
             ("greet_known", &self.greet_known),
@@ -155,8 +155,8 @@ impl Phrases {
             ("apology", &self.apology),
             ("apology_again", &self.apology_again),
             ("goodbye", &self.goodbye),
-            ("handing_over", &self.handing_over),
-            ("nobody_there", &self.nobody_there),
+            ("handoff", &self.handoff),
+            ("handoff_unavailable", &self.handoff_unavailable),
             ("busy", &self.busy),
             ("draining", &self.draining),
             ("closing", &self.closing),
@@ -164,12 +164,12 @@ impl Phrases {
         ];
         named
             .into_iter()
-            .chain(self.bridges.iter().map(|bridge| (BRIDGES, bridge)))
+            .chain(self.fillers.iter().map(|filler| (FILLERS_KEY, filler)))
     }
 }
 
-/// What is put into a sentence beside house and topic.
-fn placeholders_of(key: &str) -> &'static [&'static str] {
+/// What is put into a sentence beside business name and topic.
+fn allowed_placeholders(key: &str) -> &'static [&'static str] {
     match key {
         "greet_known" | "nice_to_meet" | "hello_again" | "corrected" | "confirm_name" => {
             &["{name}"]
@@ -180,18 +180,18 @@ fn placeholders_of(key: &str) -> &'static [&'static str] {
 }
 
 /// `template` with the names of languages in it.
-pub fn with_languages(template: &str, languages: &str) -> String {
+pub fn fill_languages(template: &str, languages: &str) -> String {
     template.replace("{languages}", languages)
 }
 
 /// Whether a name can be spoken: there is a letter in what is left of it without tags and signs.
-pub fn is_speakable(name: &str) -> bool {
+pub fn is_speakable_name(name: &str) -> bool {
     let spoken = crate::twilio::twiml::speakable_name(name);
     spoken.is_some_and(|spoken| spoken.contains(char::is_alphabetic))
 }
 
 /// `template` with the caller's name in it, made safe for speech; without a gap where there is none.
-pub fn with_name(template: &str, name: &str) -> String {
+pub fn fill_name(template: &str, name: &str) -> String {
     match crate::twilio::twiml::speakable_name(name) {
         Some(spoken) => template.replace("{name}", &spoken),
         None => template.replace(", {name}", "").replace("{name}", ""),
@@ -201,25 +201,26 @@ pub fn with_name(template: &str, name: &str) -> String {
 /// All languages' sentences. A language that is given in part has the rest in English.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<String, Table>")]
-pub struct PhraseBook(BTreeMap<String, Phrases>);
+pub struct PhraseCatalog(BTreeMap<String, CannedPhrases>);
 
-impl TryFrom<BTreeMap<String, Table>> for PhraseBook {
+impl TryFrom<BTreeMap<String, Table>> for PhraseCatalog {
     type Error = toml::de::Error;
 
     fn try_from(mut tables: BTreeMap<String, Table>) -> Result<Self, Self::Error> {
-        if !tables.contains_key(COMPLETE) {
-            let english = Table::try_from(&SHIPPED[COMPLETE]).expect("phrases are a table");
-            tables.insert(COMPLETE.to_owned(), english);
+        if !tables.contains_key(DEFAULT_LANGUAGE) {
+            let english =
+                Table::try_from(&DEFAULT_PHRASES[DEFAULT_LANGUAGE]).expect("phrases are a table");
+            tables.insert(DEFAULT_LANGUAGE.to_owned(), english);
         }
-        completed(tables).map(Self)
+        with_english_defaults(tables).map(Self)
     }
 }
 
 /// Every language with what it lacks taken from English, which must be there.
-fn completed(
+fn with_english_defaults(
     tables: BTreeMap<String, Table>,
-) -> Result<BTreeMap<String, Phrases>, toml::de::Error> {
-    let english = tables.get(COMPLETE).cloned().unwrap_or_default();
+) -> Result<BTreeMap<String, CannedPhrases>, toml::de::Error> {
+    let english = tables.get(DEFAULT_LANGUAGE).cloned().unwrap_or_default();
     let complete = |(language, table): (String, Table)| {
         let mut whole = english.clone();
         whole.extend(table);
@@ -228,27 +229,27 @@ fn completed(
     tables.into_iter().map(complete).collect()
 }
 
-impl Default for PhraseBook {
+impl Default for PhraseCatalog {
     fn default() -> Self {
-        Self(SHIPPED.clone())
+        Self(DEFAULT_PHRASES.clone())
     }
 }
 
-impl PhraseBook {
+impl PhraseCatalog {
     /// The sentences for a BCP-47 `language`: the whole tag, else its first part, else English.
-    pub fn of(&self, language: &str) -> &Phrases {
+    pub fn for_language(&self, language: &str) -> &CannedPhrases {
         let primary = language.split(['-', '_']).next().unwrap_or(language);
-        [language, &primary.to_ascii_lowercase(), COMPLETE]
+        [language, &primary.to_ascii_lowercase(), DEFAULT_LANGUAGE]
             .iter()
             .find_map(|key| self.0.get(*key))
-            .unwrap_or(&SHIPPED[COMPLETE])
+            .unwrap_or(&DEFAULT_PHRASES[DEFAULT_LANGUAGE])
     }
 
     /// The sentences as they are said for `persona`.
-    pub fn filled(&self, persona: &Persona) -> Self {
-        let filled = |(language, phrases): (&String, &Phrases)| {
-            let house = persona.house.of(language);
-            let phrases = phrases.filled(house, persona.topic.own(language));
+    pub fn with_persona(&self, persona: &Persona) -> Self {
+        let filled = |(language, phrases): (&String, &CannedPhrases)| {
+            let business_name = persona.business.text_for(language);
+            let phrases = phrases.with_persona(business_name, persona.topic.exact_text(language));
             (language.clone(), phrases)
         };
         Self(self.0.iter().map(filled).collect())
@@ -256,39 +257,48 @@ impl PhraseBook {
 
     /// Whether the sentence after a switch to `language` is in that language: one that has no sentences
     /// of its own has English ones.
-    pub fn speaks(&self, language: &str) -> bool {
-        let switched = |language: &str| &self.of(language).language_switched;
-        same_language(language, COMPLETE) || switched(language) != switched(COMPLETE)
+    pub fn has_language(&self, language: &str) -> bool {
+        let switched = |language: &str| &self.for_language(language).language_switched;
+        same_language(language, DEFAULT_LANGUAGE)
+            || switched(language) != switched(DEFAULT_LANGUAGE)
     }
 
     /// Sentences that are empty, too long or with placeholders that `persona` does not fill, and
-    /// languages without a bridge.
-    pub fn validate(&self, persona: &Persona) -> Vec<Fault> {
+    /// languages without a filler.
+    pub fn validate(&self, persona: &Persona) -> Vec<ConfigError> {
         let mut faults = Vec::new();
         for (language, phrases) in &self.0 {
             if !is_language_code(language) {
-                let remedy = "is no code of a language: its sentences would never be said";
-                faults.push(Fault::new(format!("phrases.{language}"), language, remedy));
+                let hint = "is no code of a language: its sentences would never be said";
+                faults.push(ConfigError::new(
+                    format!("phrases.{language}"),
+                    language,
+                    hint,
+                ));
             }
-            let has_topic = persona.topic.own(language).is_some();
-            for (key, text) in phrases.all() {
+            let has_topic = persona.topic.exact_text(language).is_some();
+            for (key, text) in phrases.entries() {
                 let setting = format!("phrases.{language}.{key}");
                 if text.trim().is_empty() {
-                    faults.push(Fault::new(setting, "\"\"", "must be a sentence"));
+                    faults.push(ConfigError::new(setting, "\"\"", "must be a sentence"));
                 } else if text.chars().count() > PHRASE_CHARS_MAX {
-                    let remedy = format!(
+                    let hint = format!(
                         "is longer than {PHRASE_CHARS_MAX} characters: nobody listens that long"
                     );
-                    faults.push(Fault::new(setting, "", remedy));
-                } else if let Some((piece, remedy)) =
-                    placeholders::fault(text, placeholders_of(key), has_topic)
+                    faults.push(ConfigError::new(setting, "", hint));
+                } else if let Some((piece, hint)) =
+                    placeholders::placeholder_error(text, allowed_placeholders(key), has_topic)
                 {
-                    faults.push(Fault::new(setting, piece, remedy));
+                    faults.push(ConfigError::new(setting, piece, hint));
                 }
             }
-            if phrases.bridges.is_empty() {
-                let setting = format!("phrases.{language}.bridges");
-                faults.push(Fault::new(setting, "[]", "needs at least one sentence"));
+            if phrases.fillers.is_empty() {
+                let setting = format!("phrases.{language}.fillers");
+                faults.push(ConfigError::new(
+                    setting,
+                    "[]",
+                    "needs at least one sentence",
+                ));
             }
         }
         faults
@@ -314,17 +324,18 @@ mod tests {
                 }
             }
         }
-        assert_eq!(PhraseBook::default().validate(&Persona::default()), []);
+        assert_eq!(PhraseCatalog::default().validate(&Persona::default()), []);
     }
 
     #[test]
-    fn house_and_topic_change_the_sentences_of_every_language() {
-        let persona: Persona =
-            toml::from_str("house = 'Mount Moon Books'\ntopic = { en = 'books', es = 'libros' }")
-                .unwrap();
-        let book = PhraseBook::default();
+    fn business_name_and_topic_change_the_sentences_of_every_language() {
+        let persona: Persona = toml::from_str(
+            "business = 'Mount Moon Books'\ntopic = { en = 'books', es = 'libros' }",
+        )
+        .unwrap();
+        let book = PhraseCatalog::default();
         assert_eq!(book.validate(&persona), []);
-        let filled = book.filled(&persona);
+        let filled = book.with_persona(&persona);
         for (language, phrases) in &filled.0 {
             for greeting in [
                 &phrases.greet_new,
@@ -336,9 +347,9 @@ mod tests {
                     "{language}: {greeting}"
                 );
             }
-            for (key, text) in phrases.all() {
+            for (key, text) in phrases.entries() {
                 let is_left = text.contains(['[', ']'])
-                    || text.contains("{house}")
+                    || text.contains("{business}")
                     || text.contains("{topic}");
                 assert!(!is_left, "{language}.{key}: {text}");
                 let of_another = ["Pok", "ポケ"].iter().any(|word| text.contains(word));
@@ -348,7 +359,7 @@ mod tests {
                 );
             }
         }
-        let said = |language| filled.of(language).nice_to_meet.as_str();
+        let said = |language| filled.for_language(language).nice_to_meet.as_str();
         assert_eq!(
             said("en"),
             "Nice to meet you, {name}! What books would you like to know about?"
@@ -363,16 +374,20 @@ mod tests {
             "{}",
             said("de")
         );
-        let shipped = book.filled(&Persona::default());
+        let shipped = book.with_persona(&Persona::default());
         assert_eq!(
-            shipped.of("en").greet_new,
+            shipped.for_language("en").greet_new,
             "Hello! Welcome to the Pokédex Call Center. I'm here to help with any Pokémon questions. May I have your name?"
         );
-        assert!(shipped.speaks("es-MX") && shipped.speaks("en-GB") && !shipped.speaks("sv-SE"));
+        assert!(
+            shipped.has_language("es-MX")
+                && shipped.has_language("en-GB")
+                && !shipped.has_language("sv-SE")
+        );
     }
 
     #[test]
-    fn a_placeholder_that_nothing_fills_is_a_fault() {
+    fn a_placeholder_that_nothing_fills_is_an_error() {
         for (key, text) in [
             ("greet_known", "Hi {nmae}!"),
             ("greet_new", "Hi {name}!"),
@@ -381,13 +396,13 @@ mod tests {
             let mut tables: BTreeMap<String, Table> = BTreeMap::new();
             tables.insert(
                 "en".to_owned(),
-                Table::try_from(Phrases::default()).unwrap(),
+                Table::try_from(CannedPhrases::default()).unwrap(),
             );
             tables
                 .get_mut("en")
                 .unwrap()
                 .insert(key.to_owned(), text.into());
-            let faults = PhraseBook::try_from(tables)
+            let faults = PhraseCatalog::try_from(tables)
                 .unwrap()
                 .validate(&Persona::default());
             assert_eq!(faults[0].setting, format!("phrases.en.{key}"));
@@ -396,9 +411,9 @@ mod tests {
 
     #[test]
     fn a_language_is_found_by_its_tag_its_first_part_or_english() {
-        let book = PhraseBook::default();
-        assert!(book.of("es-MX").goodbye.starts_with("Gracias"));
-        assert!(book.of("en-GB").goodbye.starts_with("Thank"));
-        assert!(book.of("xx").goodbye.starts_with("Thank"));
+        let book = PhraseCatalog::default();
+        assert!(book.for_language("es-MX").goodbye.starts_with("Gracias"));
+        assert!(book.for_language("en-GB").goodbye.starts_with("Thank"));
+        assert!(book.for_language("xx").goodbye.starts_with("Thank"));
     }
 }

@@ -1,22 +1,24 @@
-//! The driver of one call: frames, tokens, timers and messages in, [`Action`]s carried out. One
+//! The driver of one call: frames, tokens, timers and messages in, [`CallAction`]s carried out. One
 //! task a call; nothing it awaits can block another call.
 
+use super::admission::CallPermit;
 use super::clock;
-use super::judgement::{Judgement, verdict};
-use super::keep_alive::{KeepAlive, Pulse};
-use super::limits::Place;
-use super::registry::{Control, Parked, Registry, Removed, Seat};
-use super::state::{Action, CallState, Event, LateTool, Parting, Sentence};
-use super::tally;
-use super::tool_calls::ToolCalls;
+use super::keep_alive::{KeepAlive, KeepAliveStep};
+use super::metrics;
+use super::name_verification::{PendingNameVerification, name_suggestion};
+use super::registry::{CallRegistry, EndResult, SessionHandle, SessionMessage, SuspendedCall};
+use super::running_tools::RunningTools;
+use super::state::{
+    CallAction, CallEvent, CallState, DetachedToolCall, ExitReason, SpokenSentence,
+};
 use super::tool_runner::ToolRunner;
-use super::transport::{Incoming, Wire};
-use crate::agent::{Agent, Reply, ReplyEvent};
-use crate::twilio::relay::{Heard, Info, LanguageTag, Spoken, Text};
+use super::transport::{Transport, TransportEvent};
+use crate::agent::{Agent, ReplyEvent, ReplyStream};
+use crate::twilio::frames::{InboundFrame, InfoFrame, LanguageTag, OutboundFrame, TextFrame};
 use calldex_observability::catalog;
-use calldex_storage::record::Outcome;
+use calldex_storage::record::CallOutcome;
 use calldex_storage::write::Write;
-use calldex_storage::{Directory, Recall, Writer};
+use calldex_storage::{CallerDirectory, LookupResult, Writer};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use std::future::pending;
@@ -25,150 +27,159 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 /// A frame that Twilio does not take within this time means that the socket is dead.
-const SEND_MAX: Duration = Duration::from_secs(2);
-/// After our `end` Twilio closes within a second (protocol 5.2); then we do.
-const CLOSE_MAX: Duration = Duration::from_secs(10);
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
+/// After our `send_end` Twilio closes within a second (protocol 5.2); then we do.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a call that moves has still to write is waited for this long before its socket is closed, so
 /// that whoever takes it up sees it.
-const MOVE_FLUSH_MAX: Duration = Duration::from_millis(500);
+const RELOCATION_FLUSH_MAX: Duration = Duration::from_millis(500);
 /// The same over all that is said meanwhile.
-const MOVE_FLUSHES_MAX: Duration = Duration::from_secs(2);
+const RELOCATION_FLUSHES_MAX: Duration = Duration::from_secs(2);
 /// Close code of a call that goes on elsewhere (RFC 6455's registry: service restart). To Twilio any
 /// close of ours is a lost session, error 64105 (protocol 6.2, 8): it asks for the action.
-const MOVED_CODE: u16 = 1012;
+const RELOCATED_CLOSE_CODE: u16 = 1012;
 /// How long a session with no deadline at all sleeps before it looks again.
-const NO_DEADLINE: Duration = Duration::from_secs(86_400);
+const IDLE_SLEEP: Duration = Duration::from_secs(86_400);
 /// Tokens taken from the model before other events get their turn.
-const TOKENS_IN_A_ROW_MAX: usize = 32;
+const TOKEN_BATCH_MAX: usize = 32;
 
-/// What a session needs of the house.
-pub struct SessionRoom {
+/// What a session needs besides its call.
+pub struct SessionServices {
     /// Who answers.
     pub agent: Arc<Agent>,
     /// Where turns go.
     pub writer: Writer,
     /// What is known of callers.
-    pub directory: Directory,
+    pub directory: CallerDirectory,
     /// Where the call is found by others.
-    pub registry: Arc<Registry>,
+    pub registry: Arc<CallRegistry>,
     /// Who runs the operator's tools.
     pub tools: Arc<dyn ToolRunner>,
 }
 
 /// How a session left its loop.
-enum Leave {
+enum SessionExit {
     Closed { clean: bool },
-    Over(Outcome),
-    Superseded(tokio::sync::oneshot::Sender<(Box<CallState>, Place)>),
-    Parted(Parting),
+    CallEnded(CallOutcome),
+    Superseded(tokio::sync::oneshot::Sender<(Box<CallState>, CallPermit)>),
+    Left(ExitReason),
 }
 
 /// One call on one socket.
-pub struct Session<'a, W: Wire> {
-    wire: &'a mut W,
-    room: &'a SessionRoom,
+pub struct CallSession<'a, W: Transport> {
+    transport: &'a mut W,
+    services: &'a SessionServices,
     state: Box<CallState>,
-    actions: Vec<Action>,
-    reply: Option<Reply>,
-    tools: ToolCalls,
-    judgement: Judgement,
-    /// Our `end` went out: the socket is closed by us then.
+    actions: Vec<CallAction>,
+    reply: Option<ReplyStream>,
+    tools: RunningTools,
+    name_verification: PendingNameVerification,
+    /// Our `send_end` went out: the socket is closed by us then.
     close_by: Option<Instant>,
-    parting: Option<Parted>,
+    pending_exit: Option<PendingExit>,
     broken: bool,
-    own: OwnShare,
-    alive: KeepAlive,
+    latency: LatencyBreakdown,
+    keep_alive: KeepAlive,
 }
 
 /// A session that leaves its call to another.
-struct Parted {
-    why: Parting,
+struct PendingExit {
+    why: ExitReason,
     /// What is recorded, on its way to where another instance sees it.
-    kept: BoxFuture<'static, ()>,
-    by: Instant,
+    flushed: BoxFuture<'static, ()>,
+    deadline: Instant,
 }
 
 /// How much of a first token's delay is ours: from the caller's frame to the request, and from the
 /// model's token to the socket.
 #[derive(Default)]
-struct OwnShare {
-    heard: Option<Instant>,
-    before: Option<Duration>,
+struct LatencyBreakdown {
+    frame_received_at: Option<Instant>,
+    before_request: Option<Duration>,
 }
 
-impl<'a, W: Wire> Session<'a, W> {
+impl<'a, W: Transport> CallSession<'a, W> {
     /// A session whose `state` has produced `actions` already.
     pub fn new(
-        wire: &'a mut W,
-        room: &'a SessionRoom,
+        transport: &'a mut W,
+        services: &'a SessionServices,
         state: Box<CallState>,
-        actions: Vec<Action>,
+        actions: Vec<CallAction>,
     ) -> Self {
-        let alive = KeepAlive::new(state.setting().bounds.ping_ms);
+        let keep_alive = KeepAlive::new(state.context().limits.ping_ms);
         Self {
-            wire,
-            room,
+            transport,
+            services,
             state,
             actions,
             reply: None,
-            tools: ToolCalls::default(),
-            judgement: Judgement::default(),
+            tools: RunningTools::default(),
+            name_verification: PendingNameVerification::default(),
             close_by: None,
-            parting: None,
+            pending_exit: None,
             broken: false,
-            own: OwnShare::default(),
-            alive,
+            latency: LatencyBreakdown::default(),
+            keep_alive,
         }
     }
 
     /// Runs the call until its socket or itself is over, and leaves it in the registry as that
     /// demands.
-    pub async fn run(mut self, mut seat: Seat, place: Place) {
-        let _live = tally::Live::begin();
-        self.carry_out("").await;
-        let leave = self.listen(&mut seat).await;
+    pub async fn run(mut self, mut handle: SessionHandle, permit: CallPermit) {
+        let _live = metrics::LiveCallGauge::start();
+        self.perform_actions("").await;
+        let exit = self.run_loop(&mut handle).await;
         // Drops a reply in the making: the request to the model ends with it.
         self.reply = None;
-        match leave {
+        match exit {
             // What was taken is not handed on: the newer session reads what is kept.
-            Leave::Superseded(_) if self.is_taken() => {}
-            Leave::Superseded(to) => {
-                // If the newer session has given up waiting, the call is parked as if lost.
-                if let Err((state, place)) = to.send((self.state, place)) {
-                    park(self.room, seat.session, state, place);
+            SessionExit::Superseded(_) if self.is_taken_over() => {}
+            SessionExit::Superseded(to) => {
+                // If the newer session has given up waiting, the call is suspended as if lost.
+                if let Err((state, permit)) = to.send((self.state, permit)) {
+                    suspend(self.services, handle.session, state, permit);
                 }
             }
-            Leave::Over(outcome) => {
-                self.finish(outcome, seat.session);
-                self.wire.close(1000, "the call is over").await;
+            SessionExit::CallEnded(outcome) => {
+                self.finish_call(outcome, handle.session);
+                self.transport.close(1000, "the call is over").await;
             }
-            Leave::Parted(why) => {
-                self.leave(why, seat.session);
-                self.wire
-                    .close(MOVED_CODE, "the call goes on elsewhere")
+            SessionExit::Left(why) => {
+                self.leave_call(why, handle.session);
+                self.transport
+                    .close(RELOCATED_CLOSE_CODE, "the call goes on elsewhere")
                     .await;
             }
-            Leave::Closed { clean } => {
-                let known = self.state.outcome_so_far().or_else(|| told_over(&mut seat));
-                if let Some(outcome) = known.or(clean.then_some(Outcome::HungUp)) {
-                    self.finish(outcome, seat.session);
+            SessionExit::Closed { clean } => {
+                let known = self
+                    .state
+                    .outcome_of_sent_end()
+                    .or_else(|| end_reported_meanwhile(&mut handle));
+                if let Some(outcome) = known.or(clean.then_some(CallOutcome::HungUp)) {
+                    self.finish_call(outcome, handle.session);
                     return;
                 }
-                if let Some(parted) = &self.parting {
-                    self.leave(parted.why, seat.session);
+                if let Some(pending_exit) = &self.pending_exit {
+                    self.leave_call(pending_exit.why, handle.session);
                     return;
                 }
                 self.state
-                    .on(Event::Closed, clock::now(), &mut self.actions);
-                let late = keep(&self.room.writer, &mut self.actions);
-                self.leave_tools(late);
+                    .on(CallEvent::SocketClosed, clock::now(), &mut self.actions);
+                let late = perform_without_socket(&self.services.writer, &mut self.actions);
+                self.detach_tools(late);
                 let call_sid = self.state.call_sid().clone();
-                park(self.room, seat.session, self.state, place);
-                // Told while it was being parked: from here on the registry itself is asked.
-                if let Some(outcome) = told_over(&mut seat)
-                    && let Removed::Parked(mut parked) = self.room.registry.over(&call_sid, outcome)
+                suspend(self.services, handle.session, self.state, permit);
+                // Told while it was being suspended: from here on the registry itself is asked.
+                if let Some(outcome) = end_reported_meanwhile(&mut handle)
+                    && let EndResult::Suspended(mut suspended) =
+                        self.services.registry.end(&call_sid, outcome)
                 {
-                    finish(&self.room.writer, &mut parked.state, outcome, clock::now());
+                    finish_call(
+                        &self.services.writer,
+                        &mut suspended.state,
+                        outcome,
+                        clock::now(),
+                    );
                 }
             }
         }
@@ -176,186 +187,193 @@ impl<'a, W: Wire> Session<'a, W> {
 
     /// Takes note of what other calls decided about this caller meanwhile: what is decided here comes
     /// after it, whatever the clock says. Reads memory only.
-    fn see_decisions(&mut self) {
-        let number = self.state.setting().number.as_ref();
-        let recall = number.and_then(|number| self.room.directory.peek(number));
-        if let Some(Recall::Known(caller)) = recall {
-            self.state.see(caller.latest_mark());
+    fn observe_decisions(&mut self) {
+        let number = self.state.context().number.as_ref();
+        let recall = number.and_then(|number| self.services.directory.look_up_cached(number));
+        if let Some(LookupResult::Known(caller)) = recall {
+            self.state.observe_decision(caller.latest_mark());
         }
     }
 
-    fn leave_tools(&mut self, late: Vec<LateTool>) {
+    fn detach_tools(&mut self, late: Vec<DetachedToolCall>) {
         for tool in late {
-            self.tools.leave(tool, &self.room.writer);
+            self.tools.detach(tool, &self.services.writer);
         }
     }
 
-    fn finish(&mut self, outcome: Outcome, session: u64) {
-        self.see_decisions();
-        let late = finish(&self.room.writer, &mut self.state, outcome, clock::now());
-        self.leave_tools(late);
-        self.room.registry.leave(self.state.call_sid(), session);
+    fn finish_call(&mut self, outcome: CallOutcome, session: u64) {
+        self.observe_decisions();
+        let late = finish_call(
+            &self.services.writer,
+            &mut self.state,
+            outcome,
+            clock::now(),
+        );
+        self.detach_tools(late);
+        self.services
+            .registry
+            .remove_session(self.state.call_sid(), session);
     }
 
     /// The call is left to another session, of this instance or not; it stays open in storage.
-    fn leave(&self, why: Parting, session: u64) {
+    fn leave_call(&self, why: ExitReason, session: u64) {
         let call_sid = self.state.call_sid();
-        self.room.registry.leave(call_sid, session);
-        if why == Parting::Moved {
+        self.services.registry.remove_session(call_sid, session);
+        if why == ExitReason::Relocated {
             catalog::CALLS_MOVED_TOTAL.increment(1);
         }
-        tracing::info!(call = %call_sid, reason = why.label(), "the call goes on in another session");
+        tracing::info!(call_sid = %call_sid, reason = why.label(), "the call goes on in another session");
     }
 
-    fn is_taken(&self) -> bool {
-        let taken = |parted: &Parted| parted.why == Parting::Taken;
-        self.parting.as_ref().is_some_and(taken)
+    fn is_taken_over(&self) -> bool {
+        let taken = |pending_exit: &PendingExit| pending_exit.why == ExitReason::TakenOver;
+        self.pending_exit.as_ref().is_some_and(taken)
     }
 
-    async fn listen(&mut self, seat: &mut Seat) -> Leave {
-        let timer = sleep_until(self.due());
+    async fn run_loop(&mut self, handle: &mut SessionHandle) -> SessionExit {
+        let timer = sleep_until(self.next_deadline());
         tokio::pin!(timer);
         loop {
             if self.broken {
-                return Leave::Closed { clean: false };
+                return SessionExit::Closed { clean: false };
             }
-            let due = self.due();
+            let due = self.next_deadline();
             if timer.deadline() != due {
                 Sleep::reset(timer.as_mut(), due);
             }
             tokio::select! {
                 biased;
-                message = seat.control.recv() => match message {
-                    Some(Control::Supersede(to)) => return Leave::Superseded(to),
-                    Some(Control::Over(outcome)) => {
-                        return Leave::Over(self.state.outcome_so_far().unwrap_or(outcome));
+                message = handle.control.recv() => match message {
+                    Some(SessionMessage::Supersede(to)) => return SessionExit::Superseded(to),
+                    Some(SessionMessage::CallEnded(outcome)) => {
+                        return SessionExit::CallEnded(self.state.outcome_of_sent_end().unwrap_or(outcome));
                     }
-                    Some(Control::Drain) => self.happen(Event::Drain).await,
-                    Some(Control::Move { from_ms, by_ms }) => {
-                        self.happen(Event::Move { from_ms, by_ms }).await;
+                    Some(SessionMessage::SayGoodbye) => self.handle(CallEvent::Drain).await,
+                    Some(SessionMessage::Relocate { from_ms, by_ms }) => {
+                        self.handle(CallEvent::Relocate { from_ms, by_ms }).await;
                     }
-                    Some(Control::Stay) => self.happen(Event::Stay).await,
-                    Some(Control::Owner(owner)) => self.happen(Event::Owner(owner)).await,
+                    Some(SessionMessage::CancelRelocation) => self.handle(CallEvent::CancelRelocation).await,
+                    Some(SessionMessage::OwnerChanged(owner)) => self.handle(CallEvent::OwnerChanged(owner)).await,
                     // The registry holds the other end as long as this session is the call's own.
-                    None => return Leave::Closed { clean: false },
+                    None => return SessionExit::Closed { clean: false },
                 },
-                incoming = self.wire.next() => match self.noticed(incoming) {
-                    Incoming::Text(frame) => self.hear(&frame).await,
-                    Incoming::Ping | Incoming::Pong => {}
-                    Incoming::Other => catalog::FRAMES_RECEIVED_TOTAL.with("malformed").increment(1),
-                    Incoming::Closed { clean } => return Leave::Closed { clean },
+                incoming = self.transport.next() => match self.record_incoming(incoming) {
+                    TransportEvent::Text(frame) => self.on_frame(&frame).await,
+                    TransportEvent::Ping | TransportEvent::Pong => {}
+                    TransportEvent::NonText => catalog::FRAMES_RECEIVED_TOTAL.with("malformed").increment(1),
+                    TransportEvent::Closed { clean } => return SessionExit::Closed { clean },
                 },
-                why = parted(&mut self.parting) => return Leave::Parted(why),
-                event = next_event(&mut self.reply) => self.take_reply(event).await,
-                (id, outcome) = self.tools.next() => {
-                    self.happen(Event::ToolReturned { id: &id, outcome: &outcome }).await;
+                why = wait_for_exit(&mut self.pending_exit) => return SessionExit::Left(why),
+                event = next_reply_event(&mut self.reply) => self.drain_reply(event).await,
+                (id, outcome) = self.tools.next_finished() => {
+                    self.handle(CallEvent::ToolReturned { id: &id, outcome: &outcome }).await;
                 }
-                opinion = self.judgement.next() => {
-                    self.happen(Event::NameJudged(verdict(opinion.as_ref()))).await;
+                verdict = self.name_verification.next_verdict() => {
+                    self.handle(CallEvent::NameVerified(name_suggestion(verdict.as_ref()))).await;
                 }
                 () = timer.as_mut() => {
                     if self.close_by.is_some_and(|by| by <= Instant::now()) {
-                        self.wire.close(1000, "the session ended").await;
-                        return Leave::Closed { clean: true };
+                        self.transport.close(1000, "the session ended").await;
+                        return SessionExit::Closed { clean: true };
                     }
-                    if !self.keep_alive().await {
-                        return Leave::Closed { clean: false };
+                    if !self.check_keep_alive().await {
+                        return SessionExit::Closed { clean: false };
                     }
                     if self.state.deadline().is_some_and(|due| due <= clock::now().ms) {
-                        self.happen(Event::Tick).await;
+                        self.handle(CallEvent::DeadlineReached).await;
                     }
                 }
             }
         }
     }
 
-    fn due(&self) -> Instant {
+    fn next_deadline(&self) -> Instant {
         let state = self.state.deadline().map(clock::instant);
-        [state, self.close_by, self.alive.due()]
+        [state, self.close_by, self.keep_alive.next_check()]
             .into_iter()
             .flatten()
             .min()
-            .unwrap_or_else(|| Instant::now() + NO_DEADLINE)
+            .unwrap_or_else(|| Instant::now() + IDLE_SLEEP)
     }
 
-    fn noticed(&mut self, incoming: Incoming) -> Incoming {
-        let pong = matches!(incoming, Incoming::Pong);
-        self.alive.received(pong, Instant::now());
+    fn record_incoming(&mut self, incoming: TransportEvent) -> TransportEvent {
+        let pong = matches!(incoming, TransportEvent::Pong);
+        self.keep_alive.record_received(pong, Instant::now());
         incoming
     }
 
     /// Pings a silent socket when that is due. Whether the socket is alive, as far as can be told.
-    async fn keep_alive(&mut self) -> bool {
-        match self.alive.tick(Instant::now()) {
-            Pulse::Quiet => true,
-            Pulse::Ping => {
+    async fn check_keep_alive(&mut self) -> bool {
+        match self.keep_alive.check(Instant::now()) {
+            KeepAliveStep::Wait => true,
+            KeepAliveStep::Ping => {
                 catalog::PINGS_TOTAL.with("sent").increment(1);
-                let sent = timeout(SEND_MAX, self.wire.ping()).await;
+                let sent = timeout(SEND_TIMEOUT, self.transport.ping()).await;
                 self.broken |= !sent.unwrap_or(false);
                 true
             }
-            Pulse::Unanswered => {
+            KeepAliveStep::Unanswered => {
                 catalog::PINGS_TOTAL.with("unanswered").increment(1);
                 true
             }
-            Pulse::Dead => {
+            KeepAliveStep::Dead => {
                 catalog::PINGS_TOTAL.with("dead").increment(1);
-                tracing::info!(call = %self.state.call_sid(), "the socket answers no ping any more");
+                tracing::info!(call_sid = %self.state.call_sid(), "the socket answers no ping any more");
                 false
             }
         }
     }
 
-    async fn hear(&mut self, frame: &str) {
+    async fn on_frame(&mut self, frame: &str) {
         let begun = Instant::now();
-        self.own.heard = Some(begun);
-        let heard = match Heard::parse(frame) {
+        self.latency.frame_received_at = Some(begun);
+        let heard = match InboundFrame::parse(frame) {
             Ok(heard) => heard,
             Err(malformed) => {
                 catalog::FRAMES_RECEIVED_TOTAL
                     .with("malformed")
                     .increment(1);
-                tracing::debug!(call = %self.state.call_sid(), reason = malformed.reason(), "malformed frame");
+                tracing::debug!(call_sid = %self.state.call_sid(), reason = malformed.label(), "malformed frame");
                 return;
             }
         };
-        tally::heard(&heard);
+        metrics::record_inbound_frame(&heard);
         let event = match &heard {
-            Heard::Prompt(prompt) => Event::Prompt {
+            InboundFrame::Prompt(prompt) => CallEvent::Prompt {
                 text: &prompt.text,
                 language: &prompt.lang,
                 last: prompt.last,
             },
-            Heard::Dtmf(key) => Event::Keyed(key.as_char()),
-            Heard::Interrupt(interrupt) => Event::Interrupted(&interrupt.heard),
-            Heard::Info(Info::AgentSpeaking(on)) => Event::AgentSpeaking(*on),
-            Heard::Info(Info::ClientSpeaking(on)) => Event::CallerSpeaking(*on),
-            Heard::Info(Info::TokensPlayed(text)) => Event::Played(text),
-            Heard::Error(error) => {
-                tracing::warn!(call = %self.state.call_sid(), code = error.code(), "Twilio refused a frame");
+            InboundFrame::Dtmf(key) => CallEvent::DtmfKey(key.as_char()),
+            InboundFrame::Interrupt(interrupt) => CallEvent::Interrupted(&interrupt.heard),
+            InboundFrame::Info(InfoFrame::AgentSpeaking(on)) => CallEvent::AgentSpeaking(*on),
+            InboundFrame::Info(InfoFrame::ClientSpeaking(on)) => CallEvent::CallerSpeaking(*on),
+            InboundFrame::Info(InfoFrame::TokensPlayed(text)) => CallEvent::TokensPlayed(text),
+            InboundFrame::Error(error) => {
+                tracing::warn!(call_sid = %self.state.call_sid(), code = error.code(), "Twilio refused a frame");
                 return;
             }
             // A second setup on one socket changes nothing; the rest is for newer versions.
-            Heard::Setup(_) | Heard::Info(_) | Heard::Unknown { .. } => return,
+            InboundFrame::Setup(_) | InboundFrame::Info(_) | InboundFrame::Unknown { .. } => return,
         };
-        let finished = matches!(event, Event::Prompt { last: true, .. });
+        let finished = matches!(event, CallEvent::Prompt { last: true, .. });
         if finished {
-            self.see_decisions();
+            self.observe_decisions();
         }
-        self.decide(event);
+        self.apply_event(event);
         if finished {
             // What a finished prompt costs, of which the search for a name is the greater part.
             catalog::NAME_EXTRACTION_SECONDS.record(begun.elapsed().as_secs_f64());
         }
-        self.carry_out("").await;
-        self.own.heard = None;
+        self.perform_actions("").await;
+        self.latency.frame_received_at = None;
     }
 
     /// Takes what the model has ready, up to a bound, so that a burst of tokens costs one wake-up.
-    async fn take_reply(&mut self, first: Option<ReplyEvent>) {
+    async fn drain_reply(&mut self, first: Option<ReplyEvent>) {
         let mut event = first;
-        for _ in 0..TOKENS_IN_A_ROW_MAX {
-            self.take_event(event).await;
+        for _ in 0..TOKEN_BATCH_MAX {
+            self.on_reply_event(event).await;
             let next = self
                 .reply
                 .as_mut()
@@ -366,229 +384,251 @@ impl<'a, W: Wire> Session<'a, W> {
                 None => return,
             }
         }
-        self.take_event(event).await;
+        self.on_reply_event(event).await;
     }
 
-    async fn take_event(&mut self, event: Option<ReplyEvent>) {
+    async fn on_reply_event(&mut self, event: Option<ReplyEvent>) {
         match event {
             None => self.reply = None,
-            Some(ReplyEvent::Token(token)) => self.token(&token).await,
-            Some(ReplyEvent::Tool(call)) => self.happen(Event::Tool(&call)).await,
+            Some(ReplyEvent::Token(token)) => self.on_reply_token(&token).await,
+            Some(ReplyEvent::Tool(call)) => self.handle(CallEvent::ToolCalled(&call)).await,
             Some(ReplyEvent::Done(finish)) => {
                 self.reply = None;
-                self.see_decisions();
-                self.happen(Event::Replied(&finish)).await;
+                self.observe_decisions();
+                self.handle(CallEvent::ReplyCompleted(&finish)).await;
             }
             Some(ReplyEvent::Failed(failure)) => {
                 self.reply = None;
-                tracing::warn!(call = %self.state.call_sid(), %failure, "no reply from the model");
-                self.happen(Event::ReplyFailed(failure)).await;
+                tracing::warn!(call_sid = %self.state.call_sid(), %failure, "no reply from the model");
+                self.handle(CallEvent::ReplyFailed(failure)).await;
             }
         }
     }
 
-    async fn token(&mut self, token: &str) {
+    async fn on_reply_token(&mut self, token: &str) {
         let begun = Instant::now();
-        self.decide(Event::Token(token));
-        self.carry_out(token).await;
-        if let Some(before) = self.own.before.take() {
-            catalog::OWN_LATENCY_SECONDS.record((before + begun.elapsed()).as_secs_f64());
+        self.apply_event(CallEvent::ReplyToken(token));
+        self.perform_actions(token).await;
+        if let Some(before) = self.latency.before_request.take() {
+            catalog::SERVER_LATENCY_SECONDS.record((before + begun.elapsed()).as_secs_f64());
         }
     }
 
-    async fn happen(&mut self, event: Event<'_>) {
-        self.decide(event);
-        self.carry_out("").await;
+    async fn handle(&mut self, event: CallEvent<'_>) {
+        self.apply_event(event);
+        self.perform_actions("").await;
     }
 
-    fn decide(&mut self, event: Event<'_>) {
+    fn apply_event(&mut self, event: CallEvent<'_>) {
         self.state.on(event, clock::now(), &mut self.actions);
     }
 
-    /// Carries the actions out in their order; `token` is what [`Action::PassToken`] passes.
-    async fn carry_out(&mut self, token: &str) {
+    /// Carries the actions out in their order; `on_reply_token` is what [`CallAction::SendToken`] passes.
+    async fn perform_actions(&mut self, token: &str) {
         let mut actions = std::mem::take(&mut self.actions);
         for action in actions.drain(..) {
             match action {
-                Action::PassToken => self.speak(Spoken::Text(Text::token(token))).await,
-                Action::Append(words) => self.speak(Spoken::Text(Text::token(words))).await,
-                Action::CloseReply => self.speak(Spoken::Text(Text::closing(""))).await,
-                Action::Say(sentence) => self.say(sentence).await,
-                Action::AppendIn(words, language) => {
-                    let mut piece = Text::token(words);
+                CallAction::SendToken => {
+                    self.send_frame(OutboundFrame::Text(TextFrame::token(token)))
+                        .await
+                }
+                CallAction::AppendText(words) => {
+                    self.send_frame(OutboundFrame::Text(TextFrame::token(words)))
+                        .await
+                }
+                CallAction::CloseReply => {
+                    self.send_frame(OutboundFrame::Text(TextFrame::last_token("")))
+                        .await
+                }
+                CallAction::Say(sentence) => self.say(sentence).await,
+                CallAction::AppendTextInLanguage(words, language) => {
+                    let mut piece = TextFrame::token(words);
                     if let Some(tag) = LanguageTag::parse(&language) {
                         piece = piece.in_language(tag);
                     }
-                    self.speak(Spoken::Text(piece)).await;
+                    self.send_frame(OutboundFrame::Text(piece)).await;
                 }
-                Action::SetLanguage { spoken, heard } => self.set_language(&spoken, &heard).await,
-                Action::End(handoff) => self.end(handoff).await,
-                Action::Ask(mut brief) => {
-                    if !brief.tools.is_empty() {
-                        let called = &self.state.setting().called;
-                        brief.own_tools = self.room.tools.catalog(called);
+                CallAction::SetLanguage {
+                    tts_language: spoken,
+                    transcription_language: heard,
+                } => self.set_language(&spoken, &heard).await,
+                CallAction::EndSession(handoff) => self.send_end(handoff).await,
+                CallAction::RequestReply(mut prompt) => {
+                    if !prompt.built_in_tools.is_empty() {
+                        let called = &self.state.context().called_number;
+                        prompt.configured_tools = self.services.tools.catalog(called);
                     }
-                    self.reply = Some(self.room.agent.reply(*brief));
-                    self.own.before = self.own.heard.take().map(|heard| heard.elapsed());
+                    self.reply = Some(self.services.agent.reply(*prompt));
+                    self.latency.before_request = self
+                        .latency
+                        .frame_received_at
+                        .take()
+                        .map(|heard| heard.elapsed());
                 }
-                Action::Abort => self.reply = None,
-                Action::CallTool {
+                CallAction::AbortReply => self.reply = None,
+                CallAction::StartTool {
                     spec,
                     id,
                     arguments,
                     by_ms,
                 } => {
-                    let request = self.state.setting().tool_request(spec, id, arguments);
-                    self.tools.start(&*self.room.tools, request, by_ms);
+                    let request = self.state.context().tool_request(spec, id, arguments);
+                    self.tools.start(&*self.services.tools, request, by_ms);
                 }
-                Action::CancelTool(id) => self.tools.cancel(&id),
-                Action::KeepLate(late) => self.leave_tools(vec![*late]),
-                Action::JudgeName { question, answer } => {
-                    let models = &self.state.setting().line.models;
-                    self.judgement
-                        .ask(&self.room.agent, models, question, answer);
+                CallAction::CancelTool(id) => self.tools.cancel(&id),
+                CallAction::DetachTool(late) => self.detach_tools(vec![*late]),
+                CallAction::VerifyName { question, answer } => {
+                    let models = &self.state.context().line.models;
+                    self.name_verification
+                        .start(&self.services.agent, models, question, answer);
                 }
-                Action::Record(write) => self.record(write),
-                Action::Count(count) => tally::count(count),
-                Action::Over(outcome, ms) => tally::over(outcome, ms),
-                Action::Leave(why) => self.part(why),
+                CallAction::Record(write) => self.record(write),
+                CallAction::Count(count) => metrics::record(count),
+                CallAction::EndCall(outcome, ms) => metrics::record_call_end(outcome, ms),
+                CallAction::ExitSession(why) => self.start_exit(why),
             }
         }
         self.actions = actions;
     }
 
     fn record(&mut self, write: Write) {
-        drop(self.room.writer.submit(write));
+        drop(self.services.writer.submit(write));
         // What is said while the call leaves goes with it.
-        if let Some(parted) = &mut self.parting {
-            parted.kept = kept(&self.room.writer, parted.by);
+        if let Some(pending_exit) = &mut self.pending_exit {
+            pending_exit.flushed = flush_within(&self.services.writer, pending_exit.deadline);
         }
     }
 
-    fn part(&mut self, why: Parting) {
-        let by = Instant::now() + MOVE_FLUSHES_MAX;
+    fn start_exit(&mut self, why: ExitReason) {
+        let by = Instant::now() + RELOCATION_FLUSHES_MAX;
         let kept = match why {
-            Parting::Moved => kept(&self.room.writer, by),
+            ExitReason::Relocated => flush_within(&self.services.writer, by),
             // Nothing of it was recorded.
-            Parting::Taken => Box::pin(std::future::ready(())),
+            ExitReason::TakenOver => Box::pin(std::future::ready(())),
         };
-        self.parting = Some(Parted { why, kept, by });
+        self.pending_exit = Some(PendingExit {
+            why,
+            flushed: kept,
+            deadline: by,
+        });
     }
 
-    async fn say(&mut self, sentence: Sentence) {
-        let pieces: Vec<Text<'_>> = Text::pieces(&sentence.text, true).collect();
+    async fn say(&mut self, sentence: SpokenSentence) {
+        let pieces: Vec<TextFrame<'_>> = TextFrame::chunks(&sentence.text, true).collect();
         for mut piece in pieces {
             if sentence.preemptible {
                 piece = piece.preemptible(true);
             }
-            if sentence.must_be_heard {
+            if sentence.uninterruptible {
                 piece = piece.interruptible(false);
             }
-            self.speak(Spoken::Text(piece)).await;
+            self.send_frame(OutboundFrame::Text(piece)).await;
         }
     }
 
     async fn set_language(&mut self, spoken: &str, heard: &str) {
         let (spoken, heard) = (LanguageTag::parse(spoken), LanguageTag::parse(heard));
-        if let Ok(frame) = Spoken::language(spoken, heard) {
-            self.speak(frame).await;
+        if let Ok(frame) = OutboundFrame::switch_language(spoken, heard) {
+            self.send_frame(frame).await;
         }
     }
 
-    async fn end(&mut self, handoff: Option<String>) {
+    async fn send_end(&mut self, handoff: Option<String>) {
         let frame = match handoff {
-            Some(data) => Spoken::end_with(data).unwrap_or_else(|_| Spoken::end()),
-            None => Spoken::end(),
+            Some(data) => {
+                OutboundFrame::end_with_handoff(data).unwrap_or_else(|_| OutboundFrame::end())
+            }
+            None => OutboundFrame::end(),
         };
-        self.speak(frame).await;
-        self.close_by = Some(Instant::now() + CLOSE_MAX);
+        self.send_frame(frame).await;
+        self.close_by = Some(Instant::now() + CLOSE_TIMEOUT);
     }
 
-    async fn speak(&mut self, frame: Spoken<'_>) {
+    async fn send_frame(&mut self, frame: OutboundFrame<'_>) {
         if self.broken {
             return;
         }
         let mut text = String::with_capacity(96);
-        frame.write(&mut text);
-        tally::spoken(&frame);
-        self.alive.sent(Instant::now());
-        self.broken = !timeout(SEND_MAX, self.wire.send(text))
+        frame.write_json(&mut text);
+        metrics::record_outbound_frame(&frame);
+        self.keep_alive.record_sent(Instant::now());
+        self.broken = !timeout(SEND_TIMEOUT, self.transport.send(text))
             .await
             .unwrap_or(false);
     }
 }
 
 /// Whether the provider said that the call is over while its socket was being lost.
-fn told_over(seat: &mut Seat) -> Option<Outcome> {
-    std::iter::from_fn(|| seat.control.try_recv().ok()).find_map(|message| match message {
-        Control::Over(outcome) => Some(outcome),
+fn end_reported_meanwhile(handle: &mut SessionHandle) -> Option<CallOutcome> {
+    std::iter::from_fn(|| handle.control.try_recv().ok()).find_map(|message| match message {
+        SessionMessage::CallEnded(outcome) => Some(outcome),
         _ => None,
     })
 }
 
-async fn next_event(reply: &mut Option<Reply>) -> Option<ReplyEvent> {
+async fn next_reply_event(reply: &mut Option<ReplyStream>) -> Option<ReplyEvent> {
     match reply {
         Some(reply) => reply.next().await,
         None => pending().await,
     }
 }
 
-async fn parted(parting: &mut Option<Parted>) -> Parting {
+async fn wait_for_exit(parting: &mut Option<PendingExit>) -> ExitReason {
     match parting {
-        Some(parted) => {
-            (&mut parted.kept).await;
-            parted.why
+        Some(pending_exit) => {
+            (&mut pending_exit.flushed).await;
+            pending_exit.why
         }
         None => pending().await,
     }
 }
 
 /// Waits until what was recorded is where every instance sees it, within bounds.
-fn kept(writer: &Writer, by: Instant) -> BoxFuture<'static, ()> {
+fn flush_within(writer: &Writer, by: Instant) -> BoxFuture<'static, ()> {
     let writer = writer.clone();
     Box::pin(async move {
         let left = by.saturating_duration_since(Instant::now());
         // Too late: it will come, and whoever has the call sees it then.
-        let _ = writer.flush(MOVE_FLUSH_MAX.min(left)).await;
+        let _ = writer.flush(RELOCATION_FLUSH_MAX.min(left)).await;
     })
 }
 
 /// Leaves a call whose socket is lost where it can come back to; closes it if that is not its
 /// session any more.
-fn park(room: &SessionRoom, session: u64, state: Box<CallState>, place: Place) {
+fn suspend(services: &SessionServices, session: u64, state: Box<CallState>, permit: CallPermit) {
     let now = clock::now();
-    let resume_ms = state.setting().bounds.resume_s_max * 1_000;
-    let parked = Parked {
+    let resume_ms = state.context().limits.resume_s_max * 1_000;
+    let suspended = SuspendedCall {
         state,
-        place,
-        until_ms: now.ms + resume_ms,
+        permit,
+        expires_ms: now.ms + resume_ms,
         lost_unix_ms: now.unix_ms,
     };
     // An entry that is gone or another's: the call was ended or taken over meanwhile.
-    drop(room.registry.park(session, parked));
+    drop(services.registry.suspend(session, suspended));
 }
 
 /// Closes a call. The tools that it leaves running: none where it has no session.
-pub fn finish(
+pub fn finish_call(
     writer: &Writer,
     state: &mut CallState,
-    outcome: Outcome,
-    now: super::state::Now,
-) -> Vec<LateTool> {
+    outcome: CallOutcome,
+    now: super::state::EventTime,
+) -> Vec<DetachedToolCall> {
     let mut actions = Vec::new();
     state.finish(outcome, now, &mut actions);
-    keep(writer, &mut actions)
+    perform_without_socket(writer, &mut actions)
 }
 
 /// Does what of `actions` needs no socket. The tools that are left running.
-fn keep(writer: &Writer, actions: &mut Vec<Action>) -> Vec<LateTool> {
+fn perform_without_socket(writer: &Writer, actions: &mut Vec<CallAction>) -> Vec<DetachedToolCall> {
     let mut late = Vec::new();
     for action in actions.drain(..) {
         match action {
-            Action::KeepLate(tool) => late.push(*tool),
-            Action::Record(write) => drop(writer.submit(write)),
-            Action::Count(count) => tally::count(count),
-            Action::Over(outcome, ms) => tally::over(outcome, ms),
+            CallAction::DetachTool(tool) => late.push(*tool),
+            CallAction::Record(write) => drop(writer.submit(write)),
+            CallAction::Count(count) => metrics::record(count),
+            CallAction::EndCall(outcome, ms) => metrics::record_call_end(outcome, ms),
             _ => {}
         }
     }

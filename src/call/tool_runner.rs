@@ -38,7 +38,7 @@ pub struct ToolText {
     /// The words, within the tool's bound.
     pub text: String,
     /// They were longer.
-    pub is_cut: bool,
+    pub is_truncated: bool,
 }
 
 /// Why a tool gave no answer.
@@ -49,9 +49,9 @@ pub enum ToolFailure {
     /// It could not be reached.
     Unreachable,
     /// Its address leads where it may not.
-    Forbidden,
+    AddressForbidden,
     /// It is not there now.
-    Absent,
+    Unavailable,
     /// Too many calls of it are under way.
     Busy,
     /// It answered with this HTTP status.
@@ -59,34 +59,34 @@ pub enum ToolFailure {
     /// It answered with what is no text.
     Unreadable,
     /// It says itself that it failed.
-    Refused,
+    ReportedError,
     /// A fault of ours.
-    Broken,
+    Internal,
 }
 
 impl ToolFailure {
     /// In a few words, for the model and the log.
-    pub fn words(self) -> String {
+    pub fn description(self) -> String {
         match self {
             Self::TimedOut => "it took too long".into(),
             Self::Unreachable => "it cannot be reached".into(),
-            Self::Forbidden => "its address is not allowed".into(),
-            Self::Absent => "it is not available now".into(),
+            Self::AddressForbidden => "its address is not allowed".into(),
+            Self::Unavailable => "it is not available now".into(),
             Self::Busy => "too many are under way".into(),
             Self::Status(status) => format!("it answered with status {status}"),
             Self::Unreadable => "its answer cannot be read".into(),
-            Self::Refused => "it reports an error".into(),
-            Self::Broken => "an internal error".into(),
+            Self::ReportedError => "it reports an error".into(),
+            Self::Internal => "an internal error".into(),
         }
     }
 }
 
 impl ToolOutcome {
     /// The value of the metric label `result`.
-    pub fn label(&self) -> &'static str {
+    pub fn metric_label(&self) -> &'static str {
         match self {
             Self::Returned(_) => "ok",
-            Self::Failed(ToolFailure::TimedOut, _) => "timeout",
+            Self::Failed(ToolFailure::TimedOut, _) => "timed_out",
             Self::Failed(..) => "failed",
         }
     }
@@ -120,7 +120,7 @@ impl ToolRunner for NoTools {
 
     fn run(&self, _request: ToolRequest) -> BoxFuture<'static, ToolOutcome> {
         Box::pin(std::future::ready(ToolOutcome::Failed(
-            ToolFailure::Absent,
+            ToolFailure::Unavailable,
             None,
         )))
     }

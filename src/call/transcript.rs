@@ -1,26 +1,26 @@
 //! The conversation in memory: what was said and heard, as storage keeps it and as the model is
 //! told of it. Each text is held once and shared.
 
-use super::playback::{Cut, TurnSeq};
+use super::playback::{HeardText, TurnSeq};
 use crate::agent::catalog::is_built_in;
-use crate::agent::{Message, Speaker, ToolCall};
-use calldex_storage::record::{Role, Turn, TurnKind, TurnUsage};
+use crate::agent::{Message, MessageRole, ToolCall};
+use calldex_storage::record::{Turn, TurnKind, TurnRole, TurnUsage};
 use compact_str::CompactString;
 use std::sync::Arc;
 
 /// A turn of the caller is cut to this many bytes: a recogniser's sentence is far shorter.
 pub const CALLER_BYTES_MAX: usize = 4_000;
 /// Results of another process's tools are told up to so many bytes.
-const LOST_BYTES_MAX: usize = 2_000;
+const LOST_TOOL_RESULTS_BYTES_MAX: usize = 2_000;
 
 /// One turn.
-struct Entry {
-    role: Role,
+struct TranscriptEntry {
+    role: TurnRole,
     kind: TurnKind,
     epoch: u32,
     seq: TurnSeq,
     /// Unix milliseconds.
-    at: i64,
+    at_unix_ms: i64,
     revision: u32,
     interrupted: bool,
     /// Where it was cut off was estimated.
@@ -29,21 +29,24 @@ struct Entry {
     overtaken: bool,
     language: Option<CompactString>,
     /// The model is told no more of its words than so many bytes: what follows is ours.
-    told_max: Option<usize>,
+    model_bytes_max: Option<usize>,
     /// What it took of a model.
     usage: Option<Box<TurnUsage>>,
     /// What a tool turn says in storage, where the model is told in another form.
-    stored: Option<String>,
+    stored_content: Option<String>,
     /// The result of a tool that was called for it: it wants an answer.
-    data: bool,
+    is_tool_data: bool,
     message: Arc<Message>,
 }
 
-impl Entry {
-    fn turn(&self) -> Turn {
-        let content = self.stored.as_deref().unwrap_or(&self.message.content);
-        let mut turn =
-            Turn::new(self.role, content, self.at, self.epoch, self.seq).of_kind(self.kind);
+impl TranscriptEntry {
+    fn to_turn(&self) -> Turn {
+        let content = self
+            .stored_content
+            .as_deref()
+            .unwrap_or(&self.message.content);
+        let mut turn = Turn::new(self.role, content, self.at_unix_ms, self.epoch, self.seq)
+            .with_kind(self.kind);
         turn.revision = self.revision;
         turn.interrupted = self.interrupted;
         turn.estimated = self.estimated;
@@ -53,24 +56,24 @@ impl Entry {
     }
 
     /// Whether the model is told of it: sentences that only filled a gap are not part of the talk.
-    fn is_told(&self) -> bool {
+    fn is_shown_to_model(&self) -> bool {
         let filler = matches!(
             self.kind,
-            TurnKind::Bridge | TurnKind::Apology | TurnKind::Note
+            TurnKind::Filler | TurnKind::Apology | TurnKind::Note
         );
-        let empty = self.message.content.is_empty() && self.message.calls.is_empty();
-        !filler && (!empty || self.message.speaker == Speaker::Tool)
+        let empty = self.message.content.is_empty() && self.message.tool_calls.is_empty();
+        !filler && (!empty || self.message.role == MessageRole::Tool)
     }
 }
 
-impl Entry {
+impl TranscriptEntry {
     /// What the model is told of it.
-    fn told(&self) -> Arc<Message> {
+    fn model_message(&self) -> Arc<Message> {
         let said = &self.message.content;
-        match self.told_max {
+        match self.model_bytes_max {
             Some(bytes_max) if bytes_max < said.len() => {
                 let own = &said[..said.floor_char_boundary(bytes_max)];
-                Message::agent_calling(own, self.message.calls.to_vec())
+                Message::agent_with_calls(own, self.message.tool_calls.to_vec())
             }
             _ => Arc::clone(&self.message),
         }
@@ -80,11 +83,11 @@ impl Entry {
 /// All turns of one call, oldest first.
 #[derive(Default)]
 pub struct Transcript {
-    entries: Vec<Entry>,
+    entries: Vec<TranscriptEntry>,
     epoch: u32,
     next_seq: TurnSeq,
     /// What a reply took of a model that said nothing and called tools: kept with the first of them.
-    owed: Option<Box<TurnUsage>>,
+    deferred_usage: Option<Box<TurnUsage>>,
 }
 
 impl Transcript {
@@ -95,12 +98,12 @@ impl Transcript {
             entries,
             epoch,
             next_seq: 0,
-            owed: None,
+            deferred_usage: None,
         }
     }
 
     /// Goes on under a new epoch, after a reconnect.
-    pub fn enter(&mut self, epoch: u32) {
+    pub fn enter_epoch(&mut self, epoch: u32) {
         self.epoch = epoch;
         self.next_seq = 0;
     }
@@ -125,22 +128,34 @@ impl Transcript {
     pub fn hear(&mut self, text: &str, kind: TurnKind, language: &str, at: i64) -> Turn {
         let text = &text[..text.floor_char_boundary(CALLER_BYTES_MAX)];
         let language = (!language.is_empty()).then(|| language.into());
-        self.push(Role::Caller, kind, of_caller(text, kind), language, at)
+        self.push(
+            TurnRole::Caller,
+            kind,
+            caller_message(text, kind),
+            language,
+            at,
+        )
     }
 
     /// The agent said all of `text`.
     pub fn say(&mut self, text: &str, kind: TurnKind, at: i64) -> Turn {
-        self.push(Role::Agent, kind, Message::agent(text), None, at)
+        self.push(TurnRole::Agent, kind, Message::agent(text), None, at)
     }
 
     /// The agent begins to speak: its place in the conversation.
-    pub fn begin(&mut self, at: i64) -> TurnSeq {
-        self.push(Role::Agent, TurnKind::Speech, Message::agent(""), None, at)
-            .seq
+    pub fn begin_turn(&mut self, at: i64) -> TurnSeq {
+        self.push(
+            TurnRole::Agent,
+            TurnKind::Speech,
+            Message::agent(""),
+            None,
+            at,
+        )
+        .seq
     }
 
     /// The turn begun at `seq` is `text`, which called `calls` beside.
-    pub fn finish(
+    pub fn finish_turn(
         &mut self,
         seq: TurnSeq,
         text: &str,
@@ -148,33 +163,33 @@ impl Transcript {
         calls: Vec<ToolCall>,
     ) -> Option<Turn> {
         let entry = self.entry(seq)?;
-        entry.message = Message::agent_calling(text, calls);
+        entry.message = Message::agent_with_calls(text, calls);
         entry.interrupted = interrupted;
-        Some(entry.turn())
+        Some(entry.to_turn())
     }
 
     /// Of the turn begun at `seq` the model is told the first `bytes_max` bytes: what follows are not its words.
-    pub fn tell_only(&mut self, seq: TurnSeq, bytes_max: usize) {
+    pub fn limit_model_text(&mut self, seq: TurnSeq, bytes_max: usize) {
         if let Some(entry) = self.entry(seq) {
-            entry.told_max = Some(bytes_max);
+            entry.model_bytes_max = Some(bytes_max);
         }
     }
 
     /// The turn begun at `seq` took `usage` of a model.
-    pub fn spend(&mut self, seq: TurnSeq, usage: Option<TurnUsage>) {
+    pub fn set_usage(&mut self, seq: TurnSeq, usage: Option<TurnUsage>) {
         if let Some(entry) = self.entry(seq) {
             entry.usage = usage.map(Box::new);
         }
     }
 
     /// A reply that said nothing took `usage` of a model: kept with the first tool that it called.
-    pub fn spend_on_tool(&mut self, usage: Option<TurnUsage>) {
-        self.owed = usage.map(Box::new);
+    pub fn defer_usage(&mut self, usage: Option<TurnUsage>) {
+        self.deferred_usage = usage.map(Box::new);
     }
 
     /// What came of a tool, told to the model as `result` and kept as `stored`.
     /// `data`: the tool was called for its result, which is still to be answered.
-    pub fn tool(
+    pub fn add_tool_turn(
         &mut self,
         call_id: &str,
         result: &str,
@@ -183,60 +198,61 @@ impl Transcript {
         at: i64,
     ) -> Turn {
         self.push(
-            Role::Tool,
+            TurnRole::Tool,
             TurnKind::Tool,
-            Message::tool(call_id, result),
+            Message::tool_result(call_id, result),
             None,
             at,
         );
-        let owed = self.owed.take();
+        let owed = self.deferred_usage.take();
         let entry = self.entries.last_mut().expect("was just pushed");
         entry.usage = owed;
-        entry.stored = Some(stored);
-        entry.data = data;
-        entry.turn()
+        entry.stored_content = Some(stored);
+        entry.is_tool_data = data;
+        entry.to_turn()
     }
 
     /// What came of a tool that took its time: the turn to amend, if the call has one.
-    pub fn settle_tool(&mut self, call_id: &str, result: &str, stored: String) -> Option<Turn> {
-        let of_call = |entry: &&mut Entry| entry.message.tool_call_id.as_deref() == Some(call_id);
+    pub fn set_tool_result(&mut self, call_id: &str, result: &str, stored: String) -> Option<Turn> {
+        let of_call =
+            |entry: &&mut TranscriptEntry| entry.message.tool_call_id.as_deref() == Some(call_id);
         let entry = self.entries.iter_mut().rev().find(of_call)?;
-        entry.message = Message::tool(call_id, result);
-        entry.stored = Some(stored);
+        entry.message = Message::tool_result(call_id, result);
+        entry.stored_content = Some(stored);
         entry.revision += 1;
-        Some(entry.turn())
+        Some(entry.to_turn())
     }
 
-    /// The turn of `cut` was heard as it says: the turn to amend, if that changes anything.
-    pub fn cut(&mut self, cut: &Cut) -> Option<Turn> {
-        let entry = self.entry(cut.turn)?;
-        let same = entry.message.content.trim() == cut.heard.trim();
-        if same && entry.estimated == cut.estimated {
+    /// The turn of `truncate_to_heard` was heard as it says: the turn to amend, if that changes anything.
+    pub fn truncate_to_heard(&mut self, heard_text: &HeardText) -> Option<Turn> {
+        let entry = self.entry(heard_text.turn)?;
+        let same = entry.message.content.trim() == heard_text.text.trim();
+        if same && entry.estimated == heard_text.estimated {
             return None;
         }
         if !same {
-            let calls = entry.message.calls.to_vec();
-            entry.message = Message::agent_calling(&cut.heard, calls);
-            entry.interrupted = !cut.whole;
+            let calls = entry.message.tool_calls.to_vec();
+            entry.message = Message::agent_with_calls(&heard_text.text, calls);
+            entry.interrupted = !heard_text.complete;
         }
-        entry.estimated = cut.estimated;
+        entry.estimated = heard_text.estimated;
         entry.revision += 1;
-        Some(entry.turn())
+        Some(entry.to_turn())
     }
 
     /// The turn begun at `seq` ends where its hearing was estimated to end.
-    pub fn estimate(&mut self, seq: TurnSeq) {
+    pub fn mark_estimated(&mut self, seq: TurnSeq) {
         if let Some(entry) = self.entry(seq) {
             entry.estimated = true;
         }
     }
 
     /// What the model is told: everything but what only filled a gap.
-    pub fn history(&self) -> Vec<Arc<Message>> {
+    pub fn model_history(&self) -> Vec<Arc<Message>> {
         self.entries
             .iter()
-            .filter(|entry| entry.is_told())
-            .map(Entry::told)
+            .filter(|entry| entry.is_shown_to_model())
+            .map(TranscriptEntry::model_message)
             .collect()
     }
 
@@ -245,14 +261,14 @@ impl Transcript {
         self.entries
             .iter()
             .rev()
-            .find(|entry| !matches!(entry.kind, TurnKind::Bridge | TurnKind::Note))
+            .find(|entry| !matches!(entry.kind, TurnKind::Filler | TurnKind::Note))
             .is_some_and(|entry| match entry.role {
-                Role::Caller => true,
+                TurnRole::Caller => true,
                 // What a tool gave is an open question only until something was said; what it was called
                 // for, until something is said after it.
-                Role::Tool => entry.data || !self.has_answered(),
-                Role::Agent => entry.interrupted && entry.kind != TurnKind::Greeting,
-                Role::System => false,
+                TurnRole::Tool => entry.is_tool_data || !self.has_answered(),
+                TurnRole::Agent => entry.interrupted && entry.kind != TurnKind::Greeting,
+                TurnRole::System => false,
             })
     }
 
@@ -263,7 +279,7 @@ impl Transcript {
             .iter()
             .rev()
             .find(|entry| entry.kind != TurnKind::Note);
-        last.is_some_and(|entry| entry.role == Role::Agent && entry.interrupted)
+        last.is_some_and(|entry| entry.role == TurnRole::Agent && entry.interrupted)
     }
 
     /// Whether the agent said something since the caller last spoke.
@@ -272,28 +288,28 @@ impl Transcript {
             .entries
             .iter()
             .rev()
-            .take_while(|entry| entry.role != Role::Caller);
+            .take_while(|entry| entry.role != TurnRole::Caller);
         since
-            .filter(|entry| entry.role == Role::Agent && entry.kind == TurnKind::Speech)
+            .filter(|entry| entry.role == TurnRole::Agent && entry.kind == TurnKind::Speech)
             .any(|entry| !entry.message.content.is_empty())
     }
 
     /// What came of tools that another process called for the caller's last turn, as stored: their calls did
-    /// not survive. At most [`LOST_BYTES_MAX`].
-    pub fn lost_results(&self) -> Option<String> {
+    /// not survive. At most [`LOST_TOOL_RESULTS_BYTES_MAX`].
+    pub fn lost_tool_results(&self) -> Option<String> {
         let since = self
             .entries
             .iter()
             .rev()
-            .take_while(|entry| entry.role != Role::Caller);
-        let is_lost = |entry: &&Entry| entry.message.tool_call_id.as_deref() == Some("");
+            .take_while(|entry| entry.role != TurnRole::Caller);
+        let is_lost = |entry: &&TranscriptEntry| entry.message.tool_call_id.as_deref() == Some("");
         let mut lost: Vec<&str> = since
             .filter(is_lost)
             .map(|entry| entry.message.content.as_str())
             .collect();
         lost.reverse();
         let lost = lost.join(" ");
-        let kept = &lost[..lost.floor_char_boundary(LOST_BYTES_MAX)];
+        let kept = &lost[..lost.floor_char_boundary(LOST_TOOL_RESULTS_BYTES_MAX)];
         (!kept.is_empty()).then(|| kept.to_owned())
     }
 
@@ -302,7 +318,7 @@ impl Transcript {
         let said = self
             .entries
             .iter()
-            .filter(|entry| entry.role == Role::Caller);
+            .filter(|entry| entry.role == TurnRole::Caller);
         said.map(|entry| entry.message.content.as_str())
             .collect::<Vec<_>>()
             .join("\n")
@@ -314,44 +330,44 @@ impl Transcript {
             .entries
             .iter()
             .rev()
-            .find(|entry| entry.role == Role::Agent);
+            .find(|entry| entry.role == TurnRole::Agent);
         said.map_or("", |entry| entry.message.content.as_str())
     }
 
     /// The caller went on before the turn at `seq` was audible: it parts no sentence in two.
-    pub fn overtake(&mut self, seq: TurnSeq) {
+    pub fn mark_overtaken(&mut self, seq: TurnSeq) {
         if let Some(entry) = self.entry(seq) {
             entry.overtaken = true;
         }
     }
 
     /// The caller's turns since the agent was last heard, joined: one sentence may come as two.
-    pub fn open_words(&self) -> String {
+    pub fn unanswered_words(&self) -> String {
         let open = self
             .entries
             .iter()
             .rev()
-            .take_while(|entry| entry.role == Role::Caller || entry.overtaken)
-            .filter(|entry| entry.role == Role::Caller);
+            .take_while(|entry| entry.role == TurnRole::Caller || entry.overtaken)
+            .filter(|entry| entry.role == TurnRole::Caller);
         let mut words: Vec<&str> = open.map(|entry| entry.message.content.as_str()).collect();
         words.reverse();
         words.join(" ")
     }
 
     /// Whether the caller said exactly this among their last `count` turns.
-    pub fn heard_lately(&self, text: &str, count: usize) -> bool {
+    pub fn heard_recently(&self, text: &str, count: usize) -> bool {
         let said = self
             .entries
             .iter()
             .rev()
-            .filter(|entry| entry.role == Role::Caller);
+            .filter(|entry| entry.role == TurnRole::Caller);
         said.take(count)
             .any(|entry| entry.message.content.trim() == text.trim())
     }
 
     fn push(
         &mut self,
-        role: Role,
+        role: TurnRole,
         kind: TurnKind,
         message: Arc<Message>,
         language: Option<CompactString>,
@@ -359,74 +375,74 @@ impl Transcript {
     ) -> Turn {
         let seq = self.next_seq;
         self.next_seq += 1;
-        let entry = Entry {
+        let entry = TranscriptEntry {
             role,
             kind,
             epoch: self.epoch,
             seq,
-            at,
+            at_unix_ms: at,
             revision: 0,
             interrupted: false,
             estimated: false,
             overtaken: false,
             language,
-            told_max: None,
+            model_bytes_max: None,
             usage: None,
-            stored: None,
-            data: false,
+            stored_content: None,
+            is_tool_data: false,
             message,
         };
-        let turn = entry.turn();
+        let turn = entry.to_turn();
         self.entries.push(entry);
         turn
     }
 
-    fn entry(&mut self, seq: TurnSeq) -> Option<&mut Entry> {
+    fn entry(&mut self, seq: TurnSeq) -> Option<&mut TranscriptEntry> {
         let epoch = self.epoch;
         let mut newest_first = self.entries.iter_mut().rev();
         newest_first.find(|entry| entry.seq == seq && entry.epoch == epoch)
     }
 }
 
-fn of_caller(text: &str, kind: TurnKind) -> Arc<Message> {
+fn caller_message(text: &str, kind: TurnKind) -> Arc<Message> {
     match kind {
-        TurnKind::Dtmf => Message::keys(text),
+        TurnKind::Dtmf => Message::dtmf(text),
         _ => Message::caller(text),
     }
 }
 
 /// Tool turns are not told again: their call's message did not survive, and what they changed did. That
 /// the result of an operator's tool is still to be answered is known all the same.
-fn restored_entry(turn: Turn) -> Option<Entry> {
-    let data = turn.role == Role::Tool && is_data(&turn.content);
+fn restored_entry(turn: Turn) -> Option<TranscriptEntry> {
+    let data = turn.role == TurnRole::Tool && is_configured_tool(&turn.content);
     let message = match turn.role {
-        Role::Caller => of_caller(&turn.content, turn.kind),
-        Role::Agent => Message::agent(turn.content.as_str()),
-        Role::System => Message::system(turn.content.as_str()),
-        Role::Tool if data => Message::tool("", turn.content.as_str()),
-        Role::Tool => return None,
+        TurnRole::Caller => caller_message(&turn.content, turn.kind),
+        TurnRole::Agent => Message::agent(turn.content.as_str()),
+        TurnRole::System => Message::system(turn.content.as_str()),
+        TurnRole::Tool if data => Message::tool_result("", turn.content.as_str()),
+        TurnRole::Tool => return None,
     };
-    Some(Entry {
+    Some(TranscriptEntry {
         role: turn.role,
         kind: turn.kind,
         epoch: turn.epoch,
         seq: turn.seq,
-        at: turn.at,
+        at_unix_ms: turn.at,
         revision: turn.revision,
         interrupted: turn.interrupted,
         estimated: turn.estimated,
         overtaken: false,
         language: turn.language,
-        told_max: None,
+        model_bytes_max: None,
         usage: turn.usage,
-        stored: None,
-        data,
+        stored_content: None,
+        is_tool_data: data,
         message,
     })
 }
 
 /// Whether a tool turn, as stored, is of a tool of the operator.
-fn is_data(stored: &str) -> bool {
+fn is_configured_tool(stored: &str) -> bool {
     let stored: serde_json::Value = serde_json::from_str(stored).unwrap_or_default();
     stored["tool"]
         .as_str()
@@ -447,84 +463,90 @@ mod tests {
     #[test]
     fn a_turn_is_cut_to_what_was_heard() {
         let mut talk = talk();
-        let seq = talk.begin(3);
-        talk.finish(seq, "Pikachu is electric. It is yellow.", false, Vec::new());
-        let cut = Cut {
+        let seq = talk.begin_turn(3);
+        talk.finish_turn(seq, "Pikachu is electric. It is yellow.", false, Vec::new());
+        let heard_text = HeardText {
             turn: seq,
-            heard: "Pikachu is electric. It".to_owned(),
+            text: "Pikachu is electric. It".to_owned(),
             estimated: false,
-            whole: false,
+            complete: false,
         };
-        let amended = talk.cut(&cut).unwrap();
+        let amended = talk.truncate_to_heard(&heard_text).unwrap();
         assert_eq!(
             (amended.content.as_str(), amended.revision),
             ("Pikachu is electric. It", 1)
         );
         assert!(amended.interrupted && talk.is_unanswered());
-        assert!(talk.cut(&cut).is_none());
-        let estimated = Cut {
+        assert!(talk.truncate_to_heard(&heard_text).is_none());
+        let estimated = HeardText {
             estimated: true,
-            ..cut
+            ..heard_text
         };
-        assert!(talk.cut(&estimated).is_some_and(|turn| turn.estimated));
+        assert!(
+            talk.truncate_to_heard(&estimated)
+                .is_some_and(|turn| turn.estimated)
+        );
     }
 
     #[test]
     fn the_model_is_not_told_of_an_apology_behind_its_words() {
         let mut talk = talk();
-        let seq = talk.begin(3);
-        talk.tell_only(seq, "Pikachu is".len());
-        let turn = talk.finish(seq, "Pikachu is. I'm sorry.", false, Vec::new());
+        let seq = talk.begin_turn(3);
+        talk.limit_model_text(seq, "Pikachu is".len());
+        let turn = talk.finish_turn(seq, "Pikachu is. I'm sorry.", false, Vec::new());
         assert_eq!(turn.unwrap().content, "Pikachu is. I'm sorry.");
-        assert_eq!(talk.history().last().unwrap().content, "Pikachu is");
-        let cut = Cut {
+        assert_eq!(talk.model_history().last().unwrap().content, "Pikachu is");
+        let heard_text = HeardText {
             turn: seq,
-            heard: "Pikachu is. I'm".to_owned(),
+            text: "Pikachu is. I'm".to_owned(),
             estimated: false,
-            whole: false,
+            complete: false,
         };
-        assert_eq!(talk.cut(&cut).unwrap().content, "Pikachu is. I'm");
-        assert_eq!(talk.history().last().unwrap().content, "Pikachu is");
+        assert_eq!(
+            talk.truncate_to_heard(&heard_text).unwrap().content,
+            "Pikachu is. I'm"
+        );
+        assert_eq!(talk.model_history().last().unwrap().content, "Pikachu is");
     }
 
     #[test]
-    fn the_model_is_not_told_of_bridges_nor_of_what_nobody_heard() {
+    fn fillers_and_unheard_text_are_not_shown_to_the_model() {
         let mut talk = talk();
-        talk.say("One moment, please.", TurnKind::Bridge, 3);
-        let seq = talk.begin(4);
-        talk.finish(seq, "", true, Vec::new());
-        assert_eq!(talk.history().len(), 2);
+        talk.say("One moment, please.", TurnKind::Filler, 3);
+        let seq = talk.begin_turn(4);
+        talk.finish_turn(seq, "", true, Vec::new());
+        assert_eq!(talk.model_history().len(), 2);
     }
 
     #[test]
     fn two_turns_in_a_row_are_one_sentence() {
         let mut talk = talk();
         talk.hear("And Raichu?", TurnKind::Speech, "en", 3);
-        assert_eq!(talk.open_words(), "What type is Pikachu? And Raichu?");
-        assert!(talk.heard_lately("What type is Pikachu? ", 2));
+        assert_eq!(talk.unanswered_words(), "What type is Pikachu? And Raichu?");
+        assert!(talk.heard_recently("What type is Pikachu? ", 2));
     }
 
     #[test]
-    fn an_answer_that_nobody_heard_parts_no_sentence() {
+    fn an_unheard_answer_does_not_split_a_sentence() {
         let mut talk = Transcript::default();
         talk.hear("My name is", TurnKind::Speech, "en", 1);
-        let seq = talk.begin(2);
-        talk.finish(seq, "Just", true, Vec::new());
+        let seq = talk.begin_turn(2);
+        talk.finish_turn(seq, "Just", true, Vec::new());
         talk.hear("Misty.", TurnKind::Speech, "en", 3);
-        assert_eq!(talk.open_words(), "Misty.");
-        talk.overtake(seq);
-        assert_eq!(talk.open_words(), "My name is Misty.");
+        assert_eq!(talk.unanswered_words(), "Misty.");
+        talk.mark_overtaken(seq);
+        assert_eq!(talk.unanswered_words(), "My name is Misty.");
     }
 
     #[test]
     fn a_conversation_goes_on_after_its_process() {
         let mut talk = talk();
-        let turns: Vec<Turn> = talk.entries.iter().map(Entry::turn).collect();
+        let turns: Vec<Turn> = talk.entries.iter().map(TranscriptEntry::to_turn).collect();
         talk = Transcript::restored(turns, 1);
         assert!(talk.is_unanswered());
         let turn = talk.say("It is electric.", TurnKind::Speech, 9);
         assert_eq!((turn.epoch, turn.seq), (1, 0));
-        assert_eq!(talk.history().len(), 3);
+        assert_eq!(talk.model_history().len(), 3);
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use std::future::Future;
 
 /// What the socket brought.
-pub enum Incoming {
+pub enum TransportEvent {
     /// A text frame.
     Text(String),
     /// A frame that is no text: counted and ignored.
-    Other,
+    NonText,
     /// A ping of ours was answered.
     Pong,
     /// A ping; the WebSocket library answers it.
@@ -20,9 +20,9 @@ pub enum Incoming {
 }
 
 /// A WebSocket as far as a call needs one. `next` must be cancel-safe.
-pub trait Wire: Send {
+pub trait Transport: Send {
     /// The next frame, or the end; after the end it is not called again.
-    fn next(&mut self) -> impl Future<Output = Incoming> + Send;
+    fn next(&mut self) -> impl Future<Output = TransportEvent> + Send;
     /// Sends one text frame and flushes it; `false` when the socket is gone.
     fn send(&mut self, frame: String) -> impl Future<Output = bool> + Send;
     /// Sends a ping; `false` when the socket is gone.

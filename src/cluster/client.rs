@@ -1,7 +1,7 @@
 //! Asking another instance: HTTP/2 under TLS, kept open, every question bounded in time and size.
 
-use super::secret::{Papers, SecretError};
-use super::wire::{ADDRESS_HEADER, CLUSTER_HEADER, Desk, FROM_HEADER, TO_HEADER, pack, unpack};
+use super::certificates::{Certificates, SecretError};
+use super::wire::{ADDRESS_HEADER, CLUSTER_HEADER, Endpoint, FROM_HEADER, TO_HEADER, pack, unpack};
 use calldex_storage::replication::NodeId;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Body, RequestBuilder, StatusCode};
@@ -25,19 +25,19 @@ const CONNECTION_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Silence {
+pub(super) enum RpcError {
     /// No connection: the question was surely not heard.
     #[error("cannot be reached")]
     Unreachable,
     /// Its certificate is of another authority, and that comes of the secret: nothing was heard.
     #[error("has another cluster.secret than this instance")]
-    Stranger,
+    SecretMismatch,
     /// No answer in time, or the connection broke: it may have been heard.
     #[error("does not answer")]
-    Lost,
+    NoResponse,
     /// Turned away at the door, with its words.
     #[error("refused: {0}")]
-    TurnedAway(String),
+    Rejected(String),
     /// Its engine is down.
     #[error("is not ready")]
     NotReady,
@@ -51,7 +51,7 @@ pub(super) enum Silence {
 
 /// Who asks, as every question says.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sender {
+pub(super) struct SenderIdentity {
     /// Its cluster; empty where it belongs to none yet.
     pub(super) cluster_id: String,
     /// Its node; 0 where it is none yet.
@@ -62,16 +62,16 @@ pub(super) struct Sender {
 
 /// Whom to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Addressee {
+pub(super) struct RpcTarget {
     /// `host:port`.
     pub(super) address: String,
     /// Who must live there; whoever does, where absent.
     pub(super) node_id: Option<NodeId>,
 }
 
-impl Addressee {
+impl RpcTarget {
     /// Whoever lives at `address`.
-    pub(super) fn anybody_at(address: impl Into<String>) -> Self {
+    pub(super) fn any_node_at(address: impl Into<String>) -> Self {
         Self {
             address: address.into(),
             node_id: None,
@@ -89,78 +89,90 @@ impl Addressee {
 
 /// Asks others. Cheap to clone. The runtime that asks first keeps the connections.
 #[derive(Clone, Debug)]
-pub(super) struct Client {
+pub(super) struct ClusterClient {
     /// Heartbeats and what is as small.
     urgent: reqwest::Client,
     /// Whatever may fill a connection.
     bulk: reqwest::Client,
 }
 
-impl Client {
+impl ClusterClient {
     /// A client with these papers that asks as `sender`.
-    pub(super) fn new(papers: &Papers, sender: &Sender) -> Result<Self, SecretError> {
+    pub(super) fn new(
+        certificates: &Certificates,
+        sender: &SenderIdentity,
+    ) -> Result<Self, SecretError> {
         Ok(Self {
-            urgent: connect(papers, sender)?,
-            bulk: connect(papers, sender)?,
+            urgent: http_client(certificates, sender)?,
+            bulk: http_client(certificates, sender)?,
         })
     }
 
     /// Asks `question` at a desk and waits at most `patience`.
-    pub(super) async fn ask<Q: Serialize, A: DeserializeOwned>(
+    pub(super) async fn request<Q: Serialize, A: DeserializeOwned>(
         &self,
-        whom: &Addressee,
-        desk: Desk,
-        question: &Q,
-        patience: Duration,
-    ) -> Result<A, Silence> {
-        self.ask_packed(whom, desk, pack(question), patience).await
+        target: &RpcTarget,
+        endpoint: Endpoint,
+        request: &Q,
+        timeout: Duration,
+    ) -> Result<A, RpcError> {
+        self.request_encoded(target, endpoint, pack(request), timeout)
+            .await
     }
 
     /// The same with a question that is packed already.
-    pub(super) async fn ask_packed<A: DeserializeOwned>(
+    pub(super) async fn request_encoded<A: DeserializeOwned>(
         &self,
-        whom: &Addressee,
-        desk: Desk,
-        question: Vec<u8>,
-        patience: Duration,
-    ) -> Result<A, Silence> {
-        if question.len() > desk.question_bytes_max() {
-            return Err(Silence::TooLarge);
+        target: &RpcTarget,
+        endpoint: Endpoint,
+        request: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<A, RpcError> {
+        if request.len() > endpoint.request_bytes_max() {
+            return Err(RpcError::TooLarge);
         }
-        self.send(whom, desk, question.into(), patience).await
+        self.send(target, endpoint, request.into(), timeout).await
     }
 
     /// The same with a body of any length, which may come piece by piece.
     pub(super) async fn send<A: DeserializeOwned>(
         &self,
-        whom: &Addressee,
-        desk: Desk,
+        target: &RpcTarget,
+        endpoint: Endpoint,
         body: Body,
-        patience: Duration,
-    ) -> Result<A, Silence> {
-        let request = self.request(whom, desk, patience).body(body);
-        let answer = answer_to(request, desk.answer_bytes_max()).await?;
-        unpack(&answer).map_err(|_| Silence::Malformed)
+        timeout: Duration,
+    ) -> Result<A, RpcError> {
+        let request = self.build_request(target, endpoint, timeout).body(body);
+        let answer = response_of(request, endpoint.response_bytes_max()).await?;
+        unpack(&answer).map_err(|_| RpcError::Malformed)
     }
 
-    fn request(&self, whom: &Addressee, desk: Desk, patience: Duration) -> RequestBuilder {
-        let client = if desk.is_bulk() {
+    fn build_request(
+        &self,
+        target: &RpcTarget,
+        endpoint: Endpoint,
+        timeout: Duration,
+    ) -> RequestBuilder {
+        let client = if endpoint.is_bulk() {
             &self.bulk
         } else {
             &self.urgent
         };
-        let url = format!("https://{}/{}", whom.address, desk.path());
-        let request = client.post(url).timeout(patience);
-        match whom.node_id {
+        let url = format!("https://{}/{}", target.address, endpoint.path());
+        let request = client.post(url).timeout(timeout);
+        match target.node_id {
             Some(node_id) => request.header(TO_HEADER, node_id.to_string()),
             None => request,
         }
     }
 }
 
-fn connect(papers: &Papers, sender: &Sender) -> Result<reqwest::Client, SecretError> {
+fn http_client(
+    certificates: &Certificates,
+    sender: &SenderIdentity,
+) -> Result<reqwest::Client, SecretError> {
     reqwest::Client::builder()
-        .tls_backend_preconfigured(papers.client()?)
+        .tls_backend_preconfigured(certificates.client_config()?)
         .default_headers(headers(sender))
         .https_only(true)
         .http2_prior_knowledge()
@@ -178,7 +190,7 @@ fn connect(papers: &Papers, sender: &Sender) -> Result<reqwest::Client, SecretEr
         .map_err(SecretError::of)
 }
 
-fn headers(sender: &Sender) -> HeaderMap {
+fn headers(sender: &SenderIdentity) -> HeaderMap {
     let node_id = sender.node_id.to_string();
     let said = [
         (CLUSTER_HEADER, &sender.cluster_id),
@@ -197,34 +209,34 @@ fn headers(sender: &Sender) -> HeaderMap {
     headers
 }
 
-async fn answer_to(request: RequestBuilder, bytes_max: usize) -> Result<Vec<u8>, Silence> {
+async fn response_of(request: RequestBuilder, bytes_max: usize) -> Result<Vec<u8>, RpcError> {
     let mut response = request.send().await.map_err(|error| {
-        if is_stranger(&error) {
-            Silence::Stranger
+        if is_secret_mismatch(&error) {
+            RpcError::SecretMismatch
         } else if error.is_connect() {
-            Silence::Unreachable
+            RpcError::Unreachable
         } else {
-            Silence::Lost
+            RpcError::NoResponse
         }
     })?;
     let status = response.status();
     let mut answer = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|_| Silence::Lost)? {
+    while let Some(piece) = response.chunk().await.map_err(|_| RpcError::NoResponse)? {
         if answer.len() + piece.len() > bytes_max {
-            return Err(Silence::TooLarge);
+            return Err(RpcError::TooLarge);
         }
         answer.extend_from_slice(&piece);
     }
     match status {
         StatusCode::OK => Ok(answer),
-        StatusCode::SERVICE_UNAVAILABLE => Err(Silence::NotReady),
-        StatusCode::PAYLOAD_TOO_LARGE => Err(Silence::TooLarge),
-        _ => Err(Silence::TurnedAway(words(&answer))),
+        StatusCode::SERVICE_UNAVAILABLE => Err(RpcError::NotReady),
+        StatusCode::PAYLOAD_TOO_LARGE => Err(RpcError::TooLarge),
+        _ => Err(RpcError::Rejected(error_text(&answer))),
     }
 }
 
 /// Whether a connection came to nothing because the other side's certificate is not of our secret.
-fn is_stranger(error: &reqwest::Error) -> bool {
+fn is_secret_mismatch(error: &reqwest::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(rustls::Error::InvalidCertificate(fault)) = error.downcast_ref() {
@@ -244,7 +256,7 @@ fn is_stranger(error: &reqwest::Error) -> bool {
 }
 
 /// The door's own words: one line, short.
-fn words(answer: &[u8]) -> String {
+fn error_text(answer: &[u8]) -> String {
     const CHARS_MAX: usize = 300;
     let text = String::from_utf8_lossy(answer);
     let line = text.lines().next().unwrap_or_default().trim();

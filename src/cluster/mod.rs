@@ -3,29 +3,29 @@
 //!
 //! Everything here runs on a runtime of its own, so that a full house does not delay heartbeats.
 
+mod certificates;
 mod client;
-mod confirm;
-mod door;
 mod engine;
-mod exchange;
+mod fixed_name_verifier;
 mod forward;
-mod gather;
 mod gauges;
-mod hello;
+mod group_commit;
+mod join;
+mod lifecycle;
+mod listener;
 mod membership;
 mod network;
+mod node_context;
 mod operator;
+mod peer_health;
 mod pings;
+mod primary_reads;
 mod purge;
-mod reach;
-mod reading;
-mod running;
-mod secret;
-mod standing;
-mod state;
-mod trust;
+mod quorum_confirmation;
+mod readiness;
+mod startup_check;
+mod status;
 mod upgrade;
-mod waiting;
 pub mod watchdog;
 mod wire;
 
@@ -33,24 +33,24 @@ mod wire;
 mod tests;
 
 pub use crate::config::ClusterSection;
-pub use operator::{Operator, OperatorError, Removed};
-pub use reading::CaughtUp;
-pub use running::{BEAT, Cluster, ClusterSetup, Watched, slot_of};
-pub use secret::SecretError;
-pub use standing::{MemberStanding, Role, Standing};
-pub use state::State;
-pub use waiting::await_identity;
+pub use certificates::SecretError;
+pub use join::await_identity;
+pub use lifecycle::{CALL_RUNTIME_TICK, Cluster, ClusterSetup, MemberLiveness, slot_of};
+pub use operator::{OperatorClient, OperatorError, RemovedMember};
+pub use primary_reads::CatchUpResult;
+pub use readiness::NodeReadiness;
+pub use status::{ClusterStatus, MemberStatus, NodeRole};
 
 use calldex_storage::replication::IdentityError;
 use std::net::SocketAddr;
 
 /// Certificates of the secret in `section`.
-fn papers(section: &ClusterSection) -> Result<secret::Papers, ClusterError> {
+fn certificates(section: &ClusterSection) -> Result<certificates::Certificates, ClusterError> {
     let secret = section
         .secret
         .as_ref()
         .ok_or(ClusterError::Unset("secret"))?;
-    Ok(secret::Papers::issue(
+    Ok(certificates::Certificates::issue(
         secret,
         section.secret_accepted.as_ref(),
     )?)
@@ -61,7 +61,7 @@ fn papers(section: &ClusterSection) -> Result<secret::Papers, ClusterError> {
 pub enum ClusterError {
     /// The door for the other instances.
     #[error("cluster.listen: cannot listen on {address}: {error}")]
-    Door {
+    Listen {
         /// Where.
         address: SocketAddr,
         /// What the system said.

@@ -1,15 +1,17 @@
 //! What a person asks of a running cluster from the command line.
 
-use super::client::{Addressee, Client, Sender, Silence};
-use super::wire::{Desk, Dismissal, Dismissed, Finished, Whereabouts};
-use super::{ClusterError, ClusterSection, Standing, papers};
+use super::client::{ClusterClient, RpcError, RpcTarget, SenderIdentity};
+use super::wire::{
+    Endpoint, FinalizeUpgradeResponse, PrimaryHint, RemovalRequest, RemovalResponse,
+};
+use super::{ClusterError, ClusterSection, ClusterStatus, certificates};
 use std::time::{Duration, Instant};
 
 /// What an instance may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const RESPONSE_MAX: Duration = Duration::from_secs(10);
 /// How long a change is asked for again while the cluster is not able to make it.
-const INSIST: Duration = Duration::from_secs(15);
-const PAUSE: Duration = Duration::from_millis(300);
+const RETRY_MAX: Duration = Duration::from_secs(15);
+const RETRY_PAUSE: Duration = Duration::from_millis(300);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -19,13 +21,13 @@ pub enum OperatorError {
     Cluster(#[from] ClusterError),
     /// Nobody answers at the door.
     #[error(
-        "no instance answers at {address}: it {silence}. Is `calldex serve` running with this configuration, and has it been founded (`calldex cluster init`) or joined?"
+        "no instance answers at {address}: it {reason}. Is `calldex serve` running with this configuration, and has it been founded (`calldex cluster init`) or joined?"
     )]
-    Silent {
+    NoAnswer {
         /// Where.
         address: String,
         /// How.
-        silence: String,
+        reason: String,
     },
     /// The cluster does not do it.
     #[error("{0}")]
@@ -34,26 +36,26 @@ pub enum OperatorError {
 
 /// A member that was removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Removed {
+pub struct RemovedMember {
     /// Its id.
     pub node_id: u64,
     /// Its name.
     pub instance: String,
 }
 
-/// Asks at a running instance's cluster door.
-pub struct Operator {
-    client: Client,
+/// Asks at a running instance's cluster listener.
+pub struct OperatorClient {
+    client: ClusterClient,
     address: String,
 }
 
-impl Operator {
+impl OperatorClient {
     /// With the secret of `section`, at the door of the instance that it configures.
     ///
     /// # Errors
     /// [`ClusterError`]: no secret, or none that can be used.
     pub fn new(section: &ClusterSection) -> Result<Self, ClusterError> {
-        let papers = papers(section)?;
+        let certificates = certificates(section)?;
         // The own door is nearer than what the others know it by.
         let address = match section.listen {
             Some(listen) if listen.ip().is_unspecified() => {
@@ -62,7 +64,7 @@ impl Operator {
             Some(listen) => listen.to_string(),
             None => return Err(ClusterError::Unset("listen")),
         };
-        let client = Client::new(&papers, &Sender::default())?;
+        let client = ClusterClient::new(&certificates, &SenderIdentity::default())?;
         Ok(Self { client, address })
     }
 
@@ -70,10 +72,13 @@ impl Operator {
     ///
     /// # Errors
     /// [`OperatorError`].
-    pub async fn standing(&self) -> Result<Standing, OperatorError> {
-        let door = Addressee::anybody_at(self.address.clone());
-        let answer = self.client.ask(&door, Desk::Standing, &(), PATIENCE).await;
-        answer.map_err(|silence| silent(&door, &silence))
+    pub async fn status(&self) -> Result<ClusterStatus, OperatorError> {
+        let target = RpcTarget::any_node_at(self.address.clone());
+        let answer = self
+            .client
+            .request(&target, Endpoint::Status, &(), RESPONSE_MAX)
+            .await;
+        answer.map_err(|error| no_answer(&target, &error))
     }
 
     /// Brings the highest level into use that all members read: no earlier calldex reads the database
@@ -81,22 +86,30 @@ impl Operator {
     ///
     /// # Errors
     /// [`OperatorError`]: a member that does not answer, or does not read a higher level.
-    pub async fn finish_upgrade(&self) -> Result<(u32, bool), OperatorError> {
-        let mut door = Addressee::anybody_at(self.address.clone());
+    pub async fn finalize_upgrade(&self) -> Result<(u32, bool), OperatorError> {
+        let mut target = RpcTarget::any_node_at(self.address.clone());
         let began = Instant::now();
         loop {
-            let answer = self.client.ask(&door, Desk::FinishUpgrade, &(), PATIENCE);
-            let why = match answer.await.map_err(|silence| silent(&door, &silence))? {
-                Finished::At { level } => return Ok((level, false)),
-                Finished::Already { level } => return Ok((level, true)),
-                Finished::Refused { why } => return Err(OperatorError::Refused(why)),
-                Finished::Elsewhere(found) => follow(&mut door, found),
-                Finished::Wait { why } => why,
+            let answer = self
+                .client
+                .request(&target, Endpoint::FinalizeUpgrade, &(), RESPONSE_MAX);
+            let why = match answer.await.map_err(|error| no_answer(&target, &error))? {
+                FinalizeUpgradeResponse::Finalized {
+                    format_version: level,
+                } => return Ok((level, false)),
+                FinalizeUpgradeResponse::AlreadyFinalized {
+                    format_version: level,
+                } => return Ok((level, true)),
+                FinalizeUpgradeResponse::Refused { why } => {
+                    return Err(OperatorError::Refused(why));
+                }
+                FinalizeUpgradeResponse::NotPrimary(found) => follow_primary(&mut target, found),
+                FinalizeUpgradeResponse::Wait { why } => why,
             };
-            if began.elapsed() > INSIST {
+            if began.elapsed() > RETRY_MAX {
                 return Err(OperatorError::Refused(why));
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
@@ -105,43 +118,47 @@ impl Operator {
     ///
     /// # Errors
     /// [`OperatorError`].
-    pub async fn remove(&self, who: &str, force: bool) -> Result<Removed, OperatorError> {
-        let dismissal = Dismissal {
+    pub async fn remove(&self, who: &str, force: bool) -> Result<RemovedMember, OperatorError> {
+        let dismissal = RemovalRequest {
             who: who.to_owned(),
             force,
         };
-        let mut door = Addressee::anybody_at(self.address.clone());
+        let mut target = RpcTarget::any_node_at(self.address.clone());
         let began = Instant::now();
         loop {
-            let answer = self.client.ask(&door, Desk::Remove, &dismissal, PATIENCE);
-            let why = match answer.await.map_err(|silence| silent(&door, &silence))? {
-                Dismissed::Gone { node_id, instance } => return Ok(Removed { node_id, instance }),
-                Dismissed::Refused { why } => return Err(OperatorError::Refused(why)),
-                Dismissed::Elsewhere(found) => follow(&mut door, found),
-                Dismissed::Wait { why } => why,
+            let answer = self
+                .client
+                .request(&target, Endpoint::Remove, &dismissal, RESPONSE_MAX);
+            let why = match answer.await.map_err(|error| no_answer(&target, &error))? {
+                RemovalResponse::Removed { node_id, instance } => {
+                    return Ok(RemovedMember { node_id, instance });
+                }
+                RemovalResponse::Refused { why } => return Err(OperatorError::Refused(why)),
+                RemovalResponse::NotPrimary(found) => follow_primary(&mut target, found),
+                RemovalResponse::Wait { why } => why,
             };
-            if began.elapsed() > INSIST {
+            if began.elapsed() > RETRY_MAX {
                 return Err(OperatorError::Refused(why));
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 }
 
 /// Asks the primary next, where that is known; why there is no answer yet.
-fn follow(door: &mut Addressee, found: Option<Whereabouts>) -> String {
+fn follow_primary(target: &mut RpcTarget, found: Option<PrimaryHint>) -> String {
     match found {
-        Some(Whereabouts { node_id, address }) => {
-            *door = Addressee::node(node_id, address);
+        Some(PrimaryHint { node_id, address }) => {
+            *target = RpcTarget::node(node_id, address);
             "the primary changes".to_owned()
         }
         None => "the cluster has no primary: a majority of its voters must run".to_owned(),
     }
 }
 
-fn silent(door: &Addressee, silence: &Silence) -> OperatorError {
-    OperatorError::Silent {
-        address: door.address.clone(),
-        silence: silence.to_string(),
+fn no_answer(target: &RpcTarget, error: &RpcError) -> OperatorError {
+    OperatorError::NoAnswer {
+        address: target.address.clone(),
+        reason: error.to_string(),
     }
 }

@@ -5,8 +5,8 @@
 //! the database itself, and nobody builds it from entries alone, which would not hold what an adopted
 //! one had before.
 
-use super::exchange::{Exchange, Metrics, Raft};
-use calldex_observability::worker::{Progress, Round};
+use super::node_context::{Metrics, NodeContext, Raft};
+use calldex_observability::worker::{RoundResult, WorkerProgress};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -23,28 +23,28 @@ const NO_ENGINE: &str = "the engine has stopped";
 pub(super) const FOUNDED_INDEX: u64 = 1;
 
 /// Purges what is to go, once.
-pub(super) async fn round(exchange: Arc<Exchange>) -> Round {
-    let (Some(raft), Some(metrics)) = (exchange.raft(), exchange.metrics()) else {
-        return Ok(Progress::Done);
+pub(super) async fn round(context: Arc<NodeContext>) -> RoundResult {
+    let (Some(raft), Some(metrics)) = (context.raft(), context.metrics()) else {
+        return Ok(WorkerProgress::Done);
     };
-    let bytes = exchange.replica.log_bytes();
-    let bytes_max = exchange.section.log_bytes_max;
-    match purge_upto(&Log::of(&metrics), bytes, bytes_max) {
-        Some(upto) => purge(&exchange, &raft, upto).await,
-        None => Ok(Progress::Done),
+    let bytes = context.replica.log_bytes();
+    let bytes_max = context.section.log_bytes_max;
+    match purge_index(&LogExtent::of(&metrics), bytes, bytes_max) {
+        Some(upto) => purge(&context, &raft, upto).await,
+        None => Ok(WorkerProgress::Done),
     }
 }
 
 /// The log's ends.
 #[derive(Clone, Copy, Debug)]
-struct Log {
+struct LogExtent {
     /// Last entry that is gone.
     purged: Option<u64>,
     last: Option<u64>,
     applied: Option<u64>,
 }
 
-impl Log {
+impl LogExtent {
     fn of(metrics: &Metrics) -> Self {
         Self {
             purged: metrics.purged.map(|log_id| log_id.index),
@@ -56,7 +56,7 @@ impl Log {
 
 /// The entry up to which the log is to go, if any of it is: of `bytes` all but [`KEPT_PERCENT`] of
 /// `bytes_max`, and nothing that is not applied.
-fn purge_upto(log: &Log, bytes: u64, bytes_max: u64) -> Option<u64> {
+fn purge_index(log: &LogExtent, bytes: u64, bytes_max: u64) -> Option<u64> {
     let (last, applied) = (log.last?, log.applied?);
     let first = log.purged.map_or(0, |purged| purged + 1);
     if log.purged < Some(FOUNDED_INDEX) {
@@ -73,7 +73,7 @@ fn purge_upto(log: &Log, bytes: u64, bytes_max: u64) -> Option<u64> {
     (upto >= first).then_some(upto)
 }
 
-async fn purge(exchange: &Exchange, raft: &Raft, upto: u64) -> Round {
+async fn purge(context: &NodeContext, raft: &Raft, upto: u64) -> RoundResult {
     // The engine lets go only of what a snapshot has; making one also makes the database durable.
     let has_snapshot =
         |metrics: &Metrics| metrics.snapshot.is_some_and(|log_id| log_id.index >= upto);
@@ -88,15 +88,15 @@ async fn purge(exchange: &Exchange, raft: &Raft, upto: u64) -> Round {
         tracing::warn!("a snapshot takes very long: the log grows meanwhile");
         return Err("a snapshot takes very long".to_owned());
     }
-    let Some(durable) = exchange.replica.durable_applied() else {
-        return Ok(Progress::Done);
+    let Some(durable) = context.replica.durable_index() else {
+        return Ok(WorkerProgress::Done);
     };
     let upto = upto.min(durable);
     if raft.trigger().purge_log(upto).await.is_err() {
         return Err(NO_ENGINE.to_owned());
     }
     tracing::debug!(upto, "the log is purged");
-    Ok(Progress::Done)
+    Ok(WorkerProgress::Done)
 }
 
 #[cfg(test)]
@@ -105,8 +105,8 @@ mod tests {
 
     const MIB: u64 = 1024 * 1024;
 
-    fn log(purged: Option<u64>, last: u64, applied: Option<u64>) -> Log {
-        Log {
+    fn log(purged: Option<u64>, last: u64, applied: Option<u64>) -> LogExtent {
+        LogExtent {
             purged,
             last: Some(last),
             applied,
@@ -115,15 +115,15 @@ mod tests {
 
     #[test]
     fn after_founding_it_is_purged_once_when_that_is_applied() {
-        assert_eq!(purge_upto(&log(None, 1, None), 1, MIB), None);
-        assert_eq!(purge_upto(&log(None, 1, Some(0)), 1, MIB), None);
-        assert_eq!(purge_upto(&log(None, 9, Some(5)), 1, MIB), Some(5));
-        assert_eq!(purge_upto(&log(Some(1), 9, Some(5)), 1, MIB), None);
+        assert_eq!(purge_index(&log(None, 1, None), 1, MIB), None);
+        assert_eq!(purge_index(&log(None, 1, Some(0)), 1, MIB), None);
+        assert_eq!(purge_index(&log(None, 9, Some(5)), 1, MIB), Some(5));
+        assert_eq!(purge_index(&log(Some(1), 9, Some(5)), 1, MIB), None);
     }
 
     #[test]
     fn a_full_log_is_cut_to_three_quarters() {
-        let cut = purge_upto(&log(Some(1), 1_001, Some(1_001)), 2 * MIB, MIB).unwrap();
+        let cut = purge_index(&log(Some(1), 1_001, Some(1_001)), 2 * MIB, MIB).unwrap();
         // 375 of 1,000 entries stay.
         assert!((620..=630).contains(&cut), "{cut}");
     }
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn nothing_goes_that_is_not_applied_and_one_entry_always_stays() {
         let full =
-            |purged, last, applied| purge_upto(&log(purged, last, Some(applied)), 9 * MIB, MIB);
+            |purged, last, applied| purge_index(&log(purged, last, Some(applied)), 9 * MIB, MIB);
         assert_eq!(full(Some(1), 1_001, 40), Some(40));
         assert_eq!(full(Some(40), 1_001, 40), None);
         assert_eq!(full(Some(1), 2, 2), None);

@@ -1,12 +1,12 @@
-//! Raising the level in use (`calldex_storage::Levels`) once every member reads a higher one: by itself
-//! after `cluster.finish_upgrade_after_s`, or when an operator says so. Only the primary does it, by a
+//! Raising the level in use (`calldex_storage::FormatVersionRange`) once every member reads a higher one: by itself
+//! after `cluster.finalize_upgrade_after_s`, or when an operator says so. Only the primary does it, by a
 //! write that every instance applies at the same place of the log.
 
-use super::exchange::Exchange;
-use super::wire::{Finished, Taken};
-use calldex_observability::worker::{Progress, Round};
-use calldex_storage::Levels;
-use calldex_storage::write::{Write, encode};
+use super::node_context::NodeContext;
+use super::wire::{FinalizeUpgradeResponse, ForwardResult};
+use calldex_observability::worker::{RoundResult, WorkerProgress};
+use calldex_storage::FormatVersionRange;
+use calldex_storage::write::{Write, encode_batch};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,23 +15,23 @@ pub(super) const PERIOD: Duration = Duration::from_secs(1);
 
 /// What one member reads, as the primary knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Reader {
+struct MemberFormats {
     /// Who, in words.
     name: String,
     /// None while it does not answer.
-    reads: Option<Levels>,
+    supported_formats: Option<FormatVersionRange>,
 }
 
 /// Somebody has to answer, or to go, before it is known which level all read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct NotKnown(String);
+struct UnknownFormats(String);
 
 /// The highest level that all of `members` read.
-fn common(members: &[Reader]) -> Result<u32, NotKnown> {
-    let mut level = Levels::OWN.max;
+fn highest_common_format(members: &[MemberFormats]) -> Result<u32, UnknownFormats> {
+    let mut level = FormatVersionRange::SUPPORTED.max;
     for member in members {
-        let reads = member.reads.ok_or_else(|| {
-            NotKnown(format!(
+        let reads = member.supported_formats.ok_or_else(|| {
+            UnknownFormats(format!(
                 "{} does not answer: bring it back, or remove it with `calldex cluster remove`",
                 member.name
             ))
@@ -43,10 +43,10 @@ fn common(members: &[Reader]) -> Result<u32, NotKnown> {
 
 /// Since when all members have read a level that is not in use yet.
 #[derive(Debug, Default)]
-pub(super) struct Settling(Option<(u32, Instant)>);
+pub(super) struct CommonFormatSince(Option<(u32, Instant)>);
 
-impl Settling {
-    /// All members read `level`, which is not in use: for how long they have.
+impl CommonFormatSince {
+    /// All members read `format_version`, which is not in use: for how long they have.
     fn observe(&mut self, level: u32, now: Instant) -> Duration {
         match self.0 {
             Some((before, since)) if before == level => now.saturating_duration_since(since),
@@ -64,37 +64,42 @@ impl Settling {
 }
 
 /// Raises the level if its time has come.
-pub(super) async fn round(exchange: Arc<Exchange>, settling: Arc<Mutex<Settling>>) -> Round {
-    if is_due(&exchange, &mut lock(&settling)) {
-        let finished = finish(&exchange).await;
+pub(super) async fn round(
+    context: Arc<NodeContext>,
+    settling: Arc<Mutex<CommonFormatSince>>,
+) -> RoundResult {
+    if is_due(&context, &mut lock(&settling)) {
+        let finished = finalize_upgrade(&context).await;
         tracing::debug!(?finished, "the level was to be raised");
-        if let Finished::Refused { why } | Finished::Wait { why } = finished {
+        if let FinalizeUpgradeResponse::Refused { why } | FinalizeUpgradeResponse::Wait { why } =
+            finished
+        {
             return Err(why);
         }
     }
-    Ok(Progress::Done)
+    Ok(WorkerProgress::Done)
 }
 
-fn is_due(exchange: &Exchange, settling: &mut Settling) -> bool {
-    if exchange.leading().is_none() {
+fn is_due(context: &NodeContext, settling: &mut CommonFormatSince) -> bool {
+    if context.raft_if_primary().is_none() {
         settling.forget();
         return false;
     }
     // Who does not answer for a moment has not gone back to an earlier build.
-    let Ok(level) = common(&readers(exchange)) else {
+    let Ok(level) = highest_common_format(&formats_of_members(context)) else {
         return false;
     };
-    let in_use = exchange.storage.level();
+    let in_use = context.storage.format_version();
     if level <= in_use {
         settling.forget();
         return false;
     }
-    let patience = Duration::from_secs(exchange.section.finish_upgrade_after_s);
+    let patience = Duration::from_secs(context.section.finalize_upgrade_after_s);
     let settled = settling.observe(level, Instant::now());
     if settled.is_zero() {
         tracing::info!(
-            level,
-            in_use,
+            format_version = level,
+            format_version_in_use = in_use,
             seconds = patience.as_secs(),
             "all members read a new level: it comes into use in so many seconds, or by `calldex cluster finish-upgrade`; until then the upgrade can be taken back"
         );
@@ -102,32 +107,34 @@ fn is_due(exchange: &Exchange, settling: &mut Settling) -> bool {
     settled >= patience
 }
 
-fn lock(settling: &Mutex<Settling>) -> MutexGuard<'_, Settling> {
+fn lock(settling: &Mutex<CommonFormatSince>) -> MutexGuard<'_, CommonFormatSince> {
     settling.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Raises the level to the highest that all members read, now.
-pub(super) async fn finish(exchange: &Arc<Exchange>) -> Finished {
-    if exchange.leading().is_none() {
-        return Finished::Elsewhere(exchange.whereabouts());
+pub(super) async fn finalize_upgrade(context: &Arc<NodeContext>) -> FinalizeUpgradeResponse {
+    if context.raft_if_primary().is_none() {
+        return FinalizeUpgradeResponse::NotPrimary(context.primary_hint());
     }
     // Nobody is admitted meanwhile who does not read it.
-    let _one_at_a_time = exchange.changing.lock().await;
-    let members = readers(exchange);
-    let level = match common(&members) {
+    let _one_at_a_time = context.membership_lock.lock().await;
+    let members = formats_of_members(context);
+    let level = match highest_common_format(&members) {
         Ok(level) => level,
-        Err(NotKnown(why)) => return Finished::Refused { why },
+        Err(UnknownFormats(why)) => return FinalizeUpgradeResponse::Refused { why },
     };
-    let in_use = exchange.storage.level();
+    let in_use = context.storage.format_version();
     if level <= in_use {
         let behind = members.iter().filter(|member| {
-            let reads = member.reads.unwrap_or_default();
-            Levels::OWN.max > in_use && reads.max <= in_use
+            let reads = member.supported_formats.unwrap_or_default();
+            FormatVersionRange::SUPPORTED.max > in_use && reads.max <= in_use
         });
         let behind: Vec<&str> = behind.map(|member| member.name.as_str()).collect();
         return match behind.as_slice() {
-            [] => Finished::Already { level: in_use },
-            behind => Finished::Refused {
+            [] => FinalizeUpgradeResponse::AlreadyFinalized {
+                format_version: in_use,
+            },
+            behind => FinalizeUpgradeResponse::Refused {
                 why: format!(
                     "{} read{} no level beyond {in_use}: upgrade first",
                     behind.join(", "),
@@ -136,31 +143,34 @@ pub(super) async fn finish(exchange: &Arc<Exchange>) -> Finished {
             },
         };
     }
-    let batch = encode(&[Write::LevelRaised { to: level }]);
-    match exchange.gatherer.put(batch.into(), 1).await {
-        Taken::At(_) => Finished::At { level },
-        Taken::Elsewhere(found) => Finished::Elsewhere(found),
-        Taken::Busy | Taken::TimedOut => Finished::Wait {
+    let batch = encode_batch(&[Write::FormatVersionRaised { to: level }]);
+    match context.group_commit.submit(batch.into(), 1).await {
+        ForwardResult::Committed(_) => FinalizeUpgradeResponse::Finalized {
+            format_version: level,
+        },
+        ForwardResult::NotPrimary(found) => FinalizeUpgradeResponse::NotPrimary(found),
+        ForwardResult::Busy | ForwardResult::TimedOut => FinalizeUpgradeResponse::Wait {
             why: "no majority has answered in time".to_owned(),
         },
-        Taken::Refused => Finished::Refused {
+        ForwardResult::Refused => FinalizeUpgradeResponse::Refused {
             why: "the log does not take it".to_owned(),
         },
     }
 }
 
-fn readers(exchange: &Exchange) -> Vec<Reader> {
-    let members = exchange.roll().members;
+fn formats_of_members(context: &NodeContext) -> Vec<MemberFormats> {
+    let members = context.member_list().members;
     let others = members
         .into_iter()
-        .filter(|listed| listed.node_id != exchange.node_id);
+        .filter(|listed| listed.node_id != context.node_id);
     others
         .map(|listed| {
-            let seen = exchange.reach.of(listed.node_id);
+            let seen = context.peer_health.get(listed.node_id);
             let answering = seen.filter(|seen| seen.is_reachable());
-            Reader {
+            MemberFormats {
                 name: format!("{} (node {})", listed.member.instance, listed.node_id),
-                reads: answering.and_then(|seen| Some(seen.pong?.build.reads)),
+                supported_formats: answering
+                    .and_then(|seen| Some(seen.pong?.build.supported_formats)),
             }
         })
         .collect()
@@ -170,20 +180,20 @@ fn readers(exchange: &Exchange) -> Vec<Reader> {
 mod tests {
     use super::*;
 
-    fn reader(name: &str, max: Option<u32>) -> Reader {
-        Reader {
+    fn reader(name: &str, max: Option<u32>) -> MemberFormats {
+        MemberFormats {
             name: name.to_owned(),
-            reads: max.map(|max| Levels { min: 1, max }),
+            supported_formats: max.map(|max| FormatVersionRange { min: 1, max }),
         }
     }
 
     #[test]
     fn the_level_is_the_lowest_of_what_all_read_and_not_known_while_one_is_silent() {
-        let own = Levels::OWN.max;
-        assert_eq!(common(&[]), Ok(own));
+        let own = FormatVersionRange::SUPPORTED.max;
+        assert_eq!(highest_common_format(&[]), Ok(own));
         let [one, two] = [reader("one", Some(own + 3)), reader("two", Some(1))];
-        assert_eq!(common(&[one.clone(), two]), Ok(1));
-        let silent = common(&[one, reader("three", None)]);
+        assert_eq!(highest_common_format(&[one.clone(), two]), Ok(1));
+        let silent = highest_common_format(&[one, reader("three", None)]);
         assert!(silent.unwrap_err().0.contains("three does not answer"));
     }
 
@@ -191,7 +201,7 @@ mod tests {
     fn the_wait_begins_anew_when_somebody_has_gone_back() {
         let began = Instant::now();
         let at = |s| began + Duration::from_secs(s);
-        let mut settling = Settling::default();
+        let mut settling = CommonFormatSince::default();
         assert_eq!(settling.observe(2, at(0)), Duration::ZERO);
         assert_eq!(settling.observe(2, at(500)), Duration::from_secs(500));
         settling.forget();

@@ -1,13 +1,13 @@
 //! `calldex backup`: a consistent copy of the database, while the server runs or not.
 
-use super::{ServeArguments, failed};
-use calldex_storage::{BackupError, DATABASE_FILE, Existing, backup};
+use super::{ServeArguments, print_failure};
+use calldex_storage::{BackupError, DATABASE_FILE, ExistingFile, backup};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Exit status where the copy was made and is not sound.
-const UNSOUND: u8 = 3;
+const UNSOUND_STATUS: u8 = 3;
 
 const AFTER_HELP: &str = "\
 The copy is made as FILE.partial, synced, checked with SQLite's integrity_check, and renamed: FILE is
@@ -43,7 +43,7 @@ impl BackupArguments {
         if let Some(data) = &self.data {
             return Ok(data.clone());
         }
-        let config = ServeArguments::configured(self.config.as_ref())?;
+        let config = ServeArguments::load_config(self.config.as_ref())?;
         Ok(config.server.data)
     }
 }
@@ -51,11 +51,11 @@ impl BackupArguments {
 pub(super) fn run(arguments: &BackupArguments) -> ExitCode {
     let data_dir = match arguments.data_dir() {
         Ok(data_dir) => data_dir,
-        Err(error) => return failed(error),
+        Err(error) => return print_failure(error),
     };
     let existing = match arguments.force {
-        true => Existing::Replace,
-        false => Existing::Refuse,
+        true => ExistingFile::Replace,
+        false => ExistingFile::Refuse,
     };
     match backup(&data_dir, &arguments.file, existing) {
         Ok(made) => {
@@ -70,11 +70,11 @@ pub(super) fn run(arguments: &BackupArguments) -> ExitCode {
             );
             ExitCode::SUCCESS
         }
-        Err(error @ BackupError::Unsound(_)) => {
-            failed(error);
-            ExitCode::from(UNSOUND)
+        Err(error @ BackupError::IntegrityCheckFailed(_)) => {
+            print_failure(error);
+            ExitCode::from(UNSOUND_STATUS)
         }
-        Err(error) => failed(error),
+        Err(error) => print_failure(error),
     }
 }
 

@@ -2,12 +2,12 @@
 
 mod cluster;
 mod instance;
+mod instance_protocol;
 mod load;
-mod orders;
-mod staff;
-mod tally;
+mod processes;
+mod results;
 
-use super::{failed, runtime};
+use super::{print_failure, runtime};
 use calldex_storage::bench::{self, Options};
 use clap::{Args, Subcommand};
 use std::io::{self, Write};
@@ -23,12 +23,12 @@ const INTERRUPTED: i32 = 130;
 #[derive(Args)]
 pub struct BenchArguments {
     #[command(subcommand)]
-    what: What,
+    what: BenchCommand,
 }
 
 /// What is measured.
 #[derive(Subcommand)]
-enum What {
+enum BenchCommand {
     /// Look-ups by tier, start-up, turn to durable, turns per second, bytes written: each beside a
     /// plain SQLite insert or look-up in the same run
     Storage(StorageArguments),
@@ -91,17 +91,17 @@ struct StorageArguments {
 
 pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
     let outcome = match &arguments.what {
-        What::Storage(storage) => of_storage(storage),
-        What::Cluster(cluster) => of_cluster(cluster),
-        What::Instance => return instance::run(),
+        BenchCommand::Storage(storage) => bench_storage(storage),
+        BenchCommand::Cluster(cluster) => bench_cluster(cluster),
+        BenchCommand::Instance => return instance::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(error),
+        Err(error) => print_failure(error),
     }
 }
 
-fn of_storage(storage: &StorageArguments) -> io::Result<()> {
+fn bench_storage(storage: &StorageArguments) -> io::Result<()> {
     let options = Options {
         dir: storage.dir.clone(),
         callers: storage.callers,
@@ -111,26 +111,26 @@ fn of_storage(storage: &StorageArguments) -> io::Result<()> {
         turns_flat_out: storage.turns_flat_out,
         sweep: storage.sweep,
     };
-    clear_away_on_ctrl_c(bench::folder(&options), || ())?;
+    clean_up_on_ctrl_c(bench::folder(&options), || ())?;
     bench::run(&options, &mut io::stdout()).map(drop)
 }
 
-fn of_cluster(arguments: &ClusterArguments) -> io::Result<()> {
-    let options = cluster::Options {
+fn bench_cluster(arguments: &ClusterArguments) -> io::Result<()> {
+    let options = cluster::ClusterBenchOptions {
         data: arguments.data.clone(),
         turns: arguments.turns as usize,
         rate: arguments.rate.into(),
         instances: arguments.instances.into(),
         rounds: arguments.rounds.into(),
     };
-    let staff = staff::Staff::default();
-    let (everybody, interrupted) = (staff.clone(), Arc::new(AtomicBool::new(false)));
+    let processes = processes::Processes::default();
+    let (everybody, interrupted) = (processes.clone(), Arc::new(AtomicBool::new(false)));
     let stop = Arc::clone(&interrupted);
-    clear_away_on_ctrl_c(options.folder(), move || {
+    clean_up_on_ctrl_c(options.folder(), move || {
         stop.store(true, Ordering::SeqCst);
-        everybody.dismiss();
+        everybody.kill_all();
     })?;
-    let figures = cluster::run(&options, staff);
+    let figures = cluster::run(&options, processes);
     while interrupted.load(Ordering::SeqCst) {
         // That nobody answers any more is no news; the other thread ends the process.
         std::thread::park();
@@ -141,15 +141,12 @@ fn of_cluster(arguments: &ClusterArguments) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut out, &figures)?;
         return writeln!(out);
     }
-    tally::print(&figures, options.instances, &mut out)
+    results::print(&figures, options.instances, &mut out)
 }
 
 /// Measures on in this thread, and waits for Ctrl-C in another: then everybody else who works in
 /// `folder` is dismissed, it goes, and the process with it.
-fn clear_away_on_ctrl_c(
-    folder: PathBuf,
-    dismiss: impl FnOnce() + Send + 'static,
-) -> io::Result<()> {
+fn clean_up_on_ctrl_c(folder: PathBuf, dismiss: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let runtime = runtime()?;
     std::thread::Builder::new().spawn(move || {
         if runtime.block_on(tokio::signal::ctrl_c()).is_err() {

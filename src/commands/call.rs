@@ -1,6 +1,6 @@
 //! `calldex call`: a simulated call in the terminal.
 
-use super::{failed, runtime};
+use super::{print_failure, runtime};
 use calldex_simulator::terminal::{self, CallOptions};
 use calldex_simulator::twilio::AuthToken;
 use clap::Args;
@@ -130,7 +130,7 @@ pub(super) fn run(arguments: CallArguments) -> ExitCode {
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(error),
+        Err(error) => return print_failure(error),
     };
     let input = tokio::io::BufReader::new(tokio::io::stdin());
     let called = runtime.block_on(terminal::run(options, input, tokio::io::stdout()));
@@ -138,7 +138,7 @@ pub(super) fn run(arguments: CallArguments) -> ExitCode {
     runtime.shutdown_background();
     match called {
         Ok(_) => ExitCode::SUCCESS,
-        Err(error) => failed(error),
+        Err(error) => print_failure(error),
     }
 }
 

@@ -1,8 +1,8 @@
 //! `calldex check`: every fault at once.
 
-use super::{ServeArguments, failed};
+use super::{ServeArguments, print_failure};
 use crate::agent::CallerFacts;
-use crate::config::{Config, Line, Lines};
+use crate::config::{Config, PhoneLine, PhoneLines};
 use clap::Args;
 use std::process::ExitCode;
 
@@ -23,18 +23,18 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
                 println!("note: {note}");
             }
             if arguments.show_prompts {
-                for (number, line) in Lines::new(&config).all() {
+                for (number, line) in PhoneLines::new(&config).all() {
                     show_prompts(number, line);
                 }
             }
             println!("the configuration is in order");
             ExitCode::SUCCESS
         }
-        Err(faults) => failed(faults),
+        Err(faults) => print_failure(faults),
     }
 }
 
-fn show_prompts(number: &str, line: &Line) {
+fn show_prompts(number: &str, line: &PhoneLine) {
     let name = match number {
         "" => "every other number",
         number => number,
@@ -44,9 +44,12 @@ fn show_prompts(number: &str, line: &Line) {
         line.prompts.prefix()
     );
     for (what, mut caller) in CallerFacts::samples() {
-        if !caller.called.is_empty() && !number.is_empty() {
-            caller.called = number.into();
+        if !caller.called_number.is_empty() && !number.is_empty() {
+            caller.called_number = number.into();
         }
-        println!("== {name}: {what}\n{}\n", line.prompts.about(&caller).text);
+        println!(
+            "== {name}: {what}\n{}\n",
+            line.prompts.render_dynamic(&caller).text
+        );
     }
 }

@@ -1,10 +1,10 @@
 //! `calldex cluster`: founding a cluster, joining one, looking at it, removing a member.
 
-use super::{ServeArguments, failed, runtime};
-use crate::cluster::{MemberStanding, Operator, OperatorError, Standing};
+use super::{ServeArguments, print_failure, runtime};
+use crate::cluster::{ClusterStatus, MemberStatus, OperatorClient, OperatorError};
 use crate::config::{Config, is_address, split_addresses};
-use calldex_storage::Faults;
-use calldex_storage::replication::{Identity, Survivor};
+use calldex_storage::FaultInjector;
+use calldex_storage::replication::{NodeIdentity, SurvivorReport};
 use clap::{Args, Subcommand};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// Exit status where an instance answered, and knows no primary that a majority follows.
-const WITHOUT_PRIMARY: u8 = 3;
+const NO_PRIMARY_STATUS: u8 = 3;
 
 /// What is done with the cluster.
 #[derive(Subcommand)]
@@ -33,9 +33,9 @@ pub enum ClusterCommand {
     Remove(RemoveArguments),
     /// Lets all instances write what only the version reads that they all run
     ///
-    /// It happens by itself, cluster.finish_upgrade_after_s after the last of them was upgraded. After it
+    /// It happens by itself, cluster.finalize_upgrade_after_s after the last of them was upgraded. After it
     /// the version of before does not read the database any more.
-    FinishUpgrade(LocalArguments),
+    FinalizeUpgrade(LocalArguments),
 }
 
 /// Options of all of them.
@@ -93,13 +93,13 @@ pub(super) fn run(command: &ClusterCommand) -> ExitCode {
         ClusterCommand::Join(arguments) => join(arguments),
         ClusterCommand::Status(arguments) => status(arguments),
         ClusterCommand::Remove(arguments) => remove(arguments),
-        ClusterCommand::FinishUpgrade(arguments) => finish_upgrade(arguments),
+        ClusterCommand::FinalizeUpgrade(arguments) => finalize_upgrade(arguments),
     }
 }
 
 impl LocalArguments {
     fn config(&self) -> Result<Config, ExitCode> {
-        Config::load(&self.serve.sources()).map_err(failed)
+        Config::load(&self.serve.sources()).map_err(print_failure)
     }
 
     /// Prints either form.
@@ -126,9 +126,9 @@ fn init(arguments: &InitArguments) -> ExitCode {
     let arguments = &arguments.local;
     let data = &config.server.data;
     let adopted = data.join(calldex_storage::DATABASE_FILE).exists();
-    let identity = match Identity::found(data) {
+    let identity = match NodeIdentity::init_cluster(data) {
         Ok(identity) => identity,
-        Err(error) => return failed(error),
+        Err(error) => return print_failure(error),
     };
     let (cluster_id, node_id) = (identity.cluster_id(), identity.node_id());
     let json = serde_json::json!({
@@ -142,7 +142,7 @@ fn init(arguments: &InitArguments) -> ExitCode {
     } else {
         "without any calls yet"
     };
-    let next = if config.cluster.is_set() {
+    let next = if config.cluster.is_enabled() {
         "start it with `calldex serve`, unless that is waiting already; then the others, with empty \
          data directories"
     } else {
@@ -159,13 +159,13 @@ fn init(arguments: &InitArguments) -> ExitCode {
 
 fn init_from_survivor(arguments: &InitArguments, data: &Path) -> ExitCode {
     let done = match arguments.dry_run {
-        true => Survivor::look(data).map(|survivor| (survivor, None)),
-        false => Identity::found_from_survivor(data, &Faults::default())
+        true => SurvivorReport::inspect(data).map(|survivor| (survivor, None)),
+        false => NodeIdentity::init_cluster_from_survivor(data, &FaultInjector::default())
             .map(|(survivor, identity)| (survivor, Some(identity))),
     };
     let (survivor, identity) = match done {
         Ok(done) => done,
-        Err(error) => return failed(error),
+        Err(error) => return print_failure(error),
     };
     let json = serde_json::json!({
         "data": data.display().to_string(),
@@ -177,19 +177,23 @@ fn init_from_survivor(arguments: &InitArguments, data: &Path) -> ExitCode {
             "applied": survivor.applied,
             "entries": survivor.entries,
             "outbox_writes": survivor.outbox_writes,
-            "set_aside": survivor.set_aside,
+            "set_aside": survivor.rejected,
         })),
-        "cluster_id": identity.as_ref().map(Identity::cluster_id),
-        "node_id": identity.as_ref().map(Identity::node_id),
+        "cluster_id": identity.as_ref().map(NodeIdentity::cluster_id),
+        "node_id": identity.as_ref().map(NodeIdentity::node_id),
     });
     arguments
         .local
-        .print(&json, &told_of(&survivor, identity.as_ref(), data));
+        .print(&json, &survivor_text(&survivor, identity.as_ref(), data));
     ExitCode::SUCCESS
 }
 
 /// What a survivor had, and what was made of it.
-fn told_of(survivor: &Survivor, identity: Option<&Identity>, data: &Path) -> String {
+fn survivor_text(
+    survivor: &SurvivorReport,
+    identity: Option<&NodeIdentity>,
+    data: &Path,
+) -> String {
     let data = data.display();
     let number = |number: Option<u64>| number.map_or("none".to_owned(), |it| it.to_string());
     let mut text = String::new();
@@ -212,7 +216,7 @@ fn told_of(survivor: &Survivor, identity: Option<&Identity>, data: &Path) -> Str
             number(survivor.applied),
             survivor.entries,
             survivor.outbox_writes,
-            survivor.set_aside,
+            survivor.rejected,
         )
     };
     let _ = match identity {
@@ -231,20 +235,20 @@ fn told_of(survivor: &Survivor, identity: Option<&Identity>, data: &Path) -> Str
 fn join(arguments: &JoinArguments) -> ExitCode {
     let addresses = split_addresses(&arguments.addresses);
     if let Some(wrong) = addresses.iter().find(|address| !is_address(address)) {
-        return failed(format!(
+        return print_failure(format!(
             "{wrong:?} is no host:port, such as calldex-0.calldex:7946"
         ));
     }
     if addresses.is_empty() {
-        return failed("name at least one instance, such as calldex-0.calldex:7946");
+        return print_failure("name at least one instance, such as calldex-0.calldex:7946");
     }
     let config = match arguments.local.config() {
         Ok(config) => config,
         Err(code) => return code,
     };
     let data = &config.server.data;
-    if let Err(error) = Identity::join_later(data, &addresses) {
-        return failed(error);
+    if let Err(error) = NodeIdentity::set_join_addresses(data, &addresses) {
+        return print_failure(error);
     }
     let json = serde_json::json!({ "join": addresses, "data": data.display().to_string() });
     let text = format!(
@@ -257,42 +261,42 @@ fn join(arguments: &JoinArguments) -> ExitCode {
 }
 
 /// Asks the running instance.
-fn ask<T>(
+fn with_operator_client<T>(
     arguments: &LocalArguments,
-    question: impl AsyncFnOnce(Operator) -> Result<T, OperatorError>,
+    question: impl AsyncFnOnce(OperatorClient) -> Result<T, OperatorError>,
 ) -> Result<T, ExitCode> {
     let config = arguments.config()?;
-    if !config.cluster.is_set() {
-        return Err(failed(
+    if !config.cluster.is_enabled() {
+        return Err(print_failure(
             "cluster.listen is not set: this is no instance of several",
         ));
     }
-    let runtime = runtime().map_err(failed)?;
+    let runtime = runtime().map_err(print_failure)?;
     let answer = runtime.block_on(async {
-        let operator = Operator::new(&config.cluster)?;
+        let operator = OperatorClient::new(&config.cluster)?;
         question(operator).await
     });
-    answer.map_err(failed)
+    answer.map_err(print_failure)
 }
 
 fn status(arguments: &LocalArguments) -> ExitCode {
-    let standing = match ask(arguments, async |operator| operator.standing().await) {
-        Ok(standing) => standing,
+    let status = match with_operator_client(arguments, async |operator| operator.status().await) {
+        Ok(status) => status,
         Err(code) => return code,
     };
-    let json = serde_json::to_value(&standing).expect("names and numbers always serialise");
-    arguments.print(&json, &told(&standing));
-    if standing.has_quorum {
+    let json = serde_json::to_value(&status).expect("names and numbers always serialise");
+    arguments.print(&json, &status_text(&status));
+    if status.has_quorum {
         ExitCode::SUCCESS
     } else {
-        ExitCode::from(WITHOUT_PRIMARY)
+        ExitCode::from(NO_PRIMARY_STATUS)
     }
 }
 
 fn remove(arguments: &RemoveArguments) -> ExitCode {
     let removing =
-        async |operator: Operator| operator.remove(&arguments.who, arguments.force).await;
-    let removed = match ask(&arguments.local, removing) {
+        async |operator: OperatorClient| operator.remove(&arguments.who, arguments.force).await;
+    let removed = match with_operator_client(&arguments.local, removing) {
         Ok(removed) => removed,
         Err(code) => return code,
     };
@@ -308,9 +312,9 @@ fn remove(arguments: &RemoveArguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn finish_upgrade(arguments: &LocalArguments) -> ExitCode {
-    let finishing = async |operator: Operator| operator.finish_upgrade().await;
-    let (level, was_before) = match ask(arguments, finishing) {
+fn finalize_upgrade(arguments: &LocalArguments) -> ExitCode {
+    let finishing = async |operator: OperatorClient| operator.finalize_upgrade().await;
+    let (level, was_before) = match with_operator_client(arguments, finishing) {
         Ok(finished) => finished,
         Err(code) => return code,
     };
@@ -328,40 +332,43 @@ fn finish_upgrade(arguments: &LocalArguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn told(standing: &Standing) -> String {
+fn status_text(status: &ClusterStatus) -> String {
     let mut text = String::new();
-    let own = standing
+    let own = status
         .members
         .iter()
-        .find(|member| member.node_id == standing.node_id);
+        .find(|member| member.node_id == status.node_id);
     let name = own.map_or("this instance", |member| member.instance.as_str());
-    let primary = match (standing.primary_member(), standing.has_quorum) {
+    let primary = match (status.primary_member(), status.has_quorum) {
         (Some(member), true) => format!("{} (node {})", member.instance, member.node_id),
         (Some(member), false) => format!("{}, if a majority still follows it", member.instance),
         (None, _) => "none".to_owned(),
     };
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "cluster   {}", standing.cluster_id);
+    let _ = writeln!(text, "cluster   {}", status.cluster_id);
     let _ = writeln!(
         text,
         "asked     {name} (node {}): {}",
-        standing.node_id,
-        standing.role.as_str()
+        status.node_id,
+        status.role.as_str()
     );
-    let _ = writeln!(text, "primary   {primary}, term {}", standing.term);
+    let _ = writeln!(text, "primary   {primary}, term {}", status.term);
     let _ = writeln!(
         text,
         "position  {} committed, {} applied here",
-        standing.position, standing.applied
+        status.position, status.applied
     );
-    let _ = writeln!(text, "level     {} in use", standing.level);
-    if let Some(trouble) = &standing.trouble {
+    let _ = writeln!(text, "level     {} in use", status.format_version);
+    if let Some(trouble) = &status.problem {
         let _ = writeln!(text, "trouble   {trouble}");
     }
     let heads = [
         "instance", "node", "address", "role", "calls", "version", "reads", "position", "behind",
     ];
-    let rows = standing.members.iter().map(|member| row(standing, member));
+    let rows = status
+        .members
+        .iter()
+        .map(|member| member_row(status, member));
     let rows: Vec<[String; 9]> = std::iter::once(heads.map(str::to_owned))
         .chain(rows)
         .collect();
@@ -380,8 +387,8 @@ fn told(standing: &Standing) -> String {
     text
 }
 
-fn row(standing: &Standing, member: &MemberStanding) -> [String; 9] {
-    let role = if Some(member.node_id) == standing.primary {
+fn member_row(status: &ClusterStatus, member: &MemberStatus) -> [String; 9] {
+    let role = if Some(member.node_id) == status.primary {
         "primary"
     } else if member.voter {
         "replica"
@@ -407,7 +414,7 @@ fn row(standing: &Standing, member: &MemberStanding) -> [String; 9] {
             "" => "-".to_owned(),
             version => version.to_owned(),
         },
-        format!("levels {}", member.reads),
+        format!("levels {}", member.supported_formats),
         position,
         behind,
     ]
@@ -416,11 +423,11 @@ fn row(standing: &Standing, member: &MemberStanding) -> [String; 9] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::Role;
-    use calldex_storage::Levels;
+    use crate::cluster::NodeRole;
+    use calldex_storage::FormatVersionRange;
 
-    fn member(node_id: u64, instance: &str, reachable: bool) -> MemberStanding {
-        MemberStanding {
+    fn member(node_id: u64, instance: &str, reachable: bool) -> MemberStatus {
+        MemberStatus {
             node_id,
             address: format!("{instance}:7946"),
             instance: instance.to_owned(),
@@ -430,17 +437,17 @@ mod tests {
             lag: 2,
             reachable,
             version: "0.2.0".into(),
-            reads: Levels { min: 1, max: 2 },
+            supported_formats: FormatVersionRange { min: 1, max: 2 },
             differs_at: (node_id == 2).then_some(39),
         }
     }
 
     #[test]
     fn a_person_sees_who_is_primary_and_who_does_not_answer() {
-        let standing = Standing {
+        let status = ClusterStatus {
             cluster_id: "c0ffee".into(),
             node_id: 2,
-            role: Role::Replica,
+            role: NodeRole::Replica,
             term: 7,
             primary: Some(1),
             members: vec![
@@ -450,11 +457,11 @@ mod tests {
             ],
             position: 42,
             applied: 42,
-            level: 1,
+            format_version: 1,
             has_quorum: true,
-            trouble: None,
+            problem: None,
         };
-        let text = told(&standing);
+        let text = status_text(&status);
         assert!(text.contains("primary   one (node 1), term 7"), "{text}");
         assert!(text.contains("asked     two (node 2): replica"), "{text}");
         let third = text.lines().last().unwrap();

@@ -3,7 +3,7 @@
 //! By hand over TCP: an image without a shell or curl needs it, and one GET is all there is.
 
 use super::serve::ServeArguments;
-use super::{failed, runtime};
+use super::{print_failure, runtime};
 use clap::Args;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// An answer is a few hundred bytes; what is longer is read no further.
-const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+const RESPONSE_BYTES_MAX: u64 = 64 * 1024;
 /// Longest `--timeout-ms`: who waits longer for a probe has no use for its answer.
 const TIMEOUT_MS_MAX: u64 = 60_000;
 
@@ -45,29 +45,29 @@ impl HealthArguments {
     }
 
     /// A flag is believed as it is: the server's secrets need not be readable for it.
-    fn door(&self) -> Result<SocketAddr, String> {
+    fn admin_address(&self) -> Result<SocketAddr, String> {
         if let Some(address) = self.admin {
-            return Ok(reachable(address));
+            return Ok(connect_address(address));
         }
-        let config = ServeArguments::configured(self.config.as_ref())?;
-        Ok(reachable(config.admin.listen))
+        let config = ServeArguments::load_config(self.config.as_ref())?;
+        Ok(connect_address(config.admin.listen))
     }
 }
 
 /// What a door answered.
-struct Answer {
+struct HealthResponse {
     status: u16,
     body: String,
 }
 
 pub(super) fn run(arguments: &HealthArguments) -> ExitCode {
-    let door = match arguments.door() {
+    let door = match arguments.admin_address() {
         Ok(door) => door,
-        Err(error) => return failed(error),
+        Err(error) => return print_failure(error),
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(error),
+        Err(error) => return print_failure(error),
     };
     let within = Duration::from_millis(arguments.timeout_ms);
     let asked = runtime.block_on(async { timeout(within, get(door, arguments.path())).await });
@@ -76,8 +76,8 @@ pub(super) fn run(arguments: &HealthArguments) -> ExitCode {
             println!("{}", answer.body.trim_end());
             ExitCode::from(u8::from(answer.status != 200))
         }
-        Ok(Err(error)) => failed(format!("http://{door}{}: {error}", arguments.path())),
-        Err(_) => failed(format!(
+        Ok(Err(error)) => print_failure(format!("http://{door}{}: {error}", arguments.path())),
+        Err(_) => print_failure(format!(
             "http://{door}{}: no answer within {} ms",
             arguments.path(),
             arguments.timeout_ms
@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &HealthArguments) -> ExitCode {
 }
 
 /// Where a door that listens on every address can be reached from this machine.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+fn connect_address(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -96,27 +96,27 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// One GET by HTTP/1.0, so that the answer ends with the connection and comes in one piece.
-async fn get(door: SocketAddr, path: &str) -> io::Result<Answer> {
+async fn get(door: SocketAddr, path: &str) -> io::Result<HealthResponse> {
     let mut stream = TcpStream::connect(door).await?;
     let request = format!("GET {path} HTTP/1.0\r\nHost: {door}\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut bytes = Vec::new();
     stream
-        .take(ANSWER_BYTES_MAX)
+        .take(RESPONSE_BYTES_MAX)
         .read_to_end(&mut bytes)
         .await?;
-    read(&String::from_utf8_lossy(&bytes))
+    parse_response(&String::from_utf8_lossy(&bytes))
         .ok_or_else(|| io::Error::other("this is no HTTP: is another program listening there?"))
 }
 
 /// Status and body of `HTTP/1.1 200 OK\r\n…\r\n\r\nbody` (RFC 9112, section 4).
-fn read(answer: &str) -> Option<Answer> {
+fn parse_response(answer: &str) -> Option<HealthResponse> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let mut words = head.split_ascii_whitespace();
     words
         .next()
         .filter(|version| version.starts_with("HTTP/1."))?;
-    Some(Answer {
+    Some(HealthResponse {
         status: words.next()?.parse().ok()?,
         body: body.to_owned(),
     })
@@ -133,15 +133,16 @@ mod tests {
 
     #[test]
     fn a_door_on_every_address_is_asked_on_loopback() {
-        assert_eq!(reachable(at("0.0.0.0:8081")), at("127.0.0.1:8081"));
-        assert_eq!(reachable(at("[::]:8081")), at("[::1]:8081"));
-        assert_eq!(reachable(at("10.0.0.7:8081")), at("10.0.0.7:8081"));
+        assert_eq!(connect_address(at("0.0.0.0:8081")), at("127.0.0.1:8081"));
+        assert_eq!(connect_address(at("[::]:8081")), at("[::1]:8081"));
+        assert_eq!(connect_address(at("10.0.0.7:8081")), at("10.0.0.7:8081"));
     }
 
     #[test]
     fn an_answer_is_its_status_and_its_body() {
         let answer =
-            read("HTTP/1.0 503 Service Unavailable\r\nx: y\r\n\r\n{\"status\":1}").unwrap();
+            parse_response("HTTP/1.0 503 Service Unavailable\r\nx: y\r\n\r\n{\"status\":1}")
+                .unwrap();
         assert_eq!(
             (answer.status, answer.body.as_str()),
             (503, "{\"status\":1}")
@@ -152,7 +153,7 @@ mod tests {
             "HTTP/1.1 soon\r\n\r\n",
             "HTTP/1.1 200 OK\r\n",
         ] {
-            assert!(read(noise).is_none(), "{noise:?}");
+            assert!(parse_response(noise).is_none(), "{noise:?}");
         }
     }
 
@@ -166,7 +167,7 @@ mod tests {
             while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
         };
         let (answer, ()) = tokio::join!(get(door, "/healthz"), endless);
-        assert!(answer.unwrap().body.len() < ANSWER_BYTES_MAX as usize);
+        assert!(answer.unwrap().body.len() < RESPONSE_BYTES_MAX as usize);
     }
 
     #[tokio::test]

@@ -2,24 +2,24 @@
 
 use super::call::TargetArguments;
 use super::{open_files, runtime};
-use calldex_simulator::load::{self, LoadOptions, Report};
+use calldex_simulator::load::{self, LoadOptions, LoadReport};
 use clap::Args;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// Nothing could be measured: a setting is wrong, or nobody listens. The same as for wrong arguments.
-const NOT_RUN: u8 = 2;
+const NOT_RUN_STATUS: u8 = 2;
 /// Digits of a telephone number (E.164), country code included.
 const FIRST_CALLER_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 /// Files besides a socket a call: connections of webhooks that are kept open, and the process's own.
-const FILES_BESIDES: u64 = 320;
+const FILES_RESERVED: u64 = 320;
 
 /// Headings of the help.
-const CALLS: &str = "How many calls";
-const CALLERS: &str = "What callers do";
-const MEASURED: &str = "What is measured";
-const LIMITS: &str = "Limits (exit status 1 above them)";
+const HEADING_CALLS: &str = "How many calls";
+const HEADING_CALLERS: &str = "What callers do";
+const HEADING_MEASURED: &str = "What is measured";
+const HEADING_LIMITS: &str = "Limits (exit status 1 above them)";
 
 /// Options of `calldex load`.
 #[derive(Args)]
@@ -53,7 +53,7 @@ pub struct LoadArguments {
         long,
         value_name = "N",
         default_value_t = 20,
-        help_heading = CALLS
+        help_heading = HEADING_CALLS
     )]
     calls: usize,
     /// New calls per second at most
@@ -61,7 +61,7 @@ pub struct LoadArguments {
         long,
         value_name = "N",
         default_value_t = 10.0,
-        help_heading = CALLS
+        help_heading = HEADING_CALLS
     )]
     rate: f64,
     /// The rate rises from zero over this time
@@ -69,7 +69,7 @@ pub struct LoadArguments {
         long,
         value_name = "SECONDS",
         default_value_t = 0.0,
-        help_heading = CALLS
+        help_heading = HEADING_CALLS
     )]
     ramp: f64,
     /// Times before this one are not counted, such as while calls are still being placed
@@ -77,11 +77,11 @@ pub struct LoadArguments {
         long,
         value_name = "SECONDS",
         default_value_t = 0.0,
-        help_heading = CALLS
+        help_heading = HEADING_CALLS
     )]
     warm_up: f64,
     /// Steady load for this long after the ramp: a call that ends is replaced
-    #[arg(long, value_name = "SECONDS", help_heading = CALLS)]
+    #[arg(long, value_name = "SECONDS", help_heading = HEADING_CALLS)]
     duration: Option<f64>,
 
     /// Turns of each call; 0: it hangs up after the greeting
@@ -89,7 +89,7 @@ pub struct LoadArguments {
         long,
         value_name = "N",
         default_value_t = 3,
-        help_heading = CALLERS
+        help_heading = HEADING_CALLERS
     )]
     turns: usize,
     /// From the end of a reply to the next prompt, varied by a quarter either way
@@ -97,18 +97,18 @@ pub struct LoadArguments {
         long,
         value_name = "MS",
         default_value_t = 500,
-        help_heading = CALLERS
+        help_heading = HEADING_CALLERS
     )]
     think: u64,
     /// What callers say, once for each turn, in turn; {turn} is its number [default: see below]
-    #[arg(long = "say", value_name = "TEXT", help_heading = CALLERS)]
+    #[arg(long = "say", value_name = "TEXT", help_heading = HEADING_CALLERS)]
     lines: Vec<String>,
     /// Share of turns in which the caller interrupts
     #[arg(
         long,
         value_name = "0-1",
         default_value_t = 0.0,
-        help_heading = CALLERS
+        help_heading = HEADING_CALLERS
     )]
     barge_in: f64,
     /// Share of calls that hang up in the middle of a reply
@@ -116,7 +116,7 @@ pub struct LoadArguments {
         long,
         value_name = "0-1",
         default_value_t = 0.0,
-        help_heading = CALLERS
+        help_heading = HEADING_CALLERS
     )]
     hang_up: f64,
     /// Share of calls whose socket drops once and is taken up again
@@ -124,7 +124,7 @@ pub struct LoadArguments {
         long,
         value_name = "0-1",
         default_value_t = 0.0,
-        help_heading = CALLERS
+        help_heading = HEADING_CALLERS
     )]
     drop: f64,
     /// A socket that the server loses is taken up again, as Twilio does, instead of being an error:
@@ -135,50 +135,50 @@ pub struct LoadArguments {
         num_args = 0..=1,
         require_equals = false,
         default_missing_value = "0",
-        help_heading = CALLERS
+        help_heading = HEADING_CALLERS
     )]
     reconnect: Option<f64>,
     /// Every reply must know all that was said before it, also on another instance: for a model that
     /// tells how much it was told (tests/simulator/examples/model.rs with --tells 1)
-    #[arg(long, help_heading = CALLERS)]
+    #[arg(long, help_heading = HEADING_CALLERS)]
     history: bool,
     /// Plays Twilio's REST API there, for servers with twilio.api_base = "http://ADDR": they can
     /// redirect the calls of an instance that is gone. The account is AC5f0c8a1de2b94e37a6d1c0b2f3948576
-    #[arg(long, value_name = "ADDR", help_heading = CALLERS)]
+    #[arg(long, value_name = "ADDR", help_heading = HEADING_CALLERS)]
     rest: Option<std::net::SocketAddr>,
     /// Number of the first caller; each has the next one
     #[arg(
         long,
         value_name = "NUMBER",
         default_value = "+15552000000",
-        help_heading = CALLERS
+        help_heading = HEADING_CALLERS
     )]
     from: String,
     /// Replies are not played at speaking pace: a turn is over with its last token
-    #[arg(long, help_heading = CALLERS)]
+    #[arg(long, help_heading = HEADING_CALLERS)]
     no_playback: bool,
     /// Seed of everything random
     #[arg(
         long,
         value_name = "N",
         default_value_t = 1,
-        help_heading = CALLERS
+        help_heading = HEADING_CALLERS
     )]
     seed: u64,
 
     /// The model's own time to first token, taken off in "over the model's own"
-    #[arg(long, value_name = "MS", help_heading = MEASURED)]
+    #[arg(long, value_name = "MS", help_heading = HEADING_MEASURED)]
     model_ttft_ms: Option<u64>,
     /// Longest wait for a token
     #[arg(
         long,
         value_name = "SECONDS",
         default_value_t = 20.0,
-        help_heading = MEASURED
+        help_heading = HEADING_MEASURED
     )]
     timeout: f64,
     /// One JSON object instead of a table
-    #[arg(long, help_heading = MEASURED)]
+    #[arg(long, help_heading = HEADING_MEASURED)]
     json: bool,
 
     /// Errors allowed
@@ -186,21 +186,21 @@ pub struct LoadArguments {
         long,
         value_name = "N",
         default_value_t = 0,
-        help_heading = LIMITS
+        help_heading = HEADING_LIMITS
     )]
     max_errors: u64,
     /// p99 of the voice webhook
     #[arg(
         long,
         value_name = "MS",
-        help_heading = LIMITS
+        help_heading = HEADING_LIMITS
     )]
     p99_webhook_ms: Option<f64>,
     /// p99 from the prompt to the first token
     #[arg(
         long,
         value_name = "MS",
-        help_heading = LIMITS
+        help_heading = HEADING_LIMITS
     )]
     p99_first_token_ms: Option<f64>,
     /// p99 of the first token over the model's own; needs --model-ttft-ms
@@ -208,16 +208,16 @@ pub struct LoadArguments {
         long,
         value_name = "MS",
         requires = "model_ttft_ms",
-        help_heading = LIMITS
+        help_heading = HEADING_LIMITS
     )]
     p99_overhead_ms: Option<f64>,
 }
 
 pub(super) fn run(arguments: LoadArguments) -> ExitCode {
     let json = arguments.json;
-    match measured(arguments) {
+    match run_load(arguments) {
         Ok(report) => {
-            tell(&report, json);
+            print_report(&report, json);
             if report.verdict.passed() {
                 ExitCode::SUCCESS
             } else {
@@ -226,15 +226,15 @@ pub(super) fn run(arguments: LoadArguments) -> ExitCode {
         }
         Err(error) => {
             eprintln!("calldex: {error}");
-            ExitCode::from(NOT_RUN)
+            ExitCode::from(NOT_RUN_STATUS)
         }
     }
 }
 
-fn measured(arguments: LoadArguments) -> Result<Report, String> {
-    let options = options(arguments)?;
-    let files = options.calls as u64 + FILES_BESIDES;
-    if let Err(room) = open_files::make_room(files) {
+fn run_load(arguments: LoadArguments) -> Result<LoadReport, String> {
+    let options = load_options(arguments)?;
+    let files = options.calls as u64 + FILES_RESERVED;
+    if let Err(room) = open_files::raise_limit(files) {
         eprintln!(
             "calldex: {} calls need {files} open files and this process may have {room}: raise it with ulimit -n",
             options.calls
@@ -252,7 +252,7 @@ fn measured(arguments: LoadArguments) -> Result<Report, String> {
 }
 
 /// The report on standard output; in JSON the limits passed are told on standard error too.
-fn tell(report: &Report, json: bool) {
+fn print_report(report: &LoadReport, json: bool) {
     if !json {
         print!("{}", report.to_table());
         return;
@@ -263,7 +263,7 @@ fn tell(report: &Report, json: bool) {
     }
 }
 
-fn options(arguments: LoadArguments) -> Result<LoadOptions, String> {
+fn load_options(arguments: LoadArguments) -> Result<LoadOptions, String> {
     let defaults = LoadOptions::default();
     check_calls(arguments.calls)?;
     check_first_caller(&arguments.from)?;
@@ -292,7 +292,7 @@ fn options(arguments: LoadArguments) -> Result<LoadOptions, String> {
         } else {
             arguments.lines
         },
-        barge_in_share: share("--barge-in", arguments.barge_in)?,
+        interruption_share: share("--barge-in", arguments.barge_in)?,
         hang_up_share: share("--hang-up", arguments.hang_up)?,
         drop_share: share("--drop", arguments.drop)?.max(share(
             "--reconnect",

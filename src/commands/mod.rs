@@ -7,15 +7,15 @@ mod check;
 mod cluster;
 mod health;
 mod load;
+mod logging_setup;
 mod names;
-mod notify;
 mod open_files;
 mod serve;
-mod telling;
+mod service_manager;
 
 pub use serve::ServeArguments;
 
-use calldex_storage::Levels;
+use calldex_storage::FormatVersionRange;
 use clap::Subcommand;
 use std::process::ExitCode;
 use std::sync::LazyLock;
@@ -63,13 +63,18 @@ impl Command {
 
 /// The answer to `--version`: deploy/upgrade reads the levels from it.
 pub fn version() -> &'static str {
-    static VERSION: LazyLock<String> =
-        LazyLock::new(|| format!("{} (levels {})", env!("CARGO_PKG_VERSION"), Levels::OWN));
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "{} (levels {})",
+            env!("CARGO_PKG_VERSION"),
+            FormatVersionRange::SUPPORTED
+        )
+    });
     &VERSION
 }
 
 /// Says what is wrong, and that it is.
-fn failed(error: impl std::fmt::Display) -> ExitCode {
+fn print_failure(error: impl std::fmt::Display) -> ExitCode {
     eprintln!("calldex: {error}");
     ExitCode::FAILURE
 }

@@ -1,9 +1,9 @@
 //! `calldex names`: scores the extractor.
 
-use super::failed;
-use crate::call::first_answer::{FirstAnswer, FirstAnswers};
+use super::print_failure;
+use crate::call::first_answer::{FirstAnswer, FirstAnswerSimulator};
 use crate::config::Config;
-use calldex_names::score::{self, BadLine, Labelled, Options, Printed};
+use calldex_names::score::{self, BadLine, LabelledTurn, ScoreOptions, ScoreReport};
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use std::time::Instant;
 /// Most that is read of an input; a larger one is refused.
 const INPUT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Bad lines told one by one at the end; further ones are counted.
-const BAD_LINES_TOLD_MAX: usize = 20;
+const BAD_LINES_SHOWN_MAX: usize = 20;
 
 /// What the help says at its end.
 const AFTER_HELP: &str = "\
@@ -73,39 +73,39 @@ pub struct NamesArguments {
 }
 
 pub(super) fn run(arguments: &NamesArguments) -> ExitCode {
-    let input = match read(&arguments.file) {
+    let input = match read_input(&arguments.file) {
         Ok(input) => input,
-        Err(error) => return failed(format!("{}: {error}", arguments.file.display())),
+        Err(error) => return print_failure(format!("{}: {error}", arguments.file.display())),
     };
     if arguments.first_answers {
         return first_answers(&input, arguments);
     }
     let begun = Instant::now();
-    let options = Options {
+    let options = ScoreOptions {
         json: arguments.json,
         lowercase: arguments.lowercase,
         as_asked: arguments.as_asked,
         predictions: arguments.predictions,
-        ..Options::default()
+        ..ScoreOptions::default()
     };
-    let Printed {
+    let ScoreReport {
         text,
         turns_read,
         bad_lines,
     } = score::run(&input, &options, || begun.elapsed());
-    if let Err(error) = put(&text, &mut io::stdout().lock()) {
-        return failed(format!("standard output: {error}"));
+    if let Err(error) = write_text(&text, &mut io::stdout().lock()) {
+        return print_failure(format!("standard output: {error}"));
     }
     if !bad_lines.is_empty() {
         // Who has closed standard error does not want to know.
-        let _ = io::stderr().write_all(summary(turns_read, &bad_lines).as_bytes());
+        let _ = io::stderr().write_all(bad_lines_summary(turns_read, &bad_lines).as_bytes());
     }
     ExitCode::SUCCESS
 }
 
 /// What became of a group's turns as first answers.
 #[derive(Default)]
-struct Calls {
+struct FirstAnswerScore {
     n: usize,
     questions: usize,
     lost: usize,
@@ -113,8 +113,8 @@ struct Calls {
     declined: usize,
 }
 
-impl Calls {
-    fn add(&mut self, turn: &Labelled, answer: &FirstAnswer) {
+impl FirstAnswerScore {
+    fn add(&mut self, turn: &LabelledTurn, answer: &FirstAnswer) {
         let question = turn.wants_answer();
         self.n += 1;
         self.questions += usize::from(question);
@@ -126,8 +126,8 @@ impl Calls {
 
 fn first_answers(input: &[u8], arguments: &NamesArguments) -> ExitCode {
     let (turns, bad_lines) = score::parse(input);
-    let calls = FirstAnswers::new(Config::default());
-    let mut groups: BTreeMap<(String, String), Calls> = BTreeMap::new();
+    let calls = FirstAnswerSimulator::new(Config::default());
+    let mut groups: BTreeMap<(String, String), FirstAnswerScore> = BTreeMap::new();
     let mut text = String::new();
     for turn in turns.iter().filter(|turn| turn.may_be_asked()) {
         let spoken = if arguments.lowercase {
@@ -135,7 +135,7 @@ fn first_answers(input: &[u8], arguments: &NamesArguments) -> ExitCode {
         } else {
             turn.text.clone()
         };
-        let answer = calls.hear(&spoken, turn.language().tag());
+        let answer = calls.simulate(&spoken, turn.language().tag());
         if arguments.predictions {
             let line = json!({
                 "id": turn.id,
@@ -157,16 +157,16 @@ fn first_answers(input: &[u8], arguments: &NamesArguments) -> ExitCode {
     if !arguments.predictions {
         text = table(&groups);
     }
-    if let Err(error) = put(&text, &mut io::stdout().lock()) {
-        return failed(format!("standard output: {error}"));
+    if let Err(error) = write_text(&text, &mut io::stdout().lock()) {
+        return print_failure(format!("standard output: {error}"));
     }
     if !bad_lines.is_empty() {
-        let _ = io::stderr().write_all(summary(turns.len(), &bad_lines).as_bytes());
+        let _ = io::stderr().write_all(bad_lines_summary(turns.len(), &bad_lines).as_bytes());
     }
     ExitCode::SUCCESS
 }
 
-fn table(groups: &BTreeMap<(String, String), Calls>) -> String {
+fn table(groups: &BTreeMap<(String, String), FirstAnswerScore>) -> String {
     let mut text = format!(
         "{:<18} {:<4} {:>6} {:>10} {:>6} {:>7} {:>6} {:>9}\n",
         "group", "lang", "n", "questions", "lost", "lost%", "named", "declined"
@@ -186,7 +186,7 @@ fn table(groups: &BTreeMap<(String, String), Calls>) -> String {
     text
 }
 
-fn read(file: &Path) -> io::Result<Vec<u8>> {
+fn read_input(file: &Path) -> io::Result<Vec<u8>> {
     let source: Box<dyn Read> = if file == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
@@ -203,23 +203,23 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Writes all of it; a reader who has read enough, such as `head`, is no fault.
-fn put(text: &str, out: &mut impl Write) -> io::Result<()> {
+fn write_text(text: &str, out: &mut impl Write) -> io::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
 }
 
-fn summary(turns_read: usize, bad_lines: &[BadLine]) -> String {
+fn bad_lines_summary(turns_read: usize, bad_lines: &[BadLine]) -> String {
     let mut text = format!(
         "calldex: {} of {} lines could not be read and were skipped\n",
         bad_lines.len(),
         turns_read + bad_lines.len()
     );
-    for bad in bad_lines.iter().take(BAD_LINES_TOLD_MAX) {
+    for bad in bad_lines.iter().take(BAD_LINES_SHOWN_MAX) {
         text.push_str(&format!("  line {}: {}\n", bad.line, bad.reason));
     }
-    let untold = bad_lines.len().saturating_sub(BAD_LINES_TOLD_MAX);
+    let untold = bad_lines.len().saturating_sub(BAD_LINES_SHOWN_MAX);
     if untold > 0 {
         text.push_str(&format!("  and {untold} more\n"));
     }
@@ -244,8 +244,8 @@ mod tests {
 
     #[test]
     fn a_reader_who_has_read_enough_is_no_fault_and_a_full_disk_is() {
-        assert!(put("table", &mut Closed(ErrorKind::BrokenPipe)).is_ok());
-        assert!(put("table", &mut Closed(ErrorKind::StorageFull)).is_err());
+        assert!(write_text("table", &mut Closed(ErrorKind::BrokenPipe)).is_ok());
+        assert!(write_text("table", &mut Closed(ErrorKind::StorageFull)).is_err());
     }
 
     #[test]
@@ -256,7 +256,7 @@ mod tests {
                 reason: "not JSON",
             })
             .collect();
-        let text = summary(75, &bad);
+        let text = bad_lines_summary(75, &bad);
         assert!(text.starts_with("calldex: 25 of 100 lines"), "{text}");
         assert!(
             text.contains("line 20: not JSON") && !text.contains("line 21"),

@@ -4,7 +4,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the soft limit of open files to the hard one, as far as `wanted` needs it, and says how
 /// many are open to this process now. `Err`: too few for `wanted`, after all that could be done.
-pub(super) fn make_room(wanted: u64) -> Result<u64, u64> {
+pub(super) fn raise_limit(wanted: u64) -> Result<u64, u64> {
     let limit = getrlimit(Resource::Nofile);
     // No limit at all is `None`.
     let (Some(now), most) = (limit.current, limit.maximum.unwrap_or(u64::MAX)) else {
@@ -31,7 +31,7 @@ mod tests {
     #[test]
     fn room_is_made_up_to_the_hard_limit_and_never_taken_away() {
         let before = getrlimit(Resource::Nofile).current;
-        assert!(make_room(1).is_ok());
+        assert!(raise_limit(1).is_ok());
         assert_eq!(
             getrlimit(Resource::Nofile).current,
             before,
@@ -39,10 +39,10 @@ mod tests {
         );
         match getrlimit(Resource::Nofile).maximum {
             Some(most) => {
-                assert_eq!(make_room(most), Ok(most));
-                assert_eq!(make_room(most + 1), Err(most));
+                assert_eq!(raise_limit(most), Ok(most));
+                assert_eq!(raise_limit(most + 1), Err(most));
             }
-            None => assert!(make_room(1_000_000).is_ok()),
+            None => assert!(raise_limit(1_000_000).is_ok()),
         }
     }
 }

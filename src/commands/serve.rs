@@ -1,10 +1,10 @@
 //! `calldex serve`: the server.
 
-use super::notify::Manager;
-use super::telling::Telling;
-use super::{failed, open_files, runtime};
-use crate::app::{App, Running};
-use crate::config::{Config, Flags, Sources, environment};
+use super::logging_setup::LoggingSetup;
+use super::service_manager::ServiceManager;
+use super::{open_files, print_failure, runtime};
+use crate::app::{App, RunningServer};
+use crate::config::{Config, ConfigFlags, ConfigSources, environment};
 use clap::Args;
 use futures_util::FutureExt;
 use std::net::SocketAddr;
@@ -16,13 +16,13 @@ use tokio::signal::unix::{SignalKind, signal};
 /// A live call holds Twilio's socket, and while it speaks a connection to the model.
 const FILES_PER_CALL: u64 = 2;
 /// Database, logs, webhooks, the admin door.
-const FILES_BESIDES: u64 = 512;
+const FILES_RESERVED: u64 = 512;
 
 /// Signals within this time of the first are the same stop.
-const ONE_STOP: Duration = Duration::from_millis(500);
+const SIGNAL_MERGE_WINDOW: Duration = Duration::from_millis(500);
 
 /// A stop takes at most the drain's bounds and this: goodbyes, the last callbacks, the last writes.
-const STOP_BESIDES: Duration = Duration::from_secs(30);
+const STOP_MARGIN: Duration = Duration::from_secs(30);
 /// Exit status of a stop at which accepted writes were lost: `EX_IOERR` of sysexits.h. A vital part that dies ends
 /// with [`calldex_observability::vital::EXIT_STATUS`], everything else that goes wrong with 1.
 const WRITES_LOST_STATUS: u8 = 74;
@@ -49,7 +49,7 @@ pub struct ServeArguments {
 
 impl ServeArguments {
     /// The configuration by its file and the environment alone, for commands that need one setting of it.
-    pub(super) fn configured(file: Option<&PathBuf>) -> Result<Config, String> {
+    pub(super) fn load_config(file: Option<&PathBuf>) -> Result<Config, String> {
         let arguments = Self {
             config: file.cloned(),
             ..Self::default()
@@ -58,11 +58,11 @@ impl ServeArguments {
     }
 
     /// Where these arguments and the environment say that settings are.
-    pub fn sources(&self) -> Sources {
-        Sources {
+    pub fn sources(&self) -> ConfigSources {
+        ConfigSources {
             file: self.config.clone(),
             environment: environment(),
-            flags: Flags {
+            flags: ConfigFlags {
                 data: self.data.clone(),
                 listen: self.listen.clone(),
                 admin: self.admin.clone(),
@@ -74,23 +74,23 @@ impl ServeArguments {
 pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
     let config = match Config::load(&arguments.sources()) {
         Ok(config) => config,
-        Err(faults) => return failed(faults),
+        Err(faults) => return print_failure(faults),
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(error),
+        Err(error) => return print_failure(error),
     };
     let telling = {
         let _within = runtime.enter();
-        Telling::begin(&config.log)
+        LoggingSetup::start(&config.log)
     };
     match telling {
         Ok(telling) => {
             let code = runtime.block_on(serve(config));
-            telling.end();
+            telling.shutdown();
             code
         }
-        Err(error) => failed(error),
+        Err(error) => print_failure(error),
     }
 }
 
@@ -99,13 +99,13 @@ async fn serve(config: Config) -> ExitCode {
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
     ) else {
-        return failed("signals cannot be listened to");
+        return print_failure("signals cannot be listened to");
     };
-    make_room(config.call.live_max);
+    raise_file_limit(config.call.live_max);
     let banner = Banner::of(&config);
     let server = &config.server;
     let drain = Duration::from_millis(server.drain_notice_ms + server.drain_ms_max);
-    let manager = Manager::find();
+    let manager = ServiceManager::from_environment();
     manager.starting(STARTING).await;
     let started = tokio::select! {
         started = App::start(config) => started,
@@ -115,23 +115,23 @@ async fn serve(config: Config) -> ExitCode {
     };
     let running = match started {
         Ok(running) => running,
-        Err(error) => return failed(error),
+        Err(error) => return print_failure(error),
     };
     banner.print(&running);
-    let work = match running.listen {
+    let work = match running.webhook_address {
         Some(_) => "takes calls",
         None => "a copy of the database, and a vote",
     };
     manager.ready(work).await;
-    manager.live();
+    manager.start_watchdog();
     tokio::select! {
         _ = term.recv() => {}
         _ = interrupt.recv() => {}
     }
-    manager.stopping(drain + STOP_BESIDES).await;
+    manager.stopping(drain + STOP_MARGIN).await;
     let hurry = async {
         // One stop may come as two signals: to the process, and to its group.
-        tokio::time::sleep(ONE_STOP).await;
+        tokio::time::sleep(SIGNAL_MERGE_WINDOW).await;
         while let Some(Some(())) = term.recv().now_or_never() {}
         while let Some(Some(())) = interrupt.recv().now_or_never() {}
         tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
@@ -140,28 +140,28 @@ async fn serve(config: Config) -> ExitCode {
         lost = running.stop() => match lost {
             0 => ExitCode::SUCCESS,
             _ => {
-                failed(format!("{lost} accepted writes are lost: the disk did not take them"));
+                print_failure(format!("{lost} accepted writes are lost: the disk did not take them"));
                 ExitCode::from(WRITES_LOST_STATUS)
             }
         },
-        () = hurry => failed("stopped at once: asked twice"),
+        () = hurry => print_failure("stopped at once: asked twice"),
     }
 }
 
 /// Makes room for the sockets of so many calls, or warns that there is too little.
-fn make_room(calls: usize) {
-    let wanted = FILES_PER_CALL * calls as u64 + FILES_BESIDES;
-    if let Err(room) = open_files::make_room(wanted) {
+fn raise_file_limit(calls: usize) {
+    let wanted = FILES_PER_CALL * calls as u64 + FILES_RESERVED;
+    if let Err(room) = open_files::raise_limit(wanted) {
         tracing::warn!(
             wanted,
-            room,
+            open_files_available = room,
             "too few open files are allowed for call.live_max: raise LimitNOFILE (systemd) or ulimit -n"
         );
     }
 }
 
 /// The model that answers, and where it is.
-fn model_of(config: &Config) -> String {
+fn model_description(config: &Config) -> String {
     let Some(model) = config.model.get(&config.agent.model) else {
         return config.agent.model.clone();
     };
@@ -185,24 +185,24 @@ impl Banner {
             data: config.server.data.clone(),
             public_url: config.server.public_url.clone(),
             signed: config.twilio.tokens().next().is_some(),
-            model: model_of(config),
+            model: model_description(config),
         }
     }
 
-    fn print(&self, running: &Running) {
+    fn print(&self, running: &RunningServer) {
         let database = self.data.join(calldex_storage::DATABASE_FILE);
         println!("calldex {} is ready", env!("CARGO_PKG_VERSION"));
-        match running.listen {
+        match running.webhook_address {
             Some(listen) => println!("  Twilio's door   http://{listen}/twilio/voice"),
             None => println!("  Twilio's door   shut: this instance takes no calls (server.calls)"),
         }
         println!(
             "  admin door      http://{}/metrics  /healthz  /readyz",
-            running.admin
+            running.admin_address
         );
-        if let Some(cluster) = running.cluster {
+        if let Some(cluster) = running.cluster_address {
             println!(
-                "  cluster door    {cluster}, for the other instances; `calldex cluster status`"
+                "  cluster listener    {cluster}, for the other instances; `calldex cluster status`"
             );
         }
         println!("  database        {}", database.display());
@@ -213,7 +213,7 @@ impl Banner {
         } else {
             println!("  agent           {}", self.model);
         }
-        if let Some(listen) = running.listen {
+        if let Some(listen) = running.webhook_address {
             self.print_next_steps(listen);
         }
     }

@@ -1,6 +1,6 @@
 //! `[cluster]`: this instance among several.
 
-use super::Fault;
+use super::ConfigError;
 use calldex_observability::redaction::Secret;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::net::SocketAddr;
@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 const SECRET_CHARS_MIN: usize = 32;
 /// Different characters in it, at least: of 32 random hexadecimal digits fewer are different once in a
 /// million times.
-const SECRET_DIFFERENT_MIN: usize = 8;
+const SECRET_DISTINCT_CHARS_MIN: usize = 8;
 /// Heartbeats that fit into the shortest election timeout, at least: one may be lost, one late.
-const HEARTBEATS_MIN: u64 = 3;
+const HEARTBEATS_PER_ELECTION_MIN: u64 = 3;
 /// Shortest heartbeat, milliseconds.
 const HEARTBEAT_MS_MIN: u64 = 10;
 /// Longest election timeout, milliseconds.
@@ -56,7 +56,7 @@ pub struct ClusterSection {
     /// Seconds from the moment in which all instances run a new version to the one from which they write
     /// what only it reads: so long an upgrade can be taken back. `calldex cluster finish-upgrade` does
     /// not wait. For an instance alone, too.
-    pub finish_upgrade_after_s: u64,
+    pub finalize_upgrade_after_s: u64,
     /// Bytes of log kept for replicas that fall behind; one that is further behind is sent the whole
     /// database.
     pub log_bytes_max: u64,
@@ -75,7 +75,7 @@ impl Default for ClusterSection {
             election_ms_min: 300,
             election_ms_max: 600,
             replace_after_s: 300,
-            finish_upgrade_after_s: 600,
+            finalize_upgrade_after_s: 600,
             log_bytes_max: 256 * 1024 * 1024,
         }
     }
@@ -83,7 +83,7 @@ impl Default for ClusterSection {
 
 impl ClusterSection {
     /// Whether this instance is one of several.
-    pub fn is_set(&self) -> bool {
+    pub fn is_enabled(&self) -> bool {
         self.listen.is_some()
     }
 
@@ -97,7 +97,7 @@ impl ClusterSection {
     }
 
     /// Addresses in `join` that are not this instance's own.
-    pub fn others(&self) -> Vec<String> {
+    pub fn peer_addresses(&self) -> Vec<String> {
         let own = self.advertised();
         let listen = self.listen.map(|listen| listen.to_string());
         let is_own = |address: &&String| **address == own || Some(*address) == listen.as_ref();
@@ -105,106 +105,114 @@ impl ClusterSection {
         others.cloned().collect()
     }
 
-    pub(super) fn validate(&self) -> Vec<Fault> {
-        let mut faults = self.timing();
-        faults.extend(self.addresses_at_fault());
+    pub(super) fn validate(&self) -> Vec<ConfigError> {
+        let mut errors = self.validate_timing();
+        errors.extend(self.validate_addresses());
         if self.log_bytes_max < LOG_BYTES_MIN {
-            let remedy = "must be at least 16777216 (16 MiB)";
-            faults.push(fault("log_bytes_max", self.log_bytes_max, remedy));
+            let hint = "must be at least 16777216 (16 MiB)";
+            errors.push(config_error("log_bytes_max", self.log_bytes_max, hint));
         }
         let Some(listen) = self.listen else {
-            return faults;
+            return errors;
         };
-        faults.extend(self.secrets_at_fault());
+        errors.extend(self.validate_secrets());
         if listen.ip().is_unspecified() && self.advertise.is_none() {
-            let remedy = "is no address that others can reach: set cluster.advertise to this \
+            let hint = "is no address that others can reach: set cluster.advertise to this \
                           instance's host name or address and port";
-            faults.push(fault("listen", listen, remedy));
+            errors.push(config_error("listen", listen, hint));
         }
-        if !self.join.is_empty() && self.others().is_empty() {
-            let remedy = "names only this instance: name the others, or leave it out and found a \
+        if !self.join.is_empty() && self.peer_addresses().is_empty() {
+            let hint = "names only this instance: name the others, or leave it out and found a \
                           cluster with `calldex cluster init`";
-            faults.push(fault("join", self.join.join(","), remedy));
+            errors.push(config_error("join", self.join.join(","), hint));
         }
-        faults
+        errors
     }
 
-    fn timing(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
+    fn validate_timing(&self) -> Vec<ConfigError> {
+        let mut errors = Vec::new();
         let (heartbeat, min, max) = (
             self.heartbeat_ms,
             self.election_ms_min,
             self.election_ms_max,
         );
         if heartbeat < HEARTBEAT_MS_MIN {
-            faults.push(fault("heartbeat_ms", heartbeat, "must be at least 10"));
+            errors.push(config_error(
+                "heartbeat_ms",
+                heartbeat,
+                "must be at least 10",
+            ));
         }
-        if min < heartbeat.saturating_mul(HEARTBEATS_MIN) {
-            let remedy = "must be at least three times cluster.heartbeat_ms, or one late heartbeat \
+        if min < heartbeat.saturating_mul(HEARTBEATS_PER_ELECTION_MIN) {
+            let hint = "must be at least three times cluster.heartbeat_ms, or one late heartbeat \
                           costs the primary its office";
-            faults.push(fault("election_ms_min", min, remedy));
+            errors.push(config_error("election_ms_min", min, hint));
         }
         if max <= min {
-            let remedy = "must be more than cluster.election_ms_min: two that wait equally long \
+            let hint = "must be more than cluster.election_ms_min: two that wait equally long \
                           stand against each other";
-            faults.push(fault("election_ms_max", max, remedy));
+            errors.push(config_error("election_ms_max", max, hint));
         }
         if max > ELECTION_MS_MAX {
-            faults.push(fault("election_ms_max", max, "must be at most 60000"));
+            errors.push(config_error(
+                "election_ms_max",
+                max,
+                "must be at most 60000",
+            ));
         }
-        faults
+        errors
     }
 
-    fn addresses_at_fault(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
+    fn validate_addresses(&self) -> Vec<ConfigError> {
+        let mut errors = Vec::new();
         let advertise = self.advertise.iter().map(|address| ("advertise", address));
         let join = self.join.iter().map(|address| ("join", address));
         for (key, address) in advertise.chain(join) {
             if !is_address(address) {
-                let remedy = "must be host:port, such as calldex-0.calldex:7946";
-                faults.push(fault(key, format!("{address:?}"), remedy));
+                let hint = "must be host:port, such as calldex-0.calldex:7946";
+                errors.push(config_error(key, format!("{address:?}"), hint));
             }
         }
         if self.join.len() > JOIN_MAX {
-            let remedy = "must be at most 32 addresses: a few that answer are enough";
-            faults.push(fault("join", self.join.len(), remedy));
+            let hint = "must be at most 32 addresses: a few that answer are enough";
+            errors.push(config_error("join", self.join.len(), hint));
         }
         if self.listen.is_none() && (self.advertise.is_some() || !self.join.is_empty()) {
-            let remedy = "is missing: set it to the address and port for the other instances, or \
+            let hint = "is missing: set it to the address and port for the other instances, or \
                           leave cluster.advertise and cluster.join out";
-            faults.push(fault("listen", "", remedy));
+            errors.push(config_error("listen", "", hint));
         }
-        faults
+        errors
     }
 
-    fn secrets_at_fault(&self) -> Vec<Fault> {
+    fn validate_secrets(&self) -> Vec<ConfigError> {
         let reveal = |secret: &Option<Secret>| {
             let secret = secret.as_ref().map(|secret| secret.reveal().trim());
             secret.unwrap_or_default().to_owned()
         };
         let (own, accepted) = (reveal(&self.secret), reveal(&self.secret_accepted));
-        let mut faults: Vec<Fault> = secret_at_fault("secret", &own).into_iter().collect();
+        let mut errors: Vec<ConfigError> = validate_secret("secret", &own).into_iter().collect();
         if self.secret_accepted.is_some() {
-            faults.extend(secret_at_fault("secret_accepted", &accepted));
+            errors.extend(validate_secret("secret_accepted", &accepted));
             if own == accepted {
-                let remedy = "is the same as cluster.secret: set it to the other one while the secret is \
+                let hint = "is the same as cluster.secret: set it to the other one while the secret is \
                               changed, or leave it out";
-                faults.push(fault("secret_accepted", "", remedy));
+                errors.push(config_error("secret_accepted", "", hint));
             }
         }
-        faults
+        errors
     }
 }
 
 /// What is wrong with a secret, if something is. It is attacked at leisure by whoever reaches the port, since
 /// the certificate that is made from it is shown before the other side has shown its own: only one that is
 /// random withstands that.
-fn secret_at_fault(key: &str, secret: &str) -> Option<Fault> {
+fn validate_secret(key: &str, secret: &str) -> Option<ConfigError> {
     let mut different: Vec<char> = secret.chars().collect();
     let chars = different.len();
     different.sort_unstable();
     different.dedup();
-    let remedy = match chars {
+    let hint = match chars {
         0 => {
             "is missing: the same on every instance, at least 32 random characters; make one with \
              `openssl rand -hex 32` and set CALLDEX_CLUSTER__SECRET (or CALLDEX_CLUSTER__SECRET_FILE)"
@@ -212,16 +220,16 @@ fn secret_at_fault(key: &str, secret: &str) -> Option<Fault> {
         chars if chars < SECRET_CHARS_MIN => {
             "is too short: at least 32 random characters, such as `openssl rand -hex 32` makes"
         }
-        _ if different.len() < SECRET_DIFFERENT_MIN => {
+        _ if different.len() < SECRET_DISTINCT_CHARS_MIN => {
             "is not random: `openssl rand -hex 32` makes one that cannot be guessed"
         }
         _ => return None,
     };
-    Some(fault(key, "", remedy))
+    Some(config_error(key, "", hint))
 }
 
-fn fault(key: &str, value: impl std::fmt::Display, remedy: &str) -> Fault {
-    Fault::new(format!("cluster.{key}"), value, remedy)
+fn config_error(key: &str, value: impl std::fmt::Display, hint: &str) -> ConfigError {
+    ConfigError::new(format!("cluster.{key}"), value, hint)
 }
 
 /// `host:port`, `1.2.3.4:port` or `[::1]:port`.

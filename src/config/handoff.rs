@@ -1,6 +1,6 @@
 //! `[twilio.handoff]`, and what of it a line has of its own.
 
-use super::Fault;
+use super::ConfigError;
 use calldex_storage::record::PhoneNumber;
 use serde::{Deserialize, Serialize};
 
@@ -35,25 +35,25 @@ impl Default for HandoffSection {
 
 impl HandoffSection {
     /// What is wrong with it; `section` is its name in the file.
-    pub(super) fn validate(&self, section: &str) -> Vec<Fault> {
+    pub(super) fn validate(&self, section: &str) -> Vec<ConfigError> {
         let numbers = [("dial", &self.dial), ("caller_id", &self.caller_id)];
         let wrong = |(setting, number): (&str, &Option<String>)| {
             let number = number.as_ref()?;
-            let remedy = "must be a number such as +14155550100";
+            let hint = "must be a number such as +14155550100";
             PhoneNumber::parse(number)
                 .is_none()
-                .then(|| Fault::new(format!("{section}.{setting}"), number, remedy))
+                .then(|| ConfigError::new(format!("{section}.{setting}"), number, hint))
         };
-        let mut faults: Vec<Fault> = numbers.into_iter().filter_map(wrong).collect();
+        let mut errors: Vec<ConfigError> = numbers.into_iter().filter_map(wrong).collect();
         if !(5..=600).contains(&self.timeout_s) {
-            let remedy = "must be 5 to 600 seconds";
-            faults.push(Fault::new(
+            let hint = "must be 5 to 600 seconds";
+            errors.push(ConfigError::new(
                 format!("{section}.timeout_s"),
                 self.timeout_s,
-                remedy,
+                hint,
             ));
         }
-        faults
+        errors
     }
 
     /// Whether there is anybody to hand over to.

@@ -1,7 +1,7 @@
 //! Files whose text every prompt of a line holds.
 
-use super::Fault;
-use crate::agent::knowledge_of;
+use super::ConfigError;
+use crate::agent::format_knowledge;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ pub const KNOWLEDGE_BYTES_MAX: usize = 32 * 1024;
 ///
 /// # Errors
 /// A fault of `setting` for each file that cannot be read, is no UTF-8 text, or is too much.
-pub fn read(files: &[PathBuf], setting: &str) -> Result<String, Vec<Fault>> {
+pub fn read_knowledge(files: &[PathBuf], setting: &str) -> Result<String, Vec<ConfigError>> {
     let mut texts: Vec<(String, String)> = Vec::new();
-    let mut faults = Vec::new();
+    let mut errors = Vec::new();
     let mut left = KNOWLEDGE_BYTES_MAX;
     for path in files {
         match read_one(path, left) {
@@ -24,16 +24,16 @@ pub fn read(files: &[PathBuf], setting: &str) -> Result<String, Vec<Fault>> {
                 let name = path.file_name().unwrap_or_default();
                 texts.push((name.to_string_lossy().into_owned(), text));
             }
-            Err(remedy) => faults.push(Fault::new(setting, path.display(), remedy)),
+            Err(hint) => errors.push(ConfigError::new(setting, path.display(), hint)),
         }
     }
-    if !faults.is_empty() {
-        return Err(faults);
+    if !errors.is_empty() {
+        return Err(errors);
     }
     let named = texts
         .iter()
         .map(|(name, text)| (name.as_str(), text.as_str()));
-    Ok(knowledge_of(named))
+    Ok(format_knowledge(named))
 }
 
 fn read_one(path: &Path, bytes_max: usize) -> Result<String, String> {
@@ -75,28 +75,28 @@ mod tests {
         };
         let faq = write("faq.md", "We open at nine. ¿Qué?".as_bytes());
         let prices = write("prices.md", b"A book costs five.");
-        let told = read(&[faq.clone(), prices], "line[+1].knowledge").unwrap();
+        let told = read_knowledge(&[faq.clone(), prices], "line[+1].knowledge").unwrap();
         assert!(told.contains("We open at nine. ¿Qué?") && told.contains("A book costs five."));
-        assert_eq!(read(&[], "prompt.knowledge").unwrap(), "");
+        assert_eq!(read_knowledge(&[], "prompt.knowledge").unwrap(), "");
         let half = write("half.md", &[b'x'; KNOWLEDGE_BYTES_MAX / 2]);
         let binary = write("binary.md", &[0xff, 0xfe, 0x00]);
         let full = write("full.md", &[b'x'; KNOWLEDGE_BYTES_MAX]);
         assert!(
-            read(std::slice::from_ref(&full), "k").is_ok()
-                && read(&[half.clone(), half.clone()], "k").is_ok()
+            read_knowledge(std::slice::from_ref(&full), "k").is_ok()
+                && read_knowledge(&[half.clone(), half.clone()], "k").is_ok()
         );
         let missing = folder.path().join("missing.md");
-        for (files, remedy) in [
+        for (files, hint) in [
             (vec![faq.clone(), missing], "cannot be read"),
             (vec![binary], "UTF-8"),
             (vec![faq, full], "too much"),
             (vec![half.clone(), half.clone(), half], "too much"),
             (vec![folder.path().to_owned()], "no file"),
         ] {
-            let faults = read(&files, "line[+1].knowledge").unwrap_err();
-            assert_eq!(faults.len(), 1, "{faults:?}");
-            assert_eq!(faults[0].setting, "line[+1].knowledge");
-            assert!(faults[0].remedy.contains(remedy), "{faults:?}");
+            let errors = read_knowledge(&files, "line[+1].knowledge").unwrap_err();
+            assert_eq!(errors.len(), 1, "{errors:?}");
+            assert_eq!(errors[0].setting, "line[+1].knowledge");
+            assert!(errors[0].hint.contains(hint), "{errors:?}");
         }
     }
 }

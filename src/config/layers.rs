@@ -1,14 +1,14 @@
 //! Laying file, environment and flags over the defaults, each setting judged on its own, so that
 //! one wrong value does not hide the next.
 
-use super::{Config, Fault};
+use super::{Config, ConfigError};
 use calldex_observability::spans;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use toml::{Table, Value};
 
 /// Prefix of the variables that set anything: `CALLDEX_CALL__LIVE_MAX` is `call.live_max`.
-const PREFIX: &str = "CALLDEX_";
+const VARIABLE_PREFIX: &str = "CALLDEX_";
 /// Behind a secret's variable: its value is the path of a file that holds the secret, as Docker and
 /// Kubernetes hand secrets over.
 const FILE_ENDING: &str = "_FILE";
@@ -18,7 +18,7 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// Variables with a name of their own, and the setting each stands for.
-const NAMED: [(&str, &str); 14] = [
+const NAMED_VARIABLES: [(&str, &str); 14] = [
     ("TWILIO_ACCOUNT_SID", "twilio.account_sid"),
     ("TWILIO_AUTH_TOKEN", "twilio.auth_token"),
     ("TWILIO_AUTH_TOKENS", "twilio.auth_tokens"),
@@ -36,7 +36,7 @@ const NAMED: [(&str, &str); 14] = [
 ];
 /// Variables that begin like ours and are no settings: where the file is, the test suite's own, and
 /// what Kubernetes puts into every container beside a Service called `calldex`.
-const NOT_SETTINGS: [&str; 6] = [
+const IGNORED_PREFIXES: [&str; 6] = [
     "CALLDEX_CONFIG",
     "CALLDEX_TEST",
     "CALLDEX_CRASH",
@@ -45,7 +45,7 @@ const NOT_SETTINGS: [&str; 6] = [
     "CALLDEX_PORT",
 ];
 /// Settings that were renamed, and the new names: an old one is refused with its remedy.
-const RENAMED: [(&str, &str); 15] = [
+const RENAMED_SETTINGS: [(&str, &str); 15] = [
     ("agent.base_url", "model.default.base_url"),
     ("agent.api_key", "model.default.api_key"),
     ("agent.temperature", "model.default.temperature"),
@@ -59,7 +59,10 @@ const RENAMED: [(&str, &str); 15] = [
     ),
     ("agent.idle_ms_max", "model.default.idle_ms_max"),
     ("agent.connect_ms_max", "model.default.connect_ms_max"),
-    ("agent.history_turns_max", "model.default.history_turns_max"),
+    (
+        "agent.history_turns_max",
+        "model.default.history_messages_max",
+    ),
     ("agent.history_bytes_max", "model.default.history_bytes_max"),
     ("agent.headers", "model.default.headers"),
     ("agent.user", "model.default.user"),
@@ -79,7 +82,7 @@ const SECRET_ENDINGS: [&str; 7] = [
 
 /// Flags of `calldex serve` and `check`; the last word.
 #[derive(Debug, Clone, Default)]
-pub struct Flags {
+pub struct ConfigFlags {
     /// `--data DIR`
     pub data: Option<PathBuf>,
     /// `--listen ADDR`
@@ -90,13 +93,13 @@ pub struct Flags {
 
 /// Where settings come from.
 #[derive(Debug, Clone, Default)]
-pub struct Sources {
+pub struct ConfigSources {
     /// `--config FILE` or `CALLDEX_CONFIG`.
     pub file: Option<PathBuf>,
     /// The variables that concern us, as [`environment`] picks them.
     pub environment: Vec<(String, String)>,
     /// Command-line flags.
-    pub flags: Flags,
+    pub flags: ConfigFlags,
 }
 
 /// The process's variables that are settings; empty values count as not set.
@@ -109,10 +112,12 @@ pub fn environment() -> Vec<(String, String)> {
         .filter_map(readable)
         .filter(|(name, value)| {
             let plain = name.strip_suffix(FILE_ENDING).unwrap_or(name);
-            let named = NAMED
+            let named = NAMED_VARIABLES
                 .iter()
                 .any(|(named, _)| named == name || *named == plain);
-            (named || name.starts_with(PREFIX)) && !value.trim().is_empty() && !ignored(name)
+            (named || name.starts_with(VARIABLE_PREFIX))
+                && !value.trim().is_empty()
+                && !is_ignored(name)
         })
         .collect()
 }
@@ -121,49 +126,49 @@ pub fn environment() -> Vec<(String, String)> {
 /// build that cannot export passes it over (and says so at start) instead of refusing to run.
 pub const OTLP_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-fn ignored(name: &str) -> bool {
+fn is_ignored(name: &str) -> bool {
     (name == OTLP_VARIABLE && !spans::CAN_EXPORT)
-        || NOT_SETTINGS.iter().any(|other| name.starts_with(other))
+        || IGNORED_PREFIXES.iter().any(|other| name.starts_with(other))
 }
 
 /// One setting of one layer.
-struct Setting {
+struct LayeredSetting {
     /// Keys from the root.
     path: Vec<String>,
     value: Value,
     /// What the operator wrote: file key, variable or flag.
-    said_as: String,
+    source: String,
 }
 
 /// The defaults with all layers over them, and what could not be taken.
-pub(super) fn merge(sources: &Sources) -> (Config, Vec<Fault>) {
-    let mut faults = Vec::new();
-    let mut settings = file_settings(sources, &mut faults);
-    settings.extend(environment_settings(&sources.environment, &mut faults));
+pub(super) fn merge(sources: &ConfigSources) -> (Config, Vec<ConfigError>) {
+    let mut errors = Vec::new();
+    let mut settings = file_settings(sources, &mut errors);
+    settings.extend(environment_settings(&sources.environment, &mut errors));
     settings.extend(flag_settings(&sources.flags));
 
     let mut merged = Table::try_from(Config::default()).expect("the defaults are a table");
     for setting in settings {
-        match judged(&merged, &setting) {
+        match apply(&merged, &setting) {
             Ok(next) => merged = next,
-            Err(fault) => faults.push(fault),
+            Err(fault) => errors.push(fault),
         }
     }
-    let config = Config::deserialize_table(merged).unwrap_or_default();
-    (config, faults)
+    let config = Config::from_table(merged).unwrap_or_default();
+    (config, errors)
 }
 
 impl Config {
-    fn deserialize_table(table: Table) -> Result<Self, toml::de::Error> {
+    fn from_table(table: Table) -> Result<Self, toml::de::Error> {
         Value::Table(table).try_into()
     }
 }
 
 /// `base` with `setting` in it, if the whole still reads as a configuration.
-fn judged(base: &Table, setting: &Setting) -> Result<Table, Fault> {
-    if let Some(remedy) = renamed(&setting.path) {
+fn apply(base: &Table, setting: &LayeredSetting) -> Result<Table, ConfigError> {
+    if let Some(hint) = hint_for_renamed(&setting.path) {
         // Not its value: it may be a secret of the old name.
-        return Err(Fault::new(&setting.said_as, "", remedy));
+        return Err(ConfigError::new(&setting.source, "", hint));
     }
     let mut candidates = vec![setting.value.clone()];
     if let Value::String(text) = &setting.value {
@@ -181,18 +186,22 @@ fn judged(base: &Table, setting: &Setting) -> Result<Table, Fault> {
             refusal = "its parent is not a table".to_owned();
             continue;
         }
-        match Config::deserialize_table(next.clone()) {
+        match Config::from_table(next.clone()) {
             Ok(_) => return Ok(next),
             // The parser's own words repeat the value.
             Err(_) if is_secret(setting) => refusal = "must be a text".to_owned(),
             Err(error) => refusal = error.message().to_owned(),
         }
     }
-    Err(Fault::new(&setting.said_as, shown(setting), refusal))
+    Err(ConfigError::new(
+        &setting.source,
+        display_value(setting),
+        refusal,
+    ))
 }
 
 /// What to write instead of a setting that has another name now.
-fn renamed(path: &[String]) -> Option<String> {
+fn hint_for_renamed(path: &[String]) -> Option<String> {
     let path = path.join(".");
     let of = |old: &str| {
         path == old
@@ -200,7 +209,7 @@ fn renamed(path: &[String]) -> Option<String> {
                 .strip_prefix(old)
                 .is_some_and(|rest| rest.starts_with('.'))
     };
-    if let Some((old, new)) = RENAMED.iter().find(|(old, _)| of(old)) {
+    if let Some((old, new)) = RENAMED_SETTINGS.iter().find(|(old, _)| of(old)) {
         let rest = &path[old.len()..];
         return Some(format!("is {new}{rest} now"));
     }
@@ -210,7 +219,7 @@ fn renamed(path: &[String]) -> Option<String> {
     })
 }
 
-fn is_secret(setting: &Setting) -> bool {
+fn is_secret(setting: &LayeredSetting) -> bool {
     is_secret_path(&setting.path)
 }
 
@@ -219,7 +228,7 @@ fn is_secret_path(path: &[String]) -> bool {
     SECRET_ENDINGS.iter().any(|ending| last.ends_with(ending))
 }
 
-fn shown(setting: &Setting) -> String {
+fn display_value(setting: &LayeredSetting) -> String {
     if is_secret(setting) {
         return String::new();
     }
@@ -250,14 +259,14 @@ fn insert(table: &mut Table, path: &[String], value: Value) -> bool {
     true
 }
 
-fn file_settings(sources: &Sources, faults: &mut Vec<Fault>) -> Vec<Setting> {
+fn file_settings(sources: &ConfigSources, errors: &mut Vec<ConfigError>) -> Vec<LayeredSetting> {
     let Some(path) = &sources.file else {
         return Vec::new();
     };
     let shown = path.display();
     let size = std::fs::metadata(path).map(|meta| meta.len());
     if size.as_ref().is_ok_and(|bytes| *bytes > FILE_BYTES_MAX) {
-        faults.push(Fault::new(
+        errors.push(ConfigError::new(
             "--config",
             shown,
             "is larger than 1 MiB: not a configuration file",
@@ -276,70 +285,73 @@ fn file_settings(sources: &Sources, faults: &mut Vec<Fault>) -> Vec<Setting> {
                     .span()
                     .map_or(1, |at| text[..at.start].lines().count().max(1));
                 // Never the line itself: it may hold a secret.
-                let remedy = format!("is not TOML: line {line}: {}", error.message());
-                faults.push(Fault::new("--config", shown, remedy));
+                let hint = format!("is not TOML: line {line}: {}", error.message());
+                errors.push(ConfigError::new("--config", shown, hint));
                 Vec::new()
             }
         },
         Err(error) => {
-            let remedy = format!("cannot be read ({error}): name a readable file or leave it out");
-            faults.push(Fault::new("--config", shown, remedy));
+            let hint = format!("cannot be read ({error}): name a readable file or leave it out");
+            errors.push(ConfigError::new("--config", shown, hint));
             Vec::new()
         }
     }
 }
 
 /// Every leaf of a file as a setting of its own. Arrays and empty tables are leaves.
-fn flatten(table: &Table, path: &mut Vec<String>, settings: &mut Vec<Setting>) {
+fn flatten(table: &Table, path: &mut Vec<String>, settings: &mut Vec<LayeredSetting>) {
     for (key, value) in table {
         path.push(key.clone());
         match value {
             Value::Table(below) if !below.is_empty() => flatten(below, path, settings),
-            leaf => settings.push(Setting {
+            leaf => settings.push(LayeredSetting {
                 path: path.clone(),
                 value: leaf.clone(),
-                said_as: path.join("."),
+                source: path.join("."),
             }),
         }
         path.pop();
     }
 }
 
-fn environment_settings(variables: &[(String, String)], faults: &mut Vec<Fault>) -> Vec<Setting> {
+fn environment_settings(
+    variables: &[(String, String)],
+    errors: &mut Vec<ConfigError>,
+) -> Vec<LayeredSetting> {
     let mut settings = Vec::new();
     for (name, value) in variables {
-        let (path, value) = match secret_file(name) {
+        let (path, value) = match variable_of_secret_file(name) {
             Some(plain) if variables.iter().any(|(other, _)| other == plain) => {
-                let remedy = format!("is set beside {plain}: leave one of the two out");
-                faults.push(Fault::new(name, "", remedy));
+                let hint = format!("is set beside {plain}: leave one of the two out");
+                errors.push(ConfigError::new(name, "", hint));
                 continue;
             }
             Some(plain) => match read_secret(value) {
                 Ok(secret) => (path_of(plain), secret),
-                Err(remedy) => {
-                    faults.push(Fault::new(name, value, remedy));
+                Err(hint) => {
+                    errors.push(ConfigError::new(name, value, hint));
                     continue;
                 }
             },
             None => (path_of(name), value.clone()),
         };
         if path.len() < 2 {
-            let remedy = "is no setting: write CALLDEX_SECTION__KEY, such as CALLDEX_CALL__LIVE_MAX \
+            let hint = "is no setting: write CALLDEX_SECTION__KEY, such as CALLDEX_CALL__LIVE_MAX \
                           for call.live_max";
-            faults.push(Fault::new(name, "", remedy));
+            errors.push(ConfigError::new(name, "", hint));
             continue;
         }
-        settings.push(Setting {
+        settings.push(LayeredSetting {
             path,
             value: Value::String(value),
-            said_as: name.clone(),
+            source: name.clone(),
         });
     }
     settings
 }
 
 /// The variable that `name` gives the file for, if it is one of a secret's.
-fn secret_file(name: &str) -> Option<&str> {
+fn variable_of_secret_file(name: &str) -> Option<&str> {
     let plain = name.strip_suffix(FILE_ENDING)?;
     is_secret_path(&path_of(plain)).then_some(plain)
 }
@@ -360,14 +372,14 @@ fn read_secret(path: &str) -> Result<String, String> {
 }
 
 fn path_of(name: &str) -> Vec<String> {
-    match NAMED.iter().find(|(named, _)| *named == name) {
+    match NAMED_VARIABLES.iter().find(|(named, _)| *named == name) {
         Some((_, setting)) => setting.split('.').map(str::to_owned).collect(),
         None => variable_path(name),
     }
 }
 
 fn variable_path(name: &str) -> Vec<String> {
-    let rest = name.strip_prefix(PREFIX).unwrap_or(name);
+    let rest = name.strip_prefix(VARIABLE_PREFIX).unwrap_or(name);
     let mut path: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
     // A header's name has dashes where a variable's can only have underscores.
     if let Some([.., parent, name]) = path.get_mut(..)
@@ -378,7 +390,7 @@ fn variable_path(name: &str) -> Vec<String> {
     path
 }
 
-fn flag_settings(flags: &Flags) -> Vec<Setting> {
+fn flag_settings(flags: &ConfigFlags) -> Vec<LayeredSetting> {
     let data = flags.data.as_ref().map(|dir| dir.display().to_string());
     let given = [
         ("--data", "server.data", data),
@@ -388,10 +400,10 @@ fn flag_settings(flags: &Flags) -> Vec<Setting> {
     given
         .into_iter()
         .filter_map(|(flag, setting, value)| {
-            Some(Setting {
+            Some(LayeredSetting {
                 path: setting.split('.').map(str::to_owned).collect(),
                 value: Value::String(value?),
-                said_as: flag.to_owned(),
+                source: flag.to_owned(),
             })
         })
         .collect()

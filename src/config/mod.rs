@@ -1,7 +1,7 @@
 //! The configuration: defaults < TOML file < environment < flags, and every fault at once.
 
 mod cluster;
-mod fault;
+mod error;
 mod handoff;
 mod knowledge;
 mod layers;
@@ -9,19 +9,19 @@ mod lines;
 mod sections;
 
 pub use cluster::{ClusterSection, is_address, split_addresses};
-pub use fault::{Fault, Faults};
+pub use error::{ConfigError, ConfigErrors};
 pub use handoff::HandoffSection;
 pub use knowledge::KNOWLEDGE_BYTES_MAX;
-pub use layers::{Flags, OTLP_VARIABLE, Sources, environment};
-pub use lines::{Line, Lines};
+pub use layers::{ConfigFlags, ConfigSources, OTLP_VARIABLE, environment};
+pub use lines::{PhoneLine, PhoneLines};
 pub use sections::{
     AdminSection, CallSection, LineSection, LogFormatSetting, LogSection, NamesDomain,
     NamesSection, PromptSection, ServerSection, StorageSection, TwilioSection,
 };
 
 use crate::agent::config::DEFAULT_MODEL;
-use crate::agent::{AgentConfig, ModelConfig, Models, Persona};
-use crate::call::phrases::PhraseBook;
+use crate::agent::{AgentConfig, ModelConfig, ModelConfigs, Persona};
+use crate::call::phrases::PhraseCatalog;
 use crate::tools::config::{self as tools, McpSection, ToolSection};
 use calldex_observability::redaction::Secret;
 use serde::{Deserialize, Serialize};
@@ -43,13 +43,13 @@ pub struct Config {
     pub agent: AgentConfig,
     /// The models by name: `[model.default]`.
     #[serde(default = "default_model")]
-    pub model: Models,
+    pub model: ModelConfigs,
     /// Who the agent is.
     pub persona: Persona,
     /// What the prompts tell besides: time zone, knowledge.
     pub prompt: PromptSection,
     /// The sentences said without a model, by language.
-    pub phrases: PhraseBook,
+    pub phrases: PhraseCatalog,
     /// Called numbers with a persona, greeting or voice of their own.
     pub line: Vec<LineSection>,
     /// The operator's own tools, behind addresses of theirs.
@@ -77,7 +77,7 @@ impl Default for Config {
             model: default_model(),
             persona: Persona::default(),
             prompt: PromptSection::default(),
-            phrases: PhraseBook::default(),
+            phrases: PhraseCatalog::default(),
             line: Vec::new(),
             tool: Vec::new(),
             mcp: Vec::new(),
@@ -90,7 +90,7 @@ impl Default for Config {
 }
 
 /// The one that `OPENAI_API_KEY`, `OPENAI_BASE_URL` and `OPENAI_MODEL` describe.
-fn default_model() -> Models {
+fn default_model() -> ModelConfigs {
     [(DEFAULT_MODEL.to_owned(), ModelConfig::default())].into()
 }
 
@@ -98,39 +98,39 @@ impl Config {
     /// Puts the layers together and checks the whole.
     ///
     /// # Errors
-    /// [`Faults`] with everything that is wrong, not only the first thing.
-    pub fn load(sources: &Sources) -> Result<Self, Faults> {
-        let (mut config, mut faults) = layers::merge(sources);
+    /// [`ConfigErrors`] with everything that is wrong, not only the first thing.
+    pub fn load(sources: &ConfigSources) -> Result<Self, ConfigErrors> {
+        let (mut config, mut errors) = layers::merge(sources);
         if let Some(folder) = sources.file.as_deref().and_then(Path::parent) {
-            config.found_from(folder);
+            config.resolve_paths(folder);
         }
-        faults.extend(config.validate());
-        if faults.is_empty() {
+        errors.extend(config.validate());
+        if errors.is_empty() {
             Ok(config)
         } else {
-            Err(Faults(faults))
+            Err(ConfigErrors(errors))
         }
     }
 
     /// All faults that only the values together show; none for a usable configuration.
-    pub fn validate(&self) -> Vec<Fault> {
-        let mut faults = self.server.validate();
-        faults.extend(self.twilio.validate());
-        faults.extend(self.call.validate());
-        faults.extend(self.storage.validate());
-        faults.extend(self.cluster.validate());
-        faults.extend(self.agent.validate(&self.model));
-        faults.extend(self.persona.validate("persona"));
-        faults.extend(self.phrases.validate(&self.persona));
-        faults.extend(lines::validate(self));
-        faults.extend(tools::validate(&self.tool, &self.mcp));
-        faults.extend(self.log.validate());
-        faults.extend(self.doors());
-        faults
+    pub fn validate(&self) -> Vec<ConfigError> {
+        let mut errors = self.server.validate();
+        errors.extend(self.twilio.validate());
+        errors.extend(self.call.validate());
+        errors.extend(self.storage.validate());
+        errors.extend(self.cluster.validate());
+        errors.extend(self.agent.validate(&self.model));
+        errors.extend(self.persona.validate("persona"));
+        errors.extend(self.phrases.validate(&self.persona));
+        errors.extend(lines::validate(self));
+        errors.extend(tools::validate(&self.tool, &self.mcp));
+        errors.extend(self.log.validate());
+        errors.extend(self.listener_errors());
+        errors
     }
 
     /// Files that are named relative to `folder` are named in full.
-    fn found_from(&mut self, folder: &Path) {
+    fn resolve_paths(&mut self, folder: &Path) {
         let own = self
             .line
             .iter_mut()
@@ -148,48 +148,48 @@ impl Config {
     }
 
     /// A door that the internet can reach must know Twilio from anybody else.
-    fn doors(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
+    fn listener_errors(&self) -> Vec<ConfigError> {
+        let mut errors = Vec::new();
         let server = &self.server;
         if self.twilio.tokens().next().is_none() {
             if !server.listen.ip().is_loopback() {
-                let remedy = "is reachable from outside, so requests must be verified: set \
+                let hint = "is reachable from outside, so requests must be verified: set \
                               TWILIO_AUTH_TOKEN (twilio.auth_token), or listen on 127.0.0.1";
-                faults.push(Fault::new("server.listen", server.listen, remedy));
+                errors.push(ConfigError::new("server.listen", server.listen, hint));
             }
             if let Some(url) = server
                 .public_url
                 .as_ref()
                 .filter(|url| !sections::is_loopback(url))
             {
-                let remedy = "makes the server reachable from outside, so requests must be \
+                let hint = "makes the server reachable from outside, so requests must be \
                               verified: set TWILIO_AUTH_TOKEN (twilio.auth_token)";
-                faults.push(Fault::new("server.public_url", url, remedy));
+                errors.push(ConfigError::new("server.public_url", url, hint));
             }
         }
         if server.listen == self.admin.listen && server.listen.port() != 0 {
-            let remedy = "is Twilio's door too (server.listen): give each a port of its own";
-            faults.push(Fault::new("admin.listen", self.admin.listen, remedy));
+            let hint = "is Twilio's door too (server.listen): give each a port of its own";
+            errors.push(ConfigError::new("admin.listen", self.admin.listen, hint));
         }
         let cluster = self.cluster.listen.filter(|listen| listen.port() != 0);
         if let Some(listen) = cluster.filter(|at| [server.listen, self.admin.listen].contains(at)) {
-            let remedy = "is the port of another door too (server.listen or admin.listen): give \
+            let hint = "is the port of another door too (server.listen or admin.listen): give \
                           each one of its own";
-            faults.push(Fault::new("cluster.listen", listen, remedy));
+            errors.push(ConfigError::new("cluster.listen", listen, hint));
         }
-        if !server.calls && !self.cluster.is_set() {
-            let remedy = "is for one of several instances: an instance alone has nothing else to \
+        if !server.calls && !self.cluster.is_enabled() {
+            let hint = "is for one of several instances: an instance alone has nothing else to \
                           do; set cluster.listen, or leave it out";
-            faults.push(Fault::new("server.calls", false, remedy));
+            errors.push(ConfigError::new("server.calls", false, hint));
         }
         if self.admin.token.as_ref().is_some_and(Secret::is_empty) {
-            faults.push(Fault::new(
+            errors.push(ConfigError::new(
                 "admin.token",
                 "",
                 "is empty: set it or leave it out",
             ));
         }
-        faults
+        errors
     }
 }
 

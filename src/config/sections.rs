@@ -1,9 +1,9 @@
 //! The settings of the rooms that have no configuration file of their own beside their code.
 
-use super::Fault;
+use super::ConfigError;
 use super::handoff::HandoffSection;
-use crate::twilio::signature::PublicBase;
-use crate::twilio::twiml::Relay;
+use crate::twilio::signature::PublicBaseUrl;
+use crate::twilio::twiml::RelayConfig;
 use calldex_observability::redaction::Secret;
 use calldex_observability::{logs, spans};
 use serde::{Deserialize, Serialize};
@@ -62,25 +62,29 @@ pub(super) fn is_loopback(url: &str) -> bool {
 }
 
 impl ServerSection {
-    pub(super) fn validate(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
+    pub(super) fn validate(&self) -> Vec<ConfigError> {
+        let mut errors = Vec::new();
         if let Some(url) = &self.public_url {
-            let base = PublicBase::parse(url);
-            let remedy = "must be the address Twilio requests, such as https://calls.example.net, \
+            let base = PublicBaseUrl::parse(url);
+            let hint = "must be the address Twilio requests, such as https://calls.example.net, \
                           without query or fragment";
             match base {
-                Err(_) => faults.push(Fault::new("server.public_url", url, remedy)),
-                Ok(base) if !base.is_secure() && !is_loopback(url) => {
-                    let remedy = "must be https: Twilio opens the relay's socket over TLS only";
-                    faults.push(Fault::new("server.public_url", url, remedy));
+                Err(_) => errors.push(ConfigError::new("server.public_url", url, hint)),
+                Ok(base) if !base.is_tls() && !is_loopback(url) => {
+                    let hint = "must be https: Twilio opens the relay's socket over TLS only";
+                    errors.push(ConfigError::new("server.public_url", url, hint));
                 }
                 Ok(_) => {}
             }
         }
         if self.data.as_os_str().is_empty() {
-            faults.push(Fault::new("server.data", "\"\"", "must name a directory"));
+            errors.push(ConfigError::new(
+                "server.data",
+                "\"\"",
+                "must name a directory",
+            ));
         }
-        faults
+        errors
     }
 
     /// The configured name, or the host's, or `calldex`.
@@ -115,7 +119,7 @@ pub struct TwilioSection {
     /// Signs our own call references; derived from the auth token when not set. All instances
     /// need the same.
     #[serde(skip_serializing)]
-    pub reference_secret: Option<Secret>,
+    pub call_token_secret: Option<Secret>,
     /// The account (`AC…`). With it and the auth token the primary of several instances can tell
     /// Twilio to redirect the calls of one that is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,13 +127,13 @@ pub struct TwilioSection {
     /// Twilio's REST API, for that.
     pub api_base: String,
     /// How long after the webhook a socket may open with its reference, in seconds.
-    pub reference_s_max: u64,
+    pub call_token_s_max: u64,
     /// A call that lost its socket is connected again this often.
     pub reconnects_max: u32,
     /// What happens when the agent hands a call over.
     pub handoff: HandoffSection,
     /// Attributes of `<ConversationRelay>`.
-    pub relay: Relay,
+    pub relay: RelayConfig,
     /// Settings of `[twilio.relay]` that differ for the session after a speech or recognition provider
     /// has failed: another provider with its voice and model.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
@@ -142,13 +146,13 @@ impl Default for TwilioSection {
             auth_token: None,
             auth_tokens: Vec::new(),
             auth_token_old: None,
-            reference_secret: None,
+            call_token_secret: None,
             account_sid: None,
             api_base: "https://api.twilio.com".to_owned(),
-            reference_s_max: 300,
+            call_token_s_max: 300,
             reconnects_max: 3,
             handoff: HandoffSection::default(),
-            relay: Relay::default(),
+            relay: RelayConfig::default(),
             fallback: toml::Table::new(),
         }
     }
@@ -188,64 +192,64 @@ impl TwilioSection {
             .chain(&self.auth_token_old)
     }
 
-    pub(super) fn validate(&self) -> Vec<Fault> {
-        let mut faults = self.relay.validate("twilio.relay");
-        if self.reference_s_max == 0 {
-            faults.push(Fault::new(
-                "twilio.reference_s_max",
+    pub(super) fn validate(&self) -> Vec<ConfigError> {
+        let mut errors = self.relay.validate("twilio.relay");
+        if self.call_token_s_max == 0 {
+            errors.push(ConfigError::new(
+                "twilio.call_token_s_max",
                 0,
                 "must be at least 1 second",
             ));
         }
         if self.relay.welcome_greeting.is_some() {
-            let remedy = "is chosen by caller: set the sentences under [phrases], or [[line]]";
-            faults.push(Fault::new("twilio.relay.welcome_greeting", "", remedy));
+            let hint = "is chosen by caller: set the sentences under [phrases], or [[line]]";
+            errors.push(ConfigError::new("twilio.relay.welcome_greeting", "", hint));
         }
         let further = self.auth_tokens.iter().map(|token| ("auth_tokens", token));
         let single = [
             ("auth_token", &self.auth_token),
             ("auth_token_old", &self.auth_token_old),
-            ("reference_secret", &self.reference_secret),
+            ("call_token_secret", &self.call_token_secret),
         ];
         let single = single
             .into_iter()
             .filter_map(|(name, token)| Some((name, token.as_ref()?)));
         for (name, token) in single.chain(further) {
             if token.reveal().trim().is_empty() {
-                faults.push(Fault::new(
+                errors.push(ConfigError::new(
                     format!("twilio.{name}"),
                     "",
                     "is empty: set it or leave it out",
                 ));
             }
         }
-        faults.extend(self.account_faults());
-        faults.extend(self.handoff.validate("twilio.handoff"));
-        faults
+        errors.extend(self.account_faults());
+        errors.extend(self.handoff.validate("twilio.handoff"));
+        errors
     }
 
-    fn account_faults(&self) -> Vec<Fault> {
-        let mut faults = Vec::new();
+    fn account_faults(&self) -> Vec<ConfigError> {
+        let mut errors = Vec::new();
         let is_api = self.api_base.starts_with("https://")
             || (self.api_base.starts_with("http://") && is_loopback(&self.api_base));
         if !is_api || self.api_base.contains(['?', '#']) {
-            let remedy = "must be an https address such as https://api.twilio.com: the auth token \
+            let hint = "must be an https address such as https://api.twilio.com: the auth token \
                           is sent there";
-            faults.push(Fault::new("twilio.api_base", &self.api_base, remedy));
+            errors.push(ConfigError::new("twilio.api_base", &self.api_base, hint));
         }
         let Some(account) = &self.account_sid else {
-            return faults;
+            return errors;
         };
         let digits = account.strip_prefix("AC").unwrap_or_default();
         if digits.len() != 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            let remedy = "must be AC and 32 hexadecimal digits, as Twilio's console shows it";
-            faults.push(Fault::new("twilio.account_sid", account, remedy));
+            let hint = "must be AC and 32 hexadecimal digits, as Twilio's console shows it";
+            errors.push(ConfigError::new("twilio.account_sid", account, hint));
         }
         if self.tokens().next().is_none() {
-            let remedy = "is of no use without the account's auth token: set TWILIO_AUTH_TOKEN too";
-            faults.push(Fault::new("twilio.account_sid", account, remedy));
+            let hint = "is of no use without the account's auth token: set TWILIO_AUTH_TOKEN too";
+            errors.push(ConfigError::new("twilio.account_sid", account, hint));
         }
-        faults
+        errors
     }
 }
 
@@ -258,9 +262,9 @@ pub struct CallSection {
     /// The greeting waits this long for the directory, in milliseconds.
     pub lookup_ms_max: u64,
     /// After this long without a token a bridging sentence is said.
-    pub bridge_ms: u64,
+    pub filler_after_ms: u64,
     /// A reply stands still this long after a sentence of ours before `end` is sent.
-    pub end_wait_ms_max: u64,
+    pub goodbye_playback_ms_max: u64,
     /// This long after our last word was played, without one of theirs, the caller is asked whether
     /// they are there; 0: never.
     pub silence_prompt_ms: u64,
@@ -268,12 +272,12 @@ pub struct CallSection {
     /// after the second one the call ends.
     pub silence_end_ms: u64,
     /// Keys pressed within this time of each other are one answer; `#` ends it at once.
-    pub keys_wait_ms: u64,
+    pub dtmf_wait_ms: u64,
     /// After about this long (a fifth more or less) without a frame one way or the other the socket is
     /// pinged, so that no proxy takes it for idle; 0: never.
     pub ping_ms: u64,
     /// A call ends after this long whatever happens.
-    pub length_s_max: u64,
+    pub duration_s_max: u64,
     /// A call whose socket is lost may come back for this long.
     pub resume_s_max: u64,
     /// An instance of several that has not answered for this long is taken for gone, in
@@ -283,7 +287,7 @@ pub struct CallSection {
     /// How often one call asks for the caller's name.
     pub name_asks_max: u32,
     /// Requests to the model for one turn of the caller, tool answers included.
-    pub tool_rounds_max: u8,
+    pub tool_steps_max: u8,
     /// Questions in a row that no model answers; at this many the call is handed over, or said goodbye to
     /// where there is nobody. 0: never.
     pub model_failures_max: u32,
@@ -291,11 +295,11 @@ pub struct CallSection {
     pub turns_max: u32,
     /// Begin to answer on a partial prompt that reads as finished (needs
     /// `twilio.relay.partial_prompts`); given up when the final prompt differs.
-    pub eager_start: bool,
+    pub preemptive_generation: bool,
     /// How often one turn of the caller may begin an answer early: the bound on what it costs.
-    pub eager_starts_max: u32,
+    pub preemptive_attempts_max: u32,
     /// Ask the model about an unsure name in the background.
-    pub judge_names: bool,
+    pub verify_names: bool,
     /// Use what is known only for callers whose number the network vouches for (STIR A or B); others
     /// are answered as if they had never called.
     pub name_needs_attestation: bool,
@@ -306,50 +310,56 @@ impl Default for CallSection {
         Self {
             live_max: 5_000,
             lookup_ms_max: 100,
-            bridge_ms: 1_500,
-            end_wait_ms_max: 10_000,
+            filler_after_ms: 1_500,
+            goodbye_playback_ms_max: 10_000,
             silence_prompt_ms: 10_000,
             silence_end_ms: 10_000,
-            keys_wait_ms: 600,
+            dtmf_wait_ms: 600,
             ping_ms: 25_000,
-            length_s_max: 4 * 3_600,
+            duration_s_max: 4 * 3_600,
             resume_s_max: 60,
             watchdog_ms: 2_000,
             name_asks_max: 2,
-            tool_rounds_max: 3,
+            tool_steps_max: 3,
             model_failures_max: 3,
             turns_max: 2_000,
-            eager_start: false,
-            eager_starts_max: 1,
-            judge_names: true,
+            preemptive_generation: false,
+            preemptive_attempts_max: 1,
+            verify_names: true,
             name_needs_attestation: false,
         }
     }
 }
 
 impl CallSection {
-    pub(super) fn validate(&self) -> Vec<Fault> {
+    pub(super) fn validate(&self) -> Vec<ConfigError> {
         let at_least_one = [
             ("live_max", self.live_max as u64),
             ("lookup_ms_max", self.lookup_ms_max),
-            ("bridge_ms", self.bridge_ms),
-            ("end_wait_ms_max", self.end_wait_ms_max),
-            ("length_s_max", self.length_s_max),
-            ("tool_rounds_max", u64::from(self.tool_rounds_max)),
+            ("filler_after_ms", self.filler_after_ms),
+            ("goodbye_playback_ms_max", self.goodbye_playback_ms_max),
+            ("duration_s_max", self.duration_s_max),
+            ("tool_steps_max", u64::from(self.tool_steps_max)),
             ("turns_max", u64::from(self.turns_max)),
             ("watchdog_ms", self.watchdog_ms),
-            ("keys_wait_ms", self.keys_wait_ms),
+            ("dtmf_wait_ms", self.dtmf_wait_ms),
         ];
-        let mut faults: Vec<Fault> = at_least_one
+        let mut errors: Vec<ConfigError> = at_least_one
             .iter()
             .filter(|(_, value)| *value == 0)
-            .map(|(key, value)| Fault::new(format!("call.{key}"), value, "must be at least 1"))
+            .map(|(key, value)| {
+                ConfigError::new(format!("call.{key}"), value, "must be at least 1")
+            })
             .collect();
         if self.lookup_ms_max > 5_000 {
-            let remedy = "must be at most 5000: Twilio gives the webhook 15 seconds in all";
-            faults.push(Fault::new("call.lookup_ms_max", self.lookup_ms_max, remedy));
+            let hint = "must be at most 5000: Twilio gives the webhook 15 seconds in all";
+            errors.push(ConfigError::new(
+                "call.lookup_ms_max",
+                self.lookup_ms_max,
+                hint,
+            ));
         }
-        faults
+        errors
     }
 }
 
@@ -398,9 +408,9 @@ pub struct LineSection {
     /// `call.silence_end_ms` of this line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silence_end_ms: Option<u64>,
-    /// `call.keys_wait_ms` of this line.
+    /// `call.dtmf_wait_ms` of this line.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub keys_wait_ms: Option<u64>,
+    pub dtmf_wait_ms: Option<u64>,
     /// `prompt.time_zone` of this line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
@@ -457,10 +467,10 @@ impl Default for StorageSection {
 }
 
 impl StorageSection {
-    pub(super) fn validate(&self) -> Vec<Fault> {
+    pub(super) fn validate(&self) -> Vec<ConfigError> {
         let value = self.hot_callers_max;
         let is_low = value < 100;
-        let fault = || Fault::new("storage.hot_callers_max", value, "must be at least 100");
+        let fault = || ConfigError::new("storage.hot_callers_max", value, "must be at least 100");
         is_low.then(fault).into_iter().collect()
     }
 }
@@ -499,13 +509,13 @@ pub struct LogSection {
 }
 
 impl LogSection {
-    pub(super) fn validate(&self) -> Vec<Fault> {
+    pub(super) fn validate(&self) -> Vec<ConfigError> {
         let level = logs::check_level(&self.level).err().map(|_| {
-            let remedy = "error, warn, info, debug, or directives such as info,calldex::call=debug";
-            Fault::new("log.level", &self.level, remedy)
+            let hint = "error, warn, info, debug, or directives such as info,calldex::call=debug";
+            ConfigError::new("log.level", &self.level, hint)
         });
         // The address is not shown: it may carry a password.
-        let endpoint = |remedy: &str| Fault::new("log.otlp_endpoint", "", remedy);
+        let endpoint = |hint: &str| ConfigError::new("log.otlp_endpoint", "", hint);
         let otlp = match self.otlp_endpoint.as_deref().map(str::trim) {
             None | Some("") => None,
             Some(_) if !spans::CAN_EXPORT => Some(endpoint(

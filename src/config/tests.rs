@@ -4,34 +4,34 @@ use super::*;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-fn variables(pairs: &[(&str, &str)]) -> Sources {
+fn variables(pairs: &[(&str, &str)]) -> ConfigSources {
     let environment = pairs
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    Sources {
+    ConfigSources {
         environment,
-        ..Sources::default()
+        ..ConfigSources::default()
     }
 }
 
-fn file(text: &str) -> (tempfile::TempDir, Sources) {
+fn file(text: &str) -> (tempfile::TempDir, ConfigSources) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("calldex.toml");
     std::fs::write(&path, text).unwrap();
     (
         folder,
-        Sources {
+        ConfigSources {
             file: Some(path),
-            ..Sources::default()
+            ..ConfigSources::default()
         },
     )
 }
 
-fn faults(sources: &Sources) -> Vec<Fault> {
+fn errors(sources: &ConfigSources) -> Vec<ConfigError> {
     Config::load(sources)
         .map(|_| Vec::new())
-        .unwrap_or_else(|faults| faults.0)
+        .unwrap_or_else(|errors| errors.0)
 }
 
 fn example() -> PathBuf {
@@ -40,7 +40,7 @@ fn example() -> PathBuf {
 
 #[test]
 fn without_anything_the_defaults_are_in_order_and_on_loopback() {
-    let config = Config::load(&Sources::default()).unwrap();
+    let config = Config::load(&ConfigSources::default()).unwrap();
     assert_eq!(config, Config::default());
     assert!(config.server.listen.ip().is_loopback() && config.admin.listen.ip().is_loopback());
     assert!(config.agent.is_offline(&config.model));
@@ -79,15 +79,15 @@ fn a_setting_of_an_older_form_is_refused_with_its_new_name() {
         "[agent]\napi_key = \"tiger\"\nfirst_token_ms_max = 9\nheaders = { X-A = \"lion\" }\n\
          [agent.fallback]\nbase_url = \"http://127.0.0.1:1/v1\"\nhedge_ms = 3",
     );
-    let told = format!("{}", Faults(faults(&sources)));
-    for remedy in [
+    let told = format!("{}", ConfigErrors(errors(&sources)));
+    for hint in [
         "is model.default.api_key now",
         "is model.default.first_token_ms_max now",
         "is model.default.headers.X-A now",
         "is agent.hedge_ms now",
         "write it under [model.NAME]",
     ] {
-        assert!(told.contains(remedy), "{remedy} is not in {told}");
+        assert!(told.contains(hint), "{hint} is not in {told}");
     }
     assert!(!told.contains("tiger") && !told.contains("lion"));
 }
@@ -109,8 +109,8 @@ fn headers_of_variables_have_dashes_and_models_tables_of_their_own() {
             .headers
             .contains_key("openai-organization")
     );
-    assert_eq!(config.agent.order(), ["default", "backup"]);
-    assert!(!config.model["backup"].is_placeless());
+    assert_eq!(config.agent.model_order(), ["default", "backup"]);
+    assert!(!config.model["backup"].is_unconfigured());
 }
 
 #[test]
@@ -121,8 +121,8 @@ fn a_line_has_its_own_models_and_its_own_colleague() {
          [[line]]\nnumber = \"+14155550112\"\nfallback = [\"fast\"]",
     );
     sources.environment = variables(&[("OPENAI_API_KEY", "sk-1")]).environment;
-    let lines = Lines::new(&Config::load(&sources).unwrap());
-    let of = |number: &str| lines.of(number);
+    let lines = PhoneLines::new(&Config::load(&sources).unwrap());
+    let of = |number: &str| lines.for_number(number);
     assert_eq!(of("+14155550111").models[..], ["fast"]);
     assert_eq!(of("+14155550112").models[..], ["default", "fast"]);
     assert_eq!(of("+14155550100").models[..], ["default"]);
@@ -131,7 +131,7 @@ fn a_line_has_its_own_models_and_its_own_colleague() {
     assert_eq!(dials("+14155550112"), "+14155550199");
     let (_folder, sources) =
         file("[[line]]\nnumber = \"+14155550111\"\nmodel = \"slow\"\nhandoff = { timeout_s = 1 }");
-    let told = format!("{}", Faults(faults(&sources)));
+    let told = format!("{}", ConfigErrors(errors(&sources)));
     assert!(told.contains("line[+14155550111].model = slow") && told.contains("handoff.timeout_s"));
 }
 
@@ -141,9 +141,12 @@ fn every_fault_is_told_at_once_with_setting_value_and_remedy() {
         "[call]\nlive_max = \"many\"\nlookup_ms_max = 0\nliv_max = 3\n[server]\npublic_url = \"calls.example.net\"\n\
          [twilio.relay]\neot_threshold = 7\n[nonsense]\nkey = 1",
     );
-    sources.environment =
-        variables(&[("CALLDEX_NOPE", "1"), ("CALLDEX_CALL__BRIDGE_MS", "soon")]).environment;
-    let told = faults(&sources);
+    sources.environment = variables(&[
+        ("CALLDEX_NOPE", "1"),
+        ("CALLDEX_CALL__FILLER_AFTER_MS", "soon"),
+    ])
+    .environment;
+    let told = errors(&sources);
     for setting in [
         "call.live_max",
         "call.lookup_ms_max",
@@ -152,11 +155,11 @@ fn every_fault_is_told_at_once_with_setting_value_and_remedy() {
         "twilio.relay.eot_threshold",
         "nonsense.key",
         "CALLDEX_NOPE",
-        "CALLDEX_CALL__BRIDGE_MS",
+        "CALLDEX_CALL__FILLER_AFTER_MS",
     ] {
         let fault = told.iter().find(|fault| fault.setting == setting);
         assert!(
-            fault.is_some_and(|fault| !fault.remedy.is_empty()),
+            fault.is_some_and(|fault| !fault.hint.is_empty()),
             "{setting}: {told:?}"
         );
     }
@@ -171,7 +174,7 @@ fn an_account_that_calls_can_be_redirected_with_is_whole_and_at_an_api_over_tls(
             ("CALLDEX_TWILIO__API_BASE", api),
         ];
         named.extend(token.map(|token| ("TWILIO_AUTH_TOKEN", token)));
-        let told = faults(&variables(&named));
+        let told = errors(&variables(&named));
         let settings = told.into_iter().map(|fault| fault.setting);
         settings.collect::<Vec<String>>()
     };
@@ -187,11 +190,11 @@ fn an_account_that_calls_can_be_redirected_with_is_whole_and_at_an_api_over_tls(
 
 #[test]
 fn a_public_door_without_the_token_is_refused_with_the_remedy() {
-    let told = faults(&variables(&[("CALLDEX_LISTEN", "0.0.0.0:8080")]));
+    let told = errors(&variables(&[("CALLDEX_LISTEN", "0.0.0.0:8080")]));
     assert_eq!(told.len(), 1);
     assert!(told[0].to_string().contains("TWILIO_AUTH_TOKEN"));
     assert!(
-        faults(&variables(&[
+        errors(&variables(&[
             ("CALLDEX_LISTEN", "0.0.0.0:8080"),
             ("TWILIO_AUTH_TOKEN", "1")
         ]))
@@ -202,11 +205,11 @@ fn a_public_door_without_the_token_is_refused_with_the_remedy() {
 #[test]
 fn a_build_that_exports_no_spans_says_so_when_it_is_asked_to() {
     let (_folder, sources) = file("[log]\notlp_endpoint = \"http://lion:tiger@127.0.0.1:4318\"");
-    let told = faults(&sources);
+    let told = errors(&sources);
     match calldex_observability::spans::CAN_EXPORT {
         true => assert_eq!(told, []),
         false => {
-            let told = Faults(told).to_string();
+            let told = ConfigErrors(told).to_string();
             assert!(told.contains("log.otlp_endpoint") && told.contains("--features otel"));
             assert!(!told.contains("tiger"), "{told}");
         }
@@ -215,7 +218,7 @@ fn a_build_that_exports_no_spans_says_so_when_it_is_asked_to() {
 
 #[test]
 fn a_level_that_is_none_is_told_before_the_start() {
-    let told = faults(&variables(&[("CALLDEX_LOG", "calldex=loud")]));
+    let told = errors(&variables(&[("CALLDEX_LOG", "calldex=loud")]));
     assert_eq!(told[0].setting, "log.level");
 }
 
@@ -223,7 +226,7 @@ fn a_level_that_is_none_is_told_before_the_start() {
 fn a_secret_is_never_repeated() {
     let (_folder, sources) =
         file("[twilio]\nauth_token = [\"tiger\"]\n[model.default]\napi_key = 12");
-    let told = format!("{:?} {}", faults(&sources), Faults(faults(&sources)));
+    let told = format!("{:?} {}", errors(&sources), ConfigErrors(errors(&sources)));
     assert!(!told.contains("tiger"), "{told}");
     let config = Config::load(&variables(&[
         ("TWILIO_AUTH_TOKEN", "tiger"),
@@ -236,13 +239,13 @@ fn a_secret_is_never_repeated() {
 
 #[test]
 fn a_missing_file_and_a_file_that_is_no_toml_say_so() {
-    let missing = Sources {
+    let missing = ConfigSources {
         file: Some("/nowhere/calldex.toml".into()),
-        ..Sources::default()
+        ..ConfigSources::default()
     };
-    assert!(faults(&missing)[0].remedy.contains("cannot be read"));
+    assert!(errors(&missing)[0].hint.contains("cannot be read"));
     let (_folder, sources) = file("this is not toml");
-    assert!(faults(&sources)[0].remedy.contains("not TOML"));
+    assert!(errors(&sources)[0].hint.contains("not TOML"));
 }
 
 #[test]
@@ -258,10 +261,10 @@ fn a_secret_comes_from_a_file_as_well() {
     let config = Config::load(&sources).unwrap();
     assert_eq!(config.twilio.auth_token.unwrap().reveal(), "tiger");
     assert_eq!(config.admin.token.unwrap().reveal(), "tiger");
-    let told = faults(&variables(&[("OPENAI_API_KEY_FILE", "/nowhere/key")]));
-    assert!(told[0].remedy.contains("cannot be read"), "{told:?}");
+    let told = errors(&variables(&[("OPENAI_API_KEY_FILE", "/nowhere/key")]));
+    assert!(told[0].hint.contains("cannot be read"), "{told:?}");
     let both = [("OPENAI_API_KEY", "lion"), ("OPENAI_API_KEY_FILE", path)];
-    let told = format!("{:?}", faults(&variables(&both)));
+    let told = format!("{:?}", errors(&variables(&both)));
     assert!(told.contains("beside OPENAI_API_KEY") && !told.contains("lion"));
 }
 
@@ -271,7 +274,7 @@ fn one_of_several_needs_a_secret_and_an_address() {
         "[server]\nlisten = \"127.0.0.1:7946\"\n\
          [cluster]\nlisten = \"0.0.0.0:7946\"\njoin = \"nowhere\"\nheartbeat_ms = 200\nlog_bytes_max = 3",
     );
-    let told = faults(&sources);
+    let told = errors(&sources);
     for setting in [
         "cluster.secret",
         "cluster.listen",
@@ -289,7 +292,7 @@ fn one_of_several_needs_a_secret_and_an_address() {
         ("CALLDEX_CLUSTER__SECRET", "tiger"),
         ("CALLDEX_CLUSTER__JOIN", "127.0.0.1:7946"),
     ]);
-    let told = format!("{:?}", faults(&short));
+    let told = format!("{:?}", errors(&short));
     assert!(told.contains("too short") && told.contains("only this instance"));
     assert!(!told.contains("tiger"));
     let guessable = variables(&[
@@ -297,7 +300,7 @@ fn one_of_several_needs_a_secret_and_an_address() {
         ("CALLDEX_CLUSTER__SECRET", &"tiger".repeat(10)),
         ("CALLDEX_CLUSTER__SECRET_ACCEPTED", &"tiger".repeat(10)),
     ]);
-    let told = format!("{:?}", faults(&guessable));
+    let told = format!("{:?}", errors(&guessable));
     assert!(
         told.contains("not random") && told.contains("the same as cluster.secret"),
         "{told}"
@@ -320,29 +323,29 @@ fn one_of_several_takes_its_addresses_from_a_variable() {
         ("CALLDEX_SERVER__CALLS", "false"),
     ]))
     .unwrap();
-    assert!(config.cluster.is_set() && !config.server.calls);
+    assert!(config.cluster.is_enabled() && !config.server.calls);
     assert_eq!(config.cluster.advertised(), "127.0.0.1:7946");
-    assert_eq!(config.cluster.others(), ["calldex-1.calldex:7946"]);
+    assert_eq!(config.cluster.peer_addresses(), ["calldex-1.calldex:7946"]);
 }
 
 #[test]
 fn an_instance_alone_takes_calls() {
-    let told = faults(&variables(&[("CALLDEX_SERVER__CALLS", "false")]));
+    let told = errors(&variables(&[("CALLDEX_SERVER__CALLS", "false")]));
     assert_eq!(told[0].setting, "server.calls");
     let (_folder, sources) = file("[cluster]\nadvertise = \"calldex-0:7946\"");
-    assert_eq!(faults(&sources)[0].setting, "cluster.listen");
+    assert_eq!(errors(&sources)[0].setting, "cluster.listen");
 }
 
 #[test]
 fn a_line_has_a_persona_greeting_and_voice_of_its_own() {
     let (_folder, sources) = file(
         "[[line]]\nnumber = \"+14155550111\"\nlanguage = \"es-MX\"\nvoice = \"es-US-Neural2-A\"\n\
-         persona = { house = \"Mount Moon Books\" }\nphrases = { es = { greet_new = \"¡Hola!\" } }",
+         persona = { business = \"Mount Moon Books\" }\nphrases = { es = { greet_new = \"¡Hola!\" } }",
     );
     let config = Config::load(&sources).unwrap();
-    let lines = Lines::new(&config);
-    let own = lines.of("+14155550111");
-    assert_eq!(own.persona.house.of("es"), "Mount Moon Books");
+    let lines = PhoneLines::new(&config);
+    let own = lines.for_number("+14155550111");
+    assert_eq!(own.persona.business.text_for("es"), "Mount Moon Books");
     assert_eq!(
         (
             own.language.as_str(),
@@ -350,8 +353,11 @@ fn a_line_has_a_persona_greeting_and_voice_of_its_own() {
         ),
         ("es-MX", "¡Hola!")
     );
-    assert_eq!(own.phrases("es").goodbye, config.phrases.of("es").goodbye);
-    assert_eq!(lines.of("+14155550199").language, "en-US");
+    assert_eq!(
+        own.phrases("es").goodbye,
+        config.phrases.for_language("es").goodbye
+    );
+    assert_eq!(lines.for_number("+14155550199").language, "en-US");
 }
 
 #[test]
@@ -360,15 +366,15 @@ fn faults_of_a_line_are_told_too() {
         "[[line]]\nnumber = \"7000\"\n[[line]]\nnumber = \"+14155550111\"\nrelay = { eot_threshold = 3 }\n\
          [[line]]\nnumber = \"+14155550111\"\npersona = { hause = \"x\" }",
     );
-    let told = faults(&sources);
+    let told = errors(&sources);
     assert!(told.len() >= 3, "{told:?}");
 }
 
 #[test]
 fn the_example_file_holds_the_defaults() {
-    let sources = Sources {
+    let sources = ConfigSources {
         file: Some(example()),
-        ..Sources::default()
+        ..ConfigSources::default()
     };
     assert_eq!(Config::load(&sources).unwrap(), Config::default());
 }
@@ -407,7 +413,7 @@ fn the_example_file_names_every_setting() {
         "reasoning_effort",
         "thinking_tokens",
         "max_tokens_as",
-        "structured",
+        "response_format",
         "preload",
         "user",
         "extra_body",
@@ -458,9 +464,9 @@ fn a_line_in_another_language_has_nothing_of_the_general_voice() {
          [[line]]\nnumber = \"+14155550114\"\nlanguage = \"en-US\"",
     );
     let config = Config::load(&sources).unwrap();
-    let lines = Lines::new(&config);
+    let lines = PhoneLines::new(&config);
     let set = |number: &str, name: &str| {
-        let line = lines.of(number);
+        let line = lines.for_number(number);
         let value = line
             .relay
             .values()
@@ -471,7 +477,10 @@ fn a_line_in_another_language_has_nothing_of_the_general_voice() {
         assert_eq!(set("+14155550111", name), None, "{name}");
     }
     assert_eq!(set("+14155550111", "hints").as_deref(), Some("Pikachu"));
-    assert_eq!(lines.of("+14155550111").languages, ["es-MX", "fr-FR"]);
+    assert_eq!(
+        lines.for_number("+14155550111").languages,
+        ["es-MX", "fr-FR"]
+    );
     assert_eq!(
         set("+14155550112", "voice").as_deref(),
         Some("fr-FR-Neural2-A")
@@ -494,7 +503,7 @@ fn a_line_in_another_language_has_nothing_of_the_general_voice() {
     }
     // Its own language is declared, wherever a call is.
     for number in ["", "+14155550111", "+14155550112"] {
-        let line = lines.of(number);
+        let line = lines.for_number(number);
         let codes: Vec<_> = line
             .relay
             .languages
@@ -511,21 +520,27 @@ fn any_language_is_heard_and_none_of_that_name_is_spoken() {
         "[twilio.relay]\nlanguage = \"multi\"\n\
          [[line]]\nnumber = \"+14155550111\"\nlanguage = \"en-GB\"\nrelay = { transcription_language = \"multi\" }",
     );
-    let lines = Lines::new(&Config::load(&sources).unwrap());
-    let general = lines.of("");
+    let lines = PhoneLines::new(&Config::load(&sources).unwrap());
+    let general = lines.for_number("");
     assert_eq!(general.language, "en-US");
     assert_eq!(
-        (general.spoken_as("en-US"), general.heard_as("en-US")),
+        (
+            general.tts_language("en-US"),
+            general.transcription_language("en-US")
+        ),
         ("multi".into(), "multi".into())
     );
-    let british = lines.of("+14155550111");
+    let british = lines.for_number("+14155550111");
     assert_eq!(british.language, "en-GB");
     assert_eq!(
-        (british.spoken_as("en-GB"), british.heard_as("en-GB")),
+        (
+            british.tts_language("en-GB"),
+            british.transcription_language("en-GB")
+        ),
         ("en-GB".into(), "multi".into())
     );
-    assert_eq!(british.offered("en"), Some("en-GB"));
-    assert_eq!(british.offered("multi"), None);
+    assert_eq!(british.language_like("en"), Some("en-GB"));
+    assert_eq!(british.language_like("multi"), None);
 }
 
 #[test]
@@ -536,7 +551,7 @@ fn several_tokens_are_taken_from_a_list_or_one_variable() {
         ("TWILIO_AUTH_TOKEN_OLD", "last"),
     ])
     .environment;
-    let tokens = |sources: &Sources| -> Vec<String> {
+    let tokens = |sources: &ConfigSources| -> Vec<String> {
         let config = Config::load(sources).unwrap();
         config
             .twilio
@@ -548,17 +563,17 @@ fn several_tokens_are_taken_from_a_list_or_one_variable() {
     let listed = variables(&[("TWILIO_AUTH_TOKENS", "ireland, sub,")]);
     assert_eq!(tokens(&listed), ["ireland", "sub"]);
     let (_folder, empty) = file("[twilio]\nauth_tokens = [\"\"]");
-    assert_eq!(faults(&empty)[0].setting, "twilio.auth_tokens");
+    assert_eq!(errors(&empty)[0].setting, "twilio.auth_tokens");
     for missing in ["a,,b", ",a", "a, ,b", "a,b,,"] {
         let listed = variables(&[("TWILIO_AUTH_TOKENS", missing)]);
         assert_eq!(
-            faults(&listed)[0].setting,
+            errors(&listed)[0].setting,
             "twilio.auth_tokens",
             "{missing}"
         );
     }
     let (_folder, wrong) = file("[twilio]\nauth_tokens = [\"tiger\", 7]");
-    let told = format!("{:?}", faults(&wrong));
+    let told = format!("{:?}", errors(&wrong));
     assert!(
         told.contains("auth_tokens") && !told.contains("tiger"),
         "{told}"
@@ -566,18 +581,18 @@ fn several_tokens_are_taken_from_a_list_or_one_variable() {
 }
 
 #[test]
-fn house_and_topic_of_a_line_are_in_its_sentences() {
+fn business_and_topic_of_a_line_are_in_its_sentences() {
     let (_folder, sources) = file(
         "[persona]\nhouse = \"Mount Moon Books\"\ntopic = \"books\"\n\
-         [[line]]\nnumber = \"+14155550111\"\npersona = { house = \"Cerulean Bikes\" }",
+         [[line]]\nnumber = \"+14155550111\"\npersona = { business = \"Cerulean Bikes\" }",
     );
     let config = Config::load(&sources).unwrap();
-    let lines = Lines::new(&config);
+    let lines = PhoneLines::new(&config);
     assert_eq!(
-        lines.of("").phrases("en-US").greet_new,
+        lines.for_number("").phrases("en-US").greet_new,
         "Hello! Welcome to Mount Moon Books. I'm here to help with any books questions. May I have your name?"
     );
-    let german = &lines.of("+14155550111").phrases("de-DE").greet_new;
+    let german = &lines.for_number("+14155550111").phrases("de-DE").greet_new;
     assert!(
         german.contains("Cerulean Bikes") && !german.contains("books"),
         "{german}"
@@ -636,7 +651,7 @@ fn what_nothing_fills_is_a_fault() {
         ),
     ] {
         let (_folder, sources) = file(text);
-        let told = faults(&sources);
+        let told = errors(&sources);
         assert!(
             told.iter().any(|fault| fault.setting == setting),
             "{text}: {told:?}"
@@ -650,9 +665,14 @@ fn after_a_provider_failed_another_one_is_used() {
         "[twilio.relay]\ntranscription_provider = \"Deepgram\"\nspeech_model = \"flux\"\n\
          [twilio.fallback]\ntranscription_provider = \"Google\"\nspeech_model = \"telephony\"",
     );
-    let lines = Lines::new(&Config::load(&sources).unwrap());
-    let fallback = lines.of("").fallback.clone().unwrap();
+    let lines = PhoneLines::new(&Config::load(&sources).unwrap());
+    let fallback = lines.for_number("").fallback.clone().unwrap();
     assert_eq!(fallback.transcription_provider, Some("Google".into()));
     assert_eq!(fallback.speech_model, Some("telephony".into()));
-    assert!(Lines::new(&Config::default()).of("").fallback.is_none());
+    assert!(
+        PhoneLines::new(&Config::default())
+            .for_number("")
+            .fallback
+            .is_none()
+    );
 }

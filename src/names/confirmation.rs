@@ -2,40 +2,42 @@
 
 use std::sync::OnceLock;
 
-use super::extraction::{Answer, Confirmation, Context, Decision, Extraction, Kind, Name};
-use super::grammar::{Grammar, Role};
+use super::extraction::{
+    Confirmation, Extraction, ExtractionContext, Name, NameDecision, NameIntent, YesNo,
+};
+use super::grammar::{Grammar, WordClass};
 use super::language::Language;
-use super::languages;
-use super::reader::Reader;
-use super::token::Turn;
+use super::language_data;
+use super::name_reader::NameReader;
+use super::token::TokenizedTurn;
 use super::{extract, spelling, text};
 
 /// The phrases that agree, and those that deny, folded and cut into words.
-struct Answers {
+struct YesNoMatcher {
     yes: Vec<Vec<&'static str>>,
     no: Vec<Vec<&'static str>>,
 }
 
-impl Answers {
+impl YesNoMatcher {
     /// Those of a language; English ones where it has none.
     fn of(language: Language) -> &'static Self {
-        static ANSWERS: [OnceLock<Answers>; Language::COUNT] =
+        static ANSWERS: [OnceLock<YesNoMatcher>; Language::COUNT] =
             [const { OnceLock::new() }; Language::COUNT];
         ANSWERS[language as usize].get_or_init(|| {
             let file = language
-                .file()
-                .unwrap_or_else(|| languages::of(Language::English));
+                .data()
+                .unwrap_or_else(|| language_data::data_of(Language::English));
             Self {
-                yes: cut(&file.answers.yes),
-                no: cut(&file.answers.no),
+                yes: split_phrases(&file.answers.yes),
+                no: split_phrases(&file.answers.no),
             }
         })
     }
 }
 
-fn cut(phrases: &str) -> Vec<Vec<&'static str>> {
+fn split_phrases(phrases: &str) -> Vec<Vec<&'static str>> {
     let folded: &'static str = text::fold(phrases).leak();
-    languages::lines(folded)
+    language_data::lines(folded)
         .map(|phrase| phrase.split(' ').collect())
         .collect()
 }
@@ -45,47 +47,43 @@ const CLAUSE_ENDS: &[char] = &['。', '、', '！', '!', ' ', '　', 'ね', 'よ
 
 /// Reads the reply to "Was that Kay?".
 #[must_use]
-pub fn answer(turn: &str, language: Language) -> Answer<'_> {
+pub fn parse_yes_no(turn: &str, language: Language) -> YesNo<'_> {
     match language {
-        _ if language.is_read_by_clause() => answer_in_clause(turn, language),
-        _ => answer_in_words(turn, language),
+        _ if language.is_clause_based() => yes_no_by_clause(turn, language),
+        _ => yes_no_by_words(turn, language),
     }
 }
 
-fn answer_in_words(turn: &str, language: Language) -> Answer<'_> {
+fn yes_no_by_words(turn: &str, language: Language) -> YesNo<'_> {
     let words = folded_words(turn);
     let skipped = words
         .iter()
         .take_while(|(word, _)| is_hesitation(word))
         .count();
     let said = words.get(skipped..).unwrap_or_default();
-    let answers = Answers::of(language);
-    let no = longest(said, &answers.no);
-    let yes = longest(said, &answers.yes);
+    let answers = YesNoMatcher::of(language);
+    let no = longest_match(said, &answers.no);
+    let yes = longest_match(said, &answers.yes);
     if no > 0 && no >= yes {
         let rest = said.get(no).map_or("", |(_, at)| &turn[*at..]);
-        return if is_more(rest, language) {
-            Answer::NoBut(rest)
+        return if has_more(rest, language) {
+            YesNo::NoWithText(rest)
         } else {
-            Answer::No
+            YesNo::No
         };
     }
-    if yes > 0 {
-        Answer::Yes
-    } else {
-        Answer::Unclear
-    }
+    if yes > 0 { YesNo::Yes } else { YesNo::Unclear }
 }
 
 /// Whether what follows a "no" is more than courtesy and repetition of it.
-fn is_more(rest: &str, language: Language) -> bool {
+fn has_more(rest: &str, language: Language) -> bool {
     let grammar = Grammar::of(language);
-    let courtesy = Role::FILLER
-        .or(Role::TAIL)
-        .or(Role::NO)
-        .or(Role::HESITATION);
+    let courtesy = WordClass::FILLER
+        .union(WordClass::TAIL)
+        .union(WordClass::NO)
+        .union(WordClass::HESITATION);
     folded_words(rest).iter().any(|(word, _)| {
-        !grammar.roles(word).intersects(courtesy)
+        !grammar.classes(word).intersects(courtesy)
             && !matches!(
                 word.as_str(),
                 "that's"
@@ -103,7 +101,7 @@ fn is_more(rest: &str, language: Language) -> bool {
 }
 
 /// How many words of the turn's start the longest phrase of a list takes.
-fn longest(words: &[(String, usize)], phrases: &[Vec<&str>]) -> usize {
+fn longest_match(words: &[(String, usize)], phrases: &[Vec<&str>]) -> usize {
     let begins = |phrase: &&Vec<&str>| {
         phrase.len() <= words.len() && phrase.iter().zip(words).all(|(one, (word, _))| one == word)
     };
@@ -154,13 +152,13 @@ fn folded_words(turn: &str) -> Vec<(String, usize)> {
     words
 }
 
-fn answer_in_clause(turn: &str, language: Language) -> Answer<'_> {
+fn yes_no_by_clause(turn: &str, language: Language) -> YesNo<'_> {
     let said = turn.trim_start();
-    let Some(file) = language.file() else {
-        return Answer::Unclear;
+    let Some(file) = language.data() else {
+        return YesNo::Unclear;
     };
     let after = |said: &'_ str, phrases: &str| {
-        let ends = languages::lines(phrases).filter_map(|phrase| {
+        let ends = language_data::lines(phrases).filter_map(|phrase| {
             let rest = said.strip_prefix(phrase)?;
             Some(said.len() - rest.len())
         });
@@ -172,42 +170,48 @@ fn answer_in_clause(turn: &str, language: Language) -> Answer<'_> {
             rest = rest[again..].trim_start_matches(CLAUSE_ENDS);
         }
         return if rest.chars().count() > 1 {
-            Answer::NoBut(rest)
+            YesNo::NoWithText(rest)
         } else {
-            Answer::No
+            YesNo::No
         };
     }
     if after(said, &file.answers.yes).is_some() {
-        Answer::Yes
+        YesNo::Yes
     } else {
-        Answer::Unclear
+        YesNo::Unclear
     }
 }
 
 /// Reads the reply to "Was that Kay?" together with the name that was asked about: "no, it's
 /// K A Y E", "yes, with an e", "no, Jay".
 #[must_use]
-pub fn confirm(asked_about: &Name, turn: &str, context: &Context<'_>) -> Confirmation {
-    let asked = Context {
-        asked: true,
+pub fn parse_confirmation(
+    asked_about: &Name,
+    turn: &str,
+    context: &ExtractionContext<'_>,
+) -> Confirmation {
+    let asked = ExtractionContext {
+        name_asked: true,
         ..*context
     };
-    match answer(turn, context.language) {
-        Answer::Yes => Confirmation::Kept(respelled(asked_about, turn, &asked)),
-        Answer::No => Confirmation::Denied,
-        Answer::NoBut(rest) => corrected(asked_about, rest, &asked).unwrap_or(Confirmation::Denied),
-        Answer::Unclear => corrected(asked_about, turn, &asked).unwrap_or(Confirmation::Unclear),
+    match parse_yes_no(turn, context.language) {
+        YesNo::Yes => Confirmation::Confirmed(respelled(asked_about, turn, &asked)),
+        YesNo::No => Confirmation::Denied,
+        YesNo::NoWithText(rest) => {
+            corrected(asked_about, rest, &asked).unwrap_or(Confirmation::Denied)
+        }
+        YesNo::Unclear => corrected(asked_about, turn, &asked).unwrap_or(Confirmation::Unclear),
     }
 }
 
 /// The name as a "yes, with an e" or "yes, K A Y E" spells it.
-fn respelled(name: &Name, turn: &str, context: &Context<'_>) -> Name {
-    if let Some(varied) = varied(name, turn, context) {
+fn respelled(name: &Name, turn: &str, context: &ExtractionContext<'_>) -> Name {
+    if let Some(varied) = respelled_by_letter(name, turn, context) {
         return varied;
     }
     let heard = extract(turn, context);
     match heard.name {
-        Some(spelled) if heard.letters && same_start(&spelled, name) => spelled,
+        Some(spelled) if heard.is_spelled && same_start(&spelled, name) => spelled,
         _ => name.clone(),
     }
 }
@@ -216,50 +220,55 @@ fn same_start(one: &Name, other: &Name) -> bool {
     text::fold(&one.first).chars().next() == text::fold(&other.first).chars().next()
 }
 
-fn varied(name: &Name, turn: &str, context: &Context<'_>) -> Option<Name> {
-    if context.language.is_read_by_clause() {
+fn respelled_by_letter(name: &Name, turn: &str, context: &ExtractionContext<'_>) -> Option<Name> {
+    if context.language.is_clause_based() {
         return None;
     }
     let normal = text::normalise(turn);
     let grammar = Grammar::of(context.language);
-    let read = Turn::read(&normal, context, grammar);
-    let reader = Reader {
+    let read = TokenizedTurn::tokenize(&normal, context, grammar);
+    let reader = NameReader {
         turn: &read,
         grammar,
         excluded: context.excluded,
-        asked: true,
+        name_asked: true,
     };
     (0..read.tokens.len()).find_map(|at| {
         let (letter, without, _) = spelling::letter_after(&reader, at)?;
-        spelling::vary(name, letter, without, &reader)
+        spelling::respell_with_letter(name, letter, without, &reader)
     })
 }
 
 /// What a denial (or neither yes nor no) puts in the name's place.
-fn corrected(asked_about: &Name, rest: &str, context: &Context<'_>) -> Option<Confirmation> {
+fn corrected(
+    asked_about: &Name,
+    rest: &str,
+    context: &ExtractionContext<'_>,
+) -> Option<Confirmation> {
     let heard = extract(rest, context);
-    if heard.kind == Kind::Refusal {
+    if heard.intent == NameIntent::Refusal {
         return Some(Confirmation::Refused);
     }
-    if heard.name.is_none() || heard.decision == Decision::Ignore {
-        let varied = varied(asked_about, rest, context).filter(|varied| varied != asked_about)?;
+    if heard.name.is_none() || heard.decision == NameDecision::Ignore {
+        let varied = respelled_by_letter(asked_about, rest, context)
+            .filter(|varied| varied != asked_about)?;
         return Some(Confirmation::Corrected(Extraction {
             name: Some(varied),
             confidence: 0.9,
-            kind: Kind::Correction,
-            decision: Decision::Capture,
-            strong: true,
-            letters: true,
+            intent: NameIntent::Correction,
+            decision: NameDecision::Capture,
+            has_explicit_cue: true,
+            is_spelled: true,
             ..Extraction::default()
         }));
     }
     let same = heard.name.as_ref().is_some_and(|name| {
-        text::fold(&name.first) == text::fold(&asked_about.first) && heard.rejected.is_none()
+        text::fold(&name.first) == text::fold(&asked_about.first) && heard.rejected_name.is_none()
     });
     Some(match heard.name {
-        Some(name) if same => Confirmation::Kept(name),
+        Some(name) if same => Confirmation::Confirmed(name),
         _ => Confirmation::Corrected(Extraction {
-            kind: Kind::Correction,
+            intent: NameIntent::Correction,
             ..heard
         }),
     })

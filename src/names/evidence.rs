@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::language::Language;
 use super::text;
-use super::wordlist::Word;
+use super::wordlist::WordEntry;
 
 /// From best to worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,7 +22,7 @@ pub enum Evidence {
 }
 
 /// Twice the binary logarithm of how often a word of each English band is written in lower case,
-/// on the scale of [`Word::half_logs`]: index 0 is "never".
+/// on the scale of [`WordEntry::first_name_half_logs`]: index 0 is "never".
 const BAND_HALF_LOGS: [i32; 8] = [0, 14, 12, 8, 6, 4, 2, 0];
 const STOP_HALF_LOGS: i32 = 6;
 /// A name is this many times (as half-logs: 700 times) more often a name than a word.
@@ -36,23 +36,23 @@ const RARE_HALF_LOGS_MIN: i32 = 12;
 const FOREIGN_HALF_LOGS_MIN: i32 = 18;
 
 /// Looks a word up; of a compound ("jean-luc") its first part speaks, of a possessive its owner.
-pub fn word_of(folded: &str) -> Word {
-    let word = Word::of(folded);
-    if word != Word::default() {
+pub fn look_up_word(folded: &str) -> WordEntry {
+    let word = WordEntry::look_up(folded);
+    if word != WordEntry::default() {
         return word;
     }
     match folded.split_once('-') {
-        Some((first, _)) => Word::of(first),
-        None => Word::of(folded.trim_end_matches("'s")),
+        Some((first, _)) => WordEntry::look_up(first),
+        None => WordEntry::look_up(folded.trim_end_matches("'s")),
     }
 }
 
 /// The evidence that a word is a first name in a language.
-pub fn of(word: Word, folded: &str, language: Language) -> Evidence {
+pub fn first_name_evidence(word: WordEntry, folded: &str, language: Language) -> Evidence {
     if folded.bytes().any(|byte| byte.is_ascii_digit()) {
         return Evidence::Common;
     }
-    if is_listed_first(folded, language) {
+    if is_listed_first_name(folded, language) {
         return Evidence::Name;
     }
     match language {
@@ -63,12 +63,12 @@ pub fn of(word: Word, folded: &str, language: Language) -> Evidence {
 
 /// Whether the language's file has a folded word, or the first part of a compound, among its first
 /// names.
-pub fn is_listed_first(folded: &str, language: Language) -> bool {
+pub fn is_listed_first_name(folded: &str, language: Language) -> bool {
     static NAMES: [OnceLock<HashSet<String>>; Language::COUNT] =
         [const { OnceLock::new() }; Language::COUNT];
     let names = NAMES[language as usize].get_or_init(|| {
         // Folded, Vietnamese names are too many other words.
-        let file = language.file().filter(|_| language != Language::Vietnamese);
+        let file = language.data().filter(|_| language != Language::Vietnamese);
         let listed = file.map_or("", |file| &file.first_names);
         listed.split_whitespace().map(text::fold).collect()
     });
@@ -77,43 +77,52 @@ pub fn is_listed_first(folded: &str, language: Language) -> bool {
 }
 
 /// How far a word is a name rather than a word, in half-logs (English).
-pub fn margin(word: Word) -> i32 {
-    let listed = if word.is_first_in(Language::English) {
+pub fn name_margin(word: WordEntry) -> i32 {
+    let listed = if word.is_first_name_in(Language::English) {
         4
     } else {
         0
     };
-    let stop = if word.is_stop() { STOP_HALF_LOGS } else { 0 };
-    word.half_logs().max(listed) - BAND_HALF_LOGS[word.band()] - stop
+    let stop = if word.is_stop_word() {
+        STOP_HALF_LOGS
+    } else {
+        0
+    };
+    word.first_name_half_logs().max(listed) - BAND_HALF_LOGS[word.frequency_band()] - stop
 }
 
-fn in_english(word: Word) -> Evidence {
-    if word.is_proper() && !word.is_first_abroad() && word.half_logs() < PROPER_HALF_LOGS_MIN {
+fn in_english(word: WordEntry) -> Evidence {
+    if word.is_proper_noun()
+        && !word.is_first_name_abroad()
+        && word.first_name_half_logs() < PROPER_HALF_LOGS_MIN
+    {
         return Evidence::Common;
     }
-    if word.band() == 0 && !word.is_stop() {
-        let known = word.half_logs() >= RARE_HALF_LOGS_MIN || word.is_first_anywhere();
+    if word.frequency_band() == 0 && !word.is_stop_word() {
+        let known =
+            word.first_name_half_logs() >= RARE_HALF_LOGS_MIN || word.is_first_name_anywhere();
         return if known {
             Evidence::Name
         } else {
             Evidence::Unknown
         };
     }
-    match margin(word) {
+    match name_margin(word) {
         NAME_HALF_LOGS_MIN.. => Evidence::Name,
         AMBIGUOUS_HALF_LOGS_MIN.. => Evidence::Ambiguous,
         _ => Evidence::Common,
     }
 }
 
-fn in_other(word: Word, language: Language) -> Evidence {
-    let common = word.is_common_in(language);
-    let given = word.is_first_in(language) || word.half_logs() >= FOREIGN_HALF_LOGS_MIN;
+fn in_other(word: WordEntry, language: Language) -> Evidence {
+    let common = word.is_common_word_in(language);
+    let given =
+        word.is_first_name_in(language) || word.first_name_half_logs() >= FOREIGN_HALF_LOGS_MIN;
     match (given, common) {
         (true, false) => Evidence::Name,
-        (true, true) if word.is_first_in(language) => Evidence::Ambiguous,
+        (true, true) if word.is_first_name_in(language) => Evidence::Ambiguous,
         (_, true) => Evidence::Common,
-        (false, false) if word.is_given() && word.band() == 0 => Evidence::Ambiguous,
+        (false, false) if word.is_first_name() && word.frequency_band() == 0 => Evidence::Ambiguous,
         (false, false) => Evidence::Unknown,
     }
 }

@@ -27,7 +27,7 @@ pub struct Name {
 impl Name {
     /// A name of one part.
     #[must_use]
-    pub fn of(first: String) -> Self {
+    pub fn single(first: String) -> Self {
         Self {
             first,
             full: None,
@@ -37,7 +37,7 @@ impl Name {
 
     /// As the caller is spoken to: "Misty", "Mr. Jones".
     #[must_use]
-    pub fn spoken(&self) -> String {
+    pub fn form_of_address(&self) -> String {
         match &self.title {
             Some(title) => format!("{title} {}", self.first),
             None => self.first.clone(),
@@ -53,7 +53,7 @@ impl fmt::Debug for Name {
 
 /// What the turn does with a name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Kind {
+pub enum NameIntent {
     /// Nothing about a name.
     #[default]
     None,
@@ -62,7 +62,7 @@ pub enum Kind {
     /// The caller replaces a name that was said or heard before ("no, it's Kay", "call me Sam").
     Correction,
     /// Somebody else's name ("it's for my son Max"); never used as the caller's.
-    Other,
+    OtherPerson,
     /// The caller does not want to say ("skip", "why do you need it"): not asked again in this call.
     Refusal,
     /// The caller wants to be called by that name no more ("don't call me Sam", "forget my name").
@@ -72,7 +72,7 @@ pub enum Kind {
 
 /// What to do with the name that was heard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Decision {
+pub enum NameDecision {
     /// Use at once, provisional until the call ends without a correction.
     Capture,
     /// Ask once ("Was that Kay?").
@@ -82,7 +82,7 @@ pub enum Decision {
     Ignore,
 }
 
-impl Decision {
+impl NameDecision {
     /// The decision for a confidence between 0 and 1.
     #[must_use]
     pub fn from_confidence(confidence: f32) -> Self {
@@ -100,46 +100,46 @@ impl Decision {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extraction {
     /// The name: the caller's for `Introduction` and `Correction` (also when `decision` is
-    /// `Ignore`, then only as a hint), the unwanted one for `Forget`, the other person's for `Other`.
+    /// `Ignore`, then only as a hint), the unwanted one for `Forget`, the other person's for `OtherPerson`.
     pub name: Option<Name>,
     /// From 0 (nothing) to 1 (certain).
     pub confidence: f32,
-    pub kind: Kind,
+    pub intent: NameIntent,
     /// Always `Ignore` for kinds other than `Introduction` and `Correction`.
-    pub decision: Decision,
+    pub decision: NameDecision,
     /// The name came with an explicit cue ("my name is", "call me"): may replace a known name.
-    pub strong: bool,
+    pub has_explicit_cue: bool,
     /// The name was read from spelled letters ("J O N", "Jon with an h").
-    pub letters: bool,
+    pub is_spelled: bool,
     /// The turn holds more than the introduction (a question, a request): answer that too.
-    pub rest: bool,
+    pub has_more: bool,
     /// A different person than the one greeted speaks ("no, this is his wife Ana"): kept beside
     /// the known person of this number, not over them.
-    pub another_person: bool,
+    pub is_another_person: bool,
     /// The name that a correction turns down ("not Mark", "Ana, not Anna").
-    pub rejected: Option<Name>,
+    pub rejected_name: Option<Name>,
     /// The language that the turn asks for and says nothing else ("Spanish please"): the tag of a
     /// language file, or `x-...` for a language without one.
-    pub language_wanted: Option<&'static str>,
+    pub requested_language: Option<&'static str>,
 }
 
 /// Names that are never the caller's: the agent's own and the line's brand words.
 ///
 /// By default the words of the default persona's world (species, moves, "gym leader") are no names
-/// either; [`without_domain`](Self::without_domain) switches that off.
+/// either; [`allowing_domain_words`](Self::without_domain) switches that off.
 #[derive(Clone, Default)]
-pub struct Excluded {
+pub struct ExcludedWords {
     folded: HashSet<String>,
-    without_domain: bool,
+    allows_domain_words: bool,
 }
 
-impl fmt::Debug for Excluded {
+impl fmt::Debug for ExcludedWords {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Excluded({})", self.folded.len())
+        write!(formatter, "ExcludedWords({})", self.folded.len())
     }
 }
 
-impl Excluded {
+impl ExcludedWords {
     /// Takes names and brand words in any case; a phrase excludes each of its words
     /// ("Professor Oak" excludes "professor" and "oak").
     #[must_use]
@@ -152,48 +152,48 @@ impl Excluded {
             .collect();
         Self {
             folded,
-            without_domain: false,
+            allows_domain_words: false,
         }
     }
 
     /// The same words, without those of the default persona's world: on another line "Ruby" and
     /// "Leader" are words like any other.
     #[must_use]
-    pub fn without_domain(self) -> Self {
+    pub fn allowing_domain_words(self) -> Self {
         Self {
-            without_domain: true,
+            allows_domain_words: true,
             ..self
         }
     }
 
     /// Whether words of the default persona's world are no names.
-    pub(super) fn holds_domain(&self) -> bool {
-        !self.without_domain
+    pub(super) fn excludes_domain_words(&self) -> bool {
+        !self.allows_domain_words
     }
 
     /// Whether a folded word is excluded.
-    pub(super) fn holds(&self, folded: &str) -> bool {
+    pub(super) fn contains(&self, folded: &str) -> bool {
         !self.folded.is_empty() && self.folded.contains(folded)
     }
 }
 
 /// What the extractor may know about the turn.
 #[derive(Clone, Copy, Debug)]
-pub struct Context<'c> {
+pub struct ExtractionContext<'c> {
     /// The agent has just asked for the caller's name.
-    pub asked: bool,
+    pub name_asked: bool,
     pub language: Language,
-    pub excluded: &'c Excluded,
+    pub excluded: &'c ExcludedWords,
 }
 
 /// How a caller took "Was that Kay?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer<'t> {
+pub enum YesNo<'t> {
     Yes,
     No,
     /// No, and there is more: the text after the "no", to be read by [`extract`](super::extract)
     /// with `asked`.
-    NoBut(&'t str),
+    NoWithText(&'t str),
     Unclear,
 }
 
@@ -201,7 +201,7 @@ pub enum Answer<'t> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Confirmation {
     /// It was right; spelled as given here ("yes, with an e" changes it).
-    Kept(Name),
+    Confirmed(Name),
     /// It was wrong, and this is the right one. The decision inside says whether to use it.
     Corrected(Extraction),
     /// It was wrong, and no other was said.

@@ -3,108 +3,108 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
-use super::domain;
+use super::domain_words;
 use super::language::Language;
-use super::languages::{self, LanguageFile, Phrases};
+use super::language_data::{self, CuePhrases, LanguageFile};
 use super::text;
-use super::token::{Break, Turn};
+use super::token::{Pause, TokenizedTurn};
 
 /// What a word may do around a name; a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Role(u32);
+pub struct WordClass(u32);
 
-impl Role {
+impl WordClass {
     /// Said before the answer: "yes", "well", "hi", "sure".
-    pub const FILLER: Role = Role(1);
+    pub const FILLER: WordClass = WordClass(1);
     /// Said after the name: "please", "thanks", "speaking".
-    pub const TAIL: Role = Role(1 << 1);
+    pub const TAIL: WordClass = WordClass(1 << 1);
     /// Begins the next clause after a name: "and", "i", "what".
-    pub const STARTER: Role = Role(1 << 2);
+    pub const STARTER: WordClass = WordClass(1 << 2);
     /// "Dr", "Mrs".
-    pub const TITLE: Role = Role(1 << 3);
+    pub const TITLE: WordClass = WordClass(1 << 3);
     /// Inside a surname: "van", "de", "von".
-    pub const PARTICLE: Role = Role(1 << 4);
+    pub const PARTICLE: WordClass = WordClass(1 << 4);
     /// Never a name after a cue: "not", "a", "from".
-    pub const NEVER: Role = Role(1 << 5);
+    pub const NEVER: WordClass = WordClass(1 << 5);
     /// "wife", "son", "friend".
-    pub const RELATION: Role = Role(1 << 6);
+    pub const RELATION: WordClass = WordClass(1 << 6);
     /// Left out of the turn: "uh", "um".
-    pub const HESITATION: Role = Role(1 << 7);
+    pub const HESITATION: WordClass = WordClass(1 << 7);
     /// Of a courtesy or introduction: not worth an answer of its own.
-    pub const COURTESY: Role = Role(1 << 8);
+    pub const COURTESY: WordClass = WordClass(1 << 8);
     /// "first", "full", "given" before "name".
-    pub const NAME_KIND: Role = Role(1 << 9);
+    pub const NAME_KIND: WordClass = WordClass(1 << 9);
     /// "no", "nope".
-    pub const NO: Role = Role(1 << 11);
+    pub const NO: WordClass = WordClass(1 << 11);
     /// "actually", "sorry", "I mean": the next name replaces the last.
-    pub const RETRACT: Role = Role(1 << 12);
+    pub const RETRACT: WordClass = WordClass(1 << 12);
     /// Months and weekdays.
-    pub const CALENDAR: Role = Role(1 << 13);
+    pub const CALENDAR: WordClass = WordClass(1 << 13);
     /// Letters' names of the radio alphabet.
-    pub const PHONETIC: Role = Role(1 << 14);
+    pub const PHONETIC: WordClass = WordClass(1 << 14);
     /// "hi", "hello", "good morning".
-    pub const GREETING: Role = Role(1 << 15);
+    pub const GREETING: WordClass = WordClass(1 << 15);
     /// What a caller gives besides the name: "account", "number", "reservation".
-    pub const DETAIL: Role = Role(1 << 10);
+    pub const DETAIL: WordClass = WordClass(1 << 10);
 
     /// "name": what a refusal is about.
-    pub const NAME_NOUN: Role = Role(1 << 16);
+    pub const NAME_NOUN: WordClass = WordClass(1 << 16);
 
     /// Begins a question: "why", "do".
-    pub const QUESTION: Role = Role(1 << 17);
+    pub const QUESTION: WordClass = WordClass(1 << 17);
 
     /// "thanks", "bye": a name right behind is spoken to.
-    pub const PARTING: Role = Role(1 << 18);
+    pub const PARTING: WordClass = WordClass(1 << 18);
 
     /// A title by which somebody is addressed: "Mr", "Mrs".
-    pub const ADDRESS: Role = Role(1 << 19);
+    pub const ADDRESS: WordClass = WordClass(1 << 19);
     /// "first", "given" before "name".
-    pub const FIRST_KIND: Role = Role(1 << 20);
+    pub const FIRST_KIND: WordClass = WordClass(1 << 20);
     /// "last", "family" before "name".
-    pub const LAST_KIND: Role = Role(1 << 21);
+    pub const LAST_KIND: WordClass = WordClass(1 << 21);
 
-    pub fn intersects(self, other: Role) -> bool {
+    pub fn intersects(self, other: WordClass) -> bool {
         self.0 & other.0 != 0
     }
 
     /// The class of that name in a language file.
-    pub fn named(class: &str) -> Option<Role> {
+    pub fn from_name(class: &str) -> Option<WordClass> {
         Some(match class {
-            "filler" => Role::FILLER,
-            "tail" => Role::TAIL,
-            "starter" => Role::STARTER,
-            "title" => Role::TITLE,
-            "particle" => Role::PARTICLE,
-            "never" => Role::NEVER,
-            "relation" => Role::RELATION,
-            "hesitation" => Role::HESITATION,
-            "courtesy" => Role::COURTESY,
-            "name_kind" => Role::NAME_KIND,
-            "no" => Role::NO,
-            "retract" => Role::RETRACT,
-            "calendar" => Role::CALENDAR,
-            "phonetic" => Role::PHONETIC,
-            "greeting" => Role::GREETING,
-            "detail" => Role::DETAIL,
-            "name_noun" => Role::NAME_NOUN,
-            "question" => Role::QUESTION,
-            "address" => Role::ADDRESS,
-            "first_kind" => Role::FIRST_KIND,
-            "last_kind" => Role::LAST_KIND,
-            "parting" => Role::PARTING,
+            "filler" => WordClass::FILLER,
+            "tail" => WordClass::TAIL,
+            "starter" => WordClass::STARTER,
+            "title" => WordClass::TITLE,
+            "particle" => WordClass::PARTICLE,
+            "never" => WordClass::NEVER,
+            "relation" => WordClass::RELATION,
+            "hesitation" => WordClass::HESITATION,
+            "courtesy" => WordClass::COURTESY,
+            "name_kind" => WordClass::NAME_KIND,
+            "no" => WordClass::NO,
+            "retract" => WordClass::RETRACT,
+            "calendar" => WordClass::CALENDAR,
+            "phonetic" => WordClass::PHONETIC,
+            "greeting" => WordClass::GREETING,
+            "detail" => WordClass::DETAIL,
+            "name_noun" => WordClass::NAME_NOUN,
+            "question" => WordClass::QUESTION,
+            "address" => WordClass::ADDRESS,
+            "first_kind" => WordClass::FIRST_KIND,
+            "last_kind" => WordClass::LAST_KIND,
+            "parting" => WordClass::PARTING,
             _ => return None,
         })
     }
 
     /// Both sets.
-    pub const fn or(self, other: Role) -> Role {
-        Role(self.0 | other.0)
+    pub const fn union(self, other: WordClass) -> WordClass {
+        WordClass(self.0 | other.0)
     }
 }
 
 /// What a phrase announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum CueKind {
     /// "my name is X".
     Strong,
     /// "my name X", "name X": only what looks like a name.
@@ -146,25 +146,25 @@ pub enum Act {
 }
 
 #[derive(Debug)]
-enum Element {
+enum PhraseElement {
     Words(Vec<&'static str>),
-    Role(Role),
+    Class(WordClass),
     Possessive,
     Any,
 }
 
 #[derive(Debug)]
-struct Phrase {
+struct CuePhrase {
     /// After the first word, which the index holds; true: may be missing.
-    rest: Vec<(Element, bool)>,
-    act: Act,
+    rest: Vec<(PhraseElement, bool)>,
+    kind: CueKind,
 }
 
 /// A compiled language.
 #[derive(Debug, Default)]
 pub struct Grammar {
-    roles: HashMap<&'static str, Role>,
-    phrases: HashMap<&'static str, Vec<Phrase>>,
+    classes: HashMap<&'static str, WordClass>,
+    phrases: HashMap<&'static str, Vec<CuePhrase>>,
     /// Vietnamese: first names that only their tones tell from other words, in lower case.
     toned_names: HashSet<String>,
 }
@@ -177,8 +177,8 @@ impl Grammar {
         GRAMMARS[language as usize].get_or_init(|| compile(language))
     }
 
-    pub fn roles(&self, folded: &str) -> Role {
-        self.roles.get(folded).copied().unwrap_or_default()
+    pub fn classes(&self, folded: &str) -> WordClass {
+        self.classes.get(folded).copied().unwrap_or_default()
     }
 
     /// Whether a word is a first name as it is written: "Huy" is one, "hủy" (cancel) is none.
@@ -187,21 +187,21 @@ impl Grammar {
     }
 
     /// The longest phrase that begins at a word, and the word after it.
-    pub fn match_at(&self, turn: &Turn<'_>, at: usize) -> Option<(Act, usize)> {
+    pub fn longest_cue_at(&self, turn: &TokenizedTurn<'_>, at: usize) -> Option<(CueKind, usize)> {
         let mut best = None;
         for phrase in self.phrases.get(turn.folded(at))? {
             if let Some(end) = match_rest(&phrase.rest, turn, at + 1)
                 && best.is_none_or(|(_, longest)| end > longest)
-                && (phrase.act.crosses_pause() || !pauses_inside(turn, at, end))
+                && (phrase.kind.crosses_pause() || !pauses_inside(turn, at, end))
             {
-                best = Some((phrase.act, end));
+                best = Some((phrase.kind, end));
             }
         }
         best
     }
 }
 
-impl Act {
+impl CueKind {
     /// "no, soy Ana" is not "no soy Ana": what denies holds together without a pause.
     fn crosses_pause(self) -> bool {
         !matches!(
@@ -211,15 +211,19 @@ impl Act {
     }
 }
 
-fn pauses_inside(turn: &Turn<'_>, at: usize, end: usize) -> bool {
-    (at + 1..end).any(|index| turn.pause_before(index) != Break::None)
+fn pauses_inside(turn: &TokenizedTurn<'_>, at: usize, end: usize) -> bool {
+    (at + 1..end).any(|index| turn.pause_before(index) != Pause::None)
 }
 
-fn match_rest(rest: &[(Element, bool)], turn: &Turn<'_>, at: usize) -> Option<usize> {
+fn match_rest(
+    rest: &[(PhraseElement, bool)],
+    turn: &TokenizedTurn<'_>,
+    at: usize,
+) -> Option<usize> {
     let Some(((element, optional), rest)) = rest.split_first() else {
         return Some(at);
     };
-    let joined = turn.pause_before(at) <= Break::Comma;
+    let joined = turn.pause_before(at) <= Pause::Comma;
     if joined
         && element.matches(turn, at)
         && let Some(end) = match_rest(rest, turn, at + 1)
@@ -229,20 +233,23 @@ fn match_rest(rest: &[(Element, bool)], turn: &Turn<'_>, at: usize) -> Option<us
     optional.then(|| match_rest(rest, turn, at)).flatten()
 }
 
-impl Element {
-    fn matches(&self, turn: &Turn<'_>, at: usize) -> bool {
+impl PhraseElement {
+    fn matches(&self, turn: &TokenizedTurn<'_>, at: usize) -> bool {
         match self {
             Self::Words(words) => words.contains(&turn.folded(at)),
-            Self::Role(role) => turn.tokens.get(at).is_some_and(|token| token.is(*role)),
+            Self::Class(role) => turn
+                .tokens
+                .get(at)
+                .is_some_and(|token| token.has_class(*role)),
             Self::Possessive => turn.folded(at).ends_with("'s"),
             Self::Any => at < turn.tokens.len(),
         }
     }
 
-    fn read(written: &'static str) -> Self {
+    fn parse(written: &'static str) -> Self {
         match written {
-            "@kind" => Self::Role(Role::NAME_KIND),
-            "@relation" => Self::Role(Role::RELATION),
+            "@kind" => Self::Class(WordClass::NAME_KIND),
+            "@relation" => Self::Class(WordClass::RELATION),
             "@owner's" => Self::Possessive,
             "@any" => Self::Any,
             _ => Self::Words(written.split('|').collect()),
@@ -252,14 +259,14 @@ impl Element {
 
 /// Hesitations, titles and particles that recognisers write alike in every language of the Latin
 /// script.
-const UNIVERSAL: [(Role, &str); 3] = [
+const UNIVERSAL: [(WordClass, &str); 3] = [
     (
-        Role::HESITATION,
+        WordClass::HESITATION,
         "uh uhm umm uhh uhhh ehm hmm hm mm mmm mhm mh ah euh ahm hmmm ummm yyy eee eem",
     ),
-    (Role::TITLE, "dr mr mrs ms doctor prof professor"),
+    (WordClass::TITLE, "dr mr mrs ms doctor prof professor"),
     (
-        Role::PARTICLE,
+        WordClass::PARTICLE,
         "van von der den de la le da di del della dos das du bin ibn al el ter ten zu mac mc o st san d l",
     ),
 ];
@@ -269,19 +276,19 @@ fn compile(language: Language) -> Grammar {
     for (role, words) in UNIVERSAL {
         grammar.add_words(role, words);
     }
-    grammar.add_words(Role::TITLE, domain::BRAND);
+    grammar.add_words(WordClass::TITLE, domain_words::BRAND);
     let file = language
-        .file()
-        .unwrap_or_else(|| languages::of(Language::English));
+        .data()
+        .unwrap_or_else(|| language_data::data_of(Language::English));
     for (class, words) in &file.words {
-        grammar.add_words(Role::named(class).unwrap_or_default(), words);
+        grammar.add_words(WordClass::from_name(class).unwrap_or_default(), words);
     }
     if language == Language::Vietnamese {
         grammar.toned_names = toned_names(file);
     }
-    for (act, phrases) in acts(&file.phrases) {
-        for line in languages::lines(phrases) {
-            grammar.add(folded(line), act);
+    for (act, phrases) in phrases_by_kind(&file.phrases) {
+        for line in language_data::lines(phrases) {
+            grammar.add_phrase(leak_folded(line), act);
         }
     }
     grammar
@@ -303,57 +310,57 @@ fn toned_names(file: &LanguageFile) -> HashSet<String> {
 }
 
 /// The phrases by what they announce; of two equally long ones the first here is taken.
-fn acts(phrases: &Phrases) -> [(Act, &str); 19] {
+fn phrases_by_kind(phrases: &CuePhrases) -> [(CueKind, &str); 19] {
     [
-        (Act::Strong, &phrases.strong),
-        (Act::Strict, &phrases.strict),
-        (Act::CallMe, &phrases.call_me),
-        (Act::Medium, &phrases.medium),
-        (Act::Speaking, &phrases.speaking),
-        (Act::Present, &phrases.present),
-        (Act::Asked, &phrases.asked),
-        (Act::Booking, &phrases.booking),
-        (Act::BookingWeak, &phrases.booking_weak),
-        (Act::Ending, &phrases.ending),
-        (Act::Courtesy, &phrases.courtesy),
-        (Act::AnotherPerson, &phrases.another_person),
-        (Act::Other, &phrases.other),
-        (Act::Reject, &phrases.reject),
-        (Act::Forget, &phrases.forget),
-        (Act::ForgetNamed, &phrases.forget_named),
-        (Act::Refuse, &phrases.refuse),
-        (Act::RefuseAlone, &phrases.refuse_alone),
-        (Act::Block, &phrases.block),
+        (CueKind::Strong, &phrases.strong),
+        (CueKind::Strict, &phrases.strict),
+        (CueKind::CallMe, &phrases.call_me),
+        (CueKind::Medium, &phrases.medium),
+        (CueKind::Speaking, &phrases.speaking),
+        (CueKind::Present, &phrases.present),
+        (CueKind::Asked, &phrases.asked),
+        (CueKind::Booking, &phrases.booking),
+        (CueKind::BookingWeak, &phrases.booking_weak),
+        (CueKind::Ending, &phrases.ending),
+        (CueKind::Courtesy, &phrases.courtesy),
+        (CueKind::AnotherPerson, &phrases.another_person),
+        (CueKind::Other, &phrases.other),
+        (CueKind::Reject, &phrases.reject),
+        (CueKind::Forget, &phrases.forget),
+        (CueKind::ForgetNamed, &phrases.forget_named),
+        (CueKind::Refuse, &phrases.refuse),
+        (CueKind::RefuseAlone, &phrases.refuse_alone),
+        (CueKind::Block, &phrases.block),
     ]
 }
 
 /// Folded as turns are, for the life of the process: a grammar is compiled once.
-fn folded(line: &str) -> &'static str {
+fn leak_folded(line: &str) -> &'static str {
     text::fold(line).leak()
 }
 
 impl Grammar {
-    fn add_words(&mut self, role: Role, words: &str) {
-        for word in folded(words).split_whitespace() {
-            let roles = self.roles.entry(word).or_default();
-            *roles = roles.or(role);
+    fn add_words(&mut self, role: WordClass, words: &str) {
+        for word in leak_folded(words).split_whitespace() {
+            let roles = self.classes.entry(word).or_default();
+            *roles = roles.union(role);
         }
     }
 
     /// Adds a phrase: words in a row, `a|b` either, `?` may be missing, `@kind`,
     /// `@relation`, `@owner's`, `@any`.
-    fn add(&mut self, line: &'static str, act: Act) {
+    fn add_phrase(&mut self, line: &'static str, act: CueKind) {
         let mut words = line.split_whitespace();
         let firsts = words.next().unwrap_or_default();
         if firsts.ends_with('?') {
-            self.add(line[firsts.len()..].trim_start(), act);
+            self.add_phrase(line[firsts.len()..].trim_start(), act);
         }
         for first in firsts.trim_end_matches('?').split('|') {
             let rest = words
                 .clone()
                 .map(|word| {
                     (
-                        Element::read(word.trim_end_matches('?')),
+                        PhraseElement::parse(word.trim_end_matches('?')),
                         word.ends_with('?'),
                     )
                 })
@@ -361,7 +368,7 @@ impl Grammar {
             self.phrases
                 .entry(first)
                 .or_default()
-                .push(Phrase { rest, act });
+                .push(CuePhrase { rest, kind: act });
         }
     }
 }

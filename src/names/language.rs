@@ -1,6 +1,6 @@
 //! The languages whose introductions are understood.
 
-use super::languages::{self, LanguageFile};
+use super::language_data::{self, LanguageFile};
 
 /// A caller's language, as far as names are concerned.
 ///
@@ -107,13 +107,13 @@ impl Language {
     }
 
     /// Articles and pronouns are joined to a word by an apostrophe ("c'est", "l'amico").
-    pub(super) const fn elides(self) -> bool {
+    pub(super) const fn has_elision(self) -> bool {
         matches!(self, Self::French | Self::Italian)
     }
 
     /// Words are not divided by spaces, or endings are written on to them: cues are found in
     /// clauses, not in words.
-    pub(super) const fn is_read_by_clause(self) -> bool {
+    pub(super) const fn is_clause_based(self) -> bool {
         matches!(
             self,
             Self::Japanese | Self::Korean | Self::Chinese | Self::Thai
@@ -122,7 +122,7 @@ impl Language {
 
     /// The languages whose rules were made on labelled turns, with lists of their common words and
     /// first names; the others ask back where these capture.
-    pub(super) const fn has_lists(self) -> bool {
+    pub(super) const fn has_word_lists(self) -> bool {
         (self as u8) <= (Self::Dutch as u8)
     }
 
@@ -177,12 +177,12 @@ impl Language {
     /// What its speakers call the language: `Deutsch`; empty for `Other`.
     #[must_use]
     pub fn own_name(self) -> &'static str {
-        self.file().map_or("", |file| &file.own_name)
+        self.data().map_or("", |file| &file.own_name)
     }
 
     /// The language's data; none for `Other`.
-    pub(super) fn file(self) -> Option<&'static LanguageFile> {
-        (self != Self::Other).then(|| languages::of(self))
+    pub(super) fn data(self) -> Option<&'static LanguageFile> {
+        (self != Self::Other).then(|| language_data::data_of(self))
     }
 }
 

@@ -4,7 +4,7 @@
 //! `full`, `accept` (other right answers) and `rest` (the turn asks something besides). Unknown
 //! fields are ignored; a line that cannot be read is reported with its number and skipped.
 //!
-//! Every turn has one [`Outcome`]. Kinds that begin with `refusal` and `forget` label turns that are
+//! Every turn has one [`TurnOutcome`]. Kinds that begin with `refusal` and `forget` label turns that are
 //! to be refusals and requests to be forgotten; everywhere else those outcomes are faults. Only a plain
 //! "no", "nobody", "skip" or "why do you ask" (kind `neg-no`) may be a refusal and need not be one.
 
@@ -15,15 +15,17 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Context, Decision, Excluded, Extraction, Kind, Language, extract, text};
+use super::{
+    ExcludedWords, Extraction, ExtractionContext, Language, NameDecision, NameIntent, extract, text,
+};
 
 /// Turns read before the clock counts, so that the lists are in memory.
 const WARM_UP_TURNS: usize = 200;
 /// Kinds left out where a turn is read as an answer to the name question: a name is said there, though not the caller's.
-const NOT_REPLAYED: [&str; 3] = ["neg-othername", "neg-thirdparty", "neg-vocative"];
+const KINDS_NOT_REPLAYED: [&str; 3] = ["neg-othername", "neg-thirdparty", "neg-vocative"];
 
 /// Kind of a turn that may be taken for a refusal or not: a bare "no".
-const MAY_REFUSE: &str = "neg-no";
+const MAY_REFUSE_KIND: &str = "neg-no";
 
 /// What the table's last column but two says.
 const RIGHT_PERCENT: &str = "right%: right of n where the caller gave a name; where nobody did (groups neg...), false of n, \
@@ -32,7 +34,7 @@ const RIGHT_PERCENT: &str = "right%: right of n where the caller gave a name; wh
 
 /// How to score.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct ScoreOptions {
     /// Print the table as JSON lines, one class a line.
     pub json: bool,
     /// Lower-case every turn first.
@@ -42,12 +44,12 @@ pub struct Options {
     /// Print one prediction a line instead of the table.
     pub predictions: bool,
     /// The agent's own names and the line's brand words.
-    pub excluded: Excluded,
+    pub excluded: ExcludedWords,
 }
 
 /// A labelled turn.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Labelled {
+pub struct LabelledTurn {
     #[serde(default)]
     pub id: serde_json::Value,
     #[serde(default)]
@@ -72,15 +74,15 @@ pub struct Labelled {
 
 /// A turn with what was heard in it and how long that took.
 #[derive(Clone, Debug)]
-pub struct Scored {
-    pub turn: Labelled,
-    pub heard: Extraction,
+pub struct ScoredTurn {
+    pub turn: LabelledTurn,
+    pub extraction: Extraction,
     pub took: Duration,
 }
 
 /// What became of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum TurnOutcome {
     /// The name is used at once.
     Captured,
     /// "Was that Kay?"
@@ -95,10 +97,10 @@ pub enum Outcome {
     Nothing,
 }
 
-impl Outcome {
+impl TurnOutcome {
     /// In a word, as `--predictions` prints it.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Captured => "captured",
             Self::AskedBack => "confirm",
@@ -109,25 +111,27 @@ impl Outcome {
         }
     }
 
-    fn of(heard: &Extraction) -> Self {
-        match (heard.kind, heard.decision) {
-            (Kind::Forget, _) => Self::Forgotten,
-            (Kind::Refusal, _) => Self::Refused,
-            (_, Decision::Capture) => Self::Captured,
-            (_, Decision::Confirm) => Self::AskedBack,
-            _ if heard.language_wanted.is_some() => Self::Language,
+    fn from_extraction(heard: &Extraction) -> Self {
+        match (heard.intent, heard.decision) {
+            (NameIntent::Forget, _) => Self::Forgotten,
+            (NameIntent::Refusal, _) => Self::Refused,
+            (_, NameDecision::Capture) => Self::Captured,
+            (_, NameDecision::Confirm) => Self::AskedBack,
+            _ if heard.requested_language.is_some() => Self::Language,
             _ => Self::Nothing,
         }
     }
 }
 
-impl Labelled {
+impl LabelledTurn {
     /// Whether the turn holds something that the agent must answer: it gives no name and is no plain
     /// refusal or request to be forgotten, or is labelled with `rest`.
     #[must_use]
     pub fn wants_answer(&self) -> bool {
-        let plain =
-            self.name.is_some() || self.is_refusal() || self.is_forget() || self.kind == MAY_REFUSE;
+        let plain = self.name.is_some()
+            || self.is_refusal()
+            || self.is_forget()
+            || self.kind == MAY_REFUSE_KIND;
         self.rest || !plain
     }
 
@@ -135,7 +139,7 @@ impl Labelled {
     /// person's name, or calls the agent by one.
     #[must_use]
     pub fn may_be_asked(&self) -> bool {
-        !NOT_REPLAYED.contains(&self.kind.as_str())
+        !KINDS_NOT_REPLAYED.contains(&self.kind.as_str())
     }
 
     /// Its language; English where none is given.
@@ -169,8 +173,8 @@ impl Labelled {
 
 /// What one class of turns came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    pub n: usize,
+pub struct ClassScore {
+    pub turns: usize,
     /// Captured, and right.
     pub right: usize,
     /// Captured, and another name.
@@ -193,7 +197,7 @@ pub struct Tally {
 /// Scores `input` and returns the printable report. `now` is a monotonic clock, given by the
 /// caller since this crate has none.
 #[must_use]
-pub fn run(input: &[u8], options: &Options, now: impl Fn() -> Duration) -> Printed {
+pub fn run(input: &[u8], options: &ScoreOptions, now: impl Fn() -> Duration) -> ScoreReport {
     let (turns, bad_lines) = parse(input);
     let turns_read = turns.len();
     let mut text = String::new();
@@ -206,11 +210,11 @@ pub fn run(input: &[u8], options: &Options, now: impl Fn() -> Duration) -> Print
             let _ = writeln!(text, "{}", prediction(one));
         }
     } else if options.json {
-        lines(&tally(&scored), &mut text);
+        write_json_lines(&summarize(&scored), &mut text);
     } else {
-        table(&tally(&scored), &mut text);
+        write_table(&summarize(&scored), &mut text);
     }
-    Printed {
+    ScoreReport {
         text,
         turns_read,
         bad_lines,
@@ -219,7 +223,7 @@ pub fn run(input: &[u8], options: &Options, now: impl Fn() -> Duration) -> Print
 
 /// What [`run`] has made of an input.
 #[derive(Clone, Debug)]
-pub struct Printed {
+pub struct ScoreReport {
     /// The report, bad lines first.
     pub text: String,
     /// Turns that could be read.
@@ -239,11 +243,11 @@ pub struct BadLine {
 
 /// The turns of JSON lines, and those lines that cannot be read.
 #[must_use]
-pub fn parse(input: &[u8]) -> (Vec<Labelled>, Vec<BadLine>) {
+pub fn parse(input: &[u8]) -> (Vec<LabelledTurn>, Vec<BadLine>) {
     let mut bad_lines = Vec::new();
     let mut turns = Vec::new();
     for (index, line) in input.split(|byte| *byte == b'\n').enumerate() {
-        match labelled(line) {
+        match parse_line(line) {
             Ok(turn) => turns.extend(turn),
             Err(reason) => bad_lines.push(BadLine {
                 line: index + 1,
@@ -255,7 +259,7 @@ pub fn parse(input: &[u8]) -> (Vec<Labelled>, Vec<BadLine>) {
 }
 
 /// The turn of one line; none in an empty one.
-fn labelled(line: &[u8]) -> Result<Option<Labelled>, &'static str> {
+fn parse_line(line: &[u8]) -> Result<Option<LabelledTurn>, &'static str> {
     let line = std::str::from_utf8(line).map_err(|_| "not UTF-8")?.trim();
     if line.is_empty() {
         return Ok(None);
@@ -271,50 +275,58 @@ fn labelled(line: &[u8]) -> Result<Option<Labelled>, &'static str> {
 
 /// Extracts every turn under the options, timed.
 #[must_use]
-pub fn score(turns: Vec<Labelled>, options: &Options, now: impl Fn() -> Duration) -> Vec<Scored> {
+pub fn score(
+    turns: Vec<LabelledTurn>,
+    options: &ScoreOptions,
+    now: impl Fn() -> Duration,
+) -> Vec<ScoredTurn> {
     warm_up(&turns, options);
-    let replayed = |turn: &Labelled| !options.as_asked || turn.may_be_asked();
+    let replayed = |turn: &LabelledTurn| !options.as_asked || turn.may_be_asked();
     let mut scored = Vec::with_capacity(turns.len());
     for mut turn in turns.into_iter().filter(replayed) {
         if options.lowercase {
             turn.text = turn.text.to_lowercase();
         }
         let started = now();
-        let heard = heard(&turn, options);
+        let heard = extract_turn(&turn, options);
         let took = now().saturating_sub(started);
-        scored.push(Scored { turn, heard, took });
+        scored.push(ScoredTurn {
+            turn,
+            extraction: heard,
+            took,
+        });
     }
     scored
 }
 
 /// Compiles every language's grammar and brings the lists into memory.
-fn warm_up(turns: &[Labelled], options: &Options) {
+fn warm_up(turns: &[LabelledTurn], options: &ScoreOptions) {
     super::warm_up();
-    let empty = Labelled::default();
-    let greetings = Language::ALL.map(|language| Labelled {
+    let empty = LabelledTurn::default();
+    let greetings = Language::ALL.map(|language| LabelledTurn {
         lang: language.tag().to_owned(),
         ..empty.clone()
     });
     for turn in greetings.iter().chain(turns.iter().take(WARM_UP_TURNS)) {
-        std::hint::black_box(heard(turn, options));
+        std::hint::black_box(extract_turn(turn, options));
     }
 }
 
-fn heard(turn: &Labelled, options: &Options) -> Extraction {
-    let context = Context {
-        asked: turn.asked || options.as_asked,
+fn extract_turn(turn: &LabelledTurn, options: &ScoreOptions) -> Extraction {
+    let context = ExtractionContext {
+        name_asked: turn.asked || options.as_asked,
         language: turn.language(),
         excluded: &options.excluded,
     };
     extract(&turn.text, &context)
 }
 
-impl Scored {
+impl ScoredTurn {
     /// Whether the name heard is one of the right answers, apart from case, accents and
     /// punctuation.
     #[must_use]
     pub fn is_right(&self) -> bool {
-        let Some(heard) = &self.heard.name else {
+        let Some(heard) = &self.extraction.name else {
             return false;
         };
         let accepted = self
@@ -340,30 +352,30 @@ fn comparable(name: &str) -> String {
         .collect()
 }
 
-fn prediction(one: &Scored) -> serde_json::Value {
+fn prediction(one: &ScoredTurn) -> serde_json::Value {
     let name = one
-        .heard
+        .extraction
         .name
         .as_ref()
-        .filter(|_| one.heard.decision != Decision::Ignore);
+        .filter(|_| one.extraction.decision != NameDecision::Ignore);
     json!({
         "id": one.turn.id,
-        "kind": Outcome::of(&one.heard).word(),
-        "rest": one.heard.rest,
-        "language": one.heard.language_wanted,
+        "kind": TurnOutcome::from_extraction(&one.extraction).label(),
+        "rest": one.extraction.has_more,
+        "language": one.extraction.requested_language,
         "name": name.map(|name| &name.first),
         "full": name.and_then(|name| name.full.as_ref()),
-        "confidence": (f64::from(one.heard.confidence) * 1000.0).round() / 1000.0,
-        "decision": decision(one.heard.decision),
+        "confidence": (f64::from(one.extraction.confidence) * 1000.0).round() / 1000.0,
+        "decision": decision(one.extraction.decision),
         "us": micros(one.took.as_nanos()),
     })
 }
 
-fn decision(decision: Decision) -> &'static str {
+fn decision(decision: NameDecision) -> &'static str {
     match decision {
-        Decision::Capture => "capture",
-        Decision::Confirm => "confirm",
-        Decision::Ignore => "ignore",
+        NameDecision::Capture => "capture",
+        NameDecision::Confirm => "confirm",
+        NameDecision::Ignore => "ignore",
     }
 }
 
@@ -376,28 +388,34 @@ fn micros(nanoseconds: u128) -> f64 {
 }
 
 /// Group, source (`*` for all) and language of a class.
-pub type Class = (String, String, String);
+pub type ScoreClass = (String, String, String);
 
 /// Adds the turns up by class, and by group and language over all sources.
 #[must_use]
-pub fn tally(scored: &[Scored]) -> BTreeMap<Class, Tally> {
+pub fn summarize(scored: &[ScoredTurn]) -> BTreeMap<ScoreClass, ClassScore> {
     let mut tallies = BTreeMap::new();
     for one in scored {
         let (group, lang) = (group(&one.turn), one.turn.lang.clone());
         for source in [one.turn.source.as_str(), "*"] {
             let class = (group.to_owned(), source.to_owned(), lang.clone());
-            tallies.entry(class).or_insert_with(Tally::default).add(one);
+            tallies
+                .entry(class)
+                .or_insert_with(ClassScore::default)
+                .add(one);
         }
         if one.turn.name.is_none() && !one.turn.is_refusal() && !one.turn.is_forget() {
             let class = ("negatives".to_owned(), "*".to_owned(), "*".to_owned());
-            tallies.entry(class).or_insert_with(Tally::default).add(one);
+            tallies
+                .entry(class)
+                .or_insert_with(ClassScore::default)
+                .add(one);
         }
     }
     tallies
 }
 
 /// The kind group of a turn.
-fn group(turn: &Labelled) -> &str {
+fn group(turn: &LabelledTurn) -> &str {
     match turn.kind.as_str() {
         "answer" | "answer-homophone" | "answer-lastonly" => "asked",
         "intro" | "callme" => "volunteered",
@@ -408,34 +426,34 @@ fn group(turn: &Labelled) -> &str {
     }
 }
 
-impl Tally {
-    fn add(&mut self, one: &Scored) {
-        self.n += 1;
+impl ClassScore {
+    fn add(&mut self, one: &ScoredTurn) {
+        self.turns += 1;
         self.took_ns.push(one.took.as_nanos());
-        let outcome = Outcome::of(&one.heard);
+        let outcome = TurnOutcome::from_extraction(&one.extraction);
         let (is_refusal, is_forget) = (one.turn.is_refusal(), one.turn.is_forget());
-        self.refused += usize::from(outcome == Outcome::Refused && !one.turn.may_refuse());
-        self.forgot += usize::from(outcome == Outcome::Forgotten && !is_forget);
-        let captured = outcome == Outcome::Captured;
+        self.refused += usize::from(outcome == TurnOutcome::Refused && !one.turn.may_refuse());
+        self.forgot += usize::from(outcome == TurnOutcome::Forgotten && !is_forget);
+        let captured = outcome == TurnOutcome::Captured;
         let right = match outcome {
-            Outcome::Refused => is_refusal,
-            Outcome::Forgotten => is_forget,
+            TurnOutcome::Refused => is_refusal,
+            TurnOutcome::Forgotten => is_forget,
             _ => one.is_right(),
         };
         if one.turn.name.is_none() && !is_refusal && !is_forget {
             self.false_captures += usize::from(captured);
             return;
         }
-        let settled = captured || matches!(outcome, Outcome::Refused | Outcome::Forgotten);
+        let settled = captured || matches!(outcome, TurnOutcome::Refused | TurnOutcome::Forgotten);
         match (settled, right) {
             (true, true) => {
                 self.right += 1;
-                self.questions_lost += usize::from(one.turn.rest && !one.heard.rest);
+                self.questions_lost += usize::from(one.turn.rest && !one.extraction.has_more);
             }
             (true, false) => self.wrong += 1,
             (false, _) => {
                 self.missed += 1;
-                self.confirmed += usize::from(right && outcome == Outcome::AskedBack);
+                self.confirmed += usize::from(right && outcome == TurnOutcome::AskedBack);
             }
         }
     }
@@ -450,10 +468,10 @@ impl Tally {
     }
 }
 
-fn lines(tallies: &BTreeMap<Class, Tally>, report: &mut String) {
+fn write_json_lines(tallies: &BTreeMap<ScoreClass, ClassScore>, report: &mut String) {
     for ((group, source, lang), tally) in tallies {
         let line = json!({
-            "group": group, "source": source, "lang": lang, "n": tally.n, "right": tally.right,
+            "group": group, "source": source, "lang": lang, "n": tally.turns, "right": tally.right,
             "wrong": tally.wrong, "missed": tally.missed, "confirm": tally.confirmed,
             "false": tally.false_captures, "refused": tally.refused, "forgot": tally.forgot,
             "lost": tally.questions_lost, "p50_us": tally.micros(500), "p99_us": tally.micros(990),
@@ -462,7 +480,7 @@ fn lines(tallies: &BTreeMap<Class, Tally>, report: &mut String) {
     }
 }
 
-fn table(tallies: &BTreeMap<Class, Tally>, report: &mut String) {
+fn write_table(tallies: &BTreeMap<ScoreClass, ClassScore>, report: &mut String) {
     let _ = writeln!(
         report,
         "{:<18} {:<20} {:<4} {:>6} {:>7} {:>6} {:>7} {:>7} {:>6} {:>7} {:>7} {:>8} {:>6} {:>7} {:>5} {:>8} {:>8}",
@@ -488,17 +506,17 @@ fn table(tallies: &BTreeMap<Class, Tally>, report: &mut String) {
         let _ = writeln!(
             report,
             "{group:<18} {source:<20} {lang:<4} {:>6} {:>7} {:>6} {:>7} {:>7} {:>6} {:>7} {:>7} {:>8} {:>6} {:>7} {:>5} {:>8.1} {:>8.1}",
-            tally.n,
+            tally.turns,
             tally.right,
             tally.wrong,
             tally.missed,
             tally.confirmed,
             tally.false_captures,
-            share(tally),
+            right_percent(tally),
             tally.refused,
-            percent(tally.refused, tally.n),
+            percent(tally.refused, tally.turns),
             tally.forgot,
-            percent(tally.forgot, tally.n),
+            percent(tally.forgot, tally.turns),
             tally.questions_lost,
             tally.micros(500),
             tally.micros(990),
@@ -509,9 +527,9 @@ fn table(tallies: &BTreeMap<Class, Tally>, report: &mut String) {
     }
 }
 
-fn share(tally: &Tally) -> String {
+fn right_percent(tally: &ClassScore) -> String {
     match tally.right + tally.wrong + tally.missed {
-        0 => percent(tally.false_captures, tally.n),
+        0 => percent(tally.false_captures, tally.turns),
         named => percent(tally.right, named),
     }
 }

@@ -2,15 +2,15 @@
 
 use std::ops::Range;
 
-use super::domain;
+use super::capitalization;
+use super::domain_words;
 use super::evidence::{self, Evidence};
 use super::extraction::Name;
-use super::grammar::{Act, Role};
-use super::reader::{Reader, Reading};
+use super::grammar::{CueKind, WordClass};
+use super::name_reader::{NameReader, NameSpan};
 use super::text;
-use super::token::Break;
-use super::wordlist::Word;
-use super::written;
+use super::token::Pause;
+use super::wordlist::WordEntry;
 
 /// Letters of a spelled name at most.
 const LETTERS_MAX: usize = 32;
@@ -29,7 +29,7 @@ const CUT_LETTERS_MIN: usize = 3;
 
 /// A name read from letters.
 #[derive(Clone, Debug)]
-pub struct Spelled {
+pub struct SpelledName {
     pub name: Name,
     pub confidence: f32,
     /// The words the spelling (and the name heard with it) takes.
@@ -37,17 +37,21 @@ pub struct Spelled {
 }
 
 /// Letters and the words they were read from.
-struct Run {
+struct LetterRun {
     letters: Vec<char>,
     words: Range<usize>,
     /// Radio alphabet or "as in" was used: certainly a spelling.
-    explained: bool,
+    is_explicit: bool,
 }
 
 /// Reads a spelling; `heard` is the name a cue (or the bare answer) introduced.
-pub fn read(reader: &Reader<'_>, heard: Option<&Reading>, by_cue: bool) -> Option<Spelled> {
+pub fn find_spelling(
+    reader: &NameReader<'_>,
+    heard: Option<&NameSpan>,
+    by_cue: bool,
+) -> Option<SpelledName> {
     if let Some(heard) = heard
-        && let Some(spelled) = with_letter(reader, heard)
+        && let Some(spelled) = spelling_by_one_letter(reader, heard)
     {
         return Some(spelled);
     }
@@ -57,7 +61,7 @@ pub fn read(reader: &Reader<'_>, heard: Option<&Reading>, by_cue: bool) -> Optio
     if let Some(heard) = heard
         && let Some(run) = longest_run(reader, heard.words.start + 1)
         && !beside_digits(reader, &run.words)
-        && let Some(spelled) = over_heard(reader, heard, &run)
+        && let Some(spelled) = spelling_of_heard_name(reader, heard, &run)
     {
         return Some(spelled);
     }
@@ -65,24 +69,24 @@ pub fn read(reader: &Reader<'_>, heard: Option<&Reading>, by_cue: bool) -> Optio
         return None;
     }
     let run = longest_run(reader, 0).filter(|run| !beside_digits(reader, &run.words))?;
-    if !(reader.asked || cued(reader, run.words.start)) {
+    if !(reader.name_asked || has_cue_before(reader, run.words.start)) {
         return None;
     }
-    behind_name(reader, &run).or_else(|| alone(reader, &run))
+    spelling_after_name(reader, &run).or_else(|| spelling_alone(reader, &run))
 }
 
 /// A cheap look: two letters, or two words of the radio alphabet, stand somewhere.
-fn may_spell(reader: &Reader<'_>) -> bool {
+fn may_spell(reader: &NameReader<'_>) -> bool {
     let tokens = &reader.turn.tokens;
     tokens
         .iter()
-        .filter(|token| token.letter || token.is(Role::PHONETIC))
+        .filter(|token| token.is_single_letter || token.has_class(WordClass::PHONETIC))
         .count()
         >= 2
 }
 
-fn longest_run(reader: &Reader<'_>, from: usize) -> Option<Run> {
-    let mut best: Option<Run> = None;
+fn longest_run(reader: &NameReader<'_>, from: usize) -> Option<LetterRun> {
+    let mut best: Option<LetterRun> = None;
     let mut at = from;
     while at < reader.turn.tokens.len() {
         let run = run_at(reader, at);
@@ -96,19 +100,19 @@ fn longest_run(reader: &Reader<'_>, from: usize) -> Option<Run> {
 }
 
 /// The letters from a word on. Pieces of several letters count only among single ones.
-fn run_at(reader: &Reader<'_>, start: usize) -> Run {
-    let mut run = Run {
+fn run_at(reader: &NameReader<'_>, start: usize) -> LetterRun {
+    let mut run = LetterRun {
         letters: Vec::new(),
         words: start..start,
-        explained: false,
+        is_explicit: false,
     };
     let (mut singles, mut certain, mut pieces) = (0_usize, 0_usize, 0_usize);
     let mut at = start;
-    if is_word(reader, at) && !reader.turn.tokens[at].letter {
+    if is_word(reader, at) && !reader.turn.tokens[at].is_single_letter {
         return run;
     }
-    while at < reader.turn.tokens.len() && reader.turn.pause_before(at) <= Break::Stop {
-        let Some((letters, end)) = item(reader, at, &mut run.explained) else {
+    while at < reader.turn.tokens.len() && reader.turn.pause_before(at) <= Pause::Stop {
+        let Some((letters, end)) = item(reader, at, &mut run.is_explicit) else {
             break;
         };
         let single = letters.len() == 1 || end > at + 1;
@@ -132,27 +136,26 @@ fn run_at(reader: &Reader<'_>, start: usize) -> Run {
 }
 
 /// "A N N E I have a question": the last letter is the next clause's word.
-fn goes_on_as_sentence(reader: &Reader<'_>, start: usize, end: usize) -> bool {
+fn goes_on_as_sentence(reader: &NameReader<'_>, start: usize, end: usize) -> bool {
     let turn = reader.turn;
     let last = end.saturating_sub(1);
     let word = turn.language.is_english() && last > start && turn.folded(last) == "i";
-    word && turn
-        .tokens
-        .get(end)
-        .is_some_and(|next| next.pause == Break::None && !next.digits && !next.is(Role::TAIL))
+    word && turn.tokens.get(end).is_some_and(|next| {
+        next.pause == Pause::None && !next.has_digits && !next.has_class(WordClass::TAIL)
+    })
 }
 
 /// A letter that is a word as well: "I", "a", "y".
-fn is_word(reader: &Reader<'_>, at: usize) -> bool {
-    let words = Role::NEVER
-        .or(Role::STARTER)
-        .or(Role::FILLER)
-        .or(Role::COURTESY);
-    reader.turn.tokens[at].is(words)
+fn is_word(reader: &NameReader<'_>, at: usize) -> bool {
+    let words = WordClass::NEVER
+        .union(WordClass::STARTER)
+        .union(WordClass::FILLER)
+        .union(WordClass::COURTESY);
+    reader.turn.tokens[at].has_class(words)
 }
 
 /// One item of a spelling: its letters and the word after it.
-fn item(reader: &Reader<'_>, at: usize, explained: &mut bool) -> Option<(Vec<char>, usize)> {
+fn item(reader: &NameReader<'_>, at: usize, explained: &mut bool) -> Option<(Vec<char>, usize)> {
     let turn = reader.turn;
     let token = &turn.tokens[at];
     let folded = turn.folded(at);
@@ -162,17 +165,20 @@ fn item(reader: &Reader<'_>, at: usize, explained: &mut bool) -> Option<(Vec<cha
         _ => 1,
     };
     if times > 1 {
-        let next = turn.tokens.get(at + 1).filter(|next| next.letter)?;
-        let letter = letter_of(&turn.text[next.at.clone()])?;
+        let next = turn
+            .tokens
+            .get(at + 1)
+            .filter(|next| next.is_single_letter)?;
+        let letter = letter_of(&turn.text[next.span.clone()])?;
         return Some((vec![letter; times], at + 2));
     }
-    if token.letter {
-        let letter = letter_of(&turn.text[token.at.clone()])?;
+    if token.is_single_letter {
+        let letter = letter_of(&turn.text[token.span.clone()])?;
         let end = explained_end(reader, at);
         *explained |= end > at + 1;
         return Some((vec![letter], end));
     }
-    if token.is(Role::PHONETIC) && token.pause <= Break::Comma {
+    if token.has_class(WordClass::PHONETIC) && token.pause <= Pause::Comma {
         *explained = true;
         return Some((vec![folded.chars().next()?], at + 1));
     }
@@ -184,7 +190,7 @@ fn letter_of(written: &str) -> Option<char> {
 }
 
 /// "J as in Juliet", "k for kilo": the word after the explanation.
-fn explained_end(reader: &Reader<'_>, at: usize) -> usize {
+fn explained_end(reader: &NameReader<'_>, at: usize) -> usize {
     let turn = reader.turn;
     let link = match (turn.folded(at + 1), turn.folded(at + 2)) {
         ("as", "in") => 3,
@@ -200,14 +206,14 @@ fn explained_end(reader: &Reader<'_>, at: usize) -> usize {
 }
 
 /// Letters a recogniser joined: a short word that is no function word of an introduction.
-fn piece(reader: &Reader<'_>, at: usize) -> Option<Vec<char>> {
+fn piece(reader: &NameReader<'_>, at: usize) -> Option<Vec<char>> {
     let token = &reader.turn.tokens[at];
-    let written = &reader.turn.text[token.at.clone()];
+    let written = &reader.turn.text[token.span.clone()];
     let written = written.trim_end_matches(|c: char| c.is_ascii_digit());
     let beside = |index: Option<usize>| {
         index
             .and_then(|index| reader.turn.tokens.get(index))
-            .is_some_and(|token| token.letter)
+            .is_some_and(|token| token.is_single_letter)
     };
     let short =
         written.chars().count() <= PIECE_CHARS_MAX && written.chars().all(char::is_alphabetic);
@@ -219,7 +225,7 @@ fn piece(reader: &Reader<'_>, at: usize) -> Option<Vec<char>> {
     } else {
         behind || before
     };
-    let word = token.evidence == Evidence::Name || token.word.surname() > 1;
+    let word = token.evidence == Evidence::Name || token.entry.surname_rank() > 1;
     let initials = word
         && !beside(Some(at + 1))
         && written.chars().count() >= NAME_CHARS_MIN
@@ -228,21 +234,21 @@ fn piece(reader: &Reader<'_>, at: usize) -> Option<Vec<char>> {
         && framed
         && !initials
         && !written.is_empty()
-        && !token.is(Role::FILLER.or(Role::DETAIL)))
+        && !token.has_class(WordClass::FILLER.union(WordClass::DETAIL)))
     .then(|| written.to_lowercase().chars().collect())
 }
 
 /// How many single letters stand in a row before a word.
-fn before_letters(reader: &Reader<'_>, at: usize) -> usize {
+fn before_letters(reader: &NameReader<'_>, at: usize) -> usize {
     reader.turn.tokens[..at]
         .iter()
         .rev()
-        .take_while(|token| token.letter)
+        .take_while(|token| token.is_single_letter)
         .count()
 }
 
 /// Letters beside digits are a code, no name.
-fn beside_digits(reader: &Reader<'_>, words: &Range<usize>) -> bool {
+fn beside_digits(reader: &NameReader<'_>, words: &Range<usize>) -> bool {
     let token = |at: Option<usize>| at.and_then(|at| reader.turn.tokens.get(at));
     let before = token(words.start.checked_sub(1));
     let pure = |at: usize| {
@@ -252,28 +258,32 @@ fn beside_digits(reader: &Reader<'_>, words: &Range<usize>) -> bool {
             .bytes()
             .all(|byte| byte.is_ascii_digit())
     };
-    before.is_some_and(|token| token.digits || token.is(Role::DETAIL))
-        || token(Some(words.end)).is_some_and(|token| token.digits && pure(words.end))
+    before.is_some_and(|token| token.has_digits || token.has_class(WordClass::DETAIL))
+        || token(Some(words.end)).is_some_and(|token| token.has_digits && pure(words.end))
 }
 
 /// A cue ends right before the spelling, or "spelled".
-fn cued(reader: &Reader<'_>, start: usize) -> bool {
+fn has_cue_before(reader: &NameReader<'_>, start: usize) -> bool {
     let ends = |at: usize| {
         reader
             .grammar
-            .match_at(reader.turn, at)
+            .longest_cue_at(reader.turn, at)
             .is_some_and(|(act, end)| {
-                end == start && matches!(act, Act::Strong | Act::Strict | Act::CallMe)
+                end == start && matches!(act, CueKind::Strong | CueKind::Strict | CueKind::CallMe)
             })
     };
     (start.saturating_sub(4)..start).any(ends)
 }
 
 /// The letters spell the name just heard, perhaps otherwise than it was heard.
-fn over_heard(reader: &Reader<'_>, heard: &Reading, run: &Run) -> Option<Spelled> {
+fn spelling_of_heard_name(
+    reader: &NameReader<'_>,
+    heard: &NameSpan,
+    run: &LetterRun,
+) -> Option<SpelledName> {
     let words = heard.words.start..run.words.end;
     let said = heard.words.start..heard.words.end.min(run.words.start);
-    let name = written::name_of(reader.turn, said);
+    let name = capitalization::name_of(reader.turn, said);
     let spelled: String = run.letters.iter().collect();
     let (folded, first) = (text::fold(&spelled), text::fold(&name.first));
     let full: String = name
@@ -283,22 +293,22 @@ fn over_heard(reader: &Reader<'_>, heard: &Reading, run: &Run) -> Option<Spelled
         .filter(|c| c.is_alphanumeric())
         .collect();
     if folded == full {
-        return Some(Spelled {
+        return Some(SpelledName {
             name,
             confidence: 0.95,
             words,
         });
     }
     let same_start = folded.chars().next() == first.chars().next();
-    if same_start && text::edits(&folded, &first) <= EDITS_MAX {
-        let first = written::capitalised(&spelled, reader.turn.language);
+    if same_start && text::edit_distance(&folded, &first) <= EDITS_MAX {
+        let first = capitalization::capitalised(&spelled, reader.turn.language);
         let surname = name
             .full
             .as_deref()
             .and_then(|full| full.split_once(' '))
             .map(|(_, rest)| rest.to_owned());
         let full = surname.map(|surname| format!("{first} {surname}"));
-        return Some(Spelled {
+        return Some(SpelledName {
             name: Name {
                 first,
                 full,
@@ -315,11 +325,11 @@ fn over_heard(reader: &Reader<'_>, heard: &Reading, run: &Run) -> Option<Spelled
         .map(|(_, last)| text::fold(last));
     let spells_surname = surname
         .as_deref()
-        .is_some_and(|surname| text::edits(surname, &folded) <= EDITS_MAX);
+        .is_some_and(|surname| text::edit_distance(surname, &folded) <= EDITS_MAX);
     spells_surname.then(|| {
-        let last = written::capitalised(&spelled, reader.turn.language);
+        let last = capitalization::capitalised(&spelled, reader.turn.language);
         let full = format!("{} {last}", name.first);
-        Spelled {
+        SpelledName {
             name: Name {
                 title: None,
                 first: name.first,
@@ -332,24 +342,24 @@ fn over_heard(reader: &Reader<'_>, heard: &Reading, run: &Run) -> Option<Spelled
 }
 
 /// "Fabian K O W A L": a known name, and its surname (or itself) in letters.
-fn behind_name(reader: &Reader<'_>, run: &Run) -> Option<Spelled> {
+fn spelling_after_name(reader: &NameReader<'_>, run: &LetterRun) -> Option<SpelledName> {
     let at = run.words.start.checked_sub(1)?;
     let known = reader.turn.tokens[at].evidence == Evidence::Name && reader.can_be_name(at);
-    let heard = Reading {
+    let heard = NameSpan {
         words: at..at + 1,
         confidence: 0.9,
     };
     if !known || run.letters.len() < LETTERS_MIN {
         return None;
     }
-    over_heard(reader, &heard, run).or_else(|| {
-        let first = written::name_of(reader.turn, heard.words.clone()).first;
+    spelling_of_heard_name(reader, &heard, run).or_else(|| {
+        let first = capitalization::name_of(reader.turn, heard.words.clone()).first;
         let spelled: String = run.letters.iter().collect();
         let full = format!(
             "{first} {}",
-            written::capitalised(&spelled, reader.turn.language)
+            capitalization::capitalised(&spelled, reader.turn.language)
         );
-        Some(Spelled {
+        Some(SpelledName {
             name: Name {
                 title: None,
                 first,
@@ -362,28 +372,29 @@ fn behind_name(reader: &Reader<'_>, run: &Run) -> Option<Spelled> {
 }
 
 /// A spelling without a heard name: one first name, or the best cut into first name and surname.
-fn alone(reader: &Reader<'_>, run: &Run) -> Option<Spelled> {
-    let pair = run.letters.len() < LETTERS_MIN && !run.explained;
+fn spelling_alone(reader: &NameReader<'_>, run: &LetterRun) -> Option<SpelledName> {
+    let pair = run.letters.len() < LETTERS_MIN && !run.is_explicit;
     if pair
-        && !(cued(reader, run.words.start) && known(reader, &run.letters) >= KNOWN_HALF_LOGS_MIN)
+        && !(has_cue_before(reader, run.words.start)
+            && known(reader, &run.letters) >= KNOWN_HALF_LOGS_MIN)
     {
         return None;
     }
     let whole = text::fold(&run.letters.iter().collect::<String>());
-    if Word::of(&whole).is_species() || domain::is_brand(&whole) {
+    if WordEntry::look_up(&whole).is_species() || domain_words::is_brand(&whole) {
         return None;
     }
     let (cut, confidence) = best_cut(reader, &run.letters);
     let word = |letters: &[char]| {
         let spelled: String = letters.iter().collect();
-        written::capitalised(&spelled, reader.turn.language)
+        capitalization::capitalised(&spelled, reader.turn.language)
     };
     let first = word(&run.letters[..cut]);
-    if reader.excluded.holds(&text::fold(&first)) {
+    if reader.excluded.contains(&text::fold(&first)) {
         return None;
     }
     let full = (cut < run.letters.len()).then(|| format!("{first} {}", word(&run.letters[cut..])));
-    Some(Spelled {
+    Some(SpelledName {
         name: Name {
             first,
             full,
@@ -399,7 +410,7 @@ fn alone(reader: &Reader<'_>, run: &Run) -> Option<Spelled> {
 }
 
 /// Where the first name ends, and how sure that is.
-fn best_cut(reader: &Reader<'_>, letters: &[char]) -> (usize, f32) {
+fn best_cut(reader: &NameReader<'_>, letters: &[char]) -> (usize, f32) {
     let whole = known(reader, letters);
     if whole >= KNOWN_HALF_LOGS_MIN {
         return (letters.len(), 0.9);
@@ -427,12 +438,12 @@ fn best_cut(reader: &Reader<'_>, letters: &[char]) -> (usize, f32) {
 }
 
 /// How well known letters are as a first name, in half-logs.
-fn known(reader: &Reader<'_>, letters: &[char]) -> i32 {
+fn known(reader: &NameReader<'_>, letters: &[char]) -> i32 {
     let folded = text::fold(&letters.iter().collect::<String>());
-    let word = Word::of(&folded);
-    let listed = word.is_first_in(reader.turn.language) || word.is_first_abroad();
-    let evidence = evidence::of(word, &folded, reader.turn.language);
-    let half_logs = word.half_logs().max(if listed { 26 } else { 0 });
+    let word = WordEntry::look_up(&folded);
+    let listed = word.is_first_name_in(reader.turn.language) || word.is_first_name_abroad();
+    let evidence = evidence::first_name_evidence(word, &folded, reader.turn.language);
+    let half_logs = word.first_name_half_logs().max(if listed { 26 } else { 0 });
     if evidence == Evidence::Common {
         half_logs / 2
     } else {
@@ -441,16 +452,16 @@ fn known(reader: &Reader<'_>, letters: &[char]) -> i32 {
 }
 
 fn surname_rank(letters: &[char]) -> i32 {
-    let word = Word::of(&text::fold(&letters.iter().collect::<String>()));
-    i32::try_from(word.surname()).unwrap_or(0)
+    let word = WordEntry::look_up(&text::fold(&letters.iter().collect::<String>()));
+    i32::try_from(word.surname_rank()).unwrap_or(0)
 }
 
 /// "Erik with a k", "Sara without an h" behind a heard name.
-fn with_letter(reader: &Reader<'_>, heard: &Reading) -> Option<Spelled> {
+fn spelling_by_one_letter(reader: &NameReader<'_>, heard: &NameSpan) -> Option<SpelledName> {
     let (letter, without, end) = letter_after(reader, heard.words.end)?;
-    let name = written::name_of(reader.turn, heard.words.clone());
-    let varied = vary(&name, letter, without, reader)?;
-    Some(Spelled {
+    let name = capitalization::name_of(reader.turn, heard.words.clone());
+    let varied = respell_with_letter(&name, letter, without, reader)?;
+    Some(SpelledName {
         name: varied,
         confidence: heard.confidence.max(0.9),
         words: heard.words.start..end,
@@ -458,7 +469,7 @@ fn with_letter(reader: &Reader<'_>, heard: &Reading) -> Option<Spelled> {
 }
 
 /// The letter of "with a k" at a word, whether it is left out, and the word after.
-pub fn letter_after(reader: &Reader<'_>, at: usize) -> Option<(char, bool, usize)> {
+pub fn letter_after(reader: &NameReader<'_>, at: usize) -> Option<(char, bool, usize)> {
     let turn = reader.turn;
     let without = match turn.folded(at) {
         "with" | "con" | "avec" | "mit" | "com" | "z" | "met" => false,
@@ -471,15 +482,32 @@ pub fn letter_after(reader: &Reader<'_>, at: usize) -> Option<(char, bool, usize
     );
     let mut index = at + 1 + usize::from(article);
     // "a" is both an article and a letter: "with a" at the end is the letter.
-    if article && !turn.tokens.get(index).is_some_and(|token| token.letter) {
+    if article
+        && !turn
+            .tokens
+            .get(index)
+            .is_some_and(|token| token.is_single_letter)
+    {
         index -= 1;
     }
-    let token = turn.tokens.get(index).filter(|token| token.letter)?;
-    Some((letter_of(&turn.text[token.at.clone()])?, without, index + 1))
+    let token = turn
+        .tokens
+        .get(index)
+        .filter(|token| token.is_single_letter)?;
+    Some((
+        letter_of(&turn.text[token.span.clone()])?,
+        without,
+        index + 1,
+    ))
 }
 
 /// The spelling variant of a name that has (or lacks) a letter, the most frequent of those known.
-pub fn vary(name: &Name, letter: char, without: bool, reader: &Reader<'_>) -> Option<Name> {
+pub fn respell_with_letter(
+    name: &Name,
+    letter: char,
+    without: bool,
+    reader: &NameReader<'_>,
+) -> Option<Name> {
     let first: Vec<char> = name.first.to_lowercase().chars().collect();
     let has = first.contains(&letter);
     let forms = match (without, has) {
@@ -490,7 +518,7 @@ pub fn vary(name: &Name, letter: char, without: bool, reader: &Reader<'_>) -> Op
     let best = forms.into_iter().max_by_key(|form| known(reader, form));
     let best = best.filter(|form| known(reader, form) >= KNOWN_HALF_LOGS_MIN)?;
     let spelled: String = best.iter().collect();
-    let first = written::capitalised(&spelled, reader.turn.language);
+    let first = capitalization::capitalised(&spelled, reader.turn.language);
     let full = name
         .full
         .as_deref()

@@ -84,7 +84,7 @@ pub fn normalise(text: &str) -> Cow<'_, str> {
 
 /// Levenshtein distance.
 #[must_use]
-pub fn edits(one: &str, other: &str) -> usize {
+pub fn edit_distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (i, c) in one.chars().enumerate() {

@@ -2,23 +2,23 @@
 
 use std::ops::Range;
 
-use super::domain;
+use super::domain_words;
 use super::evidence::{self, Evidence};
-use super::extraction::Context;
-use super::grammar::{Grammar, Role};
+use super::extraction::ExtractionContext;
+use super::grammar::{Grammar, WordClass};
 use super::language::Language;
 use super::text;
-use super::wordlist::Word;
+use super::wordlist::WordEntry;
 
 /// Words of one turn that are read; the rest of a longer one is left out.
 pub const TURN_WORDS_MAX: usize = 400;
 
 /// So many words may all be without accents where accents are written ("Lan Anh").
-const PLAIN_WORDS_MAX: usize = 2;
+const UNACCENTED_WORDS_MAX: usize = 2;
 
 /// The pause written before a word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Break {
+pub enum Pause {
     #[default]
     None,
     /// A comma, colon or dash: a name may still follow its cue, a clause may end.
@@ -31,7 +31,7 @@ pub enum Break {
 
 /// How a word is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum WordCase {
     Lower,
     Capital,
     Upper,
@@ -42,59 +42,59 @@ pub enum Shape {
 #[derive(Clone, Debug)]
 pub struct Token {
     /// Where it stands in the turn's text, in bytes.
-    pub at: Range<usize>,
+    pub span: Range<usize>,
     folded: Range<usize>,
-    pub pause: Break,
-    pub shape: Shape,
-    pub roles: Role,
-    pub word: Word,
+    pub pause: Pause,
+    pub word_case: WordCase,
+    pub classes: WordClass,
+    pub entry: WordEntry,
     pub evidence: Evidence,
-    pub digits: bool,
+    pub has_digits: bool,
     /// One letter, as when spelling.
-    pub letter: bool,
+    pub is_single_letter: bool,
 }
 
 impl Token {
-    pub fn is(&self, roles: Role) -> bool {
-        self.roles.intersects(roles)
+    pub fn has_class(&self, roles: WordClass) -> bool {
+        self.classes.intersects(roles)
     }
 
     pub fn is_capital(&self) -> bool {
-        self.shape != Shape::Lower
+        self.word_case != WordCase::Lower
     }
 }
 
 /// A turn: its text, its words, and the folded words in one buffer.
-pub struct Turn<'t> {
+pub struct TokenizedTurn<'t> {
     pub text: &'t str,
     pub language: Language,
     /// Words of the default persona's world are no names.
-    has_domain: bool,
+    excludes_domain_words: bool,
     /// Names are told from other words by their tones: Vietnamese, written with them.
-    toned: bool,
+    has_tones: bool,
     folded: String,
     pub tokens: Vec<Token>,
     /// The pause that ends the turn.
-    pub end: Break,
+    pub final_pause: Pause,
     /// Capitals tell names from other words here: some words have them and most have not.
-    pub cased: bool,
+    pub has_case: bool,
 }
 
-impl<'t> Turn<'t> {
+impl<'t> TokenizedTurn<'t> {
     /// Cuts `text` (normalised) into words; hesitations ("uh") are left out.
-    pub fn read(text: &'t str, context: &Context<'_>, grammar: &Grammar) -> Self {
+    pub fn tokenize(text: &'t str, context: &ExtractionContext<'_>, grammar: &Grammar) -> Self {
         let mut turn = Self {
             text,
             language: context.language,
-            has_domain: context.excluded.holds_domain(),
-            toned: context.language == Language::Vietnamese && !is_plain(text),
+            excludes_domain_words: context.excluded.excludes_domain_words(),
+            has_tones: context.language == Language::Vietnamese && !is_unaccented(text),
             folded: String::with_capacity(text.len() + 8),
             tokens: Vec::with_capacity(text.len() / 4 + 4),
-            end: Break::None,
-            cased: false,
+            final_pause: Pause::None,
+            has_case: false,
         };
-        turn.cut(grammar);
-        turn.cased = turn.tells_case();
+        turn.tokenize_text(grammar);
+        turn.has_case = turn.is_case_meaningful();
         turn
     }
 
@@ -106,14 +106,14 @@ impl<'t> Turn<'t> {
     }
 
     /// Whether a clause ends before the word at `index` (or the turn does).
-    pub fn pause_before(&self, index: usize) -> Break {
+    pub fn pause_before(&self, index: usize) -> Pause {
         self.tokens
             .get(index)
-            .map_or(Break::Stop, |token| token.pause)
+            .map_or(Pause::Stop, |token| token.pause)
     }
 
-    fn cut(&mut self, grammar: &Grammar) {
-        let mut pause = Break::None;
+    fn tokenize_text(&mut self, grammar: &Grammar) {
+        let mut pause = Pause::None;
         let mut hesitated = false;
         let mut at = 0;
         while let Some(c) = self.text[at..].chars().next() {
@@ -123,52 +123,52 @@ impl<'t> Turn<'t> {
                 continue;
             }
             let end = word_end(self.text, at);
-            if hesitated && pause == Break::Comma {
-                pause = Break::None;
+            if hesitated && pause == Pause::Comma {
+                pause = Pause::None;
             }
             hesitated = !self.push(at..end, pause, grammar);
             if !hesitated {
-                pause = Break::None;
+                pause = Pause::None;
             }
             at = end;
             if self.tokens.len() >= TURN_WORDS_MAX {
                 break;
             }
         }
-        self.end = pause;
+        self.final_pause = pause;
     }
 
     /// Adds a word; false if it was a hesitation, which is left out.
-    fn push(&mut self, at: Range<usize>, pause: Break, grammar: &Grammar) -> bool {
+    fn push(&mut self, at: Range<usize>, pause: Pause, grammar: &Grammar) -> bool {
         let written = &self.text[at.clone()];
         let start = self.folded.len();
         text::fold_into(written, &mut self.folded);
         let folded = &self.folded[start..];
-        let mut roles = grammar.roles(folded);
+        let mut roles = grammar.classes(folded);
         if is_clipped(self.text, &at) {
-            roles = roles.or(Role::FILLER).or(Role::NEVER);
+            roles = roles.union(WordClass::FILLER).union(WordClass::NEVER);
         }
-        if roles.intersects(Role::HESITATION) {
+        if roles.intersects(WordClass::HESITATION) {
             self.folded.truncate(start);
             return false;
         }
         let (at, folded) = without_number(self.text, at, folded, self.language);
-        let mut word = evidence::word_of(folded);
-        if !self.has_domain {
+        let mut word = evidence::look_up_word(folded);
+        if !self.excludes_domain_words {
             word = word.without_domain();
-            if domain::is_brand(folded) {
-                roles = Role::default();
+            if domain_words::is_brand(folded) {
+                roles = WordClass::default();
             }
         }
-        let compound = self.toned && self.is_of_compound(at.end, grammar);
-        let toned = self.toned && !compound && grammar.is_toned_name(&self.text[at.clone()]);
+        let compound = self.has_tones && self.is_compound_part(at.end, grammar);
+        let toned = self.has_tones && !compound && grammar.is_toned_name(&self.text[at.clone()]);
         if toned {
-            (roles, word) = (Role::default(), Word::default());
+            (roles, word) = (WordClass::default(), WordEntry::default());
         }
         let digits = folded.bytes().any(|byte| byte.is_ascii_digit());
         let symbols = is_symbolic(self.text, &at);
         let roles = if symbols {
-            roles.or(Role::NEVER)
+            roles.union(WordClass::NEVER)
         } else {
             roles
         };
@@ -177,80 +177,82 @@ impl<'t> Turn<'t> {
             true => Evidence::Name,
             // Half of a longer word, whose first syllable without tones most names are.
             false if self.language == Language::Vietnamese && compound => {
-                evidence::of(word, folded, self.language).max(Evidence::Unknown)
+                evidence::first_name_evidence(word, folded, self.language).max(Evidence::Unknown)
             }
-            false => evidence::of(word, folded, self.language),
+            false => evidence::first_name_evidence(word, folded, self.language),
         };
         let folded = start..start + folded.len();
-        let shape = shape_of(&self.text[at.clone()]);
+        let shape = word_case_of(&self.text[at.clone()]);
         self.tokens.push(Token {
-            at,
+            span: at,
             folded,
             pause,
-            shape,
-            roles,
-            word,
+            word_case: shape,
+            classes: roles,
+            entry: word,
             evidence,
-            digits,
-            letter,
+            has_digits: digits,
+            is_single_letter: letter,
         });
         true
     }
 
     /// "Trung tâm" (centre), "Bảo hành" (warranty): a word in small letters, none that stands behind
     /// names, goes on right behind.
-    fn is_of_compound(&self, end: usize, grammar: &Grammar) -> bool {
+    fn is_compound_part(&self, end: usize, grammar: &Grammar) -> bool {
         let next = self.text[end..].strip_prefix(' ').unwrap_or_default();
         let word = next.split(|c: char| !c.is_alphabetic()).next();
         let word = word.filter(|word| word.starts_with(char::is_lowercase));
-        let behind = Role::TAIL.or(Role::STARTER).or(Role::FILLER);
-        word.is_some_and(|word| !grammar.roles(&text::fold(word)).intersects(behind))
+        let behind = WordClass::TAIL
+            .union(WordClass::STARTER)
+            .union(WordClass::FILLER);
+        word.is_some_and(|word| !grammar.classes(&text::fold(word)).intersects(behind))
     }
 
     /// A full stop after a title ("Dr.") or an initial ("J.") ends nothing.
-    fn pause_of(&self, c: char, at: usize) -> Break {
+    fn pause_of(&self, c: char, at: usize) -> Pause {
         match c {
-            ';' | '\u{37e}' if self.language == Language::Greek => Break::Question,
+            ';' | '\u{37e}' if self.language == Language::Greek => Pause::Question,
             ',' | ':' | ';' | '—' | '–' | '、' | '(' | ')' | '…' | '،' | '؛' => {
-                Break::Comma
+                Pause::Comma
             }
-            '?' | '？' | '؟' => Break::Question,
-            '!' | '\n' | '。' | '！' | '।' | '॥' => Break::Stop,
-            '.' if self.is_abbreviated(at) => Break::None,
-            '.' if is_ellipsis(self.text, at) => Break::Comma,
-            '.' => Break::Stop,
-            _ => Break::None,
+            '?' | '？' | '؟' => Pause::Question,
+            '!' | '\n' | '。' | '！' | '।' | '॥' => Pause::Stop,
+            '.' if self.is_abbreviated(at) => Pause::None,
+            '.' if is_ellipsis(self.text, at) => Pause::Comma,
+            '.' => Pause::Stop,
+            _ => Pause::None,
         }
     }
 
     fn is_abbreviated(&self, at: usize) -> bool {
         self.tokens.last().is_some_and(|last| {
-            last.at.end == at
+            last.span.end == at
                 && (is_abbreviation(&self.folded[last.folded.clone()])
-                    || (last.letter && last.shape == Shape::Upper))
+                    || (last.is_single_letter && last.word_case == WordCase::Upper))
         })
     }
 
     /// Some word has a capital, and function words inside clauses mostly have none (as they have
     /// in a title, or when shouted).
-    fn tells_case(&self) -> bool {
+    fn is_case_meaningful(&self) -> bool {
         let inside = self.tokens.iter().skip(1).filter(|token| {
-            token.pause == Break::None
-                && token.is(Role::NEVER)
+            token.pause == Pause::None
+                && token.has_class(WordClass::NEVER)
                 && !self.folded[token.folded.clone()].starts_with('i')
         });
-        let (low, capital) = inside.fold((0, 0), |(low, capital), token| match token.shape {
-            Shape::Lower => (low + 1, capital),
-            Shape::Capital | Shape::Upper => (low, capital + 1),
-            Shape::Other => (low, capital),
+        let (low, capital) = inside.fold((0, 0), |(low, capital), token| match token.word_case {
+            WordCase::Lower => (low + 1, capital),
+            WordCase::Capital | WordCase::Upper => (low, capital + 1),
+            WordCase::Other => (low, capital),
         });
         low >= capital && self.tokens.iter().any(Token::is_capital)
     }
 }
 
 /// Typed without accents: a sentence of any length has some in a language with tones.
-fn is_plain(text: &str) -> bool {
-    text.is_ascii() && text.split(' ').count() > PLAIN_WORDS_MAX
+fn is_unaccented(text: &str) -> bool {
+    text.is_ascii() && text.split(' ').count() > UNACCENTED_WORDS_MAX
 }
 
 /// Apostrophes and hyphens belong to a word between its letters; not between single letters,
@@ -261,7 +263,7 @@ fn word_end(text: &str, start: usize) -> usize {
     let mut chars = text[start..].char_indices().peekable();
     while let Some((offset, c)) = chars.next() {
         let next = chars.peek().map(|&(_, next)| next);
-        if c.is_alphanumeric() || is_mark(c) {
+        if c.is_alphanumeric() || is_combining_mark(c) {
             part_chars += 1;
         } else if is_apostrophe(c) && next.is_some_and(char::is_alphanumeric) {
         } else if is_hyphen(c) && next.is_some_and(char::is_alphanumeric) {
@@ -289,21 +291,21 @@ pub fn is_hyphen(c: char) -> bool {
     matches!(c, '-' | '‐' | '‑')
 }
 
-fn is_mark(c: char) -> bool {
+fn is_combining_mark(c: char) -> bool {
     unicode_normalization::char::is_combining_mark(c)
 }
 
-fn shape_of(written: &str) -> Shape {
+fn word_case_of(written: &str) -> WordCase {
     let upper = written.chars().filter(|c| c.is_uppercase()).count();
     let lower = written.chars().filter(|c| c.is_lowercase()).count();
     let first = written.chars().next().is_some_and(char::is_uppercase);
     match (upper, lower) {
-        (0, 0) => Shape::Other,
-        (0, _) => Shape::Lower,
-        (1, _) if first => Shape::Capital,
-        (_, 0) => Shape::Upper,
-        _ if first => Shape::Capital,
-        _ => Shape::Other,
+        (0, 0) => WordCase::Other,
+        (0, _) => WordCase::Lower,
+        (1, _) if first => WordCase::Capital,
+        (_, 0) => WordCase::Upper,
+        _ if first => WordCase::Capital,
+        _ => WordCase::Other,
     }
 }
 
@@ -364,7 +366,8 @@ fn without_number<'f>(
     let named = folded.len() - letters.len() == at.len() - written
         && letters.len() < folded.len()
         && letters.chars().count() >= NUMBERED_LETTERS_MIN
-        && evidence::of(evidence::word_of(letters), letters, language) == Evidence::Name;
+        && evidence::first_name_evidence(evidence::look_up_word(letters), letters, language)
+            == Evidence::Name;
     if named {
         (at.start..at.start + written, letters)
     } else {

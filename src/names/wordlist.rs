@@ -16,9 +16,9 @@ pub const WORD_BYTES_MAX: usize = 64;
 
 /// What the list knows of one word; all zero for a word that is not in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Word(u64);
+pub struct WordEntry(u64);
 
-impl Word {
+impl WordEntry {
     const STOP: u64 = 1 << 9;
     const PROPER: u64 = 1 << 12;
     const SPECIES: u64 = 1 << 13;
@@ -28,39 +28,39 @@ impl Word {
     const NOUN: u64 = 1 << 17;
     const PLACE: u64 = 1 << 51;
     const FIRST_SHIFT: u32 = 18;
-    const WORLD: u32 = 9;
+    const ABROAD_LANGUAGES: u32 = 9;
     const COMMON_SHIFT: u32 = 28;
 
     /// Looks up a word folded by [`fold`](super::text::fold).
     #[must_use]
-    pub fn of(folded: &str) -> Self {
+    pub fn look_up(folded: &str) -> Self {
         if folded.len() > WORD_BYTES_MAX {
             return Self::default();
         }
-        look_up(folded.as_bytes()).map_or_else(Self::default, Self)
+        find_value(folded.as_bytes()).map_or_else(Self::default, Self)
     }
 
     /// Twice the binary logarithm of how often it was given as a first name in the US, 0 if never
     /// (or once).
     #[must_use]
-    pub fn half_logs(self) -> i32 {
+    pub fn first_name_half_logs(self) -> i32 {
         ((self.0 & 63) as i32 - 1).max(0)
     }
 
     /// English frequency as a common word: 1 the most frequent .. 7 rare, 0 not a common word.
     #[must_use]
-    pub fn band(self) -> usize {
+    pub fn frequency_band(self) -> usize {
         (self.0 >> 6 & 7) as usize
     }
 
     #[must_use]
-    pub fn is_stop(self) -> bool {
+    pub fn is_stop_word(self) -> bool {
         self.0 & Self::STOP != 0
     }
 
     /// Surname: 3 frequent in the US, 2 in its census, 1 in another country's list, 0 not known.
     #[must_use]
-    pub fn surname(self) -> u64 {
+    pub fn surname_rank(self) -> u64 {
         self.0 >> 10 & 3
     }
 
@@ -72,7 +72,7 @@ impl Word {
 
     /// Written with a capital only (places, peoples, brands, and names).
     #[must_use]
-    pub fn is_proper(self) -> bool {
+    pub fn is_proper_noun(self) -> bool {
         self.0 & Self::PROPER != 0
     }
 
@@ -112,43 +112,45 @@ impl Word {
     /// In a list of first names of that language's countries; of a language without a list of its
     /// own: of any country that does not speak English.
     #[must_use]
-    pub fn is_first_in(self, language: Language) -> bool {
+    pub fn is_first_name_in(self, language: Language) -> bool {
         match language {
             Language::Other => false,
-            _ if language.has_lists() => self.0 >> (Self::FIRST_SHIFT + language as u32) & 1 != 0,
-            _ => self.is_first_abroad(),
+            _ if language.has_word_lists() => {
+                self.0 >> (Self::FIRST_SHIFT + language as u32) & 1 != 0
+            }
+            _ => self.is_first_name_abroad(),
         }
     }
 
     /// In any country's list of first names.
     #[must_use]
-    pub fn is_first_anywhere(self) -> bool {
-        self.0 >> Self::FIRST_SHIFT & ((1 << (Self::WORLD + 1)) - 1) != 0
+    pub fn is_first_name_anywhere(self) -> bool {
+        self.0 >> Self::FIRST_SHIFT & ((1 << (Self::ABROAD_LANGUAGES + 1)) - 1) != 0
     }
 
     /// In a list of first names of a country that does not speak English.
     #[must_use]
-    pub fn is_first_abroad(self) -> bool {
-        self.0 >> (Self::FIRST_SHIFT + 1) & ((1 << Self::WORLD) - 1) != 0
+    pub fn is_first_name_abroad(self) -> bool {
+        self.0 >> (Self::FIRST_SHIFT + 1) & ((1 << Self::ABROAD_LANGUAGES) - 1) != 0
     }
 
     /// A common word of that language (English: any band).
     #[must_use]
-    pub fn is_common_in(self, language: Language) -> bool {
+    pub fn is_common_word_in(self, language: Language) -> bool {
         match language {
-            Language::English | Language::Other => self.band() != 0,
+            Language::English | Language::Other => self.frequency_band() != 0,
             _ => self.0 >> (Self::COMMON_SHIFT + language as u32 - 1) & 1 != 0,
         }
     }
 
     /// Given as a first name anywhere.
     #[must_use]
-    pub fn is_given(self) -> bool {
-        self.half_logs() > 0 || self.is_first_anywhere()
+    pub fn is_first_name(self) -> bool {
+        self.first_name_half_logs() > 0 || self.is_first_name_anywhere()
     }
 }
 
-fn look_up(word: &[u8]) -> Option<u64> {
+fn find_value(word: &[u8]) -> Option<u64> {
     let (bucket_bits, values) = header();
     let hashed = hash(word);
     let bucket = (hashed >> (64 - bucket_bits)) as usize;
@@ -196,28 +198,28 @@ mod tests {
 
     #[test]
     fn a_frequent_name_has_a_count_and_no_band() {
-        let misty = Word::of("misty");
-        assert!(misty.half_logs() >= 32, "{misty:?}");
-        assert!(Word::of("jennifer").half_logs() > 40);
-        assert_eq!(Word::of("jennifer").band(), 0);
+        let misty = WordEntry::look_up("misty");
+        assert!(misty.first_name_half_logs() >= 32, "{misty:?}");
+        assert!(WordEntry::look_up("jennifer").first_name_half_logs() > 40);
+        assert_eq!(WordEntry::look_up("jennifer").frequency_band(), 0);
     }
 
     #[test]
     fn common_words_species_and_surnames_are_told_apart() {
-        assert_eq!(Word::of("the").band(), 1);
-        assert!(Word::of("pikachu").is_species());
-        assert!(Word::of("dracaufeu").is_species());
-        assert!(Word::of("thundershock").is_domain());
-        assert_eq!(Word::of("smith").surname(), 3);
-        assert!(Word::of("giuseppe").is_first_in(Language::Italian));
-        assert!(Word::of("ridiculous").is_adjective());
-        assert!(Word::of("gracias").is_common_in(Language::Spanish));
+        assert_eq!(WordEntry::look_up("the").frequency_band(), 1);
+        assert!(WordEntry::look_up("pikachu").is_species());
+        assert!(WordEntry::look_up("dracaufeu").is_species());
+        assert!(WordEntry::look_up("thundershock").is_domain());
+        assert_eq!(WordEntry::look_up("smith").surname_rank(), 3);
+        assert!(WordEntry::look_up("giuseppe").is_first_name_in(Language::Italian));
+        assert!(WordEntry::look_up("ridiculous").is_adjective());
+        assert!(WordEntry::look_up("gracias").is_common_word_in(Language::Spanish));
     }
 
     #[test]
     fn a_word_that_is_not_listed_is_all_zero() {
         for word in ["qzxvbn", "", "\u{0}", &"a".repeat(500)] {
-            assert_eq!(Word::of(word), Word::default(), "{word:?}");
+            assert_eq!(WordEntry::look_up(word), WordEntry::default(), "{word:?}");
         }
     }
 }

@@ -1,11 +1,11 @@
 //! `[[tool]]` and `[[mcp]]`: the operator's own tools.
 
-use super::address::{Reach, literal};
-use super::secrets::filled;
-use crate::agent::catalog::{OWN_TOOLS_MAX, is_built_in, is_tool_name};
-use crate::agent::per_language::PerLanguage;
-use crate::agent::{ToolDescription, ToolSpec};
-use crate::config::Fault;
+use super::address_policy::{AddressPolicy, literal_ip};
+use super::env_expansion::expand_variables;
+use crate::agent::catalog::{CONFIGURED_TOOLS_MAX, is_built_in, is_tool_name};
+use crate::agent::localized_text::LocalizedText;
+use crate::agent::{ToolSpec, ToolSpecSource};
+use crate::config::ConfigError;
 use calldex_observability::redaction::Secret;
 use calldex_storage::record::PhoneNumber;
 use reqwest::Url;
@@ -15,15 +15,15 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashSet};
 
 /// Most MCP servers.
-pub const SERVERS_MAX: usize = 16;
+pub const MCP_SERVERS_MAX: usize = 16;
 /// Longest time a call of a tool may take, in milliseconds: longer nobody waits on the telephone.
 const TIMEOUT_MS_MAX: u64 = 30_000;
 /// Most bytes of a result that the model can be told.
 const RESULT_BYTES_MAX: usize = 64 * 1024;
 /// Longest time of a call where none is set.
-const TIMEOUT_MS: u64 = 3_000;
+const TIMEOUT_MS_DEFAULT: u64 = 3_000;
 /// Bytes of a result that the model is told where nothing is set.
-const RESULT_BYTES: usize = 8_192;
+const RESULT_BYTES_DEFAULT: usize = 8_192;
 
 /// How a tool's address is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -51,20 +51,20 @@ impl From<ToolMethod> for reqwest::Method {
 /// A JSON Schema: as a table, or as JSON text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Parameters {
+pub enum ToolParameters {
     /// `{ type = "object", ... }`
     Table(toml::Table),
     /// `'{"type": "object", ...}'`
     Text(String),
 }
 
-impl Default for Parameters {
+impl Default for ToolParameters {
     fn default() -> Self {
         Self::Table(toml::Table::new())
     }
 }
 
-impl Parameters {
+impl ToolParameters {
     /// The schema as JSON; one without arguments where nothing is set.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ pub struct ToolSection {
     /// What it does and when it is to be called, for the model.
     pub description: String,
     /// JSON Schema of its arguments.
-    pub parameters: Parameters,
+    pub parameters: ToolParameters,
     /// Where it is: `https`, or `http` with `allow_private`.
     pub url: String,
     /// `POST`, `PUT` or `PATCH`.
@@ -97,7 +97,7 @@ pub struct ToolSection {
     /// Further headers; `${NAME}` stands for a variable of the environment.
     #[serde(skip_serializing)]
     pub headers: BTreeMap<String, Secret>,
-    /// Signs each request; `${NAME}` as in `headers`.
+    /// Signs each request; `${NAME}` as in `validate_headers`.
     #[serde(skip_serializing)]
     pub secret: Option<Secret>,
     /// Longest time of one call, in milliseconds.
@@ -114,7 +114,7 @@ pub struct ToolSection {
     pub lines: Vec<String>,
     /// Said while it runs, where the model said nothing beside the call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub say: Option<PerLanguage>,
+    pub say: Option<LocalizedText>,
 }
 
 impl Default for ToolSection {
@@ -122,13 +122,13 @@ impl Default for ToolSection {
         Self {
             name: String::new(),
             description: String::new(),
-            parameters: Parameters::default(),
+            parameters: ToolParameters::default(),
             url: String::new(),
             method: ToolMethod::default(),
             headers: BTreeMap::new(),
             secret: None,
-            timeout_ms: TIMEOUT_MS,
-            result_bytes_max: RESULT_BYTES,
+            timeout_ms: TIMEOUT_MS_DEFAULT,
+            result_bytes_max: RESULT_BYTES_DEFAULT,
             side_effects: true,
             send_caller: false,
             allow_private: false,
@@ -172,7 +172,7 @@ pub struct McpSection {
     pub lines: Vec<String>,
     /// Said while one runs, where the model said nothing beside the call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub say: Option<PerLanguage>,
+    pub say: Option<LocalizedText>,
 }
 
 impl Default for McpSection {
@@ -185,8 +185,8 @@ impl Default for McpSection {
             env: BTreeMap::new(),
             headers: BTreeMap::new(),
             allow: Vec::new(),
-            timeout_ms: TIMEOUT_MS,
-            result_bytes_max: RESULT_BYTES,
+            timeout_ms: TIMEOUT_MS_DEFAULT,
+            result_bytes_max: RESULT_BYTES_DEFAULT,
             side_effects: true,
             allow_private: false,
             lines: Vec::new(),
@@ -201,114 +201,119 @@ impl ToolSection {
     /// # Errors
     /// What is wrong with its parameters.
     pub fn spec(&self) -> Result<ToolSpec, String> {
-        ToolSpec::new(&ToolDescription {
+        ToolSpec::new(&ToolSpecSource {
             name: &self.name,
             description: &self.description,
             parameters: &self.parameters.schema()?,
-            label: &self.name,
+            metric_label: &self.name,
             side_effects: self.side_effects,
             timeout_ms: self.timeout_ms,
-            say: self.say.clone(),
+            filler: self.say.clone(),
         })
     }
 
     /// Where its host may lead.
-    pub fn reach(&self, url: &Url) -> Reach {
-        reach(url, self.allow_private)
+    pub fn address_policy(&self, url: &Url) -> AddressPolicy {
+        address_policy(url, self.allow_private)
     }
 
-    fn faults(&self) -> Vec<Fault> {
-        let at = At(format!("tool[{}]", self.name));
-        let mut faults = at.common(&self.lines, self.timeout_ms, self.result_bytes_max);
+    fn validate(&self) -> Vec<ConfigError> {
+        let at = SectionPath(format!("tool[{}]", self.name));
+        let mut errors = at.validate_common(&self.lines, self.timeout_ms, self.result_bytes_max);
         if self.description.trim().is_empty() {
-            faults.push(at.fault(
+            errors.push(at.error(
                 "description",
                 "",
                 "is missing: say when the model is to call it",
             ));
         }
-        for language in self.say.iter().flat_map(PerLanguage::unknown_languages) {
-            faults.push(at.fault("say", language, "is no code of a language"));
+        for language in self.say.iter().flat_map(LocalizedText::unknown_languages) {
+            errors.push(at.error("say", language, "is no code of a language"));
         }
         if let Err(error) = self.spec() {
-            faults.push(at.fault("parameters", "", error));
+            errors.push(at.error("parameters", "", error));
         }
-        faults.extend(at.address("url", &self.url, self.allow_private));
-        faults.extend(at.headers(&self.headers));
+        errors.extend(at.validate_url("url", &self.url, self.allow_private));
+        errors.extend(at.validate_headers(&self.headers));
         if let Some(secret) = &self.secret {
-            faults.extend(at.secret("secret", secret));
+            errors.extend(at.validate_secret("secret", secret));
         }
-        faults
+        errors
     }
 }
 
 impl McpSection {
-    fn faults(&self) -> Vec<Fault> {
-        let at = At(format!("mcp[{}]", self.name));
-        let mut faults = at.common(&self.lines, self.timeout_ms, self.result_bytes_max);
+    fn validate(&self) -> Vec<ConfigError> {
+        let at = SectionPath(format!("mcp[{}]", self.name));
+        let mut errors = at.validate_common(&self.lines, self.timeout_ms, self.result_bytes_max);
         match (&self.url, &self.command) {
             (Some(url), None) => {
-                faults.extend(at.address("url", url, self.allow_private));
+                errors.extend(at.validate_url("url", url, self.allow_private));
                 if !self.args.is_empty() || !self.env.is_empty() {
-                    faults.push(at.fault("args", "", "and env are for command, not for url"));
+                    errors.push(at.error("args", "", "and env are for command, not for url"));
                 }
             }
             (None, Some(command)) if command.trim().is_empty() => {
-                faults.push(at.fault("command", "\"\"", "must name a program"));
+                errors.push(at.error("command", "\"\"", "must name a program"));
             }
             (None, Some(_)) if !self.headers.is_empty() => {
-                faults.push(at.fault("headers", "", "are for url, not for command"));
+                errors.push(at.error("headers", "", "are for url, not for command"));
             }
             (None, Some(_)) => {}
-            _ => faults.push(at.fault("url", "", "or command must be set, and not both")),
+            _ => errors.push(at.error("url", "", "or command must be set, and not both")),
         }
-        faults.extend(at.headers(&self.headers));
+        errors.extend(at.validate_headers(&self.headers));
         for (name, value) in &self.env {
-            faults.extend(at.secret(&format!("env.{name}"), value));
+            errors.extend(at.validate_secret(&format!("env.{name}"), value));
         }
-        faults
+        errors
     }
 }
 
 /// A host may lead to the internet only, unless more is allowed; what is not encrypted stays at home.
-pub(super) fn reach(url: &Url, allow_private: bool) -> Reach {
+pub(super) fn address_policy(url: &Url, allow_private: bool) -> AddressPolicy {
     match (url.scheme(), allow_private) {
-        ("http", _) => Reach::Private,
-        (_, true) => Reach::Anywhere,
-        (_, false) => Reach::Public,
+        ("http", _) => AddressPolicy::Private,
+        (_, true) => AddressPolicy::Anywhere,
+        (_, false) => AddressPolicy::Public,
     }
 }
 
 /// A section's place in the file.
-struct At(String);
+struct SectionPath(String);
 
-impl At {
-    fn fault(&self, key: &str, value: &str, remedy: impl Into<String>) -> Fault {
-        Fault::new(format!("{}.{key}", self.0), value, remedy)
+impl SectionPath {
+    fn error(&self, key: &str, value: &str, hint: impl Into<String>) -> ConfigError {
+        ConfigError::new(format!("{}.{key}", self.0), value, hint)
     }
 
-    fn common(&self, lines: &[String], timeout_ms: u64, bytes_max: usize) -> Vec<Fault> {
-        let mut faults = Vec::new();
+    fn validate_common(
+        &self,
+        lines: &[String],
+        timeout_ms: u64,
+        bytes_max: usize,
+    ) -> Vec<ConfigError> {
+        let mut errors = Vec::new();
         for line in lines {
             if PhoneNumber::parse(line).is_none() {
-                let remedy = "must hold called numbers such as +14155550100";
-                faults.push(self.fault("lines", &format!("{line:?}"), remedy));
+                let hint = "must hold called numbers such as +14155550100";
+                errors.push(self.error("lines", &format!("{line:?}"), hint));
             }
         }
         if !(1..=TIMEOUT_MS_MAX).contains(&timeout_ms) {
-            let remedy = format!("must be 1 to {TIMEOUT_MS_MAX}: longer nobody waits");
-            faults.push(self.fault("timeout_ms", &timeout_ms.to_string(), remedy));
+            let hint = format!("must be 1 to {TIMEOUT_MS_MAX}: longer nobody waits");
+            errors.push(self.error("timeout_ms", &timeout_ms.to_string(), hint));
         }
         if !(1..=RESULT_BYTES_MAX).contains(&bytes_max) {
-            let remedy = format!("must be 1 to {RESULT_BYTES_MAX}");
-            faults.push(self.fault("result_bytes_max", &bytes_max.to_string(), remedy));
+            let hint = format!("must be 1 to {RESULT_BYTES_MAX}");
+            errors.push(self.error("result_bytes_max", &bytes_max.to_string(), hint));
         }
-        faults
+        errors
     }
 
-    fn address(&self, key: &str, url: &str, allow_private: bool) -> Option<Fault> {
+    fn validate_url(&self, key: &str, url: &str, allow_private: bool) -> Option<ConfigError> {
         // Not shown: an address may carry a password.
-        let fault = |remedy: &str| Some(self.fault(key, "", remedy));
+        let fault = |hint: &str| Some(self.error(key, "", hint));
         let parsed = Url::parse(url).ok();
         let Some(parsed) = parsed.filter(|url| matches!(url.scheme(), "https" | "http")) else {
             return fault("must be an address such as https://tools.example.net/orders");
@@ -319,12 +324,14 @@ impl At {
         if parsed.scheme() == "http" && !allow_private {
             return fault("must be https; http is for private networks, with allow_private = true");
         }
-        let reach = reach(&parsed, allow_private);
-        match literal(&parsed) {
-            Some(address) if !reach.allows(address) && reach == Reach::Private => {
+        let address_policy = address_policy(&parsed, allow_private);
+        match literal_ip(&parsed) {
+            Some(address)
+                if !address_policy.allows(address) && address_policy == AddressPolicy::Private =>
+            {
                 fault("must be https: what is not encrypted stays in private networks")
             }
-            Some(address) if !reach.allows(address) => fault(
+            Some(address) if !address_policy.allows(address) => fault(
                 "is an address of this machine or of a private network: set allow_private = true \
                  if that is meant",
             ),
@@ -332,29 +339,29 @@ impl At {
         }
     }
 
-    fn headers(&self, headers: &BTreeMap<String, Secret>) -> Vec<Fault> {
-        let mut faults = Vec::new();
+    fn validate_headers(&self, headers: &BTreeMap<String, Secret>) -> Vec<ConfigError> {
+        let mut errors = Vec::new();
         for (name, value) in headers {
             let key = format!("headers.{name}");
             if HeaderName::try_from(name.as_str()).is_err() {
-                faults.push(self.fault(&key, "", "is no header's name"));
+                errors.push(self.error(&key, "", "is no header's name"));
             }
-            match filled(value.reveal()) {
-                Err(remedy) => faults.push(self.fault(&key, "", remedy)),
+            match expand_variables(value.reveal()) {
+                Err(hint) => errors.push(self.error(&key, "", hint)),
                 Ok(value) if HeaderValue::try_from(&value).is_err() => {
-                    faults.push(self.fault(&key, "", "holds what a header cannot"));
+                    errors.push(self.error(&key, "", "holds what a header cannot"));
                 }
                 Ok(_) => {}
             }
         }
-        faults
+        errors
     }
 
-    fn secret(&self, key: &str, secret: &Secret) -> Option<Fault> {
-        match filled(secret.reveal()) {
-            Err(remedy) => Some(self.fault(key, "", remedy)),
+    fn validate_secret(&self, key: &str, secret: &Secret) -> Option<ConfigError> {
+        match expand_variables(secret.reveal()) {
+            Err(hint) => Some(self.error(key, "", hint)),
             Ok(value) if value.trim().is_empty() => {
-                Some(self.fault(key, "", "is empty: set it or leave it out"))
+                Some(self.error(key, "", "is empty: set it or leave it out"))
             }
             Ok(_) => None,
         }
@@ -362,15 +369,15 @@ impl At {
 }
 
 /// Everything that is wrong with the operator's tools.
-pub fn validate(tools: &[ToolSection], servers: &[McpSection]) -> Vec<Fault> {
-    let mut faults = Vec::new();
+pub fn validate(tools: &[ToolSection], servers: &[McpSection]) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
     let mut seen = HashSet::new();
     let names = tools
         .iter()
         .map(|tool| ("tool.name", &tool.name))
         .chain(servers.iter().map(|server| ("mcp.name", &server.name)));
     for (setting, name) in names {
-        let remedy = if !is_tool_name(name) {
+        let hint = if !is_tool_name(name) {
             "must be 1 to 64 of a-z, A-Z, 0-9, _ and -"
         } else if is_built_in(name) {
             "is a tool of calldex itself: choose another name"
@@ -379,19 +386,19 @@ pub fn validate(tools: &[ToolSection], servers: &[McpSection]) -> Vec<Fault> {
         } else {
             continue;
         };
-        faults.push(Fault::new(setting, format!("{name:?}"), remedy));
+        errors.push(ConfigError::new(setting, format!("{name:?}"), hint));
     }
-    if tools.len() > OWN_TOOLS_MAX {
-        let remedy = format!("at most {OWN_TOOLS_MAX} can be offered");
-        faults.push(Fault::new("tool", tools.len(), remedy));
+    if tools.len() > CONFIGURED_TOOLS_MAX {
+        let hint = format!("at most {CONFIGURED_TOOLS_MAX} can be offered");
+        errors.push(ConfigError::new("tool", tools.len(), hint));
     }
-    if servers.len() > SERVERS_MAX {
-        let remedy = format!("at most {SERVERS_MAX} can be used");
-        faults.push(Fault::new("mcp", servers.len(), remedy));
+    if servers.len() > MCP_SERVERS_MAX {
+        let hint = format!("at most {MCP_SERVERS_MAX} can be used");
+        errors.push(ConfigError::new("mcp", servers.len(), hint));
     }
-    faults.extend(tools.iter().flat_map(ToolSection::faults));
-    faults.extend(servers.iter().flat_map(McpSection::faults));
-    faults
+    errors.extend(tools.iter().flat_map(ToolSection::validate));
+    errors.extend(servers.iter().flat_map(McpSection::validate));
+    errors
 }
 
 #[cfg(test)]
@@ -403,8 +410,8 @@ mod tests {
     }
 
     fn faults_of(tools: &[ToolSection], servers: &[McpSection]) -> String {
-        let faults = validate(tools, servers);
-        let lines: Vec<String> = faults.iter().map(Fault::to_string).collect();
+        let errors = validate(tools, servers);
+        let lines: Vec<String> = errors.iter().map(ConfigError::to_string).collect();
         lines.join("\n")
     }
 
@@ -443,7 +450,7 @@ mod tests {
             name: "shop".into(),
             ..McpSection::default()
         };
-        let faults = faults_of(&[tool(GOOD), tool(GOOD), wrong], &[server]);
+        let errors = faults_of(&[tool(GOOD), tool(GOOD), wrong], &[server]);
         for named in [
             "tool.name = \"order_status\": stands twice",
             "a tool of calldex itself",
@@ -458,7 +465,7 @@ mod tests {
             "tool[end_call].lines",
             "mcp[shop].url: or command must be set",
         ] {
-            assert!(faults.contains(named), "{named} is not in\n{faults}");
+            assert!(errors.contains(named), "{named} is not in\n{errors}");
         }
     }
 

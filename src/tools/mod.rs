@@ -1,78 +1,82 @@
 //! The operator's own tools: behind HTTPS addresses, and of MCP servers. Runs what calls ask for, and knows
 //! nothing of how a call goes.
 
-mod address;
-mod answer;
-mod client;
+mod address_policy;
 pub mod config;
-mod http;
+mod env_expansion;
+mod http_tool;
 mod mcp;
-mod secrets;
+mod restricted_client;
+mod result_text;
 
 use crate::agent::{ToolCatalog, ToolSpec};
 use crate::call::tool_runner::{ToolFailure, ToolOutcome, ToolRequest, ToolRunner};
 use calldex_observability::catalog;
 use config::{McpSection, ToolSection};
 use futures_util::future::{BoxFuture, join_all};
-use http::HttpTool;
-use mcp::{McpServer, Names};
+use http_tool::HttpTool;
+use mcp::{McpServer, ToolNameTable};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Tools that run at the same time; beyond it a call fails at once.
-const RUNNING_MAX: u32 = 4_096;
+const RUNNING_CALLS_MAX: u32 = 4_096;
 
 /// All tools of a server.
-pub struct Tools {
-    own: Vec<Own>,
-    servers: Vec<Arc<McpServer>>,
-    running: Arc<Semaphore>,
+pub struct ToolRegistry {
+    configured: Vec<ConfiguredTool>,
+    mcp_servers: Vec<Arc<McpServer>>,
+    permits: Arc<Semaphore>,
 }
 
 /// One `[[tool]]`.
-struct Own {
+struct ConfiguredTool {
     spec: Arc<ToolSpec>,
     tool: Arc<HttpTool>,
     lines: Vec<String>,
 }
 
-impl Tools {
+impl ToolRegistry {
     /// For sections that were validated. Reads the system's certificates, and connects to MCP servers in
     /// the background: it belongs to the start, and into a runtime.
     pub fn start(tools: &[ToolSection], servers: &[McpSection]) -> Self {
-        let names = Arc::new(Names::new(tools.iter().map(|tool| tool.name.clone())));
+        let names = Arc::new(ToolNameTable::new(
+            tools.iter().map(|tool| tool.name.clone()),
+        ));
         let started = servers.iter().enumerate();
         Self {
-            own: tools.iter().filter_map(own).collect(),
-            servers: started
-                .map(|(place, server)| McpServer::start(server, place, Arc::clone(&names)))
+            configured: tools.iter().filter_map(configured_tool).collect(),
+            mcp_servers: started
+                .map(|(server_index, server)| {
+                    McpServer::start(server, server_index, Arc::clone(&names))
+                })
                 .collect(),
-            running: Arc::new(Semaphore::new(RUNNING_MAX as usize)),
+            permits: Arc::new(Semaphore::new(RUNNING_CALLS_MAX as usize)),
         }
     }
 
     /// What runs may come to its end, within this time; then MCP servers are left, and those that were
     /// started here are ended.
     pub async fn stop(&self, within: Duration) {
-        let all = self.running.acquire_many(RUNNING_MAX);
+        let all = self.permits.acquire_many(RUNNING_CALLS_MAX);
         if tokio::time::timeout(within, all).await.is_err() {
             tracing::warn!("tools were still running when the server stopped");
         }
-        join_all(self.servers.iter().map(|server| server.stop())).await;
+        join_all(self.mcp_servers.iter().map(|server| server.stop())).await;
     }
 }
 
 /// A section that cannot be used after all (its variable is gone since it was checked) is left out.
-fn own(section: &ToolSection) -> Option<Own> {
+fn configured_tool(section: &ToolSection) -> Option<ConfiguredTool> {
     let made = section
         .spec()
         .and_then(|spec| Ok((spec, HttpTool::new(section)?)));
     match made {
         Ok((spec, tool)) => {
-            catalog::TOOL_CALLS_TOTAL.show(&section.name);
-            catalog::TOOL_MILLISECONDS_TOTAL.show(&section.name);
-            Some(Own {
+            catalog::TOOL_CALLS_TOTAL.init_series(&section.name);
+            catalog::TOOL_MILLISECONDS_TOTAL.init_series(&section.name);
+            Some(ConfiguredTool {
                 spec: Arc::new(spec),
                 tool: Arc::new(tool),
                 lines: section.lines.clone(),
@@ -86,16 +90,19 @@ fn own(section: &ToolSection) -> Option<Own> {
 }
 
 /// Whether a tool with these lines belongs to the called one.
-fn serves(lines: &[String], called: &str) -> bool {
+fn serves_line(lines: &[String], called: &str) -> bool {
     lines.is_empty() || lines.iter().any(|line| line == called)
 }
 
-impl ToolRunner for Tools {
+impl ToolRunner for ToolRegistry {
     fn catalog(&self, called: &str) -> Arc<ToolCatalog> {
-        let own = self.own.iter().filter(|own| serves(&own.lines, called));
+        let own = self
+            .configured
+            .iter()
+            .filter(|own| serves_line(&own.lines, called));
         let own = own.map(|own| Arc::clone(&own.spec));
-        let servers = self.servers.iter();
-        let servers = servers.filter(|server| serves(server.lines(), called));
+        let servers = self.mcp_servers.iter();
+        let servers = servers.filter(|server| serves_line(server.lines(), called));
         Arc::new(ToolCatalog::new(
             own.chain(servers.flat_map(|server| server.specs())),
         ))
@@ -105,29 +112,29 @@ impl ToolRunner for Tools {
         let failed = |failure| -> BoxFuture<'static, ToolOutcome> {
             Box::pin(std::future::ready(ToolOutcome::Failed(failure, None)))
         };
-        let Ok(place) = Arc::clone(&self.running).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             return failed(ToolFailure::Busy);
         };
         let own = self
-            .own
+            .configured
             .iter()
             .find(|own| own.spec.name == request.spec.name);
         if let Some(tool) = own.map(|own| Arc::clone(&own.tool)) {
             return Box::pin(async move {
                 let outcome = tool.run(&request).await;
-                drop(place);
+                drop(permit);
                 outcome
             });
         }
-        let mut servers = self.servers.iter();
+        let mut servers = self.mcp_servers.iter();
         if let Some(server) = servers.find(|server| server.has(&request.spec.name)) {
             let server = Arc::clone(server);
             return Box::pin(async move {
                 let outcome = server.run(&request).await;
-                drop(place);
+                drop(permit);
                 outcome
             });
         }
-        failed(ToolFailure::Absent)
+        failed(ToolFailure::Unavailable)
     }
 }

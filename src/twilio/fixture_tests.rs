@@ -3,7 +3,7 @@
 
 use super::*;
 use calldex_observability::redaction::Secret;
-use relay::{CallType, Info, Text};
+use frames::{CallType, InfoFrame, TextFrame};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -72,8 +72,8 @@ fn form_of(params: &Value) -> Form {
     form
 }
 
-fn verifier(token: &str) -> Verifier {
-    Verifier::new(&[Secret::new(token)])
+fn verifier(token: &str) -> SignatureVerifier {
+    SignatureVerifier::new(&[Secret::new(token)])
 }
 
 #[test]
@@ -90,13 +90,13 @@ fn every_signature_vector_is_judged_as_it_says() {
             );
             let body = vector["body"].as_str().unwrap_or_default();
             let verdict = match text(vector, "kind") {
-                "form" => verifier.form(url, &form_of(&vector["params"]), signature),
-                "json" => verifier.json(url, body.as_bytes(), signature),
-                "websocket" => verifier.handshake(url, signature),
+                "form" => verifier.verify_form(url, &form_of(&vector["params"]), signature),
+                "json" => verifier.verify_json(url, body.as_bytes(), signature),
+                "websocket" => verifier.verify_handshake(url, signature),
                 kind => panic!("kind {kind}"),
             };
             assert_eq!(
-                verdict.accepted(),
+                verdict.is_accepted(),
                 vector["valid"].as_bool().unwrap(),
                 "{}: {verdict:?}",
                 vector["id"]
@@ -104,7 +104,7 @@ fn every_signature_vector_is_judged_as_it_says() {
             if text(vector, "kind") == "form" && !body.is_empty() {
                 let form = Form::parse(body.as_bytes()).unwrap();
                 assert_eq!(
-                    verifier.form(url, &form, signature),
+                    verifier.verify_form(url, &form, signature),
                     verdict,
                     "{} by its body",
                     vector["id"]
@@ -126,8 +126,8 @@ fn every_request_of_the_scripts_is_signed_and_readable() {
         seen += 1;
         if line["name"] == "upgrade" {
             assert_eq!(
-                verifier.handshake(url, signature),
-                Verdict::Accepted,
+                verifier.verify_handshake(url, signature),
+                SignatureVerdict::Accepted,
                 "{at}"
             );
             continue;
@@ -135,18 +135,22 @@ fn every_request_of_the_scripts_is_signed_and_readable() {
         let body = form_of(&line["form"]).encode();
         let form = Form::parse(body.as_bytes()).unwrap();
         assert_eq!(
-            verifier.form(url, &form, signature),
-            Verdict::Accepted,
+            verifier.verify_form(url, &form, signature),
+            SignatureVerdict::Accepted,
             "{at}"
         );
         let call_sid = text(&line["form"], "CallSid");
         match text(line, "name") {
-            "voice" => assert_eq!(Voice::read(&form).unwrap().call_sid, call_sid, "{at}"),
+            "voice" => assert_eq!(
+                VoiceWebhook::from_form(&form).unwrap().call_sid,
+                call_sid,
+                "{at}"
+            ),
             "action" => {
-                let ended = Ended::read(&form).unwrap();
+                let ended = ActionCallback::from_form(&form).unwrap();
                 assert_eq!(ended.call_sid, call_sid, "{at}");
                 assert_eq!(
-                    ended.failed(),
+                    ended.has_session_failed(),
                     line["form"]["SessionStatus"] == "failed",
                     "{at}"
                 );
@@ -157,7 +161,10 @@ fn every_request_of_the_scripts_is_signed_and_readable() {
                 );
             }
             "status" => assert!(
-                StatusCallback::read(&form).unwrap().status.is_over(),
+                StatusCallback::from_form(&form)
+                    .unwrap()
+                    .status
+                    .is_terminal(),
                 "{at}"
             ),
             name => panic!("{at}: {name}"),
@@ -174,13 +181,17 @@ fn every_inbound_frame_of_the_scripts_is_heard() {
     {
         let frame = &line["frame"];
         let json = frame.to_string();
-        let heard = Heard::parse(&json).unwrap_or_else(|why| panic!("{at}: {why}"));
+        let heard = InboundFrame::parse(&json).unwrap_or_else(|why| panic!("{at}: {why}"));
         match &heard {
-            Heard::Setup(setup) => {
+            InboundFrame::Setup(setup) => {
                 assert_eq!(setup.call_sid, text(frame, "callSid"), "{at}");
                 let is_outbound = text(frame, "direction").starts_with("outbound");
                 let person = if is_outbound { "to" } else { "from" };
-                assert_eq!(setup.ends.person().as_str(), text(frame, person), "{at}");
+                assert_eq!(
+                    setup.parties.remote_address().as_str(),
+                    text(frame, person),
+                    "{at}"
+                );
                 assert!(!matches!(setup.call_type, CallType::Other(_)), "{at}");
                 assert_eq!(
                     setup.parameters.len(),
@@ -188,7 +199,7 @@ fn every_inbound_frame_of_the_scripts_is_heard() {
                     "{at}"
                 );
             }
-            Heard::Prompt(prompt) => {
+            InboundFrame::Prompt(prompt) => {
                 assert_eq!(prompt.text, text(frame, "voicePrompt"), "{at}");
                 assert_eq!(
                     prompt.last,
@@ -196,7 +207,7 @@ fn every_inbound_frame_of_the_scripts_is_heard() {
                     "{at}"
                 );
             }
-            Heard::Interrupt(interrupt) => {
+            InboundFrame::Interrupt(interrupt) => {
                 assert_eq!(
                     interrupt.heard,
                     frame["utteranceUntilInterrupt"]
@@ -206,13 +217,15 @@ fn every_inbound_frame_of_the_scripts_is_heard() {
                 );
                 assert!(interrupt.after_ms.is_some(), "{at}");
             }
-            Heard::Info(Info::TokensPlayed(played)) => {
+            InboundFrame::Info(InfoFrame::TokensPlayed(played)) => {
                 assert_eq!(played, text(frame, "value"), "{at}")
             }
-            Heard::Info(Info::Other { name }) => assert_eq!(name, "configUpdated", "{at}"),
-            Heard::Info(_) | Heard::Dtmf(_) => {}
-            Heard::Error(error) => assert_eq!(error.code(), Some(64107), "{at}"),
-            Heard::Unknown { kind } => assert_eq!(kind, "weather", "{at}"),
+            InboundFrame::Info(InfoFrame::Other { name }) => {
+                assert_eq!(name, "configUpdated", "{at}")
+            }
+            InboundFrame::Info(_) | InboundFrame::Dtmf(_) => {}
+            InboundFrame::Error(error) => assert_eq!(error.code(), Some(64107), "{at}"),
+            InboundFrame::Unknown { kind } => assert_eq!(kind, "weather", "{at}"),
         }
         if heard.label() != "unknown" {
             assert_eq!(heard.label(), text(frame, "type"), "{at}");
@@ -232,9 +245,9 @@ fn every_outbound_frame_of_the_scripts_can_be_spoken() {
             "text" => {
                 let token = text(frame, "token");
                 let mut said = if frame["last"] == true {
-                    Text::closing(token)
+                    TextFrame::last_token(token)
                 } else {
-                    Text::token(token)
+                    TextFrame::token(token)
                 };
                 if let Some(may) = flag("interruptible") {
                     said = said.interruptible(may);
@@ -242,11 +255,13 @@ fn every_outbound_frame_of_the_scripts_can_be_spoken() {
                 if let Some(may) = flag("preemptible") {
                     said = said.preemptible(may);
                 }
-                Spoken::from(said)
+                OutboundFrame::from(said)
             }
             "end" => frame["handoffData"]
                 .as_str()
-                .map_or(Spoken::end(), |data| Spoken::end_with(data).unwrap()),
+                .map_or(OutboundFrame::end(), |data| {
+                    OutboundFrame::end_with_handoff(data).unwrap()
+                }),
             kind => panic!("{at}: {kind}"),
         };
         assert_eq!(
@@ -264,10 +279,10 @@ fn callers_of_the_scripts_are_who_they_are() {
         .iter()
         .filter(|(_, line, _)| line["name"] == "voice")
     {
-        let identity = Voice::read(&form_of(&line["form"]))
+        let identity = VoiceWebhook::from_form(&form_of(&line["form"]))
             .unwrap()
-            .ends
-            .identity();
+            .parties
+            .remote_identity();
         let expected = match text(&line["form"], "From") {
             sip if sip.starts_with("sip:") => "sip",
             client if client.starts_with("client:") => "client",

@@ -60,16 +60,16 @@ impl Form {
 
     /// The first value of `name`, also when it is blank; `None` when the name is not there.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+        self.get_all(name).next()
     }
 
     /// The first value of `name` unless it is blank: Twilio sends unknown facts as blanks.
-    pub fn said(&self, name: &str) -> Option<&str> {
+    pub fn non_blank(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.trim().is_empty())
     }
 
     /// Every value of `name` in order.
-    pub fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+    pub fn get_all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
         self.pairs
             .iter()
             .filter(move |(n, _)| n == name)
@@ -147,8 +147,8 @@ mod tests {
             ]
         );
         assert_eq!(form.get("a"), Some(""));
-        assert_eq!(form.said("a"), None);
-        assert_eq!(form.all("b").collect::<Vec<_>>(), ["2", "1", "2"]);
+        assert_eq!(form.non_blank("a"), None);
+        assert_eq!(form.get_all("b").collect::<Vec<_>>(), ["2", "1", "2"]);
     }
 
     #[test]

@@ -1,23 +1,23 @@
-//! Twilio's wire, and nothing but the wire: what a request says, whether Twilio said it, and how
-//! an answer is spelled.
+//! Twilio's protocol only: parsing of requests and frames, verification of signatures, and how
+//! a response is written.
 //!
 //! Pure: no clock, socket, file or runtime. Times come in as arguments.
 
+pub mod call_token;
 pub mod form;
+pub mod frames;
 pub mod identity;
-pub mod reference;
-pub mod relay;
 pub mod signature;
 pub mod twiml;
-pub mod voice;
+pub mod webhooks;
 
+pub use call_token::{CALL_TOKEN_PARAMETER, CallToken, CallTokenError, CallTokenKey};
 pub use form::{Form, FormError};
-pub use identity::{Attestation, Channel, Identity, Withheld};
-pub use reference::{REFERENCE_PARAMETER, Reference, ReferenceError, ReferenceKey};
-pub use relay::{Heard, Malformed, Spoken};
-pub use signature::{Presented, PublicBase, Verdict, Verifier};
-pub use twiml::{Connect, Relay, Response};
-pub use voice::{Ended, StatusCallback, Voice};
+pub use frames::{InboundFrame, MalformedFrame, OutboundFrame};
+pub use identity::{Attestation, CallerIdentity, NumberChannel, WithheldReason};
+pub use signature::{PublicBaseUrl, SignatureHeaders, SignatureVerdict, SignatureVerifier};
+pub use twiml::{Connect, RelayConfig, TwimlResponse};
+pub use webhooks::{ActionCallback, StatusCallback, VoiceWebhook};
 
 #[cfg(test)]
 mod fixture_tests;

@@ -1,87 +1,87 @@
-//! Twilio's doors: the voice webhook, the relay's socket, the action and status callbacks. HTTP
-//! and nothing else: what a call means is the call room's business.
+//! The routes that Twilio requests: the voice webhook, the relay's socket, the action and status callbacks. HTTP
+//! only: what a request means for a call is decided in `call`.
 
-mod answer;
-mod dialled;
-mod ended;
+mod action;
+mod dial_action;
 mod guard;
-mod nothing;
-mod relay;
-mod repeats;
+mod idempotency;
+mod not_found;
+mod relay_socket;
+mod request;
 mod status;
-mod visit;
+mod twiml_response;
 mod voice;
 
-pub use guard::Guard;
-pub use nothing::elsewhere;
+pub use guard::RequestGuard;
+pub use not_found::not_found_route;
 
-use crate::call::switchboard::Switchboard;
-use crate::twilio::reference::ReferenceKey;
-use repeats::Repeats;
+use crate::call::manager::CallManager;
+use crate::twilio::call_token::CallTokenKey;
+use idempotency::IdempotencyCache;
 use salvo::Router;
 use std::sync::Arc;
 
-/// Paths of the doors, which the TwiML names too.
+/// Paths of the routes; the TwiML names them too.
 pub const VOICE_PATH: &str = "/twilio/voice";
 /// The relay's socket.
 pub const RELAY_PATH: &str = "/twilio/relay";
 /// The action of `<Connect>`.
 pub const ACTION_PATH: &str = "/twilio/action";
 /// The action of `<Dial>`.
-pub const DIALLED_PATH: &str = "/twilio/dialled";
+pub const DIAL_ACTION_PATH: &str = "/twilio/dialled";
 /// The number's status callback.
 pub const STATUS_PATH: &str = "/twilio/status";
 
-/// What the doors share.
-pub struct Doors {
+/// What the routes share.
+pub struct WebhookRoutes {
     /// The calls.
-    pub switchboard: Arc<Switchboard>,
-    /// Who may come in.
-    pub guard: Guard,
-    /// Keys of call references: the one that seals first, then older ones.
-    pub keys: Vec<ReferenceKey>,
+    pub call_manager: Arc<CallManager>,
+    /// Verifies requests.
+    pub guard: RequestGuard,
+    /// Keys of call tokens: the one that seals first, then older ones.
+    pub keys: Vec<CallTokenKey>,
     /// How long a reference opens a socket, in seconds.
-    pub reference_s_max: u64,
+    pub call_token_s_max: u64,
     /// Answers given, for requests that come twice.
-    repeats: Repeats,
+    idempotency: IdempotencyCache,
 }
 
-impl Doors {
-    /// The doors of one instance.
+impl WebhookRoutes {
+    /// The routes of one instance.
     pub fn new(
-        switchboard: Arc<Switchboard>,
-        guard: Guard,
-        keys: Vec<ReferenceKey>,
-        reference_s_max: u64,
+        switchboard: Arc<CallManager>,
+        guard: RequestGuard,
+        keys: Vec<CallTokenKey>,
+        call_token_s_max: u64,
     ) -> Arc<Self> {
         Arc::new(Self {
-            switchboard,
+            call_manager: switchboard,
             guard,
             keys,
-            reference_s_max,
-            repeats: Repeats::default(),
+            call_token_s_max,
+            idempotency: IdempotencyCache::default(),
         })
     }
 
     /// All routes, the compatibility aliases included: at the root, and under the path of the public
     /// address for a proxy that leaves it on.
     pub fn routes(self: &Arc<Self>) -> Router {
-        let mount = self.guard.mount().trim_matches('/');
-        let mut root = Router::new().append(&mut self.listeners());
+        let mount = self.guard.path_prefix().trim_matches('/');
+        let mut root = Router::new().append(&mut self.twilio_routes());
         if !mount.is_empty() {
-            root = root.push(Router::with_path(mount).append(&mut self.listeners()));
+            root = root.push(Router::with_path(mount).append(&mut self.twilio_routes()));
         }
-        root.push(elsewhere(
+        root.push(not_found_route(
             "nothing here; the voice webhook is POST /twilio/voice\n",
         ))
     }
 
-    fn listeners(self: &Arc<Self>) -> Vec<Router> {
-        let voice = || voice::Handler(Arc::clone(self));
-        let relay = || relay::Handler(Arc::clone(self));
-        let action = ended::Handler(Arc::clone(self));
-        let dialled = dialled::Handler(Arc::clone(self));
-        let status = status::Handler(Arc::clone(self));
+    fn twilio_routes(self: &Arc<Self>) -> Vec<Router> {
+        let voice = || voice::VoiceHandler(Arc::clone(self));
+        let relay = || relay_socket::RelayHandler(Arc::clone(self));
+        let action = action::ActionHandler(Arc::clone(self));
+        let dialled = dial_action::DialActionHandler(Arc::clone(self));
+        let status = status::StatusHandler(Arc::clone(self));
         vec![
             Router::with_path("twilio/voice").get(voice()).post(voice()),
             Router::with_path("twiml").get(voice()).post(voice()),

@@ -1,19 +1,19 @@
 //! `POST /twilio/status`: how a call stands (protocol 2.6). Only its end matters here.
 
-use super::Doors;
+use super::WebhookRoutes;
 use crate::twilio::Form;
-use crate::twilio::voice::StatusCallback;
-use calldex_storage::record::Outcome;
+use crate::twilio::webhooks::StatusCallback;
+use calldex_storage::record::CallOutcome;
 use salvo::http::StatusCode;
 use salvo::{Depot, FlowCtrl, Request, Response, async_trait};
 use std::sync::Arc;
 
 /// The status callback.
 #[derive(Clone)]
-pub(super) struct Handler(pub(super) Arc<Doors>);
+pub(super) struct StatusHandler(pub(super) Arc<WebhookRoutes>);
 
 #[async_trait]
-impl salvo::Handler for Handler {
+impl salvo::Handler for StatusHandler {
     async fn handle(
         &self,
         req: &mut Request,
@@ -21,29 +21,29 @@ impl salvo::Handler for Handler {
         res: &mut Response,
         _ctrl: &mut FlowCtrl,
     ) {
-        let doors = &self.0;
-        let Some(visit) = doors.receive("status", req, res).await else {
+        let routes = &self.0;
+        let Some(request) = routes.receive("status", req, res).await else {
             return;
         };
-        let result = doors.status(&visit.form).await;
+        let result = routes.handle_status(&request.form).await;
         res.status_code(StatusCode::NO_CONTENT);
-        visit.count(result);
+        request.record(result);
     }
 }
 
-impl Doors {
+impl WebhookRoutes {
     /// The label of what came of it.
-    async fn status(&self, form: &Form) -> &'static str {
-        match StatusCallback::read(form) {
+    async fn handle_status(&self, form: &Form) -> &'static str {
+        match StatusCallback::from_form(form) {
             Ok(callback) => {
-                if callback.status.is_over() {
+                if callback.status.is_terminal() {
                     let call_sid = &callback.call_sid;
-                    self.switchboard.over(call_sid, Outcome::HungUp);
+                    self.call_manager.end_call(call_sid, CallOutcome::HungUp);
                 }
                 "ok"
             }
             Err(error) => {
-                tracing::warn!(%error, "a status callback without a call");
+                tracing::warn!(%error, "a status callback without a CallSid");
                 "bad_request"
             }
         }

@@ -1,21 +1,23 @@
 //! `POST /twilio/voice`: a call rings (protocol 2).
 
-use super::visit::Visit;
-use super::{Doors, answer};
-use crate::call::switchboard::{Answer, Arrival, Back, Connection, Way};
-use crate::twilio::voice::{CallStatus, Voice};
+use super::request::WebhookRequest;
+use super::{WebhookRoutes, twiml_response};
+use crate::call::manager::{
+    IncomingCall, ReconnectRequest, ReconnectTrigger, RelayConnect, WebhookReply,
+};
+use crate::twilio::webhooks::{CallStatus, VoiceWebhook};
 use salvo::{Depot, FlowCtrl, Request, Response, async_trait};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Twilio gives the whole exchange 15 s (protocol 2.4); past this the worst case is spoken.
-const ANSWER_MAX: Duration = Duration::from_secs(8);
+const RESPONSE_TIME_MAX: Duration = Duration::from_secs(8);
 
 /// The voice webhook.
-pub(super) struct Handler(pub(super) Arc<Doors>);
+pub(super) struct VoiceHandler(pub(super) Arc<WebhookRoutes>);
 
 #[async_trait]
-impl salvo::Handler for Handler {
+impl salvo::Handler for VoiceHandler {
     async fn handle(
         &self,
         req: &mut Request,
@@ -23,46 +25,57 @@ impl salvo::Handler for Handler {
         res: &mut Response,
         _ctrl: &mut FlowCtrl,
     ) {
-        let doors = &self.0;
-        let Some(visit) = doors.receive("voice", req, res).await else {
+        let routes = &self.0;
+        let Some(request) = routes.receive("voice", req, res).await else {
             return;
         };
-        let answer = match visit.answered(doors) {
+        let answer = match request.repeated_response(routes) {
             Some(answer) => answer,
-            None => doors.ring(req, &visit).await,
+            None => routes.handle_incoming_call(req, &request).await,
         };
-        visit.answer(doors, res, answer);
+        request.respond(routes, res, answer);
     }
 }
 
-impl Doors {
-    async fn ring(&self, req: &Request, visit: &Visit) -> (String, &'static str) {
-        let voice = match Voice::read(&visit.form) {
+impl WebhookRoutes {
+    async fn handle_incoming_call(
+        &self,
+        req: &Request,
+        request: &WebhookRequest,
+    ) -> (String, &'static str) {
+        let voice = match VoiceWebhook::from_form(&request.form) {
             Ok(voice) => voice,
             Err(error) => {
-                tracing::warn!(%error, "a voice webhook without a call");
-                return (answer::goodbye(&self.switchboard.failed("")), "bad_request");
+                tracing::warn!(%error, "a voice webhook without a CallSid");
+                return (
+                    twiml_response::say_and_hang_up_twiml(&self.call_manager.failure_message("")),
+                    "bad_request",
+                );
             }
         };
-        let arrival = Arrival {
+        let arrival = IncomingCall {
             call_sid: voice.call_sid.as_str().into(),
-            identity: voice.ends.identity(),
-            called: answer::called(voice.ends.line()),
+            caller: voice.parties.remote_identity(),
+            called_number: twiml_response::called_number(voice.parties.local_address()),
             attestation: voice.attestation,
         };
-        let render = |connection: &Connection<'_>| self.connect(req, &arrival, connection);
+        let render = |connection: &RelayConnect<'_>| self.connect_twiml(req, &arrival, connection);
         if voice.status == CallStatus::InProgress
-            && let Some(document) = self.redirected(req, &arrival, visit.reference()).await
+            && let Some(document) = self
+                .resume_redirected_call(req, &arrival, request.call_token())
+                .await
         {
             return (document, "ok");
         }
-        let ringing = self.switchboard.ring(&arrival, render);
-        match tokio::time::timeout(ANSWER_MAX, ringing).await {
-            Ok(Answer::Connect(document)) => (document, "ok"),
-            Ok(Answer::Repeat(document)) => (document, "repeated"),
-            Ok(Answer::Refuse(text)) => (answer::goodbye(&text), "ok"),
+        let ringing = self.call_manager.on_ringing(&arrival, render);
+        match tokio::time::timeout(RESPONSE_TIME_MAX, ringing).await {
+            Ok(WebhookReply::Connect(document)) => (document, "ok"),
+            Ok(WebhookReply::Repeat(document)) => (document, "duplicate"),
+            Ok(WebhookReply::Reject(text)) => (twiml_response::say_and_hang_up_twiml(&text), "ok"),
             Err(_) => (
-                answer::goodbye(&self.switchboard.failed(&arrival.called)),
+                twiml_response::say_and_hang_up_twiml(
+                    &self.call_manager.failure_message(&arrival.called_number),
+                ),
                 "failed",
             ),
         }
@@ -71,22 +84,28 @@ impl Doors {
     /// A call that is in progress came here by a redirect, or by the number's fallback URL: one that
     /// is known goes on. `None` for one that was answered before its first document, such as a call
     /// that we placed ourselves.
-    async fn redirected(
+    async fn resume_redirected_call(
         &self,
         req: &Request,
-        arrival: &Arrival,
+        arrival: &IncomingCall,
         reference: Option<&str>,
     ) -> Option<String> {
-        let mark = self.mark(&arrival.call_sid, reference);
-        let back = Back {
-            way: Way::Redirect,
-            mark: mark.unwrap_or_default(),
+        let mark = self.log_position_in_token(&arrival.call_sid, reference);
+        let back = ReconnectRequest {
+            trigger: ReconnectTrigger::Redirect,
+            log_position: mark.unwrap_or_default(),
             session_id: "",
-            sure: mark.is_some(),
+            proves_known: mark.is_some(),
             provider_failed: false,
         };
-        let render = |connection: &Connection<'_>| self.connect(req, arrival, connection);
-        let returned = self.switchboard.returned(arrival, &back, render).await?;
-        Some(self.after_loss(&arrival.call_sid, returned).await)
+        let render = |connection: &RelayConnect<'_>| self.connect_twiml(req, arrival, connection);
+        let returned = self
+            .call_manager
+            .reconnect_if_known(arrival, &back, render)
+            .await?;
+        Some(
+            self.twiml_after_lost_session(&arrival.call_sid, returned)
+                .await,
+        )
     }
 }

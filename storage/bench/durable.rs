@@ -3,9 +3,9 @@
 use super::plain::{PlainInserts, fsyncs};
 use super::scene::{PATIENCE, Scene, bytes_written, call_sid, turn};
 use super::{Options, Report};
-use crate::record::{CallerKind, Outcome};
+use crate::record::{CallOutcome, CallerKind};
 use crate::write::{CallEnded, CallStarted, Write};
-use crate::{Bounds, Receipt, Storage, Writer};
+use crate::{Receipt, Storage, Writer, WriterBounds};
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ pub(super) fn measure(scene: &Scene, options: &Options, report: &mut Report<'_>)
     steadily(
         scene,
         options,
-        Bounds::default(),
+        WriterBounds::default(),
         "durable, as chosen",
         report,
     )?;
@@ -41,10 +41,10 @@ pub(super) fn measure(scene: &Scene, options: &Options, report: &mut Report<'_>)
 
 fn sweep(scene: &Scene, options: &Options, report: &mut Report<'_>) -> io::Result<()> {
     for (delay_ms, writes) in [(0, 1_024), (2, 1_024), (4, 1_024), (8, 1_024), (16, 1_024)] {
-        let bounds = Bounds {
+        let bounds = WriterBounds {
             batch_delay: Duration::from_millis(delay_ms),
             batch_writes_max: writes,
-            ..Bounds::default()
+            ..WriterBounds::default()
         };
         steadily(
             scene,
@@ -55,9 +55,9 @@ fn sweep(scene: &Scene, options: &Options, report: &mut Report<'_>) -> io::Resul
         )?;
     }
     for writes in [128, 512, 1_024, 4_096] {
-        let bounds = Bounds {
+        let bounds = WriterBounds {
             batch_writes_max: writes,
-            ..Bounds::default()
+            ..WriterBounds::default()
         };
         let rate = flat_out_rate(scene, options, bounds)?;
         report.single(format!("flat out, batches of {writes}"), "1/s", rate)?;
@@ -68,7 +68,7 @@ fn sweep(scene: &Scene, options: &Options, report: &mut Report<'_>) -> io::Resul
 fn steadily(
     scene: &Scene,
     options: &Options,
-    bounds: Bounds,
+    bounds: WriterBounds,
     what: &str,
     report: &mut Report<'_>,
 ) -> io::Result<()> {
@@ -142,7 +142,7 @@ fn plainly(scene: &Scene, report: &mut Report<'_>) -> io::Result<()> {
 
 fn flat_out(scene: &Scene, options: &Options, report: &mut Report<'_>) -> io::Result<()> {
     let before = bytes_written();
-    let rate = flat_out_rate(scene, options, Bounds::default())?;
+    let rate = flat_out_rate(scene, options, WriterBounds::default())?;
     let written = bytes_written() - before;
     report.single("turns appended flat out", "1/s", rate)?;
     report.single(
@@ -152,7 +152,7 @@ fn flat_out(scene: &Scene, options: &Options, report: &mut Report<'_>) -> io::Re
     )
 }
 
-fn flat_out_rate(scene: &Scene, options: &Options, bounds: Bounds) -> io::Result<f64> {
+fn flat_out_rate(scene: &Scene, options: &Options, bounds: WriterBounds) -> io::Result<f64> {
     let storage = scene.open("flat-out", bounds, false, 1_000)?;
     let first_call = storage.opened_at() as usize * CALLS;
     let begun = Instant::now();
@@ -180,7 +180,7 @@ fn submit_all(writer: &Writer, writes: impl Iterator<Item = Write>) {
 }
 
 fn whole_calls(scene: &Scene, options: &Options, report: &mut Report<'_>) -> io::Result<()> {
-    let storage = scene.open("whole-calls", Bounds::default(), false, 1_000)?;
+    let storage = scene.open("whole-calls", WriterBounds::default(), false, 1_000)?;
     let calls = (options.turns_flat_out / TURNS_A_CALL as usize).max(1);
     let (before, begun) = (bytes_written(), Instant::now());
     submit_all(&storage.writer, interleaved(calls));
@@ -231,7 +231,7 @@ fn ended(call: usize) -> Write {
         call_sid: call_sid(call),
         epoch: Some(0),
         at_ms: 1_700_000_060_000,
-        outcome: Outcome::HungUp,
+        outcome: CallOutcome::HungUp,
     };
     Write::CallEnded(end)
 }

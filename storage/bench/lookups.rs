@@ -2,10 +2,10 @@
 
 use super::scene::{PATIENCE, Random, Scene, number, populate};
 use super::{Options, Report};
-use crate::directory::Tier;
-use crate::faults::Faults;
-use crate::readers::Reader;
-use crate::{Bounds, DATABASE_FILE, Recall, Storage};
+use crate::caller_directory::CacheTier;
+use crate::fault_injection::FaultInjector;
+use crate::reader_pool::DatabaseReader;
+use crate::{DATABASE_FILE, LookupResult, Storage, WriterBounds};
 use rusqlite::Connection;
 use std::hint::black_box;
 use std::io;
@@ -17,12 +17,17 @@ const WARMING: usize = 200_000;
 
 pub(super) fn measure(scene: &Scene, options: &Options, report: &mut Report<'_>) -> io::Result<()> {
     scene
-        .open("callers", Bounds::default(), false, 1)?
+        .open("callers", WriterBounds::default(), false, 1)?
         .close(PATIENCE);
     let database = scene.path("callers").join(DATABASE_FILE);
     populate(&database, options.callers).map_err(io::Error::other)?;
     start(scene, options, report)?;
-    let storage = scene.open("callers", Bounds::default(), true, options.callers + 1_000)?;
+    let storage = scene.open(
+        "callers",
+        WriterBounds::default(),
+        true,
+        options.callers + 1_000,
+    )?;
     wait_until_warm(&storage)?;
     plain(options, &database, report)?;
     cold(options, &database, report)?;
@@ -37,7 +42,7 @@ pub(super) fn measure(scene: &Scene, options: &Options, report: &mut Report<'_>)
 fn start(scene: &Scene, options: &Options, report: &mut Report<'_>) -> io::Result<()> {
     for what in ["first", "second"] {
         let begun = Instant::now();
-        let storage = scene.open("callers", Bounds::default(), true, 1_000)?;
+        let storage = scene.open("callers", WriterBounds::default(), true, 1_000)?;
         let opened = begun.elapsed();
         wait_until_warm(&storage)?;
         let what = format!("{what} start with {} callers", options.callers);
@@ -54,7 +59,7 @@ fn start(scene: &Scene, options: &Options, report: &mut Report<'_>) -> io::Resul
 
 fn wait_until_warm(storage: &Storage) -> io::Result<()> {
     let begun = Instant::now();
-    while !storage.directory.is_warm() {
+    while !storage.callers.is_warm_cache_ready() {
         if begun.elapsed() > PATIENCE {
             return Err(io::Error::other("the warm tier did not get ready"));
         }
@@ -96,12 +101,12 @@ fn plain(options: &Options, database: &std::path::Path, report: &mut Report<'_>)
 }
 
 fn cold(options: &Options, database: &std::path::Path, report: &mut Report<'_>) -> io::Result<()> {
-    let mut reader = Reader::new(database.to_owned());
-    let faults = Faults::default();
+    let mut reader = DatabaseReader::new(database.to_owned());
+    let faults = FaultInjector::default();
     let numbers: Vec<_> = (0..options.callers).map(number).collect();
     let mut times = time(options, |index| {
         matches!(
-            crate::directory::cold::read(&mut reader, &numbers[index], &faults),
+            crate::caller_directory::sqlite_tier::read(&mut reader, &numbers[index], &faults),
             Ok(Some(_))
         )
     })?;
@@ -109,13 +114,13 @@ fn cold(options: &Options, database: &std::path::Path, report: &mut Report<'_>) 
 }
 
 fn warm(storage: &Storage, options: &Options, report: &mut Report<'_>) -> io::Result<()> {
-    let Some(warm) = storage.directory.warm() else {
+    let Some(warm) = storage.callers.warm_cache() else {
         return Ok(());
     };
     let keys: Vec<_> = (0..options.callers)
         .map(|index| number(index).digits())
         .collect();
-    let faults = Faults::default();
+    let faults = FaultInjector::default();
     let mut times = time(options, |index| warm.get(keys[index], &faults).is_some())?;
     report.spread("look-up, warm tier", "us", &mut times)
 }
@@ -129,8 +134,8 @@ fn end_to_end(storage: &Storage, options: &Options, report: &mut Report<'_>) -> 
     for index in 0..options.lookups.min(20_000).min(options.callers) {
         let number = number(index);
         let begun = Instant::now();
-        let (recall, tier) = runtime.block_on(storage.directory.recall_from(&number, PATIENCE));
-        if matches!(recall, Recall::Known(_)) && tier != Some(Tier::Hot) {
+        let (recall, tier) = runtime.block_on(storage.callers.look_up_with_tier(&number, PATIENCE));
+        if matches!(recall, LookupResult::Known(_)) && tier != Some(CacheTier::Hot) {
             times.push(begun.elapsed());
         }
     }
@@ -140,18 +145,18 @@ fn end_to_end(storage: &Storage, options: &Options, report: &mut Report<'_>) -> 
 fn hot(storage: &Storage, options: &Options, report: &mut Report<'_>) -> io::Result<()> {
     let numbers: Vec<_> = (0..options.callers).map(number).collect();
     for number in &numbers {
-        while storage.directory.remember(number).is_err() {
+        while storage.callers.prefetch(number).is_err() {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
     let begun = Instant::now();
-    while storage.directory.hot_callers() < options.callers && begun.elapsed() < PATIENCE {
+    while storage.callers.hot_callers() < options.callers && begun.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(1));
     }
     let mut times = time(options, |index| {
         matches!(
-            storage.directory.peek(&numbers[index]),
-            Some(Recall::Known(_))
+            storage.callers.look_up_cached(&numbers[index]),
+            Some(LookupResult::Known(_))
         )
     })?;
     report.spread("look-up, hot tier", "us", &mut times)

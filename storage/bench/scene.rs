@@ -1,9 +1,9 @@
 //! The folder of a measurement, numbers and turns for it, and what the kernel says was written.
 
-use crate::record::{Caller, NameMark, NameState, PhoneNumber, Role, Turn};
+use crate::record::{Caller, DecisionMark, NameState, PhoneNumber, Turn, TurnRole};
 use crate::sqlite::{callers, meta};
 use crate::write::Write;
-use crate::{Bounds, Storage, StorageConfig};
+use crate::{Storage, StorageConfig, WriterBounds};
 use rusqlite::Connection;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,13 +44,13 @@ impl Scene {
     pub(super) fn open(
         &self,
         name: &str,
-        bounds: Bounds,
+        bounds: WriterBounds,
         warm: bool,
         hot_callers_max: usize,
     ) -> io::Result<Storage> {
         let config = StorageConfig {
             bounds,
-            warm,
+            warm_cache: warm,
             hot_callers_max,
             ..StorageConfig::new(self.path(name))
         };
@@ -86,7 +86,13 @@ pub fn words(call: usize, seq: u32) -> String {
 
 /// The turn `seq` of the call `call`.
 pub(super) fn turn(call: usize, seq: u32) -> Write {
-    let turn = Turn::new(Role::Caller, words(call, seq), 1_700_000_000_000, 0, seq);
+    let turn = Turn::new(
+        TurnRole::Caller,
+        words(call, seq),
+        1_700_000_000_000,
+        0,
+        seq,
+    );
     Write::TurnAppended {
         call_sid: call_sid(call),
         turn,
@@ -106,7 +112,7 @@ pub(super) fn populate(path: &Path, count: usize) -> rusqlite::Result<()> {
         let mut caller = Caller::new(number(index), 1_700_000_000);
         caller.name = Some(format!("Trainer {index}").into());
         caller.name_state = NameState::Confirmed;
-        caller.name_mark = NameMark {
+        caller.name_mark = DecisionMark {
             at_ms: 1_700_000_000_000,
             step: 1,
         };

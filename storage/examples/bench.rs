@@ -1,4 +1,4 @@
-//! The measurements of `calldex bench storage` without the rest of the house:
+//! The measurements of `calldex bench storage` without the rest of the server:
 //! `cargo run --release -p calldex-storage --example bench -- [FOLDER] [sweep]`.
 
 use calldex_storage::bench::{Options, run};

@@ -1,11 +1,11 @@
 //! The figures of one instance among several, without the network:
 //! `cargo run --release -p calldex-storage --example replica -- [FOLDER]`.
 
-use calldex_storage::record::{CallerKind, Role, Turn};
+use calldex_storage::record::{CallerKind, Turn, TurnRole};
 use calldex_storage::replication::{
-    Batches, Identity, LogStore, NodeId, Replica, StateMachine, TypeConfig, random_node_id,
+    EntryBatches, LogStore, NodeId, NodeIdentity, Replica, StateMachine, TypeConfig, random_node_id,
 };
-use calldex_storage::write::{CallStarted, Write, encode};
+use calldex_storage::write::{CallStarted, Write, encode_batch};
 use calldex_storage::{Storage, StorageConfig};
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
 use openraft::{CommittedLeaderId, Entry, EntryPayload, LogId};
@@ -19,14 +19,14 @@ const WORDS_CHARS: usize = 200;
 /// How long each measurement runs.
 const PERIOD: Duration = Duration::from_secs(10);
 
-struct Instance {
+struct ExampleReplica {
     storage: Storage,
     replica: Replica,
 }
 
-impl Instance {
+impl ExampleReplica {
     fn joined(dir: &Path) -> Self {
-        Identity::join(dir, "bench", random_node_id().unwrap()).unwrap();
+        NodeIdentity::join(dir, "bench", random_node_id().unwrap()).unwrap();
         let (storage, replica) = Storage::open_replicated(StorageConfig::new(dir)).unwrap();
         Self { storage, replica }
     }
@@ -51,7 +51,7 @@ fn entry(index: u64, writes: u64) -> Entry<TypeConfig> {
         .map(|at| Write::TurnAppended {
             call_sid: format!("CA{:032x}", at % 500).as_str().into(),
             turn: Turn::new(
-                Role::Caller,
+                TurnRole::Caller,
                 words.as_str(),
                 1_700_000_000_000,
                 0,
@@ -83,7 +83,7 @@ fn started(index: u64) -> Entry<TypeConfig> {
 fn wrapped(index: u64, writes: &[Write]) -> Entry<TypeConfig> {
     Entry {
         log_id: log_id(index),
-        payload: EntryPayload::Normal(Batches(vec![encode(writes).into()])),
+        payload: EntryPayload::Normal(EntryBatches(vec![encode_batch(writes).into()])),
     }
 }
 
@@ -103,7 +103,7 @@ fn show(what: &str, count: u64, unit: &str, mut times: Vec<Duration>) {
     );
 }
 
-async fn appends(instance: &Instance, first: u64, writes: u64, pace: Duration) -> u64 {
+async fn appends(instance: &ExampleReplica, first: u64, writes: u64, pace: Duration) -> u64 {
     let mut log = instance.log();
     let (mut times, mut index, end) = (Vec::new(), first, Instant::now() + PERIOD);
     let mut purged = first;
@@ -130,7 +130,7 @@ async fn appends(instance: &Instance, first: u64, writes: u64, pace: Duration) -
     index
 }
 
-async fn applies(instance: &Instance, first: u64, entries: u64) -> u64 {
+async fn applies(instance: &ExampleReplica, first: u64, entries: u64) -> u64 {
     let mut machine = instance.machine();
     let (mut times, mut index, end) = (Vec::new(), first, Instant::now() + PERIOD);
     while Instant::now() < end {
@@ -147,7 +147,7 @@ async fn applies(instance: &Instance, first: u64, entries: u64) -> u64 {
     index
 }
 
-async fn both(instance: &Instance, first: u64) -> u64 {
+async fn both(instance: &ExampleReplica, first: u64) -> u64 {
     let (mut log, mut machine) = (instance.log(), instance.machine());
     let (mut times, mut index, end) = (Vec::new(), first, Instant::now() + PERIOD);
     while Instant::now() < end {
@@ -159,7 +159,7 @@ async fn both(instance: &Instance, first: u64) -> u64 {
         times.push(begun.elapsed());
         index += 1;
         if index % 200 == 0
-            && let Some(durable) = instance.replica.durable_applied()
+            && let Some(durable) = instance.replica.durable_index()
         {
             log.purge(log_id(durable)).await.unwrap();
         }
@@ -173,12 +173,12 @@ async fn both(instance: &Instance, first: u64) -> u64 {
     println!(
         "    log on disk {} MiB, {} entries behind durable",
         instance.replica.log_bytes() >> 20,
-        index - instance.replica.durable_applied().unwrap_or(0)
+        index - instance.replica.durable_index().unwrap_or(0)
     );
     index
 }
 
-fn snapshots(instance: &Instance, dir: &Path) {
+fn snapshots(instance: &ExampleReplica, dir: &Path) {
     let begun = Instant::now();
     let (meta, file) = instance.replica.snapshot_file().unwrap();
     let bytes = std::fs::metadata(file.path()).unwrap().len();
@@ -187,7 +187,7 @@ fn snapshots(instance: &Instance, dir: &Path) {
         bytes >> 20,
         begun.elapsed().as_secs_f64()
     );
-    let other = Instance::joined(&dir.join("other"));
+    let other = ExampleReplica::joined(&dir.join("other"));
     let begun = Instant::now();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut machine = other.machine();
@@ -205,12 +205,12 @@ fn main() {
         .tempdir_in(folder.as_deref().unwrap_or("."))
         .unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let logs = Instance::joined(&scratch.path().join("logs"));
+    let logs = ExampleReplica::joined(&scratch.path().join("logs"));
     let mut index = runtime.block_on(appends(&logs, 0, 1, Duration::ZERO));
     index = runtime.block_on(appends(&logs, index, ENTRY_WRITES, Duration::ZERO));
     runtime.block_on(appends(&logs, index, 10, Duration::from_millis(10)));
     logs.storage.close(PERIOD);
-    let one = Instance::joined(&scratch.path().join("one"));
+    let one = ExampleReplica::joined(&scratch.path().join("one"));
     runtime.block_on(async { one.machine().apply([started(0)]).await.unwrap() });
     let mut index = runtime.block_on(applies(&one, 1, 1));
     index = runtime.block_on(applies(&one, index, 4));

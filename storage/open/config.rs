@@ -1,10 +1,10 @@
 //! How storage is opened.
 
+use crate::caller_directory::HOT_CALLERS_MAX;
 use crate::conversations::READ_MS_MAX;
-use crate::directory::HOT_CALLERS_MAX;
-use crate::faults::Faults;
-use crate::writer::Bounds;
-use calldex_observability::worker::Workers;
+use crate::fault_injection::FaultInjector;
+use crate::writer::WriterBounds;
+use calldex_observability::worker::WorkerRegistry;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ pub struct StorageConfig {
     /// The data directory; made if it is not there.
     pub data_dir: PathBuf,
     /// Bounds of queue and batch.
-    pub bounds: Bounds,
+    pub bounds: WriterBounds,
     /// Callers kept in memory.
     pub hot_callers_max: usize,
     /// Whether callers are kept in sled too.
-    pub warm: bool,
+    pub warm_cache: bool,
     /// What a read of a conversation may take.
     pub read_deadline: Duration,
     /// Where background work is listed.
-    pub workers: Workers,
+    pub workers: WorkerRegistry,
     /// For tests: what happens at the labelled disk operations.
-    pub faults: Faults,
+    pub faults: FaultInjector,
 }
 
 impl StorageConfig {
@@ -32,12 +32,12 @@ impl StorageConfig {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
-            bounds: Bounds::default(),
+            bounds: WriterBounds::default(),
             hot_callers_max: HOT_CALLERS_MAX,
-            warm: true,
+            warm_cache: true,
             read_deadline: Duration::from_millis(READ_MS_MAX),
-            workers: Workers::default(),
-            faults: Faults::default(),
+            workers: WorkerRegistry::default(),
+            faults: FaultInjector::default(),
         }
     }
 }

@@ -1,42 +1,44 @@
 //! Opening and closing: the order in which the parts come to life, and in which they end.
 
 mod config;
-mod refusal;
+mod external_changes;
+mod open_error;
 mod threads;
-mod watch;
 
 pub use config::StorageConfig;
-pub use refusal::OpenError;
+pub use open_error::OpenError;
 
-use crate::backup::{Backup, BackupError, Existing, backup};
+use crate::backup::{BackupError, BackupSummary, ExistingFile, backup};
+use crate::caller_directory::{CallerDirectory, WarmCache, WarmCacheConfig};
 use crate::conversations::Conversations;
-use crate::directory::{Directory, Warm, WarmConfig};
-use crate::level::LevelInUse;
-use crate::lock::DirectoryLock;
-use crate::private;
-use crate::readers::{Pool, Readers};
-use crate::replication::{Applier, Identity, OUTBOX_FILE, Outbox, Reach, Replica, ReplicaParts};
-use crate::sqlite::ledger::Places;
+use crate::data_dir_lock::DataDirLock;
+use crate::file_permissions;
+use crate::format_version::FormatVersionInUse;
+use crate::reader_pool::{ReaderPool, ReaderPoolKind};
+use crate::replication::{
+    AppliedIndex, EntryApplier, NodeIdentity, OUTBOX_FILE, Outbox, Replica, ReplicaParts,
+};
+use crate::sqlite::live_turn_index::LiveTurnIndexReader;
 use crate::sqlite::{connection, conversations, meta};
-use crate::write::{Applied, Takeover};
+use crate::write::{AppliedWrites, ClaimResult};
 use crate::writer::{
-    self, Checkpointer, Forwarder, Line, LogPages, OnApplied, Pending, Position, Progress, Scribe,
-    Shared, Writer, WriterConnection,
+    self, ApplyProgress, BatchCommitter, Checkpointer, OnApplied, PendingWrites, Position,
+    PrimaryLink, ProposalWorker, WalPages, Writer, WriterConnection, WriterShared,
 };
 use calldex_observability::{catalog, vital};
+use external_changes::ExternalChangeWatcher;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use threads::{Threads, Writing};
+use threads::{StorageThreads, WriterThreads};
 use tokio::sync::broadcast;
-use watch::ChangeWatch;
 
 /// The database's file in the data directory.
 pub const DATABASE_FILE: &str = "calls.db";
 /// What readers and checkpointer may take to end, beyond the time that closing was given.
-const ENDING_MS_MAX: u64 = 500;
+const CLOSE_GRACE_MS_MAX: u64 = 500;
 
 /// Everything that is kept. Dropping it without [`Storage::close`] loses nothing that was
 /// acknowledged, and gives the rest a moment.
@@ -44,13 +46,13 @@ pub struct Storage {
     /// The way in for every change.
     pub writer: Writer,
     /// Who is calling.
-    pub directory: Directory,
+    pub callers: CallerDirectory,
     /// Conversations, to be read.
     pub conversations: Conversations,
-    threads: Mutex<Threads>,
-    progress: Arc<Progress>,
+    threads: Mutex<StorageThreads>,
+    progress: Arc<ApplyProgress>,
     opened_at: Position,
-    level: LevelInUse,
+    format_version: FormatVersionInUse,
     data_dir: PathBuf,
 }
 
@@ -58,40 +60,40 @@ impl Storage {
     /// Opens the data directory of an instance that runs alone: lock, database with its migrations,
     /// writer, readers. Blocks for as long as that takes (under two seconds with a million callers).
     pub fn open(config: StorageConfig) -> Result<Self, OpenError> {
-        let lock = take_lock(&config)?;
-        if Identity::is_in(&config.data_dir) {
-            return Err(OpenError::Replicated {
+        let lock = acquire_lock(&config)?;
+        if NodeIdentity::exists_in(&config.data_dir) {
+            return Err(OpenError::ClusterMember {
                 path: config.data_dir,
             });
         }
         let path = config.data_dir.join(DATABASE_FILE);
         let at_path = |error: rusqlite::Error| OpenError::from_start(&path, error.into());
-        let (scribe, meta) = Scribe::open(path.clone(), config.faults.clone())
+        let (committer, meta) = BatchCommitter::open(path.clone(), config.faults.clone())
             .map_err(|error| OpenError::from_start(&path, error))?;
-        leave_cluster(&path).map_err(at_path)?;
-        let ground = Ground {
-            places: scribe.places(),
-            log_pages: scribe.log_pages(),
-            connection: scribe.connection(),
+        detach_from_cluster(&path).map_err(at_path)?;
+        let resources = WriterResources {
+            turn_index: committer.turn_index_reader(),
+            wal_pages: committer.wal_pages(),
+            connection: committer.connection(),
             opened_at: meta.position,
-            level: LevelInUse::at(meta.level),
-            reach: None,
+            format_version: FormatVersionInUse::new(meta.format_version),
+            applied_index: None,
         };
         let faults = config.faults.clone();
-        let start = |room: &Room| {
-            let (shared, on_applied) = (Arc::clone(&room.shared), room.on_applied());
+        let start = |context: &WriterContext| {
+            let (shared, on_applied) = (Arc::clone(&context.shared), context.on_applied());
             let told = Arc::clone(&shared);
-            let write = move || writer::run(scribe, shared, faults, on_applied);
+            let write = move || writer::run(committer, shared, faults, on_applied);
             let thread = vital::thread("calldex-writer", move || told.is_closing(), write)?;
-            Ok(Writing::Alone(thread))
+            Ok(WriterThreads::SingleNode(thread))
         };
-        Self::start(config, ground, lock, start).map_err(|error| OpenError::disk(&path, error))
+        Self::start(config, resources, lock, start).map_err(|error| OpenError::disk(&path, error))
     }
 
     /// Opens the data directory of one of several instances, which must have its identity: a member's
     /// database, log and outbox. Writes go to the outbox until the replica is connected.
     pub fn open_replicated(config: StorageConfig) -> Result<(Self, Replica), OpenError> {
-        let lock = take_lock(&config)?;
+        let lock = acquire_lock(&config)?;
         let dir = config.data_dir.clone();
         let (parts, applier) =
             Replica::open(&dir, &config.faults).map_err(|reason| OpenError::Replica {
@@ -101,22 +103,26 @@ impl Storage {
         let cluster_id = parts.identity.cluster_id().to_owned();
         let (outbox, waiting) = Outbox::open(&dir, &cluster_id, config.faults.clone())
             .map_err(|error| OpenError::disk(&dir.join(OUTBOX_FILE), error))?;
-        let ground = Ground {
-            places: applier.places(),
-            log_pages: applier.log_pages(),
+        let resources = WriterResources {
+            turn_index: applier.turn_index_reader(),
+            wal_pages: applier.wal_pages(),
             connection: applier.connection(),
             opened_at: applier.opened_at(),
-            level: LevelInUse::at(applier.level()),
-            reach: Some(Arc::clone(&parts.reach)),
+            format_version: FormatVersionInUse::new(applier.format_version()),
+            applied_index: Some(Arc::clone(&parts.applied_index)),
         };
-        let line = Arc::new(Line::default());
-        let (connecting, running) = (Arc::clone(&line), parts.clone());
-        let start = |room: &Room| {
-            let (process, shared) = (running.identity.process(), Arc::clone(&room.shared));
-            let forwarder = Forwarder::new(process, shared, Arc::clone(&line), outbox, waiting);
-            start_among(room, forwarder, applier, line, running)
+        let primary_link = Arc::new(PrimaryLink::default());
+        let (connecting, running) = (Arc::clone(&primary_link), parts.clone());
+        let start = |context: &WriterContext| {
+            let (process, shared) = (
+                running.identity.node_and_start(),
+                Arc::clone(&context.shared),
+            );
+            let forwarder =
+                ProposalWorker::new(process, shared, Arc::clone(&primary_link), outbox, waiting);
+            start_cluster_writers(context, forwarder, applier, primary_link, running)
         };
-        let storage = Self::start(config, ground, lock, start);
+        let storage = Self::start(config, resources, lock, start);
         let storage = storage.map_err(|error| OpenError::disk(&dir, error))?;
         let connect = move |proposer, runtime| connecting.connect(proposer, runtime);
         Ok((storage, Replica::new(parts, Box::new(connect))))
@@ -124,66 +130,72 @@ impl Storage {
 
     fn start(
         config: StorageConfig,
-        ground: Ground,
-        lock: DirectoryLock,
-        start_writing: impl FnOnce(&Room) -> io::Result<Writing>,
+        resources: WriterResources,
+        lock: DataDirLock,
+        start_writing: impl FnOnce(&WriterContext) -> io::Result<WriterThreads>,
     ) -> io::Result<Self> {
         let path = config.data_dir.join(DATABASE_FILE);
-        let pending = Arc::new(Pending::default());
-        let readers = Arc::new(Readers::start(Pool::Calls, &path)?);
-        let people_readers = Arc::new(Readers::start(Pool::People, &path)?);
-        let warm = start_warm(&config, &path)?;
+        let pending = Arc::new(PendingWrites::default());
+        let readers = Arc::new(ReaderPool::start(ReaderPoolKind::Calls, &path)?);
+        let people_readers = Arc::new(ReaderPool::start(ReaderPoolKind::Bulk, &path)?);
+        let warm = start_warm_cache(&config, &path)?;
         let conversations = Conversations::new(
             Arc::clone(&readers),
             Arc::clone(&people_readers),
-            ground.places,
+            resources.turn_index,
             Arc::clone(&pending),
             config.read_deadline,
         );
-        let directory = Directory::new(
+        let directory = CallerDirectory::new(
             config.hot_callers_max,
             warm.clone(),
             Arc::clone(&pending),
             Arc::clone(&readers),
             config.faults.clone(),
         );
-        let level = ground.level;
-        let (writer, shared) = Writer::new(config.bounds, pending, ground.opened_at, level.clone());
-        let room = Room {
+        let format_version = resources.format_version;
+        let (writer, shared) = Writer::new(
+            config.bounds,
+            pending,
+            resources.opened_at,
+            format_version.clone(),
+        );
+        let context = WriterContext {
             path: path.clone(),
             shared: Arc::clone(&shared),
-            directory: directory.clone(),
-            progress: Arc::new(Progress::at(ground.opened_at)),
-            level: level.clone(),
+            callers: directory.clone(),
+            progress: Arc::new(ApplyProgress::at(resources.opened_at)),
+            format_version: format_version.clone(),
         };
-        catalog::DATABASE_LEVEL.set(f64::from(level.get()));
-        let watch = ChangeWatch::start(ground.connection, directory.clone(), &config.workers)?;
-        let writing = Some(start_writing(&room)?);
+        catalog::CLUSTER_FORMAT_VERSION.set(f64::from(format_version.get()));
+        let watch =
+            ExternalChangeWatcher::start(resources.connection, directory.clone(), &config.workers)?;
+        let writing = Some(start_writing(&context)?);
         let faults = config.faults;
         let checkpointer = Checkpointer::start(
             path,
             shared,
-            ground.log_pages,
+            resources.wal_pages,
             faults,
-            ground.reach,
+            resources.applied_index,
             &config.workers,
         )?;
-        let threads = Threads {
-            writing,
+        let threads = StorageThreads {
+            writers: writing,
             readers: [readers, people_readers],
             warm,
-            watch,
+            change_watcher: watch,
             checkpointer,
             lock: Some(lock),
         };
         Ok(Self {
             writer,
-            directory,
+            callers: directory,
             conversations,
             threads: Mutex::new(threads),
-            progress: room.progress,
-            opened_at: ground.opened_at,
-            level,
+            progress: context.progress,
+            opened_at: resources.opened_at,
+            format_version,
             data_dir: config.data_dir,
         })
     }
@@ -199,8 +211,8 @@ impl Storage {
     }
 
     /// The level in use in this instance's database, as its last commit left it.
-    pub fn level(&self) -> u32 {
-        self.level.get()
+    pub fn format_version(&self) -> u32 {
+        self.format_version.get()
     }
 
     /// Waits until `position`, of a write made anywhere, can be read here; `deadline` at most.
@@ -213,12 +225,16 @@ impl Storage {
     /// [`writer::TAKEOVERS_BEHIND_MAX`] behind is told that it lags: it reads its live calls' rows
     /// again. Where a snapshot takes the database's place, the owner of each live call is told as if
     /// it had just claimed it.
-    pub fn takeovers(&self) -> broadcast::Receiver<Takeover> {
-        self.progress.takeovers()
+    pub fn claim_results(&self) -> broadcast::Receiver<ClaimResult> {
+        self.progress.claim_results()
     }
 
     /// Copies the database to `file` while it is in use; see [`backup`].
-    pub async fn backup(&self, file: PathBuf, existing: Existing) -> Result<Backup, BackupError> {
+    pub async fn backup(
+        &self,
+        file: PathBuf,
+        existing: ExistingFile,
+    ) -> Result<BackupSummary, BackupError> {
         let data_dir = self.data_dir.clone();
         let copying = tokio::task::spawn_blocking(move || backup(&data_dir, &file, existing));
         match copying.await {
@@ -239,13 +255,13 @@ impl Storage {
     /// is in the outbox then, and proposed at the next start; that may take a second more. Blocks; call
     /// it from a thread that may.
     pub fn close(self, deadline: Duration) -> usize {
-        self.finish(deadline)
+        self.close_shared(deadline)
     }
 
     /// The same where others still hold it: from then on nothing is accepted and reads are refused.
     /// Called again it does nothing and says 0.
-    pub fn finish(&self, deadline: Duration) -> usize {
-        let ending = Duration::from_millis(ENDING_MS_MAX);
+    pub fn close_shared(&self, deadline: Duration) -> usize {
+        let ending = Duration::from_millis(CLOSE_GRACE_MS_MAX);
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         threads.end(&self.writer, deadline, ending)
     }
@@ -253,37 +269,37 @@ impl Storage {
 
 impl Drop for Storage {
     fn drop(&mut self) {
-        self.finish(Duration::from_millis(ENDING_MS_MAX));
+        self.close_shared(Duration::from_millis(CLOSE_GRACE_MS_MAX));
     }
 }
 
 /// What the writing threads stand on.
-struct Ground {
-    places: Places,
-    log_pages: LogPages,
+struct WriterResources {
+    turn_index: LiveTurnIndexReader,
+    wal_pages: WalPages,
     connection: WriterConnection,
     opened_at: Position,
-    level: LevelInUse,
-    reach: Option<Arc<Reach>>,
+    format_version: FormatVersionInUse,
+    applied_index: Option<Arc<AppliedIndex>>,
 }
 
 /// What the writing threads share with the rest.
-struct Room {
+struct WriterContext {
     path: PathBuf,
-    shared: Arc<Shared>,
-    directory: Directory,
-    progress: Arc<Progress>,
-    level: LevelInUse,
+    shared: Arc<WriterShared>,
+    callers: CallerDirectory,
+    progress: Arc<ApplyProgress>,
+    format_version: FormatVersionInUse,
 }
 
-impl Room {
+impl WriterContext {
     /// The step that follows each commit: the caches show it, then it is said to be there.
     fn on_applied(&self) -> OnApplied {
-        let (directory, shared) = (self.directory.clone(), Arc::clone(&self.shared));
+        let (directory, shared) = (self.callers.clone(), Arc::clone(&self.shared));
         let progress = Arc::clone(&self.progress);
-        let level = self.level.clone();
-        Box::new(move |applied: &Applied| {
-            note_level(&level, applied);
+        let format_version = self.format_version.clone();
+        Box::new(move |applied: &AppliedWrites| {
+            note_format_version(&format_version, applied);
             if applied.early_ends_evicted > 0 {
                 let ends = applied.early_ends_evicted;
                 catalog::EARLY_ENDS_EVICTED_TOTAL.increment(ends as u64);
@@ -293,110 +309,113 @@ impl Room {
                 );
             }
             directory.refresh(applied);
-            shared.show(applied.position);
-            progress.tell(applied);
+            shared.release_applied(applied.position);
+            progress.publish(applied);
         })
     }
 
     /// The step that follows a snapshot which has taken the database's place.
     fn on_replaced(&self) -> OnApplied {
-        let (directory, shared) = (self.directory.clone(), Arc::clone(&self.shared));
+        let (directory, shared) = (self.callers.clone(), Arc::clone(&self.shared));
         let (progress, path) = (Arc::clone(&self.progress), self.path.clone());
-        let level = self.level.clone();
-        Box::new(move |applied: &Applied| {
-            note_level(&level, applied);
-            directory.database_changed();
-            shared.show(applied.position);
-            progress.tell(&Applied {
+        let format_version = self.format_version.clone();
+        Box::new(move |applied: &AppliedWrites| {
+            note_format_version(&format_version, applied);
+            directory.invalidate();
+            shared.release_applied(applied.position);
+            progress.publish(&AppliedWrites {
                 position: applied.position,
-                takeovers: owners(&path),
-                ..Applied::default()
+                claim_results: live_call_owners(&path),
+                ..AppliedWrites::default()
             });
         })
     }
 }
 
 /// What is written from now on may be of the level that was raised.
-fn note_level(level: &LevelInUse, applied: &Applied) {
-    let Some(to) = applied.level.filter(|to| level.raise(*to)) else {
+fn note_format_version(format_version: &FormatVersionInUse, applied: &AppliedWrites) {
+    let Some(to) = applied
+        .format_version
+        .filter(|to| format_version.raise(*to))
+    else {
         return;
     };
-    catalog::DATABASE_LEVEL.set(f64::from(to));
+    catalog::CLUSTER_FORMAT_VERSION.set(f64::from(to));
     tracing::info!(
-        level = to,
+        format_version = to,
         position = applied.position,
-        "a new level is in use: a calldex of before does not read this database any more"
+        "a new format version is in use: an earlier calldex does not read this database any more"
     );
 }
 
 /// Who owns each live call, as if it had just been claimed: the claims themselves are not seen where
 /// a snapshot brings what came of them.
-fn owners(database: &Path) -> Vec<Takeover> {
+fn live_call_owners(database: &Path) -> Vec<ClaimResult> {
     let read = connection::open_reader(database)
         .and_then(|connection| conversations::owners_of_live(&connection));
     let owners = read.unwrap_or_else(|error| {
         tracing::error!(%error, "who owns the live calls cannot be read after a snapshot");
         Vec::new()
     });
-    let told = |(call_sid, owner)| Takeover::standing(call_sid, owner);
+    let told = |(call_sid, owner)| ClaimResult::for_current_owner(call_sid, owner);
     owners.into_iter().map(told).collect()
 }
 
-fn start_among(
-    room: &Room,
-    forwarder: Forwarder,
-    applier: Applier,
-    line: Arc<Line>,
+fn start_cluster_writers(
+    context: &WriterContext,
+    forwarder: ProposalWorker,
+    applier: EntryApplier,
+    primary_link: Arc<PrimaryLink>,
     parts: ReplicaParts,
-) -> io::Result<Writing> {
+) -> io::Result<WriterThreads> {
     let (shared, shown, replaced) = (
-        Arc::clone(&room.shared),
-        room.on_applied(),
-        room.on_replaced(),
+        Arc::clone(&context.shared),
+        context.on_applied(),
+        context.on_replaced(),
     );
     let (closing, stop) = (Arc::clone(&shared), parts.stop());
     let told = move || stop.load(Ordering::SeqCst);
     let applier = vital::thread("calldex-writer", told, move || {
-        applier.run(&shared, &line, shown, replaced);
+        applier.run(&shared, &primary_link, shown, replaced);
     })?;
     let told = move || closing.is_closing();
     let forwarder = vital::thread("calldex-proposer", told, move || forwarder.run())?;
-    Ok(Writing::Among {
-        forwarder,
+    Ok(WriterThreads::Cluster {
+        proposal_worker: forwarder,
         applier,
         parts: Box::new(parts),
     })
 }
 
-fn take_lock(config: &StorageConfig) -> Result<DirectoryLock, OpenError> {
+fn acquire_lock(config: &StorageConfig) -> Result<DataDirLock, OpenError> {
     let dir = &config.data_dir;
-    private::create_dir(dir).map_err(|error| OpenError::disk(dir, error))?;
-    let lock = DirectoryLock::take(dir).map_err(|error| OpenError::from_lock(dir, error))?;
-    private::mend(dir);
+    file_permissions::create_dir(dir).map_err(|error| OpenError::disk(dir, error))?;
+    let lock = DataDirLock::acquire(dir).map_err(|error| OpenError::from_lock(dir, error))?;
+    file_permissions::restrict_to_owner(dir);
     Ok(lock)
 }
 
 /// A database that was carried out of a cluster by hand goes its own way from now on, and must not be
 /// taken for the cluster's again.
-fn leave_cluster(database: &Path) -> rusqlite::Result<()> {
+fn detach_from_cluster(database: &Path) -> rusqlite::Result<()> {
     let connection = connection::open_reader(database)?;
     if meta::cluster_id(&connection)?.is_none() {
         return Ok(());
     }
     tracing::warn!("the database was one of a cluster's; it is no longer");
     let connection = connection::open_writer(database, connection::Synchronous::AtCommit)?;
-    meta::strip_cluster(&connection)
+    meta::remove_cluster(&connection)
 }
 
-fn start_warm(config: &StorageConfig, database: &Path) -> io::Result<Option<Arc<Warm>>> {
-    if !config.warm {
-        Warm::remove(&config.data_dir);
+fn start_warm_cache(config: &StorageConfig, database: &Path) -> io::Result<Option<Arc<WarmCache>>> {
+    if !config.warm_cache {
+        WarmCache::delete_folder(&config.data_dir);
         return Ok(None);
     }
-    let config = WarmConfig {
+    let config = WarmCacheConfig {
         data_dir: config.data_dir.clone(),
         database: database.to_owned(),
         faults: config.faults.clone(),
     };
-    Ok(Some(Arc::new(Warm::start(config)?)))
+    Ok(Some(Arc::new(WarmCache::start(config)?)))
 }

@@ -1,36 +1,37 @@
 //! What runs beside the calls, and how it ends.
 
-use super::watch::ChangeWatch;
-use crate::directory::Warm;
-use crate::ending;
-use crate::lock::DirectoryLock;
-use crate::readers::Readers;
+use super::external_changes::ExternalChangeWatcher;
+use crate::caller_directory::WarmCache;
+use crate::data_dir_lock::DataDirLock;
+use crate::reader_pool::ReaderPool;
 use crate::replication::ReplicaParts;
+use crate::thread_join;
 use crate::writer::{Checkpointer, Writer};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The threads through which writes go.
-pub(super) enum Writing {
+pub(super) enum WriterThreads {
     /// Of an instance alone: to its own disk.
-    Alone(JoinHandle<()>),
+    SingleNode(JoinHandle<()>),
     /// Of one among several: to the primary, and from the cluster's log to its own disk.
-    Among {
-        forwarder: JoinHandle<()>,
+    Cluster {
+        proposal_worker: JoinHandle<()>,
         applier: JoinHandle<()>,
         parts: Box<ReplicaParts>,
     },
 }
 
-impl Writing {
+impl WriterThreads {
     /// Lets `writer` write what waits until `deadline` has passed. How many writes had to be given up.
     fn finish(&self, writer: &Writer, deadline: Duration) -> usize {
         match self {
-            Self::Alone(thread) => writer.close(deadline, || thread.is_finished()),
-            Self::Among { forwarder, .. } => {
-                writer.close_keeping(deadline, || forwarder.is_finished())
-            }
+            Self::SingleNode(thread) => writer.close(deadline, || thread.is_finished()),
+            Self::Cluster {
+                proposal_worker: forwarder,
+                ..
+            } => writer.close_into_outbox(deadline, || forwarder.is_finished()),
         }
     }
 
@@ -38,14 +39,14 @@ impl Writing {
     /// may still write.
     fn end(self, end: Instant) -> bool {
         let (threads, log_has_ended) = match self {
-            Self::Alone(thread) => (vec![thread], true),
-            Self::Among {
-                forwarder,
+            Self::SingleNode(thread) => (vec![thread], true),
+            Self::Cluster {
+                proposal_worker: forwarder,
                 applier,
                 parts,
             } => {
                 let log_has_ended = parts.close(end);
-                ending::wait(end, || applier.is_finished());
+                thread_join::wait_until(end, || applier.is_finished());
                 (vec![forwarder, applier], log_has_ended)
             }
         };
@@ -59,27 +60,27 @@ impl Writing {
 }
 
 /// See the module.
-pub(super) struct Threads {
-    pub writing: Option<Writing>,
-    pub readers: [Arc<Readers>; 2],
-    pub warm: Option<Arc<Warm>>,
-    pub watch: ChangeWatch,
+pub(super) struct StorageThreads {
+    pub writers: Option<WriterThreads>,
+    pub readers: [Arc<ReaderPool>; 2],
+    pub warm: Option<Arc<WarmCache>>,
+    pub change_watcher: ExternalChangeWatcher,
     pub checkpointer: Checkpointer,
-    pub lock: Option<DirectoryLock>,
+    pub lock: Option<DataDirLock>,
 }
 
-impl Threads {
+impl StorageThreads {
     /// Ends them all: what waits is written until `deadline` has passed, then there is `ending` for the
     /// rest. Whatever hangs in the disk is left. How many writes had to be given up.
     pub(super) fn end(&mut self, writer: &Writer, deadline: Duration, ending: Duration) -> usize {
-        let Some(writing) = self.writing.take() else {
+        let Some(writing) = self.writers.take() else {
             return 0;
         };
         let latest = Instant::now() + deadline + ending;
         let given_up = writing.finish(writer, deadline);
         let end = latest.min(Instant::now() + ending);
         self.checkpointer.stop(end);
-        self.watch.stop(end);
+        self.change_watcher.stop(end);
         let has_ended = writing.end(end);
         if let Some(warm) = &self.warm {
             warm.close(end);

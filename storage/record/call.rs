@@ -49,13 +49,14 @@ impl CallerKind {
 /// How a conversation ended; the same words as the metric of ended calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum CallOutcome {
     /// The caller hung up.
     HungUp,
     /// The agent ended it.
     Ended,
     /// Given to a human.
-    HandedOver,
+    #[serde(rename = "handed_over")]
+    HandedOff,
     /// Ended by a failure.
     Failed,
     /// Ended by a drain of the server.
@@ -68,11 +69,11 @@ pub enum Outcome {
     Limit,
 }
 
-impl Outcome {
+impl CallOutcome {
     const ALL: [Self; 8] = [
         Self::HungUp,
         Self::Ended,
-        Self::HandedOver,
+        Self::HandedOff,
         Self::Failed,
         Self::Drained,
         Self::Idle,
@@ -85,7 +86,7 @@ impl Outcome {
         match self {
             Self::HungUp => "hung_up",
             Self::Ended => "ended",
-            Self::HandedOver => "handed_over",
+            Self::HandedOff => "handed_over",
             Self::Failed => "failed",
             Self::Drained => "drained",
             Self::Idle => "idle",
@@ -152,7 +153,7 @@ pub struct Conversation {
     /// Unix seconds; none while it lives.
     pub ended_at: Option<i64>,
     /// How it ended.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<CallOutcome>,
 }
 
 impl fmt::Debug for Conversation {
@@ -174,14 +175,14 @@ impl fmt::Debug for Conversation {
 /// A call with all its turns in order, written or still waiting to be: what a resume needs, and
 /// what a reader of an ended call gets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LiveCall {
+pub struct CallWithTurns {
     /// The row.
     pub conversation: Conversation,
     /// All turns by [`super::TurnKey`].
     pub turns: Vec<Turn>,
 }
 
-impl LiveCall {
+impl CallWithTurns {
     /// Whether it still lives.
     pub fn is_live(&self) -> bool {
         self.conversation.ended_at.is_none()
@@ -203,7 +204,7 @@ impl LiveCall {
     }
 
     /// Last sign of life, Unix milliseconds.
-    pub fn last_at_ms(&self) -> i64 {
+    pub fn last_activity_ms(&self) -> i64 {
         let started = self.conversation.started_at.saturating_mul(1000);
         self.turns
             .iter()
@@ -220,7 +221,7 @@ pub struct UnfinishedCall {
     /// The row.
     pub conversation: Conversation,
     /// Last sign of life, Unix milliseconds.
-    pub last_at_ms: i64,
+    pub last_activity_ms: i64,
     /// Turns written so far.
     pub turns: usize,
 }

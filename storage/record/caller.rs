@@ -55,7 +55,7 @@ impl NameState {
 /// When a field was last decided: time, then the maker's step within its call. A decision is
 /// applied only if its mark is higher, which is what makes applying twice change nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct NameMark {
+pub struct DecisionMark {
     /// Unix milliseconds.
     pub at_ms: i64,
     /// The maker's step.
@@ -76,7 +76,8 @@ pub struct Person {
     pub heard_in_call: u32,
     /// Calls in a row in which they, and nobody else, said who they are.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub calls_running: u32,
+    #[serde(rename = "calls_running")]
+    pub consecutive_calls: u32,
 }
 
 // By reference, as serde calls it.
@@ -88,7 +89,7 @@ fn is_zero(count: &u32) -> bool {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Preference {
     /// When it was noted.
-    pub mark: NameMark,
+    pub mark: DecisionMark,
     /// In words, at most [`Caller::PREFERENCE_CHARS_MAX`] characters.
     pub text: CompactString,
     /// The name of whoever said it. Nobody in rows of older versions: it is then the only person's,
@@ -107,11 +108,11 @@ pub struct Caller {
     /// How the name came to be known.
     pub name_state: NameState,
     /// When the name was last decided.
-    pub name_mark: NameMark,
+    pub name_mark: DecisionMark,
     /// BCP 47 tag the caller chose.
     pub language: Option<CompactString>,
     /// When the language was last chosen.
-    pub language_mark: NameMark,
+    pub language_mark: DecisionMark,
     /// Calls begun from this number.
     pub calls: u32,
     /// Unix seconds.
@@ -123,7 +124,7 @@ pub struct Caller {
     /// The database's revision at the last change: the change feed. 0 while not yet durable.
     pub rev: u64,
     /// When the list of people was last decided.
-    pub people_mark: NameMark,
+    pub people_mark: DecisionMark,
     /// Who else uses the number; empty while only one person is known.
     pub people: Box<[Person]>,
     /// What to remember, oldest first, at most [`Caller::PREFERENCES_MAX`].
@@ -141,9 +142,9 @@ impl Caller {
     pub const NAME_CHARS_MAX: usize = 80;
     /// Whoever says who they are in this many calls in a row, and nobody else does, is taken for the
     /// likeliest person of a shared number.
-    pub const CALLS_RUNNING_MIN: u32 = 3;
+    pub const CONSECUTIVE_CALLS_MIN: u32 = 3;
     /// Somebody who was not heard in this many calls of a shared number does not make it ambiguous.
-    pub const CALLS_UNHEARD_MAX: u32 = 5;
+    pub const UNHEARD_CALLS_MAX: u32 = 5;
 
     /// A number seen for the first time at `at` (Unix seconds).
     pub fn new(number: PhoneNumber, at: i64) -> Self {
@@ -151,15 +152,15 @@ impl Caller {
             number,
             name: None,
             name_state: NameState::Unknown,
-            name_mark: NameMark::default(),
+            name_mark: DecisionMark::default(),
             language: None,
-            language_mark: NameMark::default(),
+            language_mark: DecisionMark::default(),
             calls: 0,
             created_at: at,
             updated_at: at,
             last_call_at: None,
             rev: 0,
-            people_mark: NameMark::default(),
+            people_mark: DecisionMark::default(),
             people: Box::default(),
             preferences: Box::default(),
         }
@@ -168,7 +169,7 @@ impl Caller {
     /// Several people use this number and none of them is the likeliest: greet without any name, a
     /// stranger must not be told who lives there.
     pub fn is_ambiguous(&self) -> bool {
-        self.people.len() > 1 && self.likeliest().is_none()
+        self.people.len() > 1 && self.likely_person().is_none()
     }
 
     /// Whether several people are known on this number, whoever of them is the likeliest.
@@ -177,21 +178,21 @@ impl Caller {
     }
 
     /// Of several people the one who calls now, most likely: the last one heard, if they were the
-    /// only one for [`Caller::CALLS_RUNNING_MIN`] calls in a row, or if nobody else was heard for
-    /// [`Caller::CALLS_UNHEARD_MAX`] calls.
-    fn likeliest(&self) -> Option<&Person> {
+    /// only one for [`Caller::CONSECUTIVE_CALLS_MIN`] calls in a row, or if nobody else was heard for
+    /// [`Caller::UNHEARD_CALLS_MAX`] calls.
+    fn likely_person(&self) -> Option<&Person> {
         let last = self.people.iter().max_by_key(|person| person.last_at_ms)?;
         let unheard = |person: &Person| {
             let since = self.calls.saturating_sub(person.heard_in_call);
-            person.name == last.name || since >= Self::CALLS_UNHEARD_MAX
+            person.name == last.name || since >= Self::UNHEARD_CALLS_MAX
         };
-        let steady = last.calls_running >= Self::CALLS_RUNNING_MIN;
-        let alone = last.calls_running > 0 && self.people.iter().all(unheard);
+        let steady = last.consecutive_calls >= Self::CONSECUTIVE_CALLS_MIN;
+        let alone = last.consecutive_calls > 0 && self.people.iter().all(unheard);
         (steady || alone).then_some(last)
     }
 
     /// Whether somebody of that name is known on this number.
-    pub fn knows(&self, name: &str) -> bool {
+    pub fn has_person_named(&self, name: &str) -> bool {
         self.name.as_deref() == Some(name) || self.people.iter().any(|person| person.name == name)
     }
 
@@ -208,7 +209,7 @@ impl Caller {
     }
 
     /// The latest of all marks: what a new decision must come after.
-    pub fn latest_mark(&self) -> NameMark {
+    pub fn latest_mark(&self) -> DecisionMark {
         let preferred = self.preferences.iter().map(|preference| preference.mark);
         [self.name_mark, self.language_mark, self.people_mark]
             .into_iter()
@@ -220,7 +221,7 @@ impl Caller {
     /// The name to greet with: none when unknown, or when it is in doubt who is calling.
     pub fn greeting_name(&self) -> Option<&str> {
         if self.is_shared() {
-            self.likeliest().map(|person| person.name.as_str())
+            self.likely_person().map(|person| person.name.as_str())
         } else {
             self.name.as_deref()
         }
@@ -270,7 +271,7 @@ mod tests {
 
     fn preference(person: Option<&str>) -> Preference {
         Preference {
-            mark: NameMark::default(),
+            mark: DecisionMark::default(),
             text: format!("of {person:?}").into(),
             person: person.map(Into::into),
         }
@@ -289,7 +290,7 @@ mod tests {
             first_at_ms: 1,
             last_at_ms: 1,
             heard_in_call: 0,
-            calls_running: 0,
+            consecutive_calls: 0,
         };
         caller.people = [person("Misty"), person("Brock")].into();
         assert_eq!((told(&caller, "Misty"), told(&caller, "Brock")), (1, 0));
@@ -303,6 +304,6 @@ mod tests {
         assert_eq!(serde_json::to_string(&read).unwrap(), old);
         let old = r#"{"name":"Misty","first_at_ms":1,"last_at_ms":2}"#;
         let read: Person = serde_json::from_str(old).unwrap();
-        assert_eq!(read.calls_running, 0);
+        assert_eq!(read.consecutive_calls, 0);
     }
 }

@@ -2,12 +2,14 @@
 
 mod call;
 mod caller;
-mod digest;
-mod number;
+mod phone_number;
+mod state_digest;
 mod turn;
 
-pub use call::{CallSid, CallerKind, Conversation, LiveCall, Outcome, UnfinishedCall, next_epoch};
-pub use caller::{Caller, NameMark, NameState, Person, Preference};
-pub use digest::Digest;
-pub use number::{NotANumber, PSEUDO_NUMBERS, PhoneNumber};
-pub use turn::{Role, Turn, TurnKey, TurnKind, TurnUsage};
+pub use call::{
+    CallOutcome, CallSid, CallWithTurns, CallerKind, Conversation, UnfinishedCall, next_epoch,
+};
+pub use caller::{Caller, DecisionMark, NameState, Person, Preference};
+pub use phone_number::{InvalidPhoneNumber, PSEUDO_NUMBERS, PhoneNumber};
+pub use state_digest::StateDigest;
+pub use turn::{Turn, TurnKey, TurnKind, TurnRole, TurnUsage};

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// Who a turn belongs to. In JSON and in the database: `user`, `assistant`, `tool`, `system`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Role {
+pub enum TurnRole {
     /// The person on the phone.
     #[serde(rename = "user")]
     Caller,
@@ -16,12 +16,12 @@ pub enum Role {
     /// A tool's call or its result.
     #[serde(rename = "tool")]
     Tool,
-    /// The house itself.
+    /// The server itself.
     #[serde(rename = "system")]
     System,
 }
 
-impl Role {
+impl TurnRole {
     /// The word that stands for it in the database and in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,15 +53,16 @@ pub enum TurnKind {
     /// Words of either side.
     #[default]
     Speech,
-    /// A short sentence that filled a wait or a reconnection.
-    Bridge,
+    /// A filler: a short sentence spoken while the caller waits or reconnects.
+    #[serde(rename = "bridge")]
+    Filler,
     /// What was said because an answer could not be had.
     Apology,
     /// A tool called or answering.
     Tool,
     /// Keys pressed.
     Dtmf,
-    /// A note of the house, spoken by nobody.
+    /// A system message that is not spoken.
     Note,
 }
 
@@ -71,7 +72,7 @@ impl TurnKind {
         match self {
             Self::Greeting => "greeting",
             Self::Speech => "speech",
-            Self::Bridge => "bridge",
+            Self::Filler => "bridge",
             Self::Apology => "apology",
             Self::Tool => "tool",
             Self::Dtmf => "dtmf",
@@ -83,7 +84,7 @@ impl TurnKind {
     pub fn parse(word: &str) -> Self {
         let all = [
             Self::Greeting,
-            Self::Bridge,
+            Self::Filler,
             Self::Apology,
             Self::Tool,
             Self::Dtmf,
@@ -109,7 +110,7 @@ pub struct TurnKey {
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Turn {
     /// Who spoke.
-    pub role: Role,
+    pub role: TurnRole,
     /// What was said, or what of it was heard.
     pub content: String,
     /// When, in milliseconds of the Unix epoch.
@@ -168,7 +169,7 @@ fn is_zero(count: &u32) -> bool {
 
 impl Turn {
     /// A turn of speech at `at` (Unix milliseconds) with the key `(epoch, seq)`.
-    pub fn new(role: Role, content: impl Into<String>, at: i64, epoch: u32, seq: u32) -> Self {
+    pub fn new(role: TurnRole, content: impl Into<String>, at: i64, epoch: u32, seq: u32) -> Self {
         Self {
             role,
             content: content.into(),
@@ -185,7 +186,7 @@ impl Turn {
     }
 
     /// The same turn as another kind.
-    pub fn of_kind(mut self, kind: TurnKind) -> Self {
+    pub fn with_kind(mut self, kind: TurnKind) -> Self {
         self.kind = kind;
         self
     }
@@ -221,14 +222,20 @@ mod tests {
 
     #[test]
     fn debug_never_shows_the_words() {
-        let turn = Turn::new(Role::Caller, "my name is Misty", 1, 0, 1);
+        let turn = Turn::new(TurnRole::Caller, "my name is Misty", 1, 0, 1);
         assert!(!format!("{turn:?}").contains("Misty"));
     }
 
     #[test]
     fn a_turn_in_json_has_role_content_and_time_as_the_prd_says() {
-        let json = serde_json::to_value(Turn::new(Role::Agent, "Hello!", 1_700_000_000_000, 0, 0))
-            .unwrap();
+        let json = serde_json::to_value(Turn::new(
+            TurnRole::Agent,
+            "Hello!",
+            1_700_000_000_000,
+            0,
+            0,
+        ))
+        .unwrap();
         assert_eq!(json["role"], "assistant");
         assert_eq!(json["content"], "Hello!");
         assert_eq!(json["at"], 1_700_000_000_000_i64);

@@ -3,11 +3,11 @@
 //! of itself is not let in under its old name.
 
 use super::NodeId;
-use super::log::{LOG_FILE, LogError, LogFile, mark};
-use crate::faults::Faults;
-use crate::lock::{DirectoryLock, LockError};
+use super::log::{LOG_FILE, LogFile, RaftLogError, meta_key};
+use crate::data_dir_lock::{DataDirLock, LockError};
+use crate::fault_injection::FaultInjector;
+use crate::file_permissions;
 use crate::open::DATABASE_FILE;
-use crate::private;
 use crate::sqlite::migrations::{APPLICATION_ID, MigrationError, migrate};
 use crate::sqlite::{connection, meta};
 use openraft::LogId;
@@ -22,32 +22,34 @@ use std::path::{Path, PathBuf};
 pub const NODE_FILE: &str = "node.json";
 /// Starts that a node tells of, beside the present one: a member that has not seen it for longer
 /// takes it at its word.
-const EARLIER_MAX: usize = 256;
+const EARLIER_NONCES_MAX: usize = 256;
 /// The bits of a node's id that are its slot.
 const SLOT_MASK: NodeId = 0xFFFF;
 
 /// An instance's identity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
+pub struct NodeIdentity {
     cluster_id: String,
     node_id: NodeId,
     starts: u64,
     nonce: u64,
-    /// The nonces of the starts before, the latest last; [`EARLIER_MAX`] of them.
+    /// The nonces of the starts before, the latest last; [`EARLIER_NONCES_MAX`] of them.
     #[serde(default)]
-    earlier: Vec<u64>,
+    #[serde(rename = "earlier")]
+    earlier_nonces: Vec<u64>,
     /// Whether the cluster begins with it: it alone may make the first entry of the log.
     #[serde(default)]
-    founder: bool,
+    #[serde(rename = "founder")]
+    is_first_of_cluster: bool,
 }
 
 /// What a data directory is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum DataDirState {
     /// It is to join through one of these addresses (`host:port`).
     Joining(Vec<String>),
     /// It is a member.
-    Member(Identity),
+    Member(NodeIdentity),
 }
 
 /// What `node.json` says.
@@ -62,7 +64,7 @@ pub(super) enum NodeFile {
         join: Vec<String>,
     },
     /// Everything that a survivor had is in its database; the rest of it makes way for a new cluster.
-    Founding {
+    Recovering {
         new_cluster_id: String,
         new_node_id: NodeId,
     },
@@ -78,7 +80,7 @@ pub enum IdentityError {
     #[error(
         "the data directory is node {node_id} of cluster {cluster_id} already: start it with `calldex serve`"
     )]
-    Exists {
+    AlreadyMember {
         /// Of which cluster.
         cluster_id: String,
         /// Which node.
@@ -98,7 +100,7 @@ pub enum IdentityError {
     #[error(
         "the data directory is node {node_id}, but its log ({LOG_FILE}) is gone, and with it what the node promised the others: it must not go on under this identity. Remove the node (`calldex cluster remove {node_id}`), take the directory away and join anew"
     )]
-    LogGone {
+    LogMissing {
         /// Which node.
         node_id: NodeId,
     },
@@ -106,14 +108,14 @@ pub enum IdentityError {
     #[error(
         "the data directory has a log ({LOG_FILE}) but no {NODE_FILE}: put it back from where it went, or take the directory away and join anew"
     )]
-    NodeGone,
+    NodeFileMissing,
     /// `raft.db` of another node.
     #[error(
-        "{NODE_FILE} is that of node {named}, {LOG_FILE} that of node {found}: files of two instances were mixed. Put back what belongs together, or take the directory away and join anew"
+        "{NODE_FILE} is that of node {expected}, {LOG_FILE} that of node {found}: files of two instances were mixed. Put back what belongs together, or take the directory away and join anew"
     )]
-    OtherNode {
+    NodeMismatch {
         /// What `node.json` says.
-        named: NodeId,
+        expected: NodeId,
         /// What `raft.db` says.
         found: NodeId,
     },
@@ -121,7 +123,7 @@ pub enum IdentityError {
     #[error(
         "{DATABASE_FILE} of node {node_id} is gone: remove the node (`calldex cluster remove {node_id}`), take the directory away and join anew"
     )]
-    CallsGone {
+    DatabaseMissing {
         /// Which node.
         node_id: NodeId,
     },
@@ -129,7 +131,7 @@ pub enum IdentityError {
     #[error(
         "{DATABASE_FILE} is not of cluster {expected}, but of {}: a restored backup makes a cluster of its own. Put it into an empty directory and run `calldex cluster init` there; let this instance join anew with an empty one", found.as_deref().unwrap_or("none")
     )]
-    OtherCluster {
+    ClusterMismatch {
         /// The cluster of the identity.
         expected: String,
         /// That of the database.
@@ -139,7 +141,7 @@ pub enum IdentityError {
     #[error(
         "{DATABASE_FILE} ends at {}, but the log before {purged} is gone: the database was put back from an older copy. Take the directory away and join anew", applied.map_or_else(|| "nothing".to_owned(), |applied| applied.to_string())
     )]
-    Behind {
+    DatabaseBehindLog {
         /// Up to where the database has the log.
         applied: Option<u64>,
         /// Up to where the log is gone.
@@ -149,23 +151,23 @@ pub enum IdentityError {
     #[error(
         "the data directory belongs to no cluster: `--from-survivor` is for one that is lost. Without it, `calldex cluster init` founds a cluster with the calls that are here"
     )]
-    NoSurvivor,
+    NotAMember,
     /// A founding from a survivor was cut short.
     #[error(
         "the founding of a new cluster from this directory was cut short: run `calldex cluster init --from-survivor` again, which goes on with it"
     )]
-    CutShort,
+    RecoveryInterrupted,
     /// `node.json` cannot be read.
     #[error(
         "{NODE_FILE} cannot be read: put it back, or take the data directory away and join anew"
     )]
-    Malformed,
+    InvalidNodeFile,
     /// The log.
     #[error(transparent)]
-    Log(#[from] LogError),
+    Log(#[from] RaftLogError),
     /// The database is no calldex database, or a later one's.
     #[error("{DATABASE_FILE}: {0}")]
-    Calls(String),
+    Database(String),
     /// The disk, or the right to use it.
     #[error("the data directory cannot be used: {0}")]
     Disk(#[from] io::Error),
@@ -173,13 +175,13 @@ pub enum IdentityError {
 
 impl From<rusqlite::Error> for IdentityError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Calls(error.to_string())
+        Self::Database(error.to_string())
     }
 }
 
 impl From<MigrationError> for IdentityError {
     fn from(error: MigrationError) -> Self {
-        Self::Calls(error.to_string())
+        Self::Database(error.to_string())
     }
 }
 
@@ -193,36 +195,36 @@ impl From<LockError> for IdentityError {
 }
 
 /// A data directory's files.
-pub(super) struct Place {
-    node: PathBuf,
+pub(super) struct DataDirFiles {
+    node_file: PathBuf,
     log: PathBuf,
-    calls: PathBuf,
+    database: PathBuf,
     dir: PathBuf,
 }
 
-impl Identity {
+impl NodeIdentity {
     /// Makes the directory the first instance of a new cluster, with the calls it has, if it has any:
     /// a single instance's database is adopted. Offline; the directory is made if it is not there.
-    pub fn found(data_dir: &Path) -> Result<Self, IdentityError> {
-        let place = Place::of(data_dir)?;
-        let _lock = DirectoryLock::take(data_dir)?;
-        place.refuse_member()?;
+    pub fn init_cluster(data_dir: &Path) -> Result<Self, IdentityError> {
+        let place = DataDirFiles::create_at(data_dir)?;
+        let _lock = DataDirLock::acquire(data_dir)?;
+        place.reject_member()?;
         if let Some(NodeFile::Joining { join }) = place.node_file()? {
             return Err(IdentityError::Joining(join));
         }
         place.remove_log()?;
-        let identity = Self::founder_of(random_cluster_id()?, random_node_id()?);
-        place.mark_calls(&identity.cluster_id)?;
-        place.settle(&identity)?;
+        let identity = Self::first_of_cluster(random_cluster_id()?, random_node_id()?);
+        place.assign_database_to_cluster(&identity.cluster_id)?;
+        place.write_identity(&identity)?;
         Ok(identity)
     }
 
     /// Notes that the directory, which must be empty of calls, is to join through one of `addresses`
     /// when it is served.
-    pub fn join_later(data_dir: &Path, addresses: &[String]) -> Result<(), IdentityError> {
-        let place = Place::of(data_dir)?;
-        let _lock = DirectoryLock::take(data_dir)?;
-        place.refuse_member()?;
+    pub fn set_join_addresses(data_dir: &Path, addresses: &[String]) -> Result<(), IdentityError> {
+        let place = DataDirFiles::create_at(data_dir)?;
+        let _lock = DataDirLock::acquire(data_dir)?;
+        place.reject_member()?;
         place.remove_log()?;
         if place.has_calls()? {
             return Err(IdentityError::HasCalls);
@@ -234,80 +236,80 @@ impl Identity {
     /// Makes the directory `node_id` of `cluster_id`, which that cluster has agreed to. Its database is
     /// empty until the first snapshot comes.
     pub fn join(data_dir: &Path, cluster_id: &str, node_id: NodeId) -> Result<Self, IdentityError> {
-        let place = Place::of(data_dir)?;
-        let _lock = DirectoryLock::take(data_dir)?;
-        place.refuse_member()?;
+        let place = DataDirFiles::create_at(data_dir)?;
+        let _lock = DataDirLock::acquire(data_dir)?;
+        place.reject_member()?;
         place.remove_log()?;
         if place.has_calls()? {
             return Err(IdentityError::HasCalls);
         }
-        remove_database(&place.calls)?;
-        let identity = Self::of(cluster_id.to_owned(), node_id);
-        place.mark_calls(cluster_id)?;
-        place.settle(&identity)?;
+        remove_database(&place.database)?;
+        let identity = Self::new(cluster_id.to_owned(), node_id);
+        place.assign_database_to_cluster(cluster_id)?;
+        place.write_identity(&identity)?;
         Ok(identity)
     }
 
     /// What the directory is; `None` if nothing yet. Refuses one that is not whole. Changes nothing.
-    pub fn read(data_dir: &Path) -> Result<Option<Standing>, IdentityError> {
-        let place = Place::at(data_dir);
+    pub fn read(data_dir: &Path) -> Result<Option<DataDirState>, IdentityError> {
+        let place = DataDirFiles::at(data_dir);
         match place.node_file()? {
-            Some(NodeFile::Joining { join }) => Ok(Some(Standing::Joining(join))),
-            Some(NodeFile::Founding { .. }) => Err(IdentityError::CutShort),
+            Some(NodeFile::Joining { join }) => Ok(Some(DataDirState::Joining(join))),
+            Some(NodeFile::Recovering { .. }) => Err(IdentityError::RecoveryInterrupted),
             Some(NodeFile::Member {
                 cluster_id,
                 node_id,
             }) => {
                 let identity = place.member(&cluster_id, node_id)?;
-                Ok(Some(Standing::Member(identity)))
+                Ok(Some(DataDirState::Member(identity)))
             }
-            None if place.has_started_log()? => Err(IdentityError::NodeGone),
+            None if place.has_started_log()? => Err(IdentityError::NodeFileMissing),
             None => Ok(None),
         }
     }
 
-    /// Whether the directory has an identity, whole or not, or is to join: a house of one instance must
+    /// Whether the directory has an identity, whole or not, or is to join: a single node must
     /// not use it.
-    pub fn is_in(data_dir: &Path) -> bool {
-        let place = Place::at(data_dir);
+    pub fn exists_in(data_dir: &Path) -> bool {
+        let place = DataDirFiles::at(data_dir);
         let has_node_file = !matches!(place.node_file(), Ok(None));
         has_node_file || place.has_started_log().unwrap_or(true)
     }
 
     /// Whether the directory has calls of its own, which joining would replace.
     pub fn has_calls(data_dir: &Path) -> Result<bool, IdentityError> {
-        Place::at(data_dir).has_calls()
+        DataDirFiles::at(data_dir).has_calls()
     }
 
-    fn of(cluster_id: String, node_id: NodeId) -> Self {
+    fn new(cluster_id: String, node_id: NodeId) -> Self {
         Self {
             cluster_id,
             node_id,
             starts: 0,
             nonce: 0,
-            earlier: Vec::new(),
-            founder: false,
+            earlier_nonces: Vec::new(),
+            is_first_of_cluster: false,
         }
     }
 
     /// The first node of a cluster.
-    pub(super) fn founder_of(cluster_id: String, node_id: NodeId) -> Self {
+    pub(super) fn first_of_cluster(cluster_id: String, node_id: NodeId) -> Self {
         Self {
-            founder: true,
-            ..Self::of(cluster_id, node_id)
+            is_first_of_cluster: true,
+            ..Self::new(cluster_id, node_id)
         }
     }
 
     /// Counts a start, on disk when it returns: before anything is sent.
-    pub(crate) fn start(&mut self, file: &mut LogFile) -> Result<(), IdentityError> {
+    pub(crate) fn count_start(&mut self, file: &mut LogFile) -> Result<(), IdentityError> {
         if self.starts > 0 {
-            self.earlier.push(self.nonce);
+            self.earlier_nonces.push(self.nonce);
         }
-        let beyond = self.earlier.len().saturating_sub(EARLIER_MAX);
-        self.earlier.drain(..beyond);
+        let beyond = self.earlier_nonces.len().saturating_sub(EARLIER_NONCES_MAX);
+        self.earlier_nonces.drain(..beyond);
         self.starts += 1;
         self.nonce = random_u64()?;
-        Ok(file.put_mark(mark::IDENTITY, self)?)
+        Ok(file.put_meta(meta_key::IDENTITY, self)?)
     }
 
     /// The cluster: 128 random bits in hexadecimal.
@@ -331,13 +333,13 @@ impl Identity {
     }
 
     /// This node, and which of its starts this is: what tells this process's proposals from all others.
-    pub(crate) fn process(&self) -> (NodeId, u64) {
+    pub(crate) fn node_and_start(&self) -> (NodeId, u64) {
         (self.node_id, self.starts)
     }
 
     /// Whether the cluster was founded with it.
-    pub fn is_founder(&self) -> bool {
-        self.founder
+    pub fn is_first_of_cluster(&self) -> bool {
+        self.is_first_of_cluster
     }
 
     /// Random, of this start.
@@ -346,31 +348,31 @@ impl Identity {
     }
 
     /// The nonces of the starts before this one, the latest last, as far as they are kept.
-    pub fn earlier(&self) -> &[u64] {
-        &self.earlier
+    pub fn earlier_nonces(&self) -> &[u64] {
+        &self.earlier_nonces
     }
 }
 
-impl Place {
+impl DataDirFiles {
     pub(super) fn at(data_dir: &Path) -> Self {
         Self {
-            node: data_dir.join(NODE_FILE),
+            node_file: data_dir.join(NODE_FILE),
             log: data_dir.join(LOG_FILE),
-            calls: data_dir.join(DATABASE_FILE),
+            database: data_dir.join(DATABASE_FILE),
             dir: data_dir.to_owned(),
         }
     }
 
-    fn of(data_dir: &Path) -> Result<Self, IdentityError> {
-        private::create_dir(data_dir)?;
+    fn create_at(data_dir: &Path) -> Result<Self, IdentityError> {
+        file_permissions::create_dir(data_dir)?;
         Ok(Self::at(data_dir))
     }
 
     pub(super) fn node_file(&self) -> Result<Option<NodeFile>, IdentityError> {
-        match fs::read(&self.node) {
+        match fs::read(&self.node_file) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
-                .map_err(|_| IdentityError::Malformed),
+                .map_err(|_| IdentityError::InvalidNodeFile),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -379,34 +381,34 @@ impl Place {
     /// In one step: whoever looks sees all of it or nothing, before and after a power cut.
     pub(super) fn write_node_file(&self, content: &NodeFile) -> Result<(), IdentityError> {
         let json = serde_json::to_vec_pretty(content).expect("an identity is text and numbers");
-        let new = self.node.with_extension("json.new");
+        let new = self.node_file.with_extension("json.new");
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);
         let mut file = options.open(&new)?;
         file.write_all(&json)?;
         file.sync_all()?;
-        fs::rename(&new, &self.node)?;
+        fs::rename(&new, &self.node_file)?;
         File::open(&self.dir)?.sync_all()?;
         Ok(())
     }
 
-    fn refuse_member(&self) -> Result<(), IdentityError> {
+    fn reject_member(&self) -> Result<(), IdentityError> {
         match self.node_file()? {
             Some(NodeFile::Member {
                 cluster_id,
                 node_id,
-            }) => Err(IdentityError::Exists {
+            }) => Err(IdentityError::AlreadyMember {
                 cluster_id,
                 node_id,
             }),
-            Some(NodeFile::Founding { .. }) => Err(IdentityError::CutShort),
-            _ if self.has_started_log()? => Err(IdentityError::NodeGone),
+            Some(NodeFile::Recovering { .. }) => Err(IdentityError::RecoveryInterrupted),
+            _ if self.has_started_log()? => Err(IdentityError::NodeFileMissing),
             _ => Ok(()),
         }
     }
 
-    fn kept_identity(&self) -> Result<Option<Identity>, IdentityError> {
-        Ok(LogFile::peek(&self.log)?.mark(mark::IDENTITY)?)
+    fn stored_identity(&self) -> Result<Option<NodeIdentity>, IdentityError> {
+        Ok(LogFile::peek(&self.log)?.meta(meta_key::IDENTITY)?)
     }
 
     /// Whether there is a log that a node was started with. One that was made and never used is left
@@ -415,11 +417,11 @@ impl Place {
         if !self.log.exists() {
             return Ok(false);
         }
-        match self.kept_identity() {
+        match self.stored_identity() {
             Ok(kept) => Ok(kept.is_some_and(|identity| identity.starts > 0)),
             // A file without tables was cut short even earlier.
             Err(error) => match connection::open_reader(&self.log) {
-                Ok(log) if is_blank(&log).unwrap_or(false) => Ok(false),
+                Ok(log) if has_no_tables(&log).unwrap_or(false) => Ok(false),
                 _ => Err(error),
             },
         }
@@ -433,18 +435,18 @@ impl Place {
     /// Whether there is a database with anything in it. One that has nothing is left of a joining that
     /// was cut short.
     fn has_calls(&self) -> Result<bool, IdentityError> {
-        if !self.calls.exists() {
+        if !self.database.exists() {
             return Ok(false);
         }
-        let connection = connection::open_reader(&self.calls)?;
-        if is_blank(&connection)? {
+        let connection = connection::open_reader(&self.database)?;
+        if has_no_tables(&connection)? {
             return Ok(false);
         }
-        if connection::pragma(&connection, "application_id")? != i64::from(APPLICATION_ID) {
+        if connection::read_pragma(&connection, "application_id")? != i64::from(APPLICATION_ID) {
             return Ok(true);
         }
         let is_applied_to = meta::cluster_id(&connection)?.is_some()
-            && meta::applied_state(&connection)?.last.is_some();
+            && meta::applied_state(&connection)?.last_log_id.is_some();
         let rows: i64 = connection.query_row(
             "SELECT (SELECT COUNT(*) FROM callers) + (SELECT COUNT(*) FROM conversations)
                   + (SELECT COUNT(*) FROM tombstones)",
@@ -455,19 +457,19 @@ impl Place {
     }
 
     /// Makes the database one of the cluster, on disk when it returns.
-    pub(super) fn mark_calls(&self, cluster_id: &str) -> Result<(), IdentityError> {
-        connection::set_page_size(&self.calls)?;
-        let mut connection = connection::create_writer(&self.calls)?;
+    pub(super) fn assign_database_to_cluster(&self, cluster_id: &str) -> Result<(), IdentityError> {
+        connection::set_page_size(&self.database)?;
+        let mut connection = connection::create_writer(&self.database)?;
         migrate(&mut connection)?;
-        meta::enter_cluster(&connection, cluster_id)?;
+        meta::assign_cluster(&connection, cluster_id)?;
         connection::checkpoint_and_truncate(&connection)?;
         Ok(())
     }
 
     /// Writes the log's file and, last, what makes it all valid.
-    pub(super) fn settle(&self, identity: &Identity) -> Result<(), IdentityError> {
-        let mut file = LogFile::create(&self.log, Faults::default())?;
-        file.put_mark(mark::IDENTITY, identity)?;
+    pub(super) fn write_identity(&self, identity: &NodeIdentity) -> Result<(), IdentityError> {
+        let mut file = LogFile::create(&self.log, FaultInjector::default())?;
+        file.put_meta(meta_key::IDENTITY, identity)?;
         drop(file);
         File::open(&self.dir)?.sync_all()?;
         self.write_node_file(&NodeFile::Member {
@@ -481,46 +483,46 @@ impl Place {
         &self,
         cluster_id: &str,
         node_id: NodeId,
-    ) -> Result<Identity, IdentityError> {
+    ) -> Result<NodeIdentity, IdentityError> {
         if !self.log.exists() {
-            return Err(IdentityError::LogGone { node_id });
+            return Err(IdentityError::LogMissing { node_id });
         }
         let file = LogFile::peek(&self.log)?;
-        let kept: Option<Identity> = file.mark(mark::IDENTITY)?;
-        let identity = kept.ok_or(IdentityError::LogGone { node_id })?;
+        let kept: Option<NodeIdentity> = file.meta(meta_key::IDENTITY)?;
+        let identity = kept.ok_or(IdentityError::LogMissing { node_id })?;
         if identity.node_id != node_id || identity.cluster_id != cluster_id {
-            return Err(IdentityError::OtherNode {
-                named: node_id,
+            return Err(IdentityError::NodeMismatch {
+                expected: node_id,
                 found: identity.node_id,
             });
         }
         // The log first: while both move on, the database can only be further.
-        let purged: Option<LogId<NodeId>> = file.mark(mark::PURGED)?;
+        let purged: Option<LogId<NodeId>> = file.meta(meta_key::PURGED)?;
         drop(file);
-        if !self.calls.exists() {
-            return Err(IdentityError::CallsGone { node_id });
+        if !self.database.exists() {
+            return Err(IdentityError::DatabaseMissing { node_id });
         }
-        self.check_calls(cluster_id, purged)?;
+        self.check_database(cluster_id, purged)?;
         Ok(identity)
     }
 
-    fn check_calls(
+    fn check_database(
         &self,
         cluster_id: &str,
         purged: Option<LogId<NodeId>>,
     ) -> Result<(), IdentityError> {
-        let connection = connection::open_reader(&self.calls)?;
+        let connection = connection::open_reader(&self.database)?;
         let found = meta::cluster_id(&connection)?;
         if found.as_deref() != Some(cluster_id) {
-            return Err(IdentityError::OtherCluster {
+            return Err(IdentityError::ClusterMismatch {
                 expected: cluster_id.to_owned(),
                 found,
             });
         }
-        let applied = meta::applied_state(&connection)?.last;
+        let applied = meta::applied_state(&connection)?.last_log_id;
         match purged {
             Some(purged) if applied.map(|last| last.index) < Some(purged.index) => {
-                Err(IdentityError::Behind {
+                Err(IdentityError::DatabaseBehindLog {
                     applied: applied.map(|last| last.index),
                     purged: purged.index,
                 })
@@ -531,7 +533,7 @@ impl Place {
 }
 
 /// Whether there are no tables yet.
-fn is_blank(connection: &Connection) -> rusqlite::Result<bool> {
+fn has_no_tables(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(
         "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)",
         [],
@@ -541,7 +543,7 @@ fn is_blank(connection: &Connection) -> rusqlite::Result<bool> {
 
 fn remove_database(path: &Path) -> Result<(), IdentityError> {
     for ending in ["-wal", "-shm", ""] {
-        match fs::remove_file(connection::beside(path, ending)) {
+        match fs::remove_file(connection::sibling_path(path, ending)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }

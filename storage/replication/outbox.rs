@@ -4,9 +4,9 @@
 //! Memory holds all that is in it, so nothing is read from it but at the start. A batch that has been
 //! proposed may stay in it for a while: proposed again it changes nothing.
 
-use crate::faults::{Faults, Operation};
-use crate::private;
-use crate::sqlite::connection::{self, BUSY_MS_MAX, beside};
+use crate::fault_injection::{DiskOperation, FaultInjector};
+use crate::file_permissions;
+use crate::sqlite::connection::{self, BUSY_MS_MAX, sibling_path};
 use crate::writer::CommitError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::path::{Path, PathBuf};
@@ -16,9 +16,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub const OUTBOX_FILE: &str = "outbox.db";
 
 /// Batches that are kept though nobody takes them. At the bound the oldest goes, with a line in the log.
-const UNREADABLE_MAX: i64 = 1_000;
+const UNREADABLE_ROWS_MAX: i64 = 1_000;
 /// Bytes of its write-ahead log that are kept for the next batches.
-const LOG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+const WAL_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS belongs (
@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS unreadable (
 ";
 
 /// A batch as it is kept.
-pub(crate) struct Kept {
+pub(crate) struct OutboxBatch {
     /// Its row. Later batches have higher ones.
     pub id: i64,
     /// When its oldest write was made, Unix milliseconds.
@@ -51,12 +51,12 @@ pub(crate) struct Kept {
 pub(crate) struct Outbox {
     path: PathBuf,
     cluster_id: String,
-    faults: Faults,
+    faults: FaultInjector,
     connection: Option<Connection>,
     /// Rows up to this one have been proposed: they go with the next transaction.
-    settled: i64,
+    replicated_row: i64,
     /// The last row that was surely written.
-    last: i64,
+    last_row: i64,
 }
 
 impl Outbox {
@@ -65,25 +65,25 @@ impl Outbox {
     pub(crate) fn open(
         data_dir: &Path,
         cluster_id: &str,
-        faults: Faults,
-    ) -> Result<(Self, Vec<Kept>), CommitError> {
+        faults: FaultInjector,
+    ) -> Result<(Self, Vec<OutboxBatch>), CommitError> {
         let mut outbox = Self {
             path: data_dir.join(OUTBOX_FILE),
             cluster_id: cluster_id.to_owned(),
             faults,
             connection: None,
-            settled: 0,
-            last: 0,
+            replicated_row: 0,
+            last_row: 0,
         };
         let connection = outbox.connect()?;
         let waiting = read(&connection)?;
-        outbox.last = waiting.last().map_or(0, |kept| kept.id);
+        outbox.last_row = waiting.last().map_or(0, |saved| saved.id);
         outbox.connection = Some(connection);
         Ok((outbox, waiting))
     }
 
     /// What waits in it, if it is there and of `cluster_id`. Changes nothing.
-    pub(crate) fn look(data_dir: &Path, cluster_id: &str) -> Result<Vec<Kept>, CommitError> {
+    pub(crate) fn peek(data_dir: &Path, cluster_id: &str) -> Result<Vec<OutboxBatch>, CommitError> {
         let path = data_dir.join(OUTBOX_FILE);
         if !path.exists() {
             return Ok(Vec::new());
@@ -102,9 +102,9 @@ impl Outbox {
     /// Appends `batches`, each with the time of its oldest write, in one transaction of one fsync.
     /// Their rows. After an error [`Outbox::recover`] comes before anything else.
     pub(crate) fn append(&mut self, batches: &[(i64, Vec<u8>)]) -> Result<Vec<i64>, CommitError> {
-        self.within(|outbox, connection| {
+        self.with_connection(|outbox, connection| {
             let transaction = connection.transaction()?;
-            remove_until(&transaction, outbox.settled)?;
+            remove_until(&transaction, outbox.replicated_row)?;
             let mut ids = Vec::with_capacity(batches.len());
             for (at_ms, bytes) in batches {
                 transaction
@@ -112,23 +112,23 @@ impl Outbox {
                     .execute(params![at_ms, bytes])?;
                 ids.push(transaction.last_insert_rowid());
             }
-            outbox.faults.at(Operation::OutboxCommit)?;
+            outbox.faults.inject(DiskOperation::OutboxCommit)?;
             transaction.commit()?;
-            outbox.last = ids.last().copied().unwrap_or(outbox.last);
+            outbox.last_row = ids.last().copied().unwrap_or(outbox.last_row);
             Ok(ids)
         })
     }
 
-    /// Notes that the batches up to row `id` are on a majority; [`Outbox::clear`] removes them.
-    pub(crate) fn settle(&mut self, id: i64) {
-        self.settled = self.settled.max(id);
+    /// Notes that the batches up to row `id` are on a majority; [`Outbox::remove_replicated`] removes them.
+    pub(crate) fn mark_replicated(&mut self, id: i64) {
+        self.replicated_row = self.replicated_row.max(id);
     }
 
     /// Removes what is settled.
-    pub(crate) fn clear(&mut self) -> Result<(), CommitError> {
-        self.within(|outbox, connection| {
-            outbox.faults.at(Operation::OutboxCommit)?;
-            remove_until(connection, outbox.settled)?;
+    pub(crate) fn remove_replicated(&mut self) -> Result<(), CommitError> {
+        self.with_connection(|outbox, connection| {
+            outbox.faults.inject(DiskOperation::OutboxCommit)?;
+            remove_until(connection, outbox.replicated_row)?;
             Ok(())
         })
     }
@@ -140,30 +140,32 @@ impl Outbox {
         let connection = self.connect()?;
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         // What the failed transaction left is written again, in its order.
-        connection.execute("DELETE FROM batches WHERE id > ?1", [self.last])?;
+        connection.execute("DELETE FROM batches WHERE id > ?1", [self.last_row])?;
         let mut statement = connection.prepare("SELECT id FROM batches ORDER BY id")?;
         let ids = statement.query_map([], |row| row.get(0))?;
         let ids = ids.collect::<rusqlite::Result<Vec<i64>>>()?;
         drop(statement);
         if ids.is_empty() {
             // It may be a new file, which counts its rows anew.
-            (self.settled, self.last) = (0, 0);
+            (self.replicated_row, self.last_row) = (0, 0);
         }
         self.connection = Some(connection);
         Ok(ids)
     }
 
     /// Whether an error came before, so that [`Outbox::recover`] must.
-    pub(crate) fn is_doubted(&self) -> bool {
+    pub(crate) fn needs_recovery(&self) -> bool {
         self.connection.is_none()
     }
 
-    fn within<T>(
+    fn with_connection<T>(
         &mut self,
         work: impl FnOnce(&mut Self, &mut Connection) -> Result<T, CommitError>,
     ) -> Result<T, CommitError> {
         let Some(mut connection) = self.connection.take() else {
-            return Err(CommitError::Distrusted("the outbox is not open".to_owned()));
+            return Err(CommitError::UnexpectedDatabase(
+                "the outbox is not open".to_owned(),
+            ));
         };
         let done = work(self, &mut connection)?;
         self.connection = Some(connection);
@@ -171,16 +173,16 @@ impl Outbox {
     }
 
     fn connect(&self) -> Result<Connection, CommitError> {
-        self.faults.at(Operation::OutboxOpen)?;
-        match open_sound(&self.path).and_then(|connection| self.belongs(connection)) {
+        self.faults.inject(DiskOperation::OutboxOpen)?;
+        match open_verified(&self.path).and_then(|connection| self.check_cluster(connection)) {
             Ok(Some(connection)) => Ok(connection),
             Ok(None) => {
-                set_aside(&self.path, "of-another-cluster")?;
+                rename_unusable(&self.path, "of-another-cluster")?;
                 self.connect_anew()
             }
             Err(error) if error.kind() == "corrupt" => {
                 tracing::error!(%error, "the outbox is damaged");
-                set_aside(&self.path, "damaged")?;
+                rename_unusable(&self.path, "damaged")?;
                 self.connect_anew()
             }
             Err(error) => Err(error),
@@ -188,12 +190,12 @@ impl Outbox {
     }
 
     fn connect_anew(&self) -> Result<Connection, CommitError> {
-        let connection = self.belongs(open_sound(&self.path)?)?;
-        connection.ok_or_else(|| CommitError::Distrusted("another outbox".to_owned()))
+        let connection = self.check_cluster(open_verified(&self.path)?)?;
+        connection.ok_or_else(|| CommitError::UnexpectedDatabase("another outbox".to_owned()))
     }
 
     /// `None` if it holds batches of another cluster.
-    fn belongs(&self, connection: Connection) -> Result<Option<Connection>, CommitError> {
+    fn check_cluster(&self, connection: Connection) -> Result<Option<Connection>, CommitError> {
         let found: Option<String> = connection
             .query_row("SELECT cluster_id FROM belongs WHERE id = 1", [], |row| {
                 row.get(0)
@@ -216,27 +218,27 @@ impl Outbox {
 
     /// Keeps a batch that the primary refuses beside those that wait, for a person to look at. After an error
     /// [`Outbox::recover`] comes before anything else.
-    pub(crate) fn keep_refused(&mut self, at_ms: i64, bytes: &[u8]) -> Result<(), CommitError> {
-        self.within(|outbox, connection| {
-            outbox.faults.at(Operation::OutboxCommit)?;
+    pub(crate) fn store_rejected(&mut self, at_ms: i64, bytes: &[u8]) -> Result<(), CommitError> {
+        self.with_connection(|outbox, connection| {
+            outbox.faults.inject(DiskOperation::OutboxCommit)?;
             connection.execute(
                 "INSERT INTO unreadable (at_ms, bytes) VALUES (?1, ?2)",
                 params![at_ms, bytes],
             )?;
             let evicted = connection.execute(
                 "DELETE FROM unreadable WHERE id <= (SELECT MAX(id) FROM unreadable) - ?1",
-                [UNREADABLE_MAX],
+                [UNREADABLE_ROWS_MAX],
             )?;
             if evicted > 0 {
-                tracing::error!("the oldest batch that was set aside is gone: too many were");
+                tracing::error!("too many rejected batches are kept: the oldest is deleted");
             }
             Ok(())
         })
     }
 
     /// Takes out a batch that this version cannot read, so that it hinders nothing and is not lost.
-    pub(crate) fn set_aside(&mut self, id: i64) -> Result<(), CommitError> {
-        self.within(|_, connection| {
+    pub(crate) fn move_to_unreadable(&mut self, id: i64) -> Result<(), CommitError> {
+        self.with_connection(|_, connection| {
             let transaction = connection.transaction()?;
             transaction.execute(
                 "INSERT INTO unreadable (at_ms, bytes) SELECT at_ms, bytes FROM batches WHERE id = ?1",
@@ -256,10 +258,10 @@ fn remove_until(connection: &Connection, id: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn read(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
+fn read(connection: &Connection) -> rusqlite::Result<Vec<OutboxBatch>> {
     let mut statement = connection.prepare("SELECT id, at_ms, bytes FROM batches ORDER BY id")?;
     let rows = statement.query_map([], |row| {
-        Ok(Kept {
+        Ok(OutboxBatch {
             id: row.get(0)?,
             at_ms: row.get(1)?,
             bytes: row.get(2)?,
@@ -269,10 +271,10 @@ fn read(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
 }
 
 /// Opens the file, or makes it, with its tables; a damaged one is an error.
-fn open_sound(path: &Path) -> Result<Connection, CommitError> {
+fn open_verified(path: &Path) -> Result<Connection, CommitError> {
     let is_new = !path.exists();
     // What cannot be made, SQLite says better.
-    let _ = private::create_file(path);
+    let _ = file_permissions::create_file(path);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_CREATE;
@@ -281,11 +283,13 @@ fn open_sound(path: &Path) -> Result<Connection, CommitError> {
     // The file shrinks again after a long wait; that has to be said before it has any page.
     connection.execute_batch(&format!(
         "PRAGMA auto_vacuum = FULL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-         PRAGMA journal_size_limit = {LOG_BYTES_MAX};"
+         PRAGMA journal_size_limit = {WAL_BYTES_MAX};"
     ))?;
     connection.execute_batch(TABLES)?;
-    if let Some(damage) = connection::damage(&connection)? {
-        return Err(CommitError::Distrusted(format!("quick_check: {damage}")));
+    if let Some(damage) = connection::quick_check(&connection)? {
+        return Err(CommitError::UnexpectedDatabase(format!(
+            "quick_check: {damage}"
+        )));
     }
     if is_new && let Some(folder) = path.parent() {
         std::fs::File::open(folder)?.sync_all()?;
@@ -294,17 +298,17 @@ fn open_sound(path: &Path) -> Result<Connection, CommitError> {
 }
 
 /// Renames the file and its log.
-fn set_aside(path: &Path, why: &str) -> Result<(), CommitError> {
+fn rename_unusable(path: &Path, why: &str) -> Result<(), CommitError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let at_ms = now.unwrap_or_default().as_millis();
-    let aside = beside(path, &format!(".{why}-{at_ms}"));
+    let aside = sibling_path(path, &format!(".{why}-{at_ms}"));
     std::fs::rename(path, &aside)?;
-    let log = beside(path, "-wal");
+    let log = sibling_path(path, "-wal");
     if log.exists() {
-        std::fs::rename(log, beside(&aside, "-wal"))?;
+        std::fs::rename(log, sibling_path(&aside, "-wal"))?;
     }
     // Only an index of the log: SQLite makes it again.
-    let _ = std::fs::remove_file(beside(path, "-shm"));
-    tracing::error!(file = %aside.display(), "an outbox was set aside: the writes in it are not proposed");
+    let _ = std::fs::remove_file(sibling_path(path, "-shm"));
+    tracing::error!(file = %aside.display(), "an outbox was renamed: the writes in it are not proposed");
     Ok(())
 }

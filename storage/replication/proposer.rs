@@ -7,7 +7,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 /// A proposal on its way.
-pub type Proposing<'a> = Pin<Box<dyn Future<Output = Result<Position, ProposeError>> + Send + 'a>>;
+pub type ProposeFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<Position, ProposeError>> + Send + 'a>>;
 
 /// Bytes of a proposal, at most, unless one write alone is longer: what a primary must take.
 pub const PROPOSAL_BYTES_MAX: usize = 1024 * 1024;
@@ -19,7 +20,7 @@ pub trait Proposer: Send + Sync + 'static {
     /// Proposes `batch`, the form of [`crate::write::encode`], which holds so many `writes`. The
     /// position is that of the entry which carries it, on disk on a majority and applied at the
     /// primary. A batch may be proposed again after any error.
-    fn propose(&self, batch: Bytes, writes: usize) -> Proposing<'_>;
+    fn propose(&self, batch: Bytes, writes: usize) -> ProposeFuture<'_>;
 }
 
 /// Why a batch was not made durable.
@@ -36,5 +37,5 @@ pub enum ProposeError {
     /// Too large, or not a batch of writes: it will never be taken. Its writes are tried in smaller
     /// batches, and one that is refused alone is set aside.
     #[error("the primary refused the writes")]
-    Refused,
+    Rejected,
 }

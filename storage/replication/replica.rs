@@ -1,14 +1,14 @@
 //! One instance of several: what runs raft on this storage finds here what it needs.
 
-use super::identity::{Identity, IdentityError, Standing};
-use super::log::{LOG_FILE, LogError, LogFile, LogStore, RaftLog};
-use super::peers::{KeptPeers, PeerMarks};
-use super::snapshot::{Description, SnapshotError, Snapshots};
-use super::state_machine::{Applier, JOBS_MAX, Job, StateMachine};
-use super::{Digests, Proposer, Reach, SnapshotFile};
-use crate::faults::Faults;
+use super::identity::{DataDirState, IdentityError, NodeIdentity};
+use super::log::{LOG_FILE, LogFile, LogStore, RaftLogError, ReopenableLog};
+use super::peer_records::{PeerRecords, StoredPeerRecords};
+use super::snapshot::{SnapshotDescription, SnapshotError, SnapshotStore};
+use super::state_machine::{ApplyJob, EntryApplier, JOBS_MAX, StateMachine};
+use super::{AppliedIndex, DigestHistory, Proposer, SnapshotFile};
+use crate::fault_injection::FaultInjector;
 use crate::open::DATABASE_FILE;
-use crate::writer::Scribe;
+use crate::writer::BatchCommitter;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,26 +29,27 @@ pub enum ReplicaError {
     Identity(#[from] IdentityError),
     /// The log.
     #[error(transparent)]
-    Log(#[from] LogError),
+    Log(#[from] RaftLogError),
     /// The database.
     #[error("{DATABASE_FILE} cannot be opened: {0}")]
-    Calls(String),
+    Database(String),
     /// The disk.
     #[error("the data directory cannot be used: {0}")]
     Disk(#[from] io::Error),
 }
 
 /// What is called to let writes go.
-pub(crate) type Connect = Box<dyn Fn(Arc<dyn Proposer>, tokio::runtime::Handle) + Send + Sync>;
+pub(crate) type ConnectProposer =
+    Box<dyn Fn(Arc<dyn Proposer>, tokio::runtime::Handle) + Send + Sync>;
 
 /// What was opened. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ReplicaParts {
-    pub(crate) identity: Identity,
-    pub(crate) reach: Arc<Reach>,
-    log: Arc<RaftLog>,
-    digests: Arc<Digests>,
-    peers: PeerMarks,
+    pub(crate) identity: NodeIdentity,
+    pub(crate) applied_index: Arc<AppliedIndex>,
+    log: Arc<ReopenableLog>,
+    digests: Arc<DigestHistory>,
+    peer_records: PeerRecords,
     machine: StateMachine,
     stop: Arc<AtomicBool>,
 }
@@ -66,7 +67,7 @@ impl ReplicaParts {
         self.stop.store(true, Ordering::SeqCst);
         self.machine.snapshots.close();
         // A full channel has jobs in it: the thread looks after the next one.
-        let _ = self.machine.jobs.try_send(Job::Wake);
+        let _ = self.machine.jobs.try_send(ApplyJob::Wake);
         let has_ended = self.log.close(end);
         if !has_ended {
             tracing::warn!("the thread of the cluster's log hangs in the disk and is left");
@@ -78,7 +79,7 @@ impl ReplicaParts {
 /// See the module.
 pub struct Replica {
     parts: ReplicaParts,
-    connect: Connect,
+    connect: ConnectProposer,
 }
 
 impl Replica {
@@ -86,63 +87,71 @@ impl Replica {
     /// durable what the database has. The directory's lock must be held.
     pub(crate) fn open(
         data_dir: &Path,
-        faults: &Faults,
-    ) -> Result<(ReplicaParts, Applier), ReplicaError> {
-        let Some(Standing::Member(mut identity)) = Identity::read(data_dir)? else {
+        faults: &FaultInjector,
+    ) -> Result<(ReplicaParts, EntryApplier), ReplicaError> {
+        let Some(DataDirState::Member(mut identity)) = NodeIdentity::read(data_dir)? else {
             return Err(ReplicaError::NoIdentity);
         };
         let log = data_dir.join(LOG_FILE);
         let (mut file, contents) = LogFile::open(&log, faults.clone())?;
-        identity.start(&mut file)?;
-        let kept = KeptPeers::read(&file)?;
+        identity.count_start(&mut file)?;
+        let kept = StoredPeerRecords::read(&file)?;
 
         let database = data_dir.join(DATABASE_FILE);
-        let unusable = |error: &dyn std::fmt::Display| ReplicaError::Calls(error.to_string());
-        let (mut scribe, meta) = Scribe::open_replicated(database.clone(), faults.clone())
+        let unusable = |error: &dyn std::fmt::Display| ReplicaError::Database(error.to_string());
+        let (mut committer, meta) =
+            BatchCommitter::open_replicated(database.clone(), faults.clone())
+                .map_err(|error| unusable(&error))?;
+        committer.make_durable().map_err(|error| unusable(&error))?;
+        let applied = committer
+            .applied_state()
             .map_err(|error| unusable(&error))?;
-        scribe.settle().map_err(|error| unusable(&error))?;
-        let applied = scribe.applied_state().map_err(|error| unusable(&error))?;
-        let index = applied.last.map(|last| last.index);
-        let reach = Arc::new(Reach::new(applied));
-        reach.note_durable(index);
+        let index = applied.last_log_id.map(|last| last.index);
+        let applied_index = Arc::new(AppliedIndex::new(applied));
+        applied_index.note_durable(index);
 
-        let snapshots = Snapshots::begin(
+        let snapshots = SnapshotStore::create(
             data_dir,
             database,
             identity.cluster_id(),
             faults.clone(),
-            Arc::clone(&reach),
+            Arc::clone(&applied_index),
         )?;
         let snapshots = Arc::new(snapshots);
-        let log = RaftLog::start(log, faults.clone(), Arc::clone(&reach), (file, contents))?;
+        let log = ReopenableLog::start(
+            log,
+            faults.clone(),
+            Arc::clone(&applied_index),
+            (file, contents),
+        )?;
         let log = Arc::new(log);
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
         let stop = Arc::new(AtomicBool::new(false));
-        let digests = Arc::new(Digests::default());
-        digests.begin(meta.position, meta.digest);
-        let applier = Applier {
+        let digests = Arc::new(DigestHistory::default());
+        digests.reset(meta.position, meta.digest);
+        let applier = EntryApplier {
             digests: Arc::clone(&digests),
-            scribe,
+            committer,
             jobs: waiting,
             snapshots: Arc::clone(&snapshots),
-            reach: Arc::clone(&reach),
+            applied_index: Arc::clone(&applied_index),
             stop: Arc::clone(&stop),
             faults: faults.clone(),
             opened_at: meta.position,
-            level: meta.level,
-            me: identity.process(),
+            format_version: meta.format_version,
+            this_process: identity.node_and_start(),
         };
         let parts = ReplicaParts {
             identity,
-            peers: PeerMarks::new(Arc::clone(&log), kept),
+            peer_records: PeerRecords::new(Arc::clone(&log), kept),
             digests,
             machine: StateMachine {
                 jobs,
                 snapshots,
-                reach: Arc::clone(&reach),
+                applied_index: Arc::clone(&applied_index),
                 log: Arc::clone(&log),
             },
-            reach,
+            applied_index,
             log,
             stop,
         };
@@ -150,12 +159,12 @@ impl Replica {
     }
 
     /// `connect` lets the writes of this instance go to a proposer.
-    pub(crate) fn new(parts: ReplicaParts, connect: Connect) -> Self {
+    pub(crate) fn new(parts: ReplicaParts, connect: ConnectProposer) -> Self {
         Self { parts, connect }
     }
 
     /// Who this instance is.
-    pub fn identity(&self) -> &Identity {
+    pub fn identity(&self) -> &NodeIdentity {
         &self.parts.identity
     }
 
@@ -171,19 +180,19 @@ impl Replica {
     }
 
     /// The digests of the entries that were applied last, kept up to date. Cheap to ask.
-    pub fn digests(&self) -> Arc<Digests> {
+    pub fn digests(&self) -> Arc<DigestHistory> {
         Arc::clone(&self.parts.digests)
     }
 
     /// What is known of other nodes.
-    pub fn peers(&self) -> PeerMarks {
-        self.parts.peers.clone()
+    pub fn peer_records(&self) -> PeerRecords {
+        self.parts.peer_records.clone()
     }
 
     /// The log index up to which the database is on disk for good: the log may be let go of up to
     /// here, and from disk it goes no further whatever is asked.
-    pub fn durable_applied(&self) -> Option<u64> {
-        self.parts.reach.durable_index()
+    pub fn durable_index(&self) -> Option<u64> {
+        self.parts.applied_index.durable_index()
     }
 
     /// Bytes of entries in the log on disk, those that wait to be removed included.
@@ -194,7 +203,7 @@ impl Replica {
     /// Makes a file of the present state, at or beyond every snapshot that openraft knows of; it is
     /// removed with its last handle. Blocks for as long as it takes to copy the database; neither the
     /// writer nor readers wait for it.
-    pub fn snapshot_file(&self) -> Result<(Description, SnapshotFile), SnapshotError> {
+    pub fn snapshot_file(&self) -> Result<(SnapshotDescription, SnapshotFile), SnapshotError> {
         self.parts.machine.snapshots.make()
     }
 

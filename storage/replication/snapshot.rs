@@ -1,12 +1,12 @@
 //! Whole databases as files: made of the live one when they are really to be sent, checked before they
 //! take its place.
 
-use super::{Member, NodeId, Reach, SnapshotFile, TypeConfig};
-use crate::faults::{Faults, Operation};
-use crate::pauses::Pauses;
-use crate::private;
+use super::{AppliedIndex, Member, NodeId, SnapshotFile, TypeConfig};
+use crate::backoff::Backoff;
+use crate::fault_injection::{DiskOperation, FaultInjector};
+use crate::file_permissions;
 use crate::sqlite::connection::{self, Synchronous};
-use crate::sqlite::meta::{self, AppliedState};
+use crate::sqlite::meta::{self, AppliedLogState};
 use crate::sqlite::migrations::{self, APPLICATION_ID, MigrationError, migrate};
 use openraft::{
     AnyError, RaftSnapshotBuilder, Snapshot, SnapshotMeta, StorageError, StorageIOError,
@@ -26,7 +26,7 @@ pub(crate) const SNAPSHOT_DIR: &str = "snapshots";
 /// Pages copied between two rests, so that the disk is left to the calls: 8 MiB.
 const PAGES_STEP: i32 = 2_048;
 /// How long such a rest is.
-const REST: Duration = Duration::from_millis(2);
+const STEP_PAUSE: Duration = Duration::from_millis(2);
 
 /// Bytes of the disk that are left free, whatever comes: for the log, the outbox and what calls write.
 const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
@@ -34,22 +34,22 @@ const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
 const WAL_OVERHEAD_PERCENT: u64 = 2;
 
 /// A snapshot's description.
-pub(crate) type Description = SnapshotMeta<NodeId, Member>;
+pub(crate) type SnapshotDescription = SnapshotMeta<NodeId, Member>;
 
 /// Why a snapshot is not taken, or could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// It is not what its sender said, or damaged on its way: another one may be whole.
     #[error("the snapshot is not taken: {0}")]
-    Unsound(String),
+    Invalid(String),
     /// It is at a level that this program does not read.
     #[error("the snapshot is not taken: {0}: upgrade this instance")]
-    Newer(String),
+    UnsupportedFormatVersion(String),
     /// The disk is too full for it.
     #[error(
         "{needed_mib} MiB are needed for the whole database, {free_mib} MiB of the disk are free"
     )]
-    NoRoom {
+    NotEnoughSpace {
         /// What it takes, and must remain.
         needed_mib: u64,
         /// What there is.
@@ -76,42 +76,42 @@ impl From<io::Error> for SnapshotError {
 }
 
 /// Where snapshots of one database are made and received.
-pub(crate) struct Snapshots {
+pub(crate) struct SnapshotStore {
     dir: PathBuf,
     database: PathBuf,
     cluster_id: String,
-    faults: Faults,
-    reach: Arc<Reach>,
+    faults: FaultInjector,
+    applied_index: Arc<AppliedIndex>,
     count: AtomicU64,
     closed: AtomicBool,
 }
 
-impl Snapshots {
+impl SnapshotStore {
     /// Makes the folder, empty.
-    pub(crate) fn begin(
+    pub(crate) fn create(
         data_dir: &Path,
         database: PathBuf,
         cluster_id: &str,
-        faults: Faults,
-        reach: Arc<Reach>,
+        faults: FaultInjector,
+        applied_index: Arc<AppliedIndex>,
     ) -> io::Result<Self> {
         let dir = data_dir.join(SNAPSHOT_DIR);
         if dir.exists() {
             fs::remove_dir_all(&dir)?;
         }
-        private::create_dir(&dir)?;
+        file_permissions::create_dir(&dir)?;
         Ok(Self {
             dir,
             database,
             cluster_id: cluster_id.to_owned(),
             faults,
-            reach,
+            applied_index,
             count: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         })
     }
 
-    fn free_path(&self, what: &str) -> PathBuf {
+    fn new_path(&self, what: &str) -> PathBuf {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         self.dir.join(format!("{what}-{number}.db"))
     }
@@ -122,20 +122,20 @@ impl Snapshots {
     }
 
     /// A place for one that is received.
-    pub(crate) fn blank(&self) -> SnapshotFile {
-        SnapshotFile::own(self.free_path("received"))
+    pub(crate) fn new_received_file(&self) -> SnapshotFile {
+        SnapshotFile::existing(self.new_path("received"))
     }
 
     /// The present state as a snapshot whose file is made when it is needed; none if nothing has been
     /// applied.
     pub(crate) fn current(self: &Arc<Self>) -> Option<Snapshot<TypeConfig>> {
-        describe(&self.reach.applied()).map(|meta| self.described(meta))
+        describe(&self.applied_index.applied_state()).map(|meta| self.lazy_snapshot(meta))
     }
 
-    fn described(self: &Arc<Self>, meta: Description) -> Snapshot<TypeConfig> {
+    fn lazy_snapshot(self: &Arc<Self>, meta: SnapshotDescription) -> Snapshot<TypeConfig> {
         let snapshots = Arc::clone(self);
         let make = move |path: &Path| snapshots.copy(path).map_err(io::Error::other).map(drop);
-        let file = SnapshotFile::later(self.free_path("made"), make);
+        let file = SnapshotFile::lazy(self.new_path("made"), make);
         Snapshot {
             meta,
             snapshot: Box::new(file),
@@ -143,8 +143,8 @@ impl Snapshots {
     }
 
     /// Makes a file of the present state. Blocks for as long as it takes to copy the database.
-    pub(crate) fn make(&self) -> Result<(Description, SnapshotFile), SnapshotError> {
-        let file = SnapshotFile::own(self.free_path("made"));
+    pub(crate) fn make(&self) -> Result<(SnapshotDescription, SnapshotFile), SnapshotError> {
+        let file = SnapshotFile::existing(self.new_path("made"));
         let meta = self.copy(file.path())?;
         Ok((meta, file))
     }
@@ -152,10 +152,10 @@ impl Snapshots {
     /// The bytes of a copy of the database, and the level in use in it, if the disk has room for it.
     pub(crate) fn room_for_copy(&self) -> Result<(u64, u32), SnapshotError> {
         let database = connection::open_reader(&self.database)?;
-        let pragma = |name| connection::pragma(&database, name).map(i64::cast_unsigned);
+        let pragma = |name| connection::read_pragma(&database, name).map(i64::cast_unsigned);
         let bytes = pragma("page_count")? * pragma("page_size")?;
-        self.has_room(bytes)?;
-        Ok((bytes, meta::level(&database)?))
+        self.check_free_space(bytes)?;
+        Ok((bytes, meta::format_version(&database)?))
     }
 
     /// Whether the disk has room for what installing a database of `bytes` takes at its peak: the file
@@ -163,17 +163,17 @@ impl Snapshots {
     pub(crate) fn room_to_install(&self, bytes: u64) -> Result<(), SnapshotError> {
         let present = fs::metadata(&self.database).map_or(0, |file| file.len());
         let in_log = bytes + bytes / 100 * WAL_OVERHEAD_PERCENT;
-        self.has_room(bytes + in_log + bytes.saturating_sub(present))
+        self.check_free_space(bytes + in_log + bytes.saturating_sub(present))
     }
 
     /// Whether the disk holds `bytes` more, and some.
-    fn has_room(&self, bytes: u64) -> Result<(), SnapshotError> {
+    fn check_free_space(&self, bytes: u64) -> Result<(), SnapshotError> {
         const MIB: u64 = 1024 * 1024;
         let disk = rustix::fs::statvfs(&self.dir).map_err(io::Error::from)?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         let needed = bytes.saturating_add(FREE_BYTES_MIN);
         if free < needed {
-            return Err(SnapshotError::NoRoom {
+            return Err(SnapshotError::NotEnoughSpace {
                 needed_mib: needed.div_ceil(MIB),
                 free_mib: free / MIB,
             });
@@ -181,8 +181,8 @@ impl Snapshots {
         Ok(())
     }
 
-    fn copy(&self, path: &Path) -> Result<Description, SnapshotError> {
-        self.faults.at(Operation::MakeSnapshot)?;
+    fn copy(&self, path: &Path) -> Result<SnapshotDescription, SnapshotError> {
+        self.faults.inject(DiskOperation::MakeSnapshot)?;
         let source = connection::open_reader(&self.database)?;
         let mut target = Connection::open(path)?;
         // The file need not survive a power cut: whoever receives it checks it.
@@ -195,35 +195,36 @@ impl Snapshots {
             if self.closed.load(Ordering::SeqCst) {
                 return Err(SnapshotError::Closed);
             }
-            std::thread::sleep(REST);
+            std::thread::sleep(STEP_PAUSE);
         }
         drop(backup);
         drop(reading);
         let applied = meta::applied_state(&target)?;
-        describe(&applied).ok_or_else(|| SnapshotError::Unsound("nothing is applied".to_owned()))
+        describe(&applied).ok_or_else(|| SnapshotError::Invalid("nothing is applied".to_owned()))
     }
 
     /// Makes what is applied durable, for as long as that takes; its description, which is empty if
     /// nothing is. Blocks.
-    fn build(&self) -> Result<Description, SnapshotError> {
-        let mut pauses = Pauses::of_disk();
+    fn make_durable(&self) -> Result<SnapshotDescription, SnapshotError> {
+        let mut backoff = Backoff::for_disk();
         while !self.closed.load(Ordering::SeqCst) {
-            let applied = self.reach.applied();
-            match self.settle() {
+            let applied = self.applied_index.applied_state();
+            match self.checkpoint() {
                 Ok(true) => {
-                    self.reach.note_durable(applied.last.map(|last| last.index));
+                    self.applied_index
+                        .note_durable(applied.last_log_id.map(|last| last.index));
                     return Ok(describe(&applied).unwrap_or_default());
                 }
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "the database could not be made durable"),
             }
-            std::thread::sleep(pauses.lengthen());
+            std::thread::sleep(backoff.next_delay());
         }
         Err(SnapshotError::Closed)
     }
 
-    fn settle(&self) -> Result<bool, SnapshotError> {
-        self.faults.at(Operation::Checkpoint)?;
+    fn checkpoint(&self) -> Result<bool, SnapshotError> {
+        self.faults.inject(DiskOperation::Checkpoint)?;
         let connection = connection::open_writer(&self.database, Synchronous::AtCheckpoint)?;
         Ok(connection::checkpoint_passively(&connection)?)
     }
@@ -232,37 +233,41 @@ impl Snapshots {
     /// this version's tables. Blocks: reads it through.
     pub(crate) fn open_received(
         &self,
-        meta: &Description,
+        meta: &SnapshotDescription,
         file: &SnapshotFile,
     ) -> Result<Connection, SnapshotError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(file.made()?, flags)?;
+        let mut connection = Connection::open_with_flags(file.materialize()?, flags)?;
         self.check(&connection, meta).map_err(|error| match error {
             // A file that SQLite cannot read is the sender's or the way's fault.
-            SnapshotError::Disk(reason) => SnapshotError::Unsound(reason),
+            SnapshotError::Disk(reason) => SnapshotError::Invalid(reason),
             error => error,
         })?;
         migrate(&mut connection).map_err(|error| SnapshotError::Disk(error.to_string()))?;
         Ok(connection)
     }
 
-    fn check(&self, connection: &Connection, meta: &Description) -> Result<(), SnapshotError> {
-        let unsound = |reason: &str| Err(SnapshotError::Unsound(reason.to_owned()));
-        if connection::pragma(connection, "application_id")? != i64::from(APPLICATION_ID) {
+    fn check(
+        &self,
+        connection: &Connection,
+        meta: &SnapshotDescription,
+    ) -> Result<(), SnapshotError> {
+        let unsound = |reason: &str| Err(SnapshotError::Invalid(reason.to_owned()));
+        if connection::read_pragma(connection, "application_id")? != i64::from(APPLICATION_ID) {
             return unsound("it is no calldex database");
         }
-        migrations::check_level(connection).map_err(|error| match error {
+        migrations::check_format_version(connection).map_err(|error| match error {
             MigrationError::Sqlite(error) => SnapshotError::from(error),
-            error => SnapshotError::Newer(error.to_string()),
+            error => SnapshotError::UnsupportedFormatVersion(error.to_string()),
         })?;
-        if let Some(damage) = connection::damage(connection)? {
+        if let Some(damage) = connection::quick_check(connection)? {
             return unsound(&damage);
         }
         if meta::cluster_id(connection)?.as_deref() != Some(self.cluster_id.as_str()) {
             return unsound("it is of another cluster");
         }
         let applied = meta::applied_state(connection)?;
-        if applied.last != meta.last_log_id || applied.membership != meta.last_membership {
+        if applied.last_log_id != meta.last_log_id || applied.membership != meta.last_membership {
             return unsound("it is not at the position that its sender said");
         }
         Ok(())
@@ -271,8 +276,8 @@ impl Snapshots {
 
 /// The description of a state; none if nothing has been applied. Its id is that of the last entry: two
 /// snapshots of one state are the same.
-pub(crate) fn describe(applied: &AppliedState) -> Option<Description> {
-    let last = applied.last?;
+pub(crate) fn describe(applied: &AppliedLogState) -> Option<SnapshotDescription> {
+    let last = applied.last_log_id?;
     Some(SnapshotMeta {
         last_log_id: Some(last),
         last_membership: applied.membership.clone(),
@@ -281,7 +286,7 @@ pub(crate) fn describe(applied: &AppliedState) -> Option<Description> {
 }
 
 /// openraft's builder: cheap, the file itself is made later.
-pub struct SnapshotBuilder(pub(super) Arc<Snapshots>);
+pub struct SnapshotBuilder(pub(super) Arc<SnapshotStore>);
 
 impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     /// Makes durable what is applied, and describes it. Does not give up while storage is open: an
@@ -289,8 +294,8 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError<NodeId>> {
         let snapshots = Arc::clone(&self.0);
         let built = tokio::task::spawn_blocking(move || {
-            let meta = snapshots.build()?;
-            Ok::<_, SnapshotError>(snapshots.described(meta))
+            let meta = snapshots.make_durable()?;
+            Ok::<_, SnapshotError>(snapshots.lazy_snapshot(meta))
         });
         let failed = |error: &dyn std::fmt::Display| {
             StorageIOError::write_snapshot(None, AnyError::error(error))

@@ -6,16 +6,16 @@
 //! acknowledged by those who are gone. One that never was is a write that somebody made all the same, and
 //! applying it acknowledges nothing. Then come the writes that waited in its outbox.
 
-use super::founding::Founding;
-use super::identity::{Identity, IdentityError};
+use super::identity::{IdentityError, NodeIdentity};
 use super::log::{LOG_FILE, LogFile};
 use super::outbox::{OUTBOX_FILE, Outbox};
-use super::state_machine::Decoded;
-use crate::faults::{Faults, Operation};
+use super::state_machine::DecodedEntry;
+use super::survivor_recovery::SurvivorRecovery;
+use crate::fault_injection::{DiskOperation, FaultInjector};
 use crate::open::DATABASE_FILE;
 use crate::sqlite::{connection, meta};
-use crate::write::decode;
-use crate::writer::{Batch, CommitError, Scribe, persist};
+use crate::write::decode_batch;
+use crate::writer::{BatchCommitter, CommitError, WriteBatch, commit_batches};
 use std::path::Path;
 
 /// Bytes of entries that are read at once, one entry at least.
@@ -23,7 +23,7 @@ const READ_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// What a survivor has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Survivor {
+pub struct SurvivorReport {
     /// Its cluster.
     pub cluster_id: String,
     /// Term and index of the last entry in its log: of several survivors the one with the highest term, and
@@ -37,9 +37,9 @@ pub struct Survivor {
     pub entries: u64,
     /// Writes in its outbox.
     pub outbox_writes: usize,
-    /// Writes and batches that were themselves at fault: they are in the table `set_aside`, or still in
+    /// Writes and batches that were themselves at fault: they are in the table `move_to_unreadable`, or still in
     /// the outbox.
-    pub set_aside: usize,
+    pub rejected: usize,
 }
 
 /// Why nothing can be founded from a data directory. What was applied until then is applied; the command
@@ -54,17 +54,17 @@ pub enum SurvivorError {
     Newer(String),
     /// The database does not take them.
     #[error("{DATABASE_FILE}: {0}")]
-    Calls(String),
+    Database(String),
     /// The outbox cannot be used.
     #[error("{OUTBOX_FILE}: {0}")]
     Outbox(String),
 }
 
-impl Survivor {
+impl SurvivorReport {
     /// What the member in `data_dir` has; nothing of it is changed. Offline; blocks for as long as reading its log
     /// takes.
-    pub fn look(data_dir: &Path) -> Result<Self, SurvivorError> {
-        let founding = Founding::begin(data_dir)?;
+    pub fn inspect(data_dir: &Path) -> Result<Self, SurvivorError> {
+        let founding = SurvivorRecovery::begin(data_dir)?;
         let Some(identity) = founding.survivor() else {
             return Ok(Self::default());
         };
@@ -73,15 +73,16 @@ impl Survivor {
 
     fn of(data_dir: &Path, cluster_id: &str) -> Result<Self, SurvivorError> {
         let log = data_dir.join(LOG_FILE);
-        let (_, contents) = LogFile::open(&log, Faults::default()).map_err(IdentityError::from)?;
+        let (_, contents) =
+            LogFile::open(&log, FaultInjector::default()).map_err(IdentityError::from)?;
         let applied = connection::open_reader(&data_dir.join(DATABASE_FILE))
             .and_then(|database| meta::applied_state(&database));
-        let applied = applied.map_err(|error| SurvivorError::Calls(error.to_string()))?;
-        let applied = applied.last.map(|last| last.index);
+        let applied = applied.map_err(|error| SurvivorError::Database(error.to_string()))?;
+        let applied = applied.last_log_id.map(|last| last.index);
         let beyond = applied.map_or(0, |applied| applied + 1);
-        let waiting = Outbox::look(data_dir, cluster_id)
+        let waiting = Outbox::peek(data_dir, cluster_id)
             .map_err(|error| SurvivorError::Outbox(error.to_string()))?;
-        let writes = waiting.iter().map(|kept| decode(&kept.bytes));
+        let writes = waiting.iter().map(|saved| decode_batch(&saved.bytes));
         Ok(Self {
             cluster_id: cluster_id.to_owned(),
             last_entry: contents.last.map(|last| (last.leader_id.term, last.index)),
@@ -91,78 +92,78 @@ impl Survivor {
             outbox_writes: writes
                 .map(|writes| writes.map_or(0, |writes| writes.len()))
                 .sum(),
-            set_aside: 0,
+            rejected: 0,
         })
     }
 }
 
-impl Identity {
+impl NodeIdentity {
     /// Makes the directory of a member of a cluster that is lost the first instance of a new one, with
     /// everything it has: its database, the rest of its log, its outbox. What it had, and who it is now.
     ///
     /// Offline. Each step is on disk before the next one, and none takes anything back: whenever it ends
     /// early, run again it goes on. Run again when it is done, and before the instance was started, it
     /// changes nothing. Blocks for as long as reading and applying takes.
-    pub fn found_from_survivor(
+    pub fn init_cluster_from_survivor(
         data_dir: &Path,
-        faults: &Faults,
-    ) -> Result<(Survivor, Self), SurvivorError> {
-        let mut founding = Founding::begin(data_dir)?;
-        let mut survivor = Survivor::default();
+        faults: &FaultInjector,
+    ) -> Result<(SurvivorReport, Self), SurvivorError> {
+        let mut founding = SurvivorRecovery::begin(data_dir)?;
+        let mut survivor = SurvivorReport::default();
         if let Some(identity) = founding.survivor().cloned() {
-            survivor = Survivor::of(data_dir, identity.cluster_id())?;
-            survivor.set_aside = apply_all(data_dir, &identity, faults)?;
+            survivor = SurvivorReport::of(data_dir, identity.cluster_id())?;
+            survivor.rejected = apply_log_and_outbox(data_dir, &identity, faults)?;
             step(faults)?;
-            founding.settle()?;
+            founding.mark_applied()?;
         }
-        let identity = founding.finish(|| step(faults))?;
+        let identity = founding.create_cluster(|| step(faults))?;
         Ok((survivor, identity))
     }
 }
 
-fn step(faults: &Faults) -> Result<(), IdentityError> {
-    Ok(faults.at(Operation::FoundAnew)?)
+fn step(faults: &FaultInjector) -> Result<(), IdentityError> {
+    Ok(faults.inject(DiskOperation::FoundAnew)?)
 }
 
 /// Applies the rest of the log, then the outbox; all of it is on disk when it returns. How many writes were set aside.
-fn apply_all(
+fn apply_log_and_outbox(
     data_dir: &Path,
-    identity: &Identity,
-    faults: &Faults,
+    identity: &NodeIdentity,
+    faults: &FaultInjector,
 ) -> Result<usize, SurvivorError> {
-    let calls = |error: &dyn std::fmt::Display| SurvivorError::Calls(error.to_string());
+    let calls = |error: &dyn std::fmt::Display| SurvivorError::Database(error.to_string());
     let database = data_dir.join(DATABASE_FILE);
-    let opened = Scribe::open_replicated(database, faults.clone());
-    let (mut scribe, _) = opened.map_err(|error| calls(&error))?;
-    let applied = scribe.applied_state().map_err(|error| calls(&error))?;
-    let next = applied.last.map_or(0, |last| last.index + 1);
+    let opened = BatchCommitter::open_replicated(database, faults.clone());
+    let (mut committer, _) = opened.map_err(|error| calls(&error))?;
+    let applied = committer.applied_state().map_err(|error| calls(&error))?;
+    let next = applied.last_log_id.map_or(0, |last| last.index + 1);
     let log = data_dir.join(LOG_FILE);
     let (file, contents) = LogFile::open(&log, faults.clone()).map_err(IdentityError::from)?;
-    let mut set_aside = apply_log(&mut scribe, &file, next..contents.end(), identity)?;
-    set_aside += apply_outbox(&mut scribe, data_dir, identity.cluster_id(), faults)?;
+    let mut set_aside = apply_log(&mut committer, &file, next..contents.end(), identity)?;
+    set_aside += apply_outbox(&mut committer, data_dir, identity.cluster_id(), faults)?;
     Ok(set_aside)
 }
 
 fn apply_log(
-    scribe: &mut Scribe,
+    committer: &mut BatchCommitter,
     file: &LogFile,
     mut rest: std::ops::Range<u64>,
-    identity: &Identity,
+    identity: &NodeIdentity,
 ) -> Result<usize, SurvivorError> {
     let mut set_aside = 0;
     while !rest.is_empty() {
         let entries = file.read(rest.clone(), READ_BYTES_MAX);
         let entries = entries.map_err(IdentityError::from)?;
         let decoded = entries.iter();
-        let decoded = decoded.map(|entry| Decoded::read(entry, identity.process()));
+        let decoded = decoded.map(|entry| DecodedEntry::read(entry, identity.node_and_start()));
         let decoded = decoded.collect::<Result<Vec<_>, _>>();
         let decoded = decoded.map_err(|halt| SurvivorError::Newer(halt.to_string()))?;
         let Some(last) = decoded.last() else {
             break;
         };
         rest.start = last.log_id.index + 1;
-        let batches: Vec<Batch<'_>> = decoded.iter().map(Decoded::batch).collect();
-        set_aside += commit(scribe, &batches)?;
+        let batches: Vec<WriteBatch<'_>> = decoded.iter().map(DecodedEntry::to_batch).collect();
+        set_aside += commit(committer, &batches)?;
         set_aside += decoded
             .iter()
             .map(|entry| entry.unreadable.len())
@@ -172,39 +173,42 @@ fn apply_log(
 }
 
 fn apply_outbox(
-    scribe: &mut Scribe,
+    committer: &mut BatchCommitter,
     data_dir: &Path,
     cluster_id: &str,
-    faults: &Faults,
+    faults: &FaultInjector,
 ) -> Result<usize, SurvivorError> {
     let unusable = |error: CommitError| SurvivorError::Outbox(error.to_string());
     let (mut outbox, waiting) =
         Outbox::open(data_dir, cluster_id, faults.clone()).map_err(unusable)?;
     let mut set_aside = 0;
-    for kept in waiting {
-        match decode(&kept.bytes) {
+    for saved in waiting {
+        match decode_batch(&saved.bytes) {
             Ok(writes) => {
                 let (writes, entry) = (writes.iter().collect(), None);
-                set_aside += commit(scribe, &[Batch { writes, entry }])?;
-                outbox.settle(kept.id);
+                set_aside += commit(committer, &[WriteBatch { writes, entry }])?;
+                outbox.mark_replicated(saved.id);
             }
             Err(error) => {
-                tracing::error!(%error, row = kept.id, "a batch in the outbox is set aside");
-                outbox.set_aside(kept.id).map_err(unusable)?;
+                tracing::error!(%error, row = saved.id, "an unreadable batch in the outbox is rejected");
+                outbox.move_to_unreadable(saved.id).map_err(unusable)?;
                 set_aside += 1;
             }
         }
     }
-    scribe
-        .settle()
-        .map_err(|error| SurvivorError::Calls(error.to_string()))?;
-    outbox.clear().map_err(unusable)?;
+    committer
+        .make_durable()
+        .map_err(|error| SurvivorError::Database(error.to_string()))?;
+    outbox.remove_replicated().map_err(unusable)?;
     Ok(set_aside)
 }
 
 /// Tried once: whoever runs the command sees why it failed.
-fn commit(scribe: &mut Scribe, batches: &[Batch<'_>]) -> Result<usize, SurvivorError> {
-    let persisted = persist(scribe, None, batches, &mut |_| false);
-    let persisted = persisted.map_err(|error| SurvivorError::Calls(error.to_string()))?;
-    Ok(persisted.refused.len())
+fn commit(
+    committer: &mut BatchCommitter,
+    batches: &[WriteBatch<'_>],
+) -> Result<usize, SurvivorError> {
+    let persisted = commit_batches(committer, None, batches, &mut |_| false);
+    let persisted = persisted.map_err(|error| SurvivorError::Database(error.to_string()))?;
+    Ok(persisted.rejected.len())
 }

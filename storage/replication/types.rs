@@ -12,15 +12,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub type NodeId = u64;
 
 /// An entry's place in the log, and the election of its primary.
-pub(crate) type LogPoint = openraft::LogId<NodeId>;
+pub(crate) type RaftLogId = openraft::LogId<NodeId>;
 /// Who belongs to the cluster, and since which entry.
-pub(crate) type StoredMembers = openraft::StoredMembership<NodeId, Member>;
+pub(crate) type RaftMembership = openraft::StoredMembership<NodeId, Member>;
 
 openraft::declare_raft_types!(
     /// openraft's types as calldex uses them.
     pub TypeConfig:
-        D = Batches,
-        R = Outcome,
+        D = EntryBatches,
+        R = EntryResult,
         NodeId = NodeId,
         Node = Member,
         Entry = openraft::Entry<TypeConfig>,
@@ -31,9 +31,9 @@ openraft::declare_raft_types!(
 /// The payload of one entry: batches of writes of one or several instances, each as
 /// [`crate::write::encode`] made it where it was proposed, applied in this order in one transaction.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Batches(pub Vec<Bytes>);
+pub struct EntryBatches(pub Vec<Bytes>);
 
-impl Batches {
+impl EntryBatches {
     /// Bytes of all batches.
     pub fn bytes(&self) -> usize {
         self.0.iter().map(Bytes::len).sum()
@@ -41,13 +41,13 @@ impl Batches {
 }
 
 /// Never what was said.
-impl fmt::Debug for Batches {
+impl fmt::Debug for EntryBatches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} batches of {} bytes", self.0.len(), self.bytes())
     }
 }
 
-impl fmt::Display for Batches {
+impl fmt::Display for EntryBatches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
@@ -55,7 +55,7 @@ impl fmt::Display for Batches {
 
 /// What applying an entry gives back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct EntryResult {
     /// The database's position after it (TXID): the entry's index in the log.
     pub position: Position,
 }
@@ -63,7 +63,7 @@ pub struct Outcome {
 /// A member of the cluster as the others know it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Where its cluster door is reached: `host:port`.
+    /// Where its cluster listener is reached: `host:port`.
     pub address: String,
     /// The name of the instance, as in `conversations.instance`.
     pub instance: String,
@@ -81,17 +81,17 @@ impl fmt::Display for Member {
 /// stands for the present state is made when it is asked for: openraft asks for snapshots of which it
 /// needs no more than the description.
 #[derive(Clone)]
-pub struct SnapshotFile(Arc<Owned>);
+pub struct SnapshotFile(Arc<SnapshotFileState>);
 
-type Make = dyn Fn(&Path) -> io::Result<()> + Send + Sync;
+type SnapshotMaker = dyn Fn(&Path) -> io::Result<()> + Send + Sync;
 
-struct Owned {
+struct SnapshotFileState {
     path: PathBuf,
     /// How it is made, if it is not there yet.
-    make: Mutex<Option<Box<Make>>>,
+    make: Mutex<Option<Box<SnapshotMaker>>>,
 }
 
-impl Drop for Owned {
+impl Drop for SnapshotFileState {
     fn drop(&mut self) {
         // A file that stays behind is removed at the next start.
         let _ = std::fs::remove_file(&self.path);
@@ -106,19 +106,19 @@ impl fmt::Debug for SnapshotFile {
 
 impl SnapshotFile {
     /// Takes over the file at `path`.
-    pub fn own(path: impl Into<PathBuf>) -> Self {
-        Self(Arc::new(Owned {
+    pub fn existing(path: impl Into<PathBuf>) -> Self {
+        Self(Arc::new(SnapshotFileState {
             path: path.into(),
             make: Mutex::new(None),
         }))
     }
 
     /// A file that `make` makes at `path` when it is needed.
-    pub(crate) fn later(
+    pub(crate) fn lazy(
         path: impl Into<PathBuf>,
         make: impl Fn(&Path) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        Self(Arc::new(Owned {
+        Self(Arc::new(SnapshotFileState {
             path: path.into(),
             make: Mutex::new(Some(Box::new(make))),
         }))
@@ -130,7 +130,7 @@ impl SnapshotFile {
     }
 
     /// Where it lies; makes it first if it is not there. Blocks for as long as that takes.
-    pub(crate) fn made(&self) -> io::Result<&Path> {
+    pub(crate) fn materialize(&self) -> io::Result<&Path> {
         let mut make = self.0.make.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(how) = make.as_ref() {
             how(self.path())?;

@@ -1,7 +1,7 @@
 //! The table `callers` and, beside it, `people`.
 
-use super::loose;
-use crate::record::{Caller, NameMark, NameState, Person, PhoneNumber};
+use super::lenient_columns;
+use crate::record::{Caller, DecisionMark, NameState, Person, PhoneNumber};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// The columns of `callers` in the order that reading and writing agree on.
@@ -18,7 +18,7 @@ const GET: &str = concat!(
     columns!(),
     " FROM callers WHERE phone_number = ?1"
 );
-const CHANGED: &str = concat!(
+const CHANGED_SINCE: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM callers WHERE rev > ?1 ORDER BY rev LIMIT ?2"
@@ -46,7 +46,7 @@ pub(crate) fn get(
 }
 
 /// A page of the change feed.
-pub(crate) struct Changes {
+pub(crate) struct ChangeFeedPage {
     /// Callers in the order of their change. Rows whose number can be no identity (an older program
     /// may have kept them) are passed over.
     pub callers: Vec<Caller>,
@@ -62,11 +62,11 @@ pub(crate) fn changed_since(
     connection: &Connection,
     rev: Option<u64>,
     rows_max: usize,
-) -> rusqlite::Result<Changes> {
-    let mut statement = connection.prepare_cached(CHANGED)?;
+) -> rusqlite::Result<ChangeFeedPage> {
+    let mut statement = connection.prepare_cached(CHANGED_SINCE)?;
     let mut rows = statement.query(params![rev.map_or(-1, u64::cast_signed), rows_max as i64])?;
     let (mut changes, mut count) = (
-        Changes {
+        ChangeFeedPage {
             callers: Vec::new(),
             read_to: rev.unwrap_or(0),
             is_full: false,
@@ -76,7 +76,7 @@ pub(crate) fn changed_since(
     while let Some(row) = rows.next()? {
         count += 1;
         changes.read_to = row.get::<_, i64>(14)?.cast_unsigned();
-        let text = loose::word(row, 0)?;
+        let text = lenient_columns::short_text(row, 0)?;
         if let Some(number) = text.as_deref().and_then(PhoneNumber::parse) {
             let caller = with_people(connection, Some(read(row, number)?))?;
             changes.callers.extend(caller);
@@ -87,8 +87,8 @@ pub(crate) fn changed_since(
 }
 
 fn read(row: &Row<'_>, number: PhoneNumber) -> rusqlite::Result<(Caller, usize)> {
-    let text = |index| loose::word(row, index);
-    let created_at = loose::whole(row, 2)?.unwrap_or(0);
+    let text = |index| lenient_columns::short_text(row, index);
+    let created_at = lenient_columns::integer(row, 2)?.unwrap_or(0);
     // A blank name, as a person may leave it, is none.
     let name = text(1)?.filter(|name| !name.trim().is_empty());
     let name_state = match NameState::parse(text(4)?.as_deref()) {
@@ -100,20 +100,20 @@ fn read(row: &Row<'_>, number: PhoneNumber) -> rusqlite::Result<(Caller, usize)>
         number,
         name,
         created_at,
-        updated_at: loose::whole(row, 3)?.unwrap_or(created_at),
+        updated_at: lenient_columns::integer(row, 3)?.unwrap_or(created_at),
         name_state,
-        name_mark: NameMark {
+        name_mark: DecisionMark {
             at_ms: row.get(5)?,
             step: row.get(6)?,
         },
         language: text(7)?,
-        language_mark: NameMark {
+        language_mark: DecisionMark {
             at_ms: row.get(8)?,
             step: row.get(9)?,
         },
         calls: row.get(10)?,
         last_call_at: row.get(11)?,
-        people_mark: NameMark {
+        people_mark: DecisionMark {
             at_ms: row.get(15)?,
             step: row.get(16)?,
         },
@@ -150,7 +150,7 @@ fn people_of(connection: &Connection, number: &PhoneNumber) -> rusqlite::Result<
             first_at_ms: row.get(1)?,
             last_at_ms: row.get(2)?,
             heard_in_call: row.get(3)?,
-            calls_running: row.get(4)?,
+            consecutive_calls: row.get(4)?,
         })
     })?;
     people.collect()
@@ -203,7 +203,7 @@ fn put_people(connection: &Connection, caller: &Caller) -> rusqlite::Result<()> 
             person.first_at_ms,
             person.last_at_ms,
             person.heard_in_call,
-            person.calls_running
+            person.consecutive_calls
         ])?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! How a connection is opened: the writer's one, and the readers'.
 
-use crate::private;
+use crate::file_permissions;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl Synchronous {
 /// if it is not there, for its owner alone: only for the start.
 pub(crate) fn create_writer(path: &Path) -> rusqlite::Result<Connection> {
     // What cannot be made, SQLite says better.
-    let _ = private::create_file(path);
+    let _ = file_permissions::create_file(path);
     open_writer_with(path, OpenFlags::SQLITE_OPEN_CREATE, Synchronous::AtCommit)
 }
 
@@ -76,9 +76,9 @@ fn open_writer_with(
 /// take the place of the others' databases. Not while anybody uses it.
 pub(crate) fn set_page_size(path: &Path) -> rusqlite::Result<()> {
     // Where there is none it would be made here; what cannot be made, SQLite says better.
-    let _ = private::create_file(path);
+    let _ = file_permissions::create_file(path);
     let connection = Connection::open(path)?;
-    if pragma(&connection, "page_size")? == PAGE_BYTES {
+    if read_pragma(&connection, "page_size")? == PAGE_BYTES {
         return Ok(());
     }
     // The size cannot be changed in WAL mode.
@@ -99,18 +99,18 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Reads the whole database through: what is wrong with it, if anything is.
-pub(crate) fn damage(connection: &Connection) -> rusqlite::Result<Option<String>> {
+pub(crate) fn quick_check(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let report: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     Ok((report != "ok").then_some(report))
 }
 
 /// The number that SQLite keeps under `name`.
-pub(crate) fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+pub(crate) fn read_pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, name, |row| row.get(0))
 }
 
 /// The file that SQLite, or who copies the database, keeps beside it: its name with `ending`.
-pub(crate) fn beside(database: &Path, ending: &str) -> PathBuf {
+pub(crate) fn sibling_path(database: &Path, ending: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)

@@ -1,17 +1,17 @@
 //! The table `conversations`: a call's row from its start to its end.
 
-use super::{early_ends, loose};
-use crate::record::{CallSid, CallerKind, Conversation, Outcome, PhoneNumber};
-use crate::write::{CallResumed, CallStarted, Owner};
+use super::{early_ends, lenient_columns};
+use crate::record::{CallOutcome, CallSid, CallerKind, Conversation, PhoneNumber};
+use crate::write::{CallResumed, CallStarted, OwnerRecord};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-const KEPT: &str = "call_sid, phone_number, line, caller_kind, identity, language, instance, \
+const ROW_COLUMNS: &str = "call_sid, phone_number, line, caller_kind, identity, language, instance, \
                     session_id, epoch, resumes, started_at, ended_at, outcome, messages, end_at_ms, \
                     provider_end_at_ms, end_epoch";
 
 /// A conversation's row with its messages as they are in the column.
-pub(crate) struct Kept {
+pub(crate) struct ConversationRow {
     pub conversation: Conversation,
     pub messages: Option<String>,
     /// The latest end that was seen, Unix milliseconds; 0 if none.
@@ -23,28 +23,31 @@ pub(crate) struct Kept {
 }
 
 /// The row of `call_sid`.
-pub(crate) fn get(connection: &Connection, call_sid: &CallSid) -> rusqlite::Result<Option<Kept>> {
-    let sql = format!("SELECT {KEPT} FROM conversations WHERE call_sid = ?1");
+pub(crate) fn get(
+    connection: &Connection,
+    call_sid: &CallSid,
+) -> rusqlite::Result<Option<ConversationRow>> {
+    let sql = format!("SELECT {ROW_COLUMNS} FROM conversations WHERE call_sid = ?1");
     let mut statement = connection.prepare_cached(&sql)?;
     statement
-        .query_row([call_sid.as_str()], read_kept)
+        .query_row([call_sid.as_str()], read_row)
         .optional()
 }
 
 /// The rows without an end.
-pub(crate) fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<Kept>> {
+pub(crate) fn unfinished(connection: &Connection) -> rusqlite::Result<Vec<ConversationRow>> {
     let sql = format!(
-        "SELECT {KEPT} FROM conversations
+        "SELECT {ROW_COLUMNS} FROM conversations
          WHERE ended_at IS NULL AND call_sid IS NOT NULL ORDER BY started_at, call_sid"
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    statement.query_map([], read_kept)?.collect()
+    statement.query_map([], read_row)?.collect()
 }
 
-fn read_kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
-    Ok(Kept {
+fn read_row(row: &Row<'_>) -> rusqlite::Result<ConversationRow> {
+    Ok(ConversationRow {
         conversation: read(row)?,
-        messages: loose::text(row, 13)?,
+        messages: lenient_columns::text(row, 13)?,
         end_at_ms: row.get(14)?,
         provider_end_at_ms: row.get(15)?,
         end_epoch: row.get(16)?,
@@ -54,11 +57,11 @@ fn read_kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
 /// A conversation that has an end has ended, whenever that was.
 fn ended_at(row: &Row<'_>) -> rusqlite::Result<Option<i64>> {
     let is_live = matches!(row.get_ref(11)?, ValueRef::Null);
-    Ok((!is_live).then_some(loose::whole(row, 11)?.unwrap_or(0)))
+    Ok((!is_live).then_some(lenient_columns::integer(row, 11)?.unwrap_or(0)))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Conversation> {
-    let text = |index| loose::word(row, index);
+    let text = |index| lenient_columns::short_text(row, index);
     Ok(Conversation {
         call_sid: text(0)?.unwrap_or_default(),
         number: text(1)?.as_deref().and_then(PhoneNumber::parse),
@@ -70,15 +73,15 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Conversation> {
         session_id: text(7)?,
         epoch: row.get(8)?,
         resumes: row.get(9)?,
-        started_at: loose::whole(row, 10)?.unwrap_or(0),
+        started_at: lenient_columns::integer(row, 10)?.unwrap_or(0),
         ended_at: ended_at(row)?,
-        outcome: text(12)?.as_deref().and_then(Outcome::parse),
+        outcome: text(12)?.as_deref().and_then(CallOutcome::parse),
     })
 }
 
 /// Makes the row of a call whose start has not been applied: a turn came first. Whether the call is
 /// over: its end was told before.
-pub(crate) fn begin_unannounced(
+pub(crate) fn insert_without_start(
     connection: &Connection,
     call_sid: &CallSid,
     at: i64,
@@ -88,28 +91,28 @@ pub(crate) fn begin_unannounced(
          ON CONFLICT (call_sid) DO NOTHING",
     )?;
     statement.execute(params![call_sid.as_str(), at])?;
-    end_early(connection, call_sid)
+    apply_early_end(connection, call_sid)
 }
 
 /// Ends a call whose row was just made, if its end was told before. Whether it was.
-fn end_early(connection: &Connection, call_sid: &CallSid) -> rusqlite::Result<bool> {
+fn apply_early_end(connection: &Connection, call_sid: &CallSid) -> rusqlite::Result<bool> {
     let Some(early) = early_ends::take(connection, call_sid)? else {
         return Ok(false);
     };
     let at = early.at_ms.div_euclid(1000);
     end(connection, call_sid, "[]", at, early.outcome)?;
-    let seen = EndSeen {
+    let seen = ObservedEnd {
         at_ms: early.at_ms,
         provider_end_at_ms: early.provider_end_at_ms,
         epoch: None,
     };
-    note_end(connection, call_sid, &seen)?;
+    record_end(connection, call_sid, &seen)?;
     Ok(true)
 }
 
 /// Writes a call's start, at `at` Unix seconds. Whether it was news: one call starts once. Where its end
 /// was told before, the call is over at once.
-pub(crate) fn begin(
+pub(crate) fn insert_start(
     connection: &Connection,
     start: &CallStarted,
     at: i64,
@@ -134,7 +137,7 @@ pub(crate) fn begin(
         start.instance.as_str(),
     ])?;
     if changed > 0 {
-        end_early(connection, &start.call_sid)?;
+        apply_early_end(connection, &start.call_sid)?;
     }
     Ok(changed > 0)
 }
@@ -143,7 +146,7 @@ pub(crate) fn begin(
 pub(crate) fn owner(
     connection: &Connection,
     call_sid: &CallSid,
-) -> rusqlite::Result<Option<Owner>> {
+) -> rusqlite::Result<Option<OwnerRecord>> {
     let mut statement = connection.prepare_cached(
         "SELECT epoch, instance, session_id FROM conversations WHERE call_sid = ?1",
     )?;
@@ -152,28 +155,35 @@ pub(crate) fn owner(
         .optional()
 }
 
-fn read_owner(row: &Row<'_>) -> rusqlite::Result<Owner> {
-    Ok(Owner {
+fn read_owner(row: &Row<'_>) -> rusqlite::Result<OwnerRecord> {
+    Ok(OwnerRecord {
         epoch: row.get(0)?,
-        instance: loose::word(row, 1)?.unwrap_or_default(),
-        session_id: loose::word(row, 2)?.unwrap_or_default(),
+        instance: lenient_columns::short_text(row, 1)?.unwrap_or_default(),
+        session_id: lenient_columns::short_text(row, 2)?.unwrap_or_default(),
     })
 }
 
 /// The calls without an end, each with its owner.
-pub(crate) fn owners_of_live(connection: &Connection) -> rusqlite::Result<Vec<(CallSid, Owner)>> {
+pub(crate) fn owners_of_live(
+    connection: &Connection,
+) -> rusqlite::Result<Vec<(CallSid, OwnerRecord)>> {
     let mut statement = connection.prepare(
         "SELECT epoch, instance, session_id, call_sid FROM conversations
          WHERE ended_at IS NULL AND call_sid IS NOT NULL",
     )?;
-    let read = |row: &Row<'_>| Ok((loose::word(row, 3)?.unwrap_or_default(), read_owner(row)?));
+    let read = |row: &Row<'_>| {
+        Ok((
+            lenient_columns::short_text(row, 3)?.unwrap_or_default(),
+            read_owner(row)?,
+        ))
+    };
     statement.query_map([], read)?.collect()
 }
 
 /// Writes a claim that has won. A call that had ended lives again, unless the claim was only late in
 /// coming: the provider told of an end of the call itself that is not before it, or the claimer's own end
 /// was seen.
-pub(crate) fn resume(connection: &Connection, claim: &CallResumed) -> rusqlite::Result<()> {
+pub(crate) fn apply_claim(connection: &Connection, claim: &CallResumed) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "UPDATE conversations SET epoch = ?2, resumes = resumes + ?5, session_id = ?3, instance = ?4,
                 ended_at = CASE WHEN provider_end_at_ms >= ?6 OR end_epoch >= ?2 THEN ended_at END,
@@ -192,7 +202,7 @@ pub(crate) fn resume(connection: &Connection, claim: &CallResumed) -> rusqlite::
 }
 
 /// What is noted of an end, so that it is known when it comes again.
-pub(crate) struct EndSeen {
+pub(crate) struct ObservedEnd {
     /// Unix milliseconds.
     pub at_ms: i64,
     /// The same if it is the provider's of the call itself, else 0.
@@ -202,10 +212,10 @@ pub(crate) struct EndSeen {
 }
 
 /// Notes that an end was seen.
-pub(crate) fn note_end(
+pub(crate) fn record_end(
     connection: &Connection,
     call_sid: &CallSid,
-    seen: &EndSeen,
+    seen: &ObservedEnd,
 ) -> rusqlite::Result<()> {
     let mut note = connection.prepare_cached(
         "UPDATE conversations SET end_at_ms = MAX(end_at_ms, ?2),
@@ -230,7 +240,7 @@ pub(crate) fn end(
     call_sid: &CallSid,
     messages: &str,
     at: i64,
-    outcome: Outcome,
+    outcome: CallOutcome,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         &format!(
@@ -291,7 +301,7 @@ pub(crate) fn call_sids_of(
 ) -> rusqlite::Result<Vec<CallSid>> {
     let mut statement =
         connection.prepare_cached("SELECT call_sid FROM conversations WHERE phone_number = ?1")?;
-    let rows = statement.query_map([number.as_str()], |row| loose::word(row, 0))?;
+    let rows = statement.query_map([number.as_str()], |row| lenient_columns::short_text(row, 0))?;
     rows.filter_map(Result::transpose).collect()
 }
 

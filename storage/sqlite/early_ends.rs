@@ -3,7 +3,7 @@
 //! was cut off. Whichever write makes the row of such a call finds its end here. Bounded; at the bound
 //! the oldest goes, and its call, should it come, waits to be closed like any that was left behind.
 
-use crate::record::{CallSid, Outcome};
+use crate::record::{CallOutcome, CallSid};
 use crate::write::CallEnded;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -18,7 +18,7 @@ pub(crate) struct EarlyEnd {
     /// The latest that was told of the call itself, and not of a session, Unix milliseconds; 0 if none.
     pub provider_end_at_ms: i64,
     /// How, as told first.
-    pub outcome: Outcome,
+    pub outcome: CallOutcome,
 }
 
 impl EarlyEnd {
@@ -74,7 +74,7 @@ pub(crate) fn get(
             at_ms: row.get(0)?,
             provider_end_at_ms: row.get(1)?,
             // An outcome of a later version: that the call is over counts.
-            outcome: Outcome::parse(&outcome).unwrap_or(Outcome::HungUp),
+            outcome: CallOutcome::parse(&outcome).unwrap_or(CallOutcome::HungUp),
         })
     };
     statement.query_row([call_sid.as_str()], read).optional()
@@ -108,7 +108,7 @@ mod tests {
             let end = EarlyEnd {
                 at_ms: at,
                 provider_end_at_ms: at,
-                outcome: Outcome::HungUp,
+                outcome: CallOutcome::HungUp,
             };
             put(&connection, &call_sid, &end).unwrap()
         };

@@ -1,13 +1,13 @@
 //! `conversations.messages`: one JSON array, each element a turn. Elements that an older program
 //! wrote, without a place of their own, are kept as they are and come first.
 
-use crate::record::{Role, Turn, TurnKey, TurnKind};
+use crate::record::{Turn, TurnKey, TurnKind, TurnRole};
 use serde_json::{Value, json};
 
 /// The array of a conversation's column.
-pub(crate) struct Messages(Vec<Value>);
+pub(crate) struct ConversationMessages(Vec<Value>);
 
-impl Messages {
+impl ConversationMessages {
     /// Reads the column. Text that is no array is kept as one note, so that nothing is lost.
     pub(crate) fn parse(column: Option<&str>) -> Self {
         let text = column.unwrap_or_default().trim();
@@ -93,14 +93,14 @@ fn turn_of(element: &Value, index: usize) -> Turn {
             .and_then(Value::as_str)
             .unwrap_or_default()
     };
-    let role = Role::parse(text("role")).unwrap_or(Role::System);
+    let role = TurnRole::parse(text("role")).unwrap_or(TurnRole::System);
     let at = element
         .get("at")
         .or_else(|| element.get("timestamp"))
         .and_then(Value::as_i64)
         .unwrap_or(0);
     let seq = u32::try_from(index).unwrap_or(u32::MAX);
-    Turn::new(role, text("content"), at, 0, seq).of_kind(TurnKind::parse(text("kind")))
+    Turn::new(role, text("content"), at, 0, seq).with_kind(TurnKind::parse(text("kind")))
 }
 
 #[cfg(test)]
@@ -108,12 +108,12 @@ mod tests {
     use super::*;
 
     fn turn(epoch: u32, seq: u32, words: &str) -> Turn {
-        Turn::new(Role::Caller, words, 1, epoch, seq)
+        Turn::new(TurnRole::Caller, words, 1, epoch, seq)
     }
 
     #[test]
     fn a_late_turn_lands_at_its_place_and_only_once() {
-        let mut messages = Messages::parse(Some("[]"));
+        let mut messages = ConversationMessages::parse(Some("[]"));
         assert!(messages.merge(&turn(0, 0, "one")) && messages.merge(&turn(1, 0, "three")));
         assert!(messages.merge(&turn(0, 1, "two")));
         assert!(!messages.merge(&turn(0, 1, "two")));
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn only_a_higher_revision_replaces_a_turn() {
-        let mut messages = Messages::parse(None);
+        let mut messages = ConversationMessages::parse(None);
         messages.merge(&Turn {
             revision: 2,
             ..turn(0, 0, "heard")
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_an_older_program_wrote_is_kept_and_comes_first() {
-        let mut messages = Messages::parse(Some(r#"[{"role":"user","content":"hi"}]"#));
+        let mut messages = ConversationMessages::parse(Some(r#"[{"role":"user","content":"hi"}]"#));
         messages.merge(&turn(1, 0, "again"));
         let words: Vec<_> = messages
             .turns()
@@ -150,7 +150,7 @@ mod tests {
             .collect();
         assert_eq!(words, ["hi", "again"]);
         assert_eq!(
-            Messages::parse(Some("not json")).turns()[0].content,
+            ConversationMessages::parse(Some("not json")).turns()[0].content,
             "not json"
         );
     }

@@ -1,14 +1,14 @@
 //! The database's own row: which lineage it is of, how far it has been written.
 
-use crate::record::Digest;
-use crate::replication::{LogPoint, StoredMembers};
+use crate::record::StateDigest;
+use crate::replication::{RaftLogId, RaftMembership};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 /// The row of `meta`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Meta {
+pub(crate) struct DatabaseMeta {
     /// Random identity, given at creation: a cache of another database is recognised by it.
     pub lineage: String,
     /// Batches applied: the transaction position (TXID).
@@ -19,35 +19,35 @@ pub(crate) struct Meta {
     /// since the feed shows changed rows and not missing ones.
     pub erased_rev: u64,
     /// The level of writes and rules in use. A database of before levels is at 1.
-    pub level: u32,
+    pub format_version: u32,
     /// The digest chain over the entries applied, up to `position`; none where no chain has begun.
-    pub digest: Option<Digest>,
+    pub digest: Option<StateDigest>,
 }
 
 /// Reads the row.
-pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Meta> {
+pub(crate) fn read(connection: &Connection) -> rusqlite::Result<DatabaseMeta> {
     let mut statement = connection.prepare_cached(
         "SELECT lineage, position, rev, erased_rev, level, digest FROM meta WHERE id = 1",
     )?;
     statement.query_row([], |row| {
-        Ok(Meta {
+        Ok(DatabaseMeta {
             lineage: row.get(0)?,
             position: row.get::<_, i64>(1)?.cast_unsigned(),
             rev: row.get::<_, i64>(2)?.cast_unsigned(),
             erased_rev: row.get::<_, i64>(3)?.cast_unsigned(),
-            level: row.get(4)?,
-            digest: row.get::<_, Option<_>>(5)?.map(Digest::from_bytes),
+            format_version: row.get(4)?,
+            digest: row.get::<_, Option<_>>(5)?.map(StateDigest::from_bytes),
         })
     })
 }
 
 /// The level in use.
-pub(crate) fn level(connection: &Connection) -> rusqlite::Result<u32> {
+pub(crate) fn format_version(connection: &Connection) -> rusqlite::Result<u32> {
     connection.query_row("SELECT level FROM meta WHERE id = 1", [], |row| row.get(0))
 }
 
 /// Notes the level that is in use from now on.
-pub(crate) fn set_level(connection: &Connection, level: u32) -> rusqlite::Result<()> {
+pub(crate) fn set_format_version(connection: &Connection, level: u32) -> rusqlite::Result<()> {
     connection.execute("UPDATE meta SET level = ?1 WHERE id = 1", [level])?;
     Ok(())
 }
@@ -61,15 +61,18 @@ pub(crate) fn advance(connection: &Connection, position: u64, rev: u64) -> rusql
 }
 
 /// Notes how far the digest chain has come; nothing where none has begun.
-pub(crate) fn put_digest(connection: &Connection, digest: Option<&Digest>) -> rusqlite::Result<()> {
+pub(crate) fn put_digest(
+    connection: &Connection,
+    digest: Option<&StateDigest>,
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE meta SET digest = ?1 WHERE id = 1")?
-        .execute([digest.map(Digest::as_bytes)])?;
+        .execute([digest.map(StateDigest::as_bytes)])?;
     Ok(())
 }
 
 /// Notes that the change `rev` erased a caller.
-pub(crate) fn note_erasure(connection: &Connection, rev: u64) -> rusqlite::Result<()> {
+pub(crate) fn record_erasure(connection: &Connection, rev: u64) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE meta SET erased_rev = ?1 WHERE id = 1")?
         .execute([rev.cast_signed()])?;
@@ -78,17 +81,17 @@ pub(crate) fn note_erasure(connection: &Connection, rev: u64) -> rusqlite::Resul
 
 /// How far the log of a cluster is applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct AppliedState {
+pub(crate) struct AppliedLogState {
     /// The last entry that is in the database.
-    pub last: Option<LogPoint>,
+    pub last_log_id: Option<RaftLogId>,
     /// The last membership that is.
-    pub membership: StoredMembers,
+    pub membership: RaftMembership,
 }
 
 /// Which cluster the database belongs to, if to one; `None` too for a database of version 1, which
 /// knew of none.
 pub(crate) fn cluster_id(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    if !knows_clusters(connection)? {
+    if !has_cluster_columns(connection)? {
         return Ok(None);
     }
     connection.query_row("SELECT cluster_id FROM meta WHERE id = 1", [], |row| {
@@ -96,7 +99,7 @@ pub(crate) fn cluster_id(connection: &Connection) -> rusqlite::Result<Option<Str
     })
 }
 
-fn knows_clusters(connection: &Connection) -> rusqlite::Result<bool> {
+fn has_cluster_columns(connection: &Connection) -> rusqlite::Result<bool> {
     let column = connection
         .query_row(
             "SELECT 1 FROM pragma_table_info('meta') WHERE name = 'cluster_id'",
@@ -109,18 +112,18 @@ fn knows_clusters(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// Makes the database one of `cluster_id` to which nothing of its log has been applied: where its digest
 /// chain begins. Every member has it from here on, since whoever joins takes the database itself.
-pub(crate) fn enter_cluster(connection: &Connection, cluster_id: &str) -> rusqlite::Result<()> {
+pub(crate) fn assign_cluster(connection: &Connection, cluster_id: &str) -> rusqlite::Result<()> {
     connection.execute(
         "UPDATE meta SET cluster_id = ?1, last_applied = NULL, membership = NULL, position = 0
          WHERE id = 1",
         [cluster_id],
     )?;
-    put_digest(connection, Some(&Digest::START))
+    put_digest(connection, Some(&StateDigest::START))
 }
 
 /// Takes the mark of its cluster from the database: it is then one of a single instance, at the
 /// position it had. What every copy that leaves the cluster (a backup) must have done.
-pub(crate) fn strip_cluster(connection: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn remove_cluster(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute(
         "UPDATE meta SET cluster_id = NULL, last_applied = NULL, membership = NULL WHERE id = 1",
         [],
@@ -129,12 +132,12 @@ pub(crate) fn strip_cluster(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// How far the cluster's log is applied.
-pub(crate) fn applied_state(connection: &Connection) -> rusqlite::Result<AppliedState> {
+pub(crate) fn applied_state(connection: &Connection) -> rusqlite::Result<AppliedLogState> {
     let mut statement =
         connection.prepare_cached("SELECT last_applied, membership FROM meta WHERE id = 1")?;
     statement.query_row([], |row| {
-        Ok(AppliedState {
-            last: from_json(row, 0)?,
+        Ok(AppliedLogState {
+            last_log_id: from_json(row, 0)?,
             membership: from_json(row, 1)?.unwrap_or_default(),
         })
     })
@@ -151,10 +154,10 @@ fn from_json<T: DeserializeOwned>(row: &Row<'_>, index: usize) -> rusqlite::Resu
 
 /// Notes that the log is applied up to `last`, whose index is the database's position from now on,
 /// and the membership if there was one among the entries.
-pub(crate) fn advance_to(
+pub(crate) fn advance_applied_log(
     connection: &Connection,
-    last: &LogPoint,
-    membership: Option<&StoredMembers>,
+    last: &RaftLogId,
+    membership: Option<&RaftMembership>,
 ) -> rusqlite::Result<()> {
     let json = serde_json::to_string(last).expect("a log id is numbers");
     connection

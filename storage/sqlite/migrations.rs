@@ -1,21 +1,21 @@
 //! From whatever the file holds to this version's tables: forward only, in one transaction. Only
 //! additions that an earlier build of the same level ignores are made here; what it could not live with
-//! is made when its level comes into use ([`raise`]).
+//! is made when its level comes into use ([`raise_format_version`]).
 
-use super::connection::pragma;
+use super::connection::read_pragma;
 use super::meta;
 use super::schema::{
-    AT_LEVEL, CALLERS_ADDED, CALLS_COUNTED, COERCED, CONVERSATIONS_ADDED, PRD_TABLES, VERSION_1,
-    VERSION_2, VERSION_3, VERSION_4, VERSION_5,
+    BACKFILL_CALL_COUNTS, CALLERS_ADDED_COLUMNS, COERCE_COLUMN_TYPES, CONVERSATIONS_ADDED_COLUMNS,
+    FORMAT_VERSION_CHANGES, ORIGINAL_TABLES, VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5,
 };
-use crate::level::{LEVEL, Levels};
+use crate::format_version::{FORMAT_VERSION, FormatVersionRange};
 use rusqlite::{Connection, Transaction};
 
 /// The version of the tables that this program makes (`PRAGMA user_version`). A higher one is used as it
 /// is, while its level is one that this program reads.
-pub(crate) const VERSION: i64 = if cfg!(feature = "next-version") { 6 } else { 5 };
+pub(crate) const SCHEMA_VERSION: i64 = if cfg!(feature = "next-version") { 6 } else { 5 };
 /// From this version on the database says at which level it is.
-const FIRST_WITH_LEVEL: i64 = 5;
+const FIRST_WITH_FORMAT_VERSION: i64 = 5;
 /// What tells the file from any other SQLite database (`PRAGMA application_id`): "cdex".
 pub(crate) const APPLICATION_ID: i32 = 0x6364_6578;
 
@@ -23,16 +23,16 @@ pub(crate) const APPLICATION_ID: i32 = 0x6364_6578;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MigrationError {
     #[error(
-        "the database is at level {level} (tables of version {found}), and this calldex reads levels {}: an upgrade to a later one was finished. Run that one, or restore a backup of before",
-        Levels::OWN
+        "the database is at level {format_version} (tables of version {schema_version}), and this calldex reads levels {}: an upgrade to a later one was finished. Run that one, or restore a backup of before",
+        FormatVersionRange::SUPPORTED
     )]
-    Newer {
-        found: i64,
+    UnsupportedFormatVersion {
+        schema_version: i64,
         /// 0 where it cannot be told.
-        level: u32,
+        format_version: u32,
     },
     #[error("the table `{table}` has no column `{column}`: not a calldex database")]
-    Foreign {
+    NotCalldexDatabase {
         table: &'static str,
         column: &'static str,
     },
@@ -40,16 +40,16 @@ pub(crate) enum MigrationError {
     Sqlite(#[from] rusqlite::Error),
 }
 
-/// Brings the database to [`VERSION`]. A file of the PRD's original shape is adopted with its rows.
+/// Brings the database to [`SCHEMA_VERSION`]. A file of the PRD's original shape is adopted with its rows.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), MigrationError> {
-    let found = check_level(connection)?;
-    if found >= VERSION {
+    let found = check_format_version(connection)?;
+    if found >= SCHEMA_VERSION {
         return Ok(());
     }
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     if found < 1 {
-        adopt(&transaction)?;
+        migrate_original(&transaction)?;
     }
     if found < 2 {
         transaction.execute_batch(VERSION_2)?;
@@ -62,57 +62,63 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), MigrationError>
     }
     if found < 5 {
         transaction.execute_batch(VERSION_5)?;
-        transaction.execute_batch(CALLS_COUNTED)?;
+        transaction.execute_batch(BACKFILL_CALL_COUNTS)?;
     }
     #[cfg(feature = "next-version")]
     transaction.execute_batch(super::schema::VERSION_6)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     transaction.commit()?;
     Ok(())
 }
 
 /// The version of the tables, if this program reads the level that the database is at.
-pub(crate) fn check_level(connection: &Connection) -> Result<i64, MigrationError> {
-    let found = pragma(connection, "user_version")?;
-    if found < FIRST_WITH_LEVEL {
+pub(crate) fn check_format_version(connection: &Connection) -> Result<i64, MigrationError> {
+    let found = read_pragma(connection, "user_version")?;
+    if found < FIRST_WITH_FORMAT_VERSION {
         return Ok(found);
     }
     // What a later version has made of this place cannot be known.
-    let level = meta::level(connection).unwrap_or(0);
-    match Levels::OWN.contain(level) {
+    let format_version = meta::format_version(connection).unwrap_or(0);
+    match FormatVersionRange::SUPPORTED.contains(format_version) {
         true => Ok(found),
-        false => Err(MigrationError::Newer { found, level }),
+        false => Err(MigrationError::UnsupportedFormatVersion {
+            schema_version: found,
+            format_version,
+        }),
     }
 }
 
-/// Brings the database from the level in use to `level`, within the transaction of the write that says
+/// Brings the database from the level in use to `format_version`, within the transaction of the write that says
 /// so. Nothing where it has come there already. Whether the level is news.
-pub(crate) fn raise(transaction: &Connection, level: u32) -> rusqlite::Result<bool> {
-    let before = meta::level(transaction)?;
+pub(crate) fn raise_format_version(
+    transaction: &Connection,
+    format_version: u32,
+) -> rusqlite::Result<bool> {
+    let before = meta::format_version(transaction)?;
     // A level that this build does not read cannot get here: its write is not read either.
-    if level <= before || level > LEVEL {
+    if format_version <= before || format_version > FORMAT_VERSION {
         return Ok(false);
     }
-    for (_, change) in AT_LEVEL
+    for (_, change) in FORMAT_VERSION_CHANGES
         .iter()
-        .filter(|(at, _)| (before + 1..=level).contains(at))
+        .filter(|(at, _)| (before + 1..=format_version).contains(at))
     {
         transaction.execute_batch(change)?;
     }
-    meta::set_level(transaction, level)?;
+    meta::set_format_version(transaction, format_version)?;
     Ok(true)
 }
 
 /// Version 0, an empty file or the PRD's tables, to version 1.
-fn adopt(transaction: &Transaction<'_>) -> Result<(), MigrationError> {
-    transaction.execute_batch(PRD_TABLES)?;
-    require(
+fn migrate_original(transaction: &Transaction<'_>) -> Result<(), MigrationError> {
+    transaction.execute_batch(ORIGINAL_TABLES)?;
+    require_columns(
         transaction,
         "callers",
         &["phone_number", "name", "created_at", "updated_at"],
     )?;
-    require(
+    require_columns(
         transaction,
         "conversations",
         &[
@@ -123,9 +129,9 @@ fn adopt(transaction: &Transaction<'_>) -> Result<(), MigrationError> {
             "ended_at",
         ],
     )?;
-    add_columns(transaction, "callers", CALLERS_ADDED)?;
-    add_columns(transaction, "conversations", CONVERSATIONS_ADDED)?;
-    transaction.execute_batch(COERCED)?;
+    add_columns(transaction, "callers", CALLERS_ADDED_COLUMNS)?;
+    add_columns(transaction, "conversations", CONVERSATIONS_ADDED_COLUMNS)?;
+    transaction.execute_batch(COERCE_COLUMN_TYPES)?;
     transaction.execute_batch(VERSION_1)?;
     // A name that the old program stored was never contradicted before its call ended.
     transaction.execute(
@@ -146,7 +152,7 @@ fn columns(transaction: &Transaction<'_>, table: &str) -> rusqlite::Result<Vec<S
     statement.query_map([table], |row| row.get(0))?.collect()
 }
 
-fn require(
+fn require_columns(
     transaction: &Transaction<'_>,
     table: &'static str,
     needed: &[&'static str],
@@ -156,7 +162,7 @@ fn require(
         .iter()
         .find(|column| !present.iter().any(|name| name == *column))
     {
-        Some(column) => Err(MigrationError::Foreign { table, column }),
+        Some(column) => Err(MigrationError::NotCalldexDatabase { table, column }),
         None => Ok(()),
     }
 }

@@ -4,14 +4,14 @@ pub(crate) mod callers;
 pub(crate) mod connection;
 pub(crate) mod conversations;
 pub(crate) mod early_ends;
-pub(crate) mod ledger;
-pub(crate) mod loose;
+pub(crate) mod lenient_columns;
+pub(crate) mod live_turn_index;
 pub(crate) mod messages;
 pub(crate) mod meta;
 pub(crate) mod migrations;
+pub(crate) mod rejected_writes;
 pub(crate) mod schema;
-pub(crate) mod set_aside;
 pub(crate) mod tombstones;
 pub(crate) mod turns;
 
-pub use ledger::Ledger;
+pub use live_turn_index::LiveTurnIndex;

@@ -2,7 +2,7 @@
 //! face of the database and may be read by any SQLite client, as may the view.
 
 /// The PRD's two tables as the PRD has them: what an original `calls.db` holds already.
-pub(crate) const PRD_TABLES: &str = "
+pub(crate) const ORIGINAL_TABLES: &str = "
 CREATE TABLE IF NOT EXISTS callers (
   phone_number TEXT PRIMARY KEY,
   name TEXT,
@@ -20,7 +20,7 @@ CREATE INDEX IF NOT EXISTS idx_conversations_phone ON conversations(phone_number
 ";
 
 /// Columns added to `callers`, each with its definition.
-pub(crate) const CALLERS_ADDED: &[(&str, &str)] = &[
+pub(crate) const CALLERS_ADDED_COLUMNS: &[(&str, &str)] = &[
     ("name_state", "TEXT"),
     ("name_at_ms", "INTEGER NOT NULL DEFAULT 0"),
     ("name_step", "INTEGER NOT NULL DEFAULT 0"),
@@ -37,7 +37,7 @@ pub(crate) const CALLERS_ADDED: &[(&str, &str)] = &[
 ];
 
 /// Columns added to `conversations`, each with its definition.
-pub(crate) const CONVERSATIONS_ADDED: &[(&str, &str)] = &[
+pub(crate) const CONVERSATIONS_ADDED_COLUMNS: &[(&str, &str)] = &[
     ("summary", "TEXT"),
     ("language", "TEXT"),
     ("language_at_ms", "INTEGER NOT NULL DEFAULT 0"),
@@ -56,7 +56,7 @@ pub(crate) const CONVERSATIONS_ADDED: &[(&str, &str)] = &[
 /// program gave (JavaScript's `Date.now() / 1000` is REAL). A time that cannot be read becomes NULL,
 /// but a conversation that had an end keeps one. A call without a name gets one, so that it can be
 /// closed and erased.
-pub(crate) const COERCED: &str = "
+pub(crate) const COERCE_COLUMN_TYPES: &str = "
 UPDATE callers SET created_at = CASE typeof(created_at) WHEN 'real' THEN CAST(created_at AS INTEGER)
     WHEN 'text' THEN unixepoch(created_at) END
   WHERE typeof(created_at) NOT IN ('integer', 'null');
@@ -140,7 +140,7 @@ CREATE VIEW conversation_messages AS
 ";
 
 /// What version 2 adds: which cluster the database belongs to and how far it has applied that
-/// cluster's log (`last_applied`, there since version 1), both JSON. NULL in a house of one instance.
+/// cluster's log (`last_applied`, there since version 1), both JSON. NULL on a single node.
 pub(crate) const VERSION_2: &str = "
 ALTER TABLE meta ADD COLUMN cluster_id TEXT;
 ALTER TABLE meta ADD COLUMN membership TEXT;
@@ -197,7 +197,7 @@ ALTER TABLE conversations ADD COLUMN note TEXT;
 ";
 
 /// Changes that an earlier build could not live with, each made when its level comes into use.
-pub(crate) const AT_LEVEL: &[(u32, &str)] = &[
+pub(crate) const FORMAT_VERSION_CHANGES: &[(u32, &str)] = &[
     #[cfg(feature = "next-version")]
     (2, "ALTER TABLE conversations DROP COLUMN summary"),
 ];
@@ -205,7 +205,7 @@ pub(crate) const AT_LEVEL: &[(u32, &str)] = &[
 /// What callers of an adopted database lack: how often they called, and when last, as their conversations
 /// say. Only in the database of an instance alone: those of several must stay the same, and each comes to
 /// this version at a position of its own.
-pub(crate) const CALLS_COUNTED: &str = "
+pub(crate) const BACKFILL_CALL_COUNTS: &str = "
 UPDATE callers SET
     calls = (SELECT COUNT(*) FROM conversations c WHERE c.phone_number = callers.phone_number),
     last_call_at = (SELECT MAX(started_at) FROM conversations c WHERE c.phone_number = callers.phone_number)

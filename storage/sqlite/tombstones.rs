@@ -9,39 +9,39 @@ use std::fmt::Write as _;
 const SUBJECT_BYTES: usize = 16;
 
 /// Marks a call as erased.
-pub(crate) fn bury_call(
+pub(crate) fn mark_call_erased(
     connection: &Connection,
     call_sid: &CallSid,
     at_ms: i64,
 ) -> rusqlite::Result<()> {
-    bury(connection, &call_subject(call_sid), at_ms)
+    put(connection, &call_subject(call_sid), at_ms)
 }
 
 /// Marks a number as erased at `at_ms`.
-pub(crate) fn bury_number(
+pub(crate) fn mark_number_erased(
     connection: &Connection,
     lineage: &str,
     number: &PhoneNumber,
     at_ms: i64,
 ) -> rusqlite::Result<()> {
-    bury(connection, &number_subject(lineage, number), at_ms)
+    put(connection, &number_subject(lineage, number), at_ms)
 }
 
 /// Whether the call was erased.
-pub(crate) fn is_call_buried(
+pub(crate) fn is_call_erased(
     connection: &Connection,
     call_sid: &CallSid,
 ) -> rusqlite::Result<bool> {
-    Ok(buried_at(connection, &call_subject(call_sid))?.is_some())
+    Ok(erased_at(connection, &call_subject(call_sid))?.is_some())
 }
 
 /// When the number was last erased, Unix milliseconds.
-pub(crate) fn number_buried_at(
+pub(crate) fn number_erased_at(
     connection: &Connection,
     lineage: &str,
     number: &PhoneNumber,
 ) -> rusqlite::Result<Option<i64>> {
-    buried_at(connection, &number_subject(lineage, number))
+    erased_at(connection, &number_subject(lineage, number))
 }
 
 fn call_subject(call_sid: &CallSid) -> String {
@@ -64,7 +64,7 @@ fn number_subject(lineage: &str, number: &PhoneNumber) -> String {
         })
 }
 
-fn bury(connection: &Connection, subject: &str, at_ms: i64) -> rusqlite::Result<()> {
+fn put(connection: &Connection, subject: &str, at_ms: i64) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "INSERT INTO tombstones (subject, at_ms) VALUES (?1, ?2)
          ON CONFLICT (subject) DO UPDATE SET at_ms = MAX(at_ms, ?2)",
@@ -73,7 +73,7 @@ fn bury(connection: &Connection, subject: &str, at_ms: i64) -> rusqlite::Result<
     Ok(())
 }
 
-fn buried_at(connection: &Connection, subject: &str) -> rusqlite::Result<Option<i64>> {
+fn erased_at(connection: &Connection, subject: &str) -> rusqlite::Result<Option<i64>> {
     let mut statement =
         connection.prepare_cached("SELECT at_ms FROM tombstones WHERE subject = ?1")?;
     statement.query_row([subject], |row| row.get(0)).optional()

@@ -1,33 +1,33 @@
 //! The table `turns`: append-only while a call lives, read and removed by rowid.
 
-use crate::record::{CallSid, Role, Turn, TurnKey, TurnKind, TurnUsage};
+use crate::record::{CallSid, Turn, TurnKey, TurnKind, TurnRole, TurnUsage};
 use compact_str::CompactString;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// How a turn ended, as the column `interrupted` has it. Any value but 0 is a turn that did not end
 /// as it was said, to older versions too.
-enum Ending {
-    Whole = 0,
+enum TurnEnding {
+    Complete = 0,
     Interrupted = 1,
     InterruptedByEstimate = 2,
-    WholeByEstimate = 3,
+    CompleteByEstimate = 3,
 }
 
-impl Ending {
+impl TurnEnding {
     fn of(turn: &Turn) -> Self {
         match (turn.interrupted, turn.estimated) {
-            (false, false) => Self::Whole,
+            (false, false) => Self::Complete,
             (true, false) => Self::Interrupted,
             (true, true) => Self::InterruptedByEstimate,
-            (false, true) => Self::WholeByEstimate,
+            (false, true) => Self::CompleteByEstimate,
         }
     }
 
     /// Whether it was interrupted, and whether that was estimated.
     fn read(value: i64) -> (bool, bool) {
         (
-            value != Self::Whole as i64 && value != Self::WholeByEstimate as i64,
-            value == Self::InterruptedByEstimate as i64 || value == Self::WholeByEstimate as i64,
+            value != Self::Complete as i64 && value != Self::CompleteByEstimate as i64,
+            value == Self::InterruptedByEstimate as i64 || value == Self::CompleteByEstimate as i64,
         )
     }
 }
@@ -50,7 +50,7 @@ pub(crate) fn append(
         turn.content,
         turn.at,
         turn.kind.as_str(),
-        Ending::of(turn) as i64,
+        TurnEnding::of(turn) as i64,
         turn.revision,
         turn.language.as_deref(),
         turn.usage
@@ -68,7 +68,7 @@ pub(crate) fn amend(connection: &Connection, id: i64, turn: &Turn) -> rusqlite::
     statement.execute(params![
         id,
         turn.content,
-        Ending::of(turn) as i64,
+        TurnEnding::of(turn) as i64,
         turn.revision,
         turn.kind.as_str()
     ])?;
@@ -94,9 +94,9 @@ pub(crate) fn get(
 fn read(row: &Row<'_>) -> rusqlite::Result<Turn> {
     let role: String = row.get(0)?;
     let kind: String = row.get(3)?;
-    let (interrupted, estimated) = Ending::read(row.get(6)?);
+    let (interrupted, estimated) = TurnEnding::read(row.get(6)?);
     Ok(Turn {
-        role: Role::parse(&role).unwrap_or(Role::System),
+        role: TurnRole::parse(&role).unwrap_or(TurnRole::System),
         content: row.get(1)?,
         at: row.get(2)?,
         kind: TurnKind::parse(&kind),
@@ -123,7 +123,7 @@ pub(crate) fn remove(connection: &Connection, id: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Every turn's call, key and rowid, in the order of writing: the ledger's beginning.
+/// Every turn's call, key and rowid, in the order of writing: the live-turn index's beginning.
 pub(crate) fn for_each_key(
     connection: &Connection,
     mut visit: impl FnMut(&str, TurnKey, i64),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// A row: its name, its bound with a place for each constant, and the constants: file, name, and what one
 /// of the document's units is.
-type Row = (
+type BoundRow = (
     &'static str,
     &'static str,
     &'static [(&'static str, &'static str, u64)],
@@ -17,7 +17,7 @@ const MIB: u64 = 1024 * 1024;
 /// Pages of SQLite's, of which the document speaks in MiB, cut to whole ones.
 const PAGES_OF_A_MIB: u64 = 250;
 
-const ROWS: &[Row] = &[
+const ROWS: &[BoundRow] = &[
     (
         "batch",
         "{} writes or {} ms",
@@ -35,32 +35,36 @@ const ROWS: &[Row] = &[
         "reads of calls waiting",
         "{}, for {} threads",
         &[
-            ("readers.rs", "CALL_READS_QUEUED_MAX", ONE),
-            ("readers.rs", "CALL_READERS", ONE),
+            ("reader_pool.rs", "CALL_READS_QUEUED_MAX", ONE),
+            ("reader_pool.rs", "CALL_READERS", ONE),
         ],
     ),
     (
         "reads for people waiting",
         "{}, for {} threads",
         &[
-            ("readers.rs", "PEOPLE_READS_QUEUED_MAX", ONE),
-            ("readers.rs", "PEOPLE_READERS", ONE),
+            ("reader_pool.rs", "BULK_READS_QUEUED_MAX", ONE),
+            ("reader_pool.rs", "BULK_READERS", ONE),
         ],
     ),
     (
         "hot",
         "{} callers",
-        &[("directory/hot.rs", "HOT_CALLERS_MAX", ONE)],
+        &[("caller_directory/hot_cache.rs", "HOT_CALLERS_MAX", ONE)],
     ),
     (
         "sled's cache",
         "{} MiB",
-        &[("directory/warm/store.rs", "WARM_CACHE_BYTES", MIB)],
+        &[(
+            "caller_directory/warm_cache/sled_store.rs",
+            "WARM_CACHE_BYTES",
+            MIB,
+        )],
     ),
     (
         "sled behind",
         "{} numbers",
-        &[("directory/warm/mod.rs", "WARM_BEHIND_MAX", ONE)],
+        &[("caller_directory/warm_cache/mod.rs", "WARM_BEHIND_MAX", ONE)],
     ),
     (
         "ends of calls that are not known",
@@ -71,17 +75,25 @@ const ROWS: &[Row] = &[
         "set aside",
         "{} writes or {} MiB, {} MiB of each",
         &[
-            ("sqlite/set_aside.rs", "SET_ASIDE_ROWS_MAX", ONE),
-            ("sqlite/set_aside.rs", "SET_ASIDE_BYTES_MAX", MIB),
-            ("sqlite/set_aside.rs", "SET_ASIDE_BODY_BYTES_MAX", MIB),
+            ("sqlite/rejected_writes.rs", "REJECTED_WRITES_ROWS_MAX", ONE),
+            (
+                "sqlite/rejected_writes.rs",
+                "REJECTED_WRITES_BYTES_MAX",
+                MIB,
+            ),
+            (
+                "sqlite/rejected_writes.rs",
+                "REJECTED_WRITE_BODY_BYTES_MAX",
+                MIB,
+            ),
         ],
     ),
     (
         "log",
         "checkpoint beside the writer from {} MiB, by the writer from {} MiB",
         &[
-            ("writer/checkpointer.rs", "LOG_PAGES_MIN", PAGES_OF_A_MIB),
-            ("writer/scribe.rs", "LOG_PAGES_MAX", 256),
+            ("writer/checkpointer.rs", "WAL_PAGES_MIN", PAGES_OF_A_MIB),
+            ("writer/batch_committer.rs", "WAL_PAGES_MAX", 256),
         ],
     ),
     (
@@ -111,14 +123,14 @@ const ROWS: &[Row] = &[
         "answer to a proposal",
         "{} ms, then it is kept on disk too; {} s, then proposed again",
         &[
-            ("writer/forwarder.rs", "KEEP_AFTER_MS", ONE),
-            ("writer/forwarder.rs", "PROPOSE_MS_MAX", 1_000),
+            ("writer/proposal_worker.rs", "OUTBOX_AFTER_MS", ONE),
+            ("writer/proposal_worker.rs", "PROPOSE_MS_MAX", 1_000),
         ],
     ),
     (
         "entries in memory",
         "{} MiB",
-        &[("replication/log/tail.rs", "TAIL_BYTES_MAX", MIB)],
+        &[("replication/log/entry_cache.rs", "CACHE_BYTES_MAX", MIB)],
     ),
     (
         "jobs for the applying thread",
@@ -128,14 +140,14 @@ const ROWS: &[Row] = &[
     (
         "take-overs that a listener is behind",
         "{}",
-        &[("writer/progress.rs", "TAKEOVERS_BEHIND_MAX", ONE)],
+        &[("writer/apply_progress.rs", "CLAIM_RESULTS_BEHIND_MAX", ONE)],
     ),
     (
         "a snapshot's copying",
         "{} MiB, then {} ms of rest",
         &[
             ("replication/snapshot.rs", "PAGES_STEP", 256),
-            ("replication/snapshot.rs", "REST", ONE),
+            ("replication/snapshot.rs", "STEP_PAUSE", ONE),
         ],
     ),
     (
@@ -146,7 +158,7 @@ const ROWS: &[Row] = &[
     (
         "digests of entries",
         "{}",
-        &[("replication/digests.rs", "DIGESTS_MAX", ONE)],
+        &[("replication/digest_history.rs", "DIGESTS_MAX", ONE)],
     ),
 ];
 
@@ -160,7 +172,7 @@ fn read(file: &str) -> String {
 fn value_of(file: &str, name: &str) -> u64 {
     let source = read(file);
     let known = |word: &str| match word {
-        // Of `log_pages.rs`.
+        // Of `wal_pages.rs`.
         "PAGE_BYTES" => 4_096,
         word => number(word).unwrap_or_else(|| panic!("{file}: {name}: {word}")),
     };

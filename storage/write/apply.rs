@@ -1,18 +1,18 @@
 //! From writes to the database: one deterministic function, one transaction.
 
-use super::rules::{fold, seconds};
-use super::{Takeover, Write, calls};
-use crate::record::{Caller, Digest, PhoneNumber};
-use crate::sqlite::ledger::Ledger;
-use crate::sqlite::meta::Meta;
-use crate::sqlite::{callers, conversations, meta, migrations, set_aside, tombstones};
+use super::caller_rules::{apply_to_caller, seconds};
+use super::{ClaimResult, Write, calls};
+use crate::record::{Caller, PhoneNumber, StateDigest};
+use crate::sqlite::live_turn_index::LiveTurnIndex;
+use crate::sqlite::meta::DatabaseMeta;
+use crate::sqlite::{callers, conversations, meta, migrations, rejected_writes, tombstones};
 use rusqlite::Transaction;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What a batch did.
 #[derive(Debug, Default)]
-pub struct Applied {
+pub struct AppliedWrites {
     /// The database's position after it (TXID).
     pub position: u64,
     /// The end of the change feed after it.
@@ -20,20 +20,20 @@ pub struct Applied {
     /// The callers it changed, as they are now; `None` is one that is gone.
     pub callers: Vec<(PhoneNumber, Option<Arc<Caller>>)>,
     /// What came of its claims of calls, in their order.
-    pub takeovers: Vec<Takeover>,
+    pub claim_results: Vec<ClaimResult>,
     /// The level that is in use after it, if it raised it.
-    pub level: Option<u32>,
+    pub format_version: Option<u32>,
     /// What each of its writes did, in their order, as numbers that are the same wherever the same
     /// database applies the same write.
     pub outcomes: Vec<u64>,
     /// The digests after the entries of a cluster's log that it was, each with its position; none where no
     /// chain has begun.
-    pub digests: Vec<(u64, Digest)>,
+    pub digests: Vec<(u64, StateDigest)>,
     /// Ends of calls that are not known which went because there were too many.
     pub early_ends_evicted: usize,
 }
 
-/// The batch could not be applied; the transaction must be rolled back and the ledger read anew.
+/// The batch could not be applied; the transaction must be rolled back and the live-turn index read anew.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct ApplyError(#[from] pub rusqlite::Error);
@@ -43,40 +43,40 @@ pub struct ApplyError(#[from] pub rusqlite::Error);
 /// error, or a roll-back, it must be read anew.
 pub fn apply(
     transaction: &Transaction<'_>,
-    ledger: &Ledger,
+    turn_index: &LiveTurnIndex,
     writes: &[&Write],
-) -> Result<Applied, ApplyError> {
+) -> Result<AppliedWrites, ApplyError> {
     let before = meta::read(transaction)?;
     let position = before.position + 1;
-    apply_after(before, transaction, ledger, writes, position)
+    apply_after(before, transaction, turn_index, writes, position)
 }
 
 /// As [`apply`], at a position that somebody else counts: the index of an entry in a log.
 pub fn apply_at(
     transaction: &Transaction<'_>,
-    ledger: &Ledger,
+    turn_index: &LiveTurnIndex,
     writes: &[&Write],
     position: u64,
-) -> Result<Applied, ApplyError> {
+) -> Result<AppliedWrites, ApplyError> {
     let before = meta::read(transaction)?;
-    apply_after(before, transaction, ledger, writes, position)
+    apply_after(before, transaction, turn_index, writes, position)
 }
 
 fn apply_after(
-    before: Meta,
+    before: DatabaseMeta,
     transaction: &Transaction<'_>,
-    ledger: &Ledger,
+    turn_index: &LiveTurnIndex,
     writes: &[&Write],
     position: u64,
-) -> Result<Applied, ApplyError> {
-    let mut batch = Batch {
+) -> Result<AppliedWrites, ApplyError> {
+    let mut batch = WriteApplier {
         transaction,
-        ledger,
+        turn_index,
         lineage: before.lineage,
         rev: before.rev,
         changed: HashMap::new(),
-        takeovers: Vec::new(),
-        level: None,
+        claim_results: Vec::new(),
+        format_version: None,
         early_ends_evicted: 0,
     };
     let mut outcomes = Vec::with_capacity(writes.len());
@@ -86,61 +86,61 @@ fn apply_after(
     }
     let rev = batch.rev;
     meta::advance(transaction, position, rev)?;
-    Ok(Applied {
+    Ok(AppliedWrites {
         position,
         rev,
         callers: batch.changed.into_iter().collect(),
-        takeovers: batch.takeovers,
-        level: batch.level,
+        claim_results: batch.claim_results,
+        format_version: batch.format_version,
         outcomes,
         digests: Vec::new(),
         early_ends_evicted: batch.early_ends_evicted,
     })
 }
 
-struct Batch<'a> {
+struct WriteApplier<'a> {
     transaction: &'a Transaction<'a>,
-    ledger: &'a Ledger,
+    turn_index: &'a LiveTurnIndex,
     lineage: String,
     rev: u64,
     changed: HashMap<PhoneNumber, Option<Arc<Caller>>>,
-    takeovers: Vec<Takeover>,
-    level: Option<u32>,
+    claim_results: Vec<ClaimResult>,
+    format_version: Option<u32>,
     early_ends_evicted: usize,
 }
 
-impl Batch<'_> {
+impl WriteApplier<'_> {
     /// What the write that was applied last did: the owner of the call that it claimed, or how far the
     /// change feed has come.
     fn outcome(&self, write: &Write) -> u64 {
-        match (write, self.takeovers.last()) {
-            (Write::CallResumed(_), Some(takeover)) => u64::from(takeover.epoch),
+        match (write, self.claim_results.last()) {
+            (Write::CallResumed(_), Some(claim_result)) => u64::from(claim_result.epoch),
             _ => self.rev,
         }
     }
 
     fn apply(&mut self, write: &Write) -> rusqlite::Result<()> {
-        let (transaction, ledger) = (self.transaction, self.ledger);
+        let (transaction, turn_index) = (self.transaction, self.turn_index);
         match write {
-            Write::CallStarted(start) => return self.start(write, start),
+            Write::CallStarted(start) => return self.start_call(write, start),
             Write::CallResumed(resume) => {
-                let takeover = calls::resume(transaction, ledger, resume)?;
-                self.takeovers.push(takeover);
+                let claim_result = calls::apply_claim(transaction, turn_index, resume)?;
+                self.claim_results.push(claim_result);
             }
             Write::CallEnded(end) => {
-                self.early_ends_evicted += calls::end(transaction, ledger, end)?;
+                self.early_ends_evicted += calls::end(transaction, turn_index, end)?;
                 return Ok(());
             }
             Write::TurnAppended { call_sid, turn } => {
-                return calls::append(transaction, ledger, call_sid, turn);
+                return calls::append(transaction, turn_index, call_sid, turn);
             }
             Write::TurnAmended { call_sid, turn } => {
-                return calls::amend(transaction, ledger, call_sid, turn);
+                return calls::amend(transaction, turn_index, call_sid, turn);
             }
-            Write::CallerErased { number, at_ms } => return self.erase(number, *at_ms),
-            Write::LevelRaised { to } => {
-                let is_news = migrations::raise(transaction, *to)?;
-                self.level = is_news.then_some(*to).or(self.level);
+            Write::CallerErased { number, at_ms } => return self.erase_caller(number, *at_ms),
+            Write::FormatVersionRaised { to } => {
+                let is_news = migrations::raise_format_version(transaction, *to)?;
+                self.format_version = is_news.then_some(*to).or(self.format_version);
             }
             #[cfg(feature = "next-version")]
             Write::CallNoted { call_sid, note } => {
@@ -149,7 +149,7 @@ impl Batch<'_> {
             Write::LanguageChosen {
                 language, stamp, ..
             } => {
-                calls::choose_language(transaction, ledger, stamp, language)?;
+                calls::choose_language(transaction, turn_index, stamp, language)?;
             }
             _ => {}
         }
@@ -159,38 +159,43 @@ impl Batch<'_> {
         }
     }
 
-    fn start(&mut self, write: &Write, start: &super::CallStarted) -> rusqlite::Result<()> {
-        if tombstones::is_call_buried(self.transaction, &start.call_sid)? {
+    fn start_call(&mut self, write: &Write, start: &super::CallStarted) -> rusqlite::Result<()> {
+        if tombstones::is_call_erased(self.transaction, &start.call_sid)? {
             return Ok(());
         }
-        if self.is_buried(start.number.as_ref(), start.at_ms)? {
+        if self.is_erased(start.number.as_ref(), start.at_ms)? {
             // A call from before the erasure that was not known then.
-            return calls::erase(self.transaction, self.ledger, &start.call_sid, start.at_ms);
+            return calls::erase(
+                self.transaction,
+                self.turn_index,
+                &start.call_sid,
+                start.at_ms,
+            );
         }
-        let news = conversations::begin(self.transaction, start, seconds(start.at_ms))?;
+        let news = conversations::insert_start(self.transaction, start, seconds(start.at_ms))?;
         match &start.number {
             Some(number) if news => self.change_caller(number, write),
             _ => Ok(()),
         }
     }
 
-    fn is_buried(&self, number: Option<&PhoneNumber>, at_ms: i64) -> rusqlite::Result<bool> {
+    fn is_erased(&self, number: Option<&PhoneNumber>, at_ms: i64) -> rusqlite::Result<bool> {
         let Some(number) = number else {
             return Ok(false);
         };
-        let buried = tombstones::number_buried_at(self.transaction, &self.lineage, number)?;
+        let buried = tombstones::number_erased_at(self.transaction, &self.lineage, number)?;
         Ok(buried.is_some_and(|buried| at_ms <= buried))
     }
 
     fn change_caller(&mut self, number: &PhoneNumber, write: &Write) -> rusqlite::Result<()> {
         if let Some(stamp) = write.stamp() {
-            let erased_call = tombstones::is_call_buried(self.transaction, &stamp.call_sid)?;
-            if erased_call || self.is_buried(Some(number), stamp.at_ms)? {
+            let erased_call = tombstones::is_call_erased(self.transaction, &stamp.call_sid)?;
+            if erased_call || self.is_erased(Some(number), stamp.at_ms)? {
                 return Ok(());
             }
         }
         let before = self.caller(number)?;
-        let Some(mut after) = fold(before.as_deref().cloned(), write) else {
+        let Some(mut after) = apply_to_caller(before.as_deref().cloned(), write) else {
             return Ok(());
         };
         if before.as_deref() == Some(&after) {
@@ -214,21 +219,21 @@ impl Batch<'_> {
         }
     }
 
-    fn erase(&mut self, number: &PhoneNumber, at_ms: i64) -> rusqlite::Result<()> {
-        if self.is_buried(Some(number), at_ms)? {
+    fn erase_caller(&mut self, number: &PhoneNumber, at_ms: i64) -> rusqlite::Result<()> {
+        if self.is_erased(Some(number), at_ms)? {
             return Ok(());
         }
         // What is known goes whatever its maker's clock said: its calls by their own tombstones. The
         // number's is of the erasure's time and no later, or calls after it would not be kept.
         let calls = conversations::call_sids_of(self.transaction, number)?;
         for call_sid in &calls {
-            calls::erase(self.transaction, self.ledger, call_sid, at_ms)?;
+            calls::erase(self.transaction, self.turn_index, call_sid, at_ms)?;
         }
-        set_aside::erase(self.transaction, number, &calls)?;
+        rejected_writes::erase(self.transaction, number, &calls)?;
         callers::remove(self.transaction, number)?;
-        tombstones::bury_number(self.transaction, &self.lineage, number, at_ms)?;
+        tombstones::mark_number_erased(self.transaction, &self.lineage, number, at_ms)?;
         self.rev += 1;
-        meta::note_erasure(self.transaction, self.rev)?;
+        meta::record_erasure(self.transaction, self.rev)?;
         self.changed.insert(number.clone(), None);
         Ok(())
     }

@@ -1,12 +1,12 @@
 //! Writes about calls: start, turns, take-over, end.
 
-use super::rules::seconds;
-use super::{CallEnded, CallResumed, Stamp, Takeover};
+use super::caller_rules::seconds;
+use super::{CallEnded, CallResumed, ClaimResult, DecisionStamp};
 use crate::record::{CallSid, Turn};
-use crate::sqlite::conversations::EndSeen;
+use crate::sqlite::conversations::ObservedEnd;
 use crate::sqlite::early_ends::EarlyEnd;
-use crate::sqlite::ledger::{Ledger, Page};
-use crate::sqlite::messages::Messages;
+use crate::sqlite::live_turn_index::{LiveTurnIndex, TurnTarget};
+use crate::sqlite::messages::ConversationMessages;
 use crate::sqlite::{conversations, early_ends, tombstones, turns};
 use rusqlite::Connection;
 
@@ -14,52 +14,53 @@ use rusqlite::Connection;
 /// into the messages.
 pub(super) fn append(
     connection: &Connection,
-    ledger: &Ledger,
+    turn_index: &LiveTurnIndex,
     call_sid: &CallSid,
     turn: &Turn,
 ) -> rusqlite::Result<()> {
-    match ledger.page(connection, call_sid, seconds(turn.at))? {
-        Page::Live(mut lines) => {
-            if lines.find(turn.key()).is_none() {
+    match turn_index.target_of(connection, call_sid, seconds(turn.at))? {
+        TurnTarget::Live(mut row_ids) => {
+            if row_ids.find(turn.key()).is_none() {
                 let id = turns::append(connection, call_sid, turn)?;
-                lines.note(turn.key(), id);
+                row_ids.insert(turn.key(), id);
             }
             Ok(())
         }
-        Page::Closed(messages) => merge_late(connection, call_sid, messages, turn),
-        Page::Erased => Ok(()),
+        TurnTarget::Closed(messages) => merge_late(connection, call_sid, messages, turn),
+        TurnTarget::Erased => Ok(()),
     }
 }
 
 /// Replaces the turn of the same key if this one's revision is higher.
 pub(super) fn amend(
     connection: &Connection,
-    ledger: &Ledger,
+    turn_index: &LiveTurnIndex,
     call_sid: &CallSid,
     turn: &Turn,
 ) -> rusqlite::Result<()> {
-    let page = ledger.page(connection, call_sid, seconds(turn.at))?;
-    let Page::Live(lines) = page else {
-        drop(page);
-        return append(connection, ledger, call_sid, turn);
+    let target = turn_index.target_of(connection, call_sid, seconds(turn.at))?;
+    let TurnTarget::Live(row_ids) = target else {
+        drop(target);
+        return append(connection, turn_index, call_sid, turn);
     };
-    let found = lines.find(turn.key());
-    drop(lines);
+    let found = row_ids.find(turn.key());
+    drop(row_ids);
     match found {
         Some(Some(id)) => turns::amend(connection, id, turn),
         Some(None) => {
-            let kept = conversations::get(connection, call_sid)?;
-            let messages = Messages::parse(kept.and_then(|kept| kept.messages).as_deref());
+            let stored = conversations::get(connection, call_sid)?;
+            let messages =
+                ConversationMessages::parse(stored.and_then(|stored| stored.messages).as_deref());
             merge_late(connection, call_sid, messages, turn)
         }
-        None => append(connection, ledger, call_sid, turn),
+        None => append(connection, turn_index, call_sid, turn),
     }
 }
 
 fn merge_late(
     connection: &Connection,
     call_sid: &CallSid,
-    mut messages: Messages,
+    mut messages: ConversationMessages,
     turn: &Turn,
 ) -> rusqlite::Result<()> {
     if messages.merge(turn) {
@@ -69,22 +70,22 @@ fn merge_late(
 }
 
 /// Writes a claim of a call, if it wins. One that loses leaves no trace.
-pub(super) fn resume(
+pub(super) fn apply_claim(
     connection: &Connection,
-    ledger: &Ledger,
+    turn_index: &LiveTurnIndex,
     claim: &CallResumed,
-) -> rusqlite::Result<Takeover> {
+) -> rusqlite::Result<ClaimResult> {
     let call_sid = &claim.call_sid;
-    if tombstones::is_call_buried(connection, call_sid)? {
-        return Ok(Takeover::of(claim, None));
+    if tombstones::is_call_erased(connection, call_sid)? {
+        return Ok(ClaimResult::of_claim(claim, None));
     }
     let owner = conversations::owner(connection, call_sid)?;
     if !claim.wins(owner.as_ref().map_or(0, |owner| owner.epoch)) {
-        return Ok(Takeover::of(claim, owner));
+        return Ok(ClaimResult::of_claim(claim, owner));
     }
-    drop(ledger.page(connection, call_sid, seconds(claim.at_ms))?);
-    conversations::resume(connection, claim)?;
-    Ok(Takeover::of(
+    drop(turn_index.target_of(connection, call_sid, seconds(claim.at_ms))?);
+    conversations::apply_claim(connection, claim)?;
+    Ok(ClaimResult::of_claim(
         claim,
         conversations::owner(connection, call_sid)?,
     ))
@@ -93,12 +94,12 @@ pub(super) fn resume(
 /// Writes the language that was chosen in a call.
 pub(super) fn choose_language(
     connection: &Connection,
-    ledger: &Ledger,
-    stamp: &Stamp,
+    turn_index: &LiveTurnIndex,
+    stamp: &DecisionStamp,
     language: &str,
 ) -> rusqlite::Result<()> {
     // A call never heard of gets its row; an erased one has none.
-    drop(ledger.page(connection, &stamp.call_sid, seconds(stamp.at_ms))?);
+    drop(turn_index.target_of(connection, &stamp.call_sid, seconds(stamp.at_ms))?);
     conversations::put_language(connection, &stamp.call_sid, language, stamp.at_ms)
 }
 
@@ -107,49 +108,53 @@ pub(super) fn choose_language(
 /// not known is kept for the case that the call comes later: how many older such ends went for it.
 pub(super) fn end(
     connection: &Connection,
-    ledger: &Ledger,
+    turn_index: &LiveTurnIndex,
     end: &CallEnded,
 ) -> rusqlite::Result<usize> {
-    if end.epoch.is_none() && !is_known(connection, ledger, &end.call_sid)? {
-        if tombstones::is_call_buried(connection, &end.call_sid)? {
+    if end.epoch.is_none() && !is_known(connection, turn_index, &end.call_sid)? {
+        if tombstones::is_call_erased(connection, &end.call_sid)? {
             return Ok(0);
         }
         return early_ends::put(connection, &end.call_sid, &EarlyEnd::of(end));
     }
-    close(connection, ledger, end)?;
+    close(connection, turn_index, end)?;
     Ok(0)
 }
 
 fn is_known(
     connection: &Connection,
-    ledger: &Ledger,
+    turn_index: &LiveTurnIndex,
     call_sid: &CallSid,
 ) -> rusqlite::Result<bool> {
-    Ok(ledger.has(call_sid) || conversations::owner(connection, call_sid)?.is_some())
+    Ok(turn_index.contains(call_sid) || conversations::owner(connection, call_sid)?.is_some())
 }
 
-fn close(connection: &Connection, ledger: &Ledger, end: &CallEnded) -> rusqlite::Result<()> {
+fn close(
+    connection: &Connection,
+    turn_index: &LiveTurnIndex,
+    end: &CallEnded,
+) -> rusqlite::Result<()> {
     let call_sid = &end.call_sid;
     if matches!(
-        ledger.page(connection, call_sid, seconds(end.at_ms))?,
-        Page::Erased
+        turn_index.target_of(connection, call_sid, seconds(end.at_ms))?,
+        TurnTarget::Erased
     ) {
         return Ok(());
     }
-    let Some(kept) = conversations::get(connection, call_sid)? else {
+    let Some(stored) = conversations::get(connection, call_sid)? else {
         return Ok(());
     };
-    let row = &kept.conversation;
+    let row = &stored.conversation;
     if !end.may_end(row.epoch) {
         return Ok(());
     }
     let note = || {
-        let seen = EndSeen {
+        let seen = ObservedEnd {
             at_ms: end.at_ms,
             provider_end_at_ms: end.final_at_ms(),
             epoch: end.epoch,
         };
-        conversations::note_end(connection, call_sid, &seen)
+        conversations::record_end(connection, call_sid, &seen)
     };
     if row.ended_at.is_some() {
         // It changes nothing now. One that a take-over does not make void would end the call if it
@@ -161,16 +166,16 @@ fn close(connection: &Connection, ledger: &Ledger, end: &CallEnded) -> rusqlite:
     // The provider's ends of the call itself are noted apart, by clocks that need not agree with the
     // owners'; its ends of a session are told apart by their time alone.
     let seen_before = match end.epoch {
-        Some(epoch) => i64::from(epoch) <= kept.end_epoch,
-        None if end.is_final() => end.at_ms <= kept.provider_end_at_ms,
-        None => end.at_ms <= kept.end_at_ms,
+        Some(epoch) => i64::from(epoch) <= stored.end_epoch,
+        None if end.is_final() => end.at_ms <= stored.provider_end_at_ms,
+        None => end.at_ms <= stored.end_at_ms,
     };
     if seen_before {
         return Ok(());
     }
     note()?;
-    let mut messages = Messages::parse(kept.messages.as_deref());
-    for id in ledger.tear_out(call_sid).ids() {
+    let mut messages = ConversationMessages::parse(stored.messages.as_deref());
+    for id in turn_index.remove_call(call_sid).ids() {
         if let Some(turn) = turns::get(connection, call_sid, id)? {
             messages.merge(&turn);
             turns::remove(connection, id)?;
@@ -184,13 +189,13 @@ fn close(connection: &Connection, ledger: &Ledger, end: &CallEnded) -> rusqlite:
 /// Removes everything about a call and marks it as erased.
 pub(super) fn erase(
     connection: &Connection,
-    ledger: &Ledger,
+    turn_index: &LiveTurnIndex,
     call_sid: &CallSid,
     at_ms: i64,
 ) -> rusqlite::Result<()> {
-    for id in ledger.tear_out(call_sid).ids() {
+    for id in turn_index.remove_call(call_sid).ids() {
         turns::remove(connection, id)?;
     }
     conversations::remove(connection, call_sid)?;
-    tombstones::bury_call(connection, call_sid, at_ms)
+    tombstones::mark_call_erased(connection, call_sid, at_ms)
 }

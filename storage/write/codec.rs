@@ -2,7 +2,7 @@
 //! log is still read and one of a newer log is refused instead of misread.
 //!
 //! Which forms may be written is decided by the level in use ([`crate::level`]): every instance reads
-//! them then. [`at_level`] says what becomes of each write that the level does not know:
+//! them then. [`for_format_version`] says what becomes of each write that the level does not know:
 //!
 //! | write | first level | below it |
 //! |---|---|---|
@@ -11,58 +11,60 @@
 //! | all others | 1 | |
 
 use super::Write;
-use crate::level::LEVEL;
+use crate::format_version::FORMAT_VERSION;
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 
-/// The latest form that this version reads. [`encode`] writes the earliest that says all of the
+/// The latest form that this version reads. [`encode_batch`] writes the earliest that says all of the
 /// batch, so that instances of an older version, which refuse what they would misread, stop only
 /// where they must.
 ///
 /// 1: as first released. 2: claims of calls may carry a condition (`expected`), and need not count as
 /// a return (`returned`). 3: preferences may name their person, and people may be renamed. From there
 /// on each level adds one: 4 is that of level 2.
-pub const FORM: u32 = form_at(LEVEL);
+pub const ENCODING_VERSION: u32 = encoding_version_at(FORMAT_VERSION);
 /// The latest form of level 1.
-const LEVEL_1_FORM: u32 = 3;
+const FIRST_FORMAT_ENCODING_VERSION: u32 = 3;
 
 /// The latest form that may be written at `level`.
-pub const fn form_at(level: u32) -> u32 {
-    LEVEL_1_FORM + level - 1
+pub const fn encoding_version_at(format_version: u32) -> u32 {
+    FIRST_FORMAT_ENCODING_VERSION + format_version - 1
 }
 
 /// What may be written in the place of `write` at `level`; nothing where it is left out, see the module.
-pub fn at_level(write: Write, level: u32) -> Option<Write> {
+pub fn for_format_version(write: Write, format_version: u32) -> Option<Write> {
     match write {
-        Write::LevelRaised { .. } => Some(write),
-        write => (form_of(&write) <= form_at(level)).then_some(write),
+        Write::FormatVersionRaised { .. } => Some(write),
+        write => {
+            (encoding_version_of(&write) <= encoding_version_at(format_version)).then_some(write)
+        }
     }
 }
 
 /// Whether a batch of `form` may go into the log at `level`: a write that raises the level is the only
 /// one ahead of it.
-pub fn is_written_at(level: u32, writes: &[Write]) -> bool {
-    let is_raise = |write: &Write| matches!(write, Write::LevelRaised { .. });
-    writes
-        .iter()
-        .all(|write| is_raise(write) || form_of(write) <= form_at(level))
+pub fn is_allowed_at(format_version: u32, writes: &[Write]) -> bool {
+    let is_raise = |write: &Write| matches!(write, Write::FormatVersionRaised { .. });
+    writes.iter().all(|write| {
+        is_raise(write) || encoding_version_of(write) <= encoding_version_at(format_version)
+    })
 }
 /// The form of batches without anything that came later.
-const FIRST_FORM: u32 = 1;
+const FIRST_ENCODING_VERSION: u32 = 1;
 
 /// The earliest form that says all of `write`: an instance that reads only earlier ones would apply
 /// it otherwise (a claim without its condition, a preference that is told to everybody).
-fn form_of(write: &Write) -> u32 {
+fn encoding_version_of(write: &Write) -> u32 {
     match write {
         Write::CallResumed(claim) if claim.is_conditional() => 2,
         Write::PersonRenamed { .. }
         | Write::PreferenceNoted {
             person: Some(_), ..
         } => 3,
-        Write::LevelRaised { to } => form_at(*to),
+        Write::FormatVersionRaised { to } => encoding_version_at(*to),
         #[cfg(feature = "next-version")]
-        Write::CallNoted { .. } => form_at(2),
-        _ => FIRST_FORM,
+        Write::CallNoted { .. } => encoding_version_at(2),
+        _ => FIRST_ENCODING_VERSION,
     }
 }
 
@@ -70,7 +72,7 @@ fn form_of(write: &Write) -> u32 {
 /// landed. A batch without one was made by an older version, or is not proposed at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "[u64; 3]", into = "[u64; 3]")]
-pub struct Origin {
+pub struct ProposalId {
     /// The node that proposes it.
     pub node_id: u64,
     /// Which start of that node.
@@ -79,7 +81,7 @@ pub struct Origin {
     pub number: u64,
 }
 
-impl From<[u64; 3]> for Origin {
+impl From<[u64; 3]> for ProposalId {
     fn from([node_id, start, number]: [u64; 3]) -> Self {
         Self {
             node_id,
@@ -89,30 +91,34 @@ impl From<[u64; 3]> for Origin {
     }
 }
 
-impl From<Origin> for [u64; 3] {
-    fn from(origin: Origin) -> Self {
+impl From<ProposalId> for [u64; 3] {
+    fn from(origin: ProposalId) -> Self {
         [origin.node_id, origin.start, origin.number]
     }
 }
 
 #[derive(Serialize)]
-struct Sealed<'a, W> {
-    form: u32,
+struct EncodedBatch<'a, W> {
+    #[serde(rename = "form")]
+    encoding_version: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    origin: Option<Origin>,
+    #[serde(rename = "origin")]
+    proposal_id: Option<ProposalId>,
     writes: &'a [W],
 }
 
 /// What is read first; versions that know of no origin pass over it.
 #[derive(Deserialize)]
-struct Header {
-    form: u32,
+struct BatchHeader {
+    #[serde(rename = "form")]
+    encoding_version: u32,
     #[serde(default)]
-    origin: Option<Origin>,
+    #[serde(rename = "origin")]
+    proposal_id: Option<ProposalId>,
 }
 
 #[derive(Deserialize)]
-struct Opened {
+struct BatchBody {
     writes: Vec<Write>,
 }
 
@@ -120,7 +126,7 @@ struct Opened {
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Written by a later version.
-    #[error("a batch of writes in form {0}, this version reads up to {FORM}")]
+    #[error("a batch of writes in form {0}, this version reads up to {ENCODING_VERSION}")]
     Newer(u32),
     /// A batch, and a write in it that this version does not know: written by a later one that has
     /// forgotten to say so.
@@ -132,35 +138,42 @@ pub enum DecodeError {
 }
 
 /// `writes` as bytes.
-pub fn encode<W: Borrow<Write> + Serialize>(writes: &[W]) -> Vec<u8> {
-    encode_from(None, writes)
+pub fn encode_batch<W: Borrow<Write> + Serialize>(writes: &[W]) -> Vec<u8> {
+    encode_proposal(None, writes)
 }
 
-/// As [`encode`], with where the batch comes from.
-pub fn encode_from<W: Borrow<Write> + Serialize>(origin: Option<Origin>, writes: &[W]) -> Vec<u8> {
-    let forms = writes.iter().map(|write| form_of(write.borrow()));
-    let form = forms.max().unwrap_or(FIRST_FORM);
-    let sealed = Sealed {
-        form,
-        origin,
+/// As [`encode_batch`], with where the batch comes from.
+pub fn encode_proposal<W: Borrow<Write> + Serialize>(
+    origin: Option<ProposalId>,
+    writes: &[W],
+) -> Vec<u8> {
+    let forms = writes
+        .iter()
+        .map(|write| encoding_version_of(write.borrow()));
+    let form = forms.max().unwrap_or(FIRST_ENCODING_VERSION);
+    let sealed = EncodedBatch {
+        encoding_version: form,
+        proposal_id: origin,
         writes,
     };
     serde_json::to_vec(&sealed).expect("writes hold nothing that JSON cannot say")
 }
 
-/// The writes that [`encode`] made `bytes` from. The error carries none of the content.
-pub fn decode(bytes: &[u8]) -> Result<Vec<Write>, DecodeError> {
-    Ok(decode_with_origin(bytes)?.1)
+/// The writes that [`encode_batch`] made `bytes` from. The error carries none of the content.
+pub fn decode_batch(bytes: &[u8]) -> Result<Vec<Write>, DecodeError> {
+    Ok(decode_proposal(bytes)?.1)
 }
 
-/// As [`decode`], with where the batch comes from, if it says so.
-pub fn decode_with_origin(bytes: &[u8]) -> Result<(Option<Origin>, Vec<Write>), DecodeError> {
-    let Header { form, origin } =
-        serde_json::from_slice(bytes).map_err(|_| DecodeError::Damaged)?;
-    if form > FORM {
+/// As [`decode_batch`], with where the batch comes from, if it says so.
+pub fn decode_proposal(bytes: &[u8]) -> Result<(Option<ProposalId>, Vec<Write>), DecodeError> {
+    let BatchHeader {
+        encoding_version: form,
+        proposal_id: origin,
+    } = serde_json::from_slice(bytes).map_err(|_| DecodeError::Damaged)?;
+    if form > ENCODING_VERSION {
         return Err(DecodeError::Newer(form));
     }
-    let opened: Result<Opened, _> = serde_json::from_slice(bytes);
+    let opened: Result<BatchBody, _> = serde_json::from_slice(bytes);
     let opened = opened.map_err(|error| match error.is_data() {
         // Whole JSON: who knows what it says applies it, so it must not be set aside here.
         true => DecodeError::Unknown(form),
@@ -172,10 +185,10 @@ pub fn decode_with_origin(bytes: &[u8]) -> Result<(Option<Origin>, Vec<Write>), 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Role, Turn};
+    use crate::record::{Turn, TurnRole};
 
     fn batch() -> Vec<Write> {
-        let turn = Turn::new(Role::Caller, "hello", 5, 0, 1);
+        let turn = Turn::new(TurnRole::Caller, "hello", 5, 0, 1);
         vec![Write::TurnAppended {
             call_sid: "CA1".into(),
             turn,
@@ -184,37 +197,40 @@ mod tests {
 
     #[test]
     fn a_batch_comes_back_as_it_was() {
-        assert_eq!(decode(&encode(&batch())).unwrap(), batch());
+        assert_eq!(decode_batch(&encode_batch(&batch())).unwrap(), batch());
     }
 
     #[test]
     fn a_batch_says_which_proposal_it_is_and_older_ones_are_still_read() {
-        let origin = Origin {
+        let origin = ProposalId {
             node_id: u64::MAX,
             start: 3,
             number: 7,
         };
-        let bytes = encode_from(Some(origin), &batch());
-        assert_eq!(decode_with_origin(&bytes).unwrap(), (Some(origin), batch()));
+        let bytes = encode_proposal(Some(origin), &batch());
+        assert_eq!(decode_proposal(&bytes).unwrap(), (Some(origin), batch()));
         assert_eq!(
-            decode_with_origin(&encode(&batch())).unwrap(),
+            decode_proposal(&encode_batch(&batch())).unwrap(),
             (None, batch())
         );
     }
 
     #[test]
     fn a_newer_form_is_refused_by_its_number() {
-        let form = FORM + 1;
+        let form = ENCODING_VERSION + 1;
         let newer = format!(r#"{{"form":{form},"writes":[{{"write":"something_new"}}]}}"#);
-        let read = decode(newer.as_bytes());
+        let read = decode_batch(newer.as_bytes());
         assert!(matches!(read, Err(DecodeError::Newer(found)) if found == form));
     }
 
     #[test]
     fn who_does_not_read_a_level_does_not_read_the_write_that_raises_it() {
-        let raised = |to| [Write::LevelRaised { to }];
-        assert_eq!(decode(&encode(&raised(LEVEL))).unwrap(), raised(LEVEL));
-        let beyond = decode(&encode(&raised(LEVEL + 1)));
+        let raised = |to| [Write::FormatVersionRaised { to }];
+        assert_eq!(
+            decode_batch(&encode_batch(&raised(FORMAT_VERSION))).unwrap(),
+            raised(FORMAT_VERSION)
+        );
+        let beyond = decode_batch(&encode_batch(&raised(FORMAT_VERSION + 1)));
         assert!(matches!(beyond, Err(DecodeError::Newer(_))));
     }
 
@@ -223,9 +239,9 @@ mod tests {
         let [write] = &batch()[..] else {
             panic!("one write")
         };
-        assert_eq!(at_level(write.clone(), 1), Some(write.clone()));
-        assert!(encode(&[claim(Some(0), true)]).starts_with(b"{\"form\":2,"));
-        assert!(is_written_at(1, &[claim(Some(0), true), write.clone()]));
+        assert_eq!(for_format_version(write.clone(), 1), Some(write.clone()));
+        assert!(encode_batch(&[claim(Some(0), true)]).starts_with(b"{\"form\":2,"));
+        assert!(is_allowed_at(1, &[claim(Some(0), true), write.clone()]));
     }
 
     #[cfg(feature = "next-version")]
@@ -235,24 +251,27 @@ mod tests {
             call_sid: "CA1".into(),
             note: "12 s".into(),
         };
-        assert_eq!(at_level(note.clone(), 1), None);
-        assert!(!is_written_at(1, std::slice::from_ref(&note)));
-        assert_eq!(at_level(note.clone(), 2), Some(note.clone()));
-        assert!(is_written_at(2, &[note]));
+        assert_eq!(for_format_version(note.clone(), 1), None);
+        assert!(!is_allowed_at(1, std::slice::from_ref(&note)));
+        assert_eq!(for_format_version(note.clone(), 2), Some(note.clone()));
+        assert!(is_allowed_at(2, &[note]));
     }
 
     #[test]
     fn a_write_that_is_not_known_is_told_from_damage() {
         let unknown = br#"{"form":1,"writes":[{"write":"something_new"}]}"#;
-        assert!(matches!(decode(unknown), Err(DecodeError::Unknown(1))));
+        assert!(matches!(
+            decode_batch(unknown),
+            Err(DecodeError::Unknown(1))
+        ));
         let cut = &unknown[..unknown.len() - 1];
-        assert!(matches!(decode(cut), Err(DecodeError::Damaged)));
+        assert!(matches!(decode_batch(cut), Err(DecodeError::Damaged)));
     }
 
     #[test]
     fn the_form_of_version_one_is_still_read() {
         let stored = br#"{"form":1,"writes":[{"write":"turn_appended","call_sid":"CA1","turn":{"role":"user","content":"hello","at":5,"kind":"speech","epoch":0,"seq":1}}]}"#;
-        assert_eq!(decode(stored).unwrap(), batch());
+        assert_eq!(decode_batch(stored).unwrap(), batch());
     }
     fn claim(expected: Option<u32>, returned: bool) -> Write {
         Write::CallResumed(crate::write::CallResumed {
@@ -270,32 +289,32 @@ mod tests {
     fn a_claim_with_a_condition_is_kept_from_those_who_would_ignore_it() {
         for (expected, returned, form) in [(None, true, 1), (Some(0), true, 2), (None, false, 2)] {
             let writes = [claim(expected, returned)];
-            let bytes = encode(&writes);
+            let bytes = encode_batch(&writes);
             assert!(bytes.starts_with(format!("{{\"form\":{form},").as_bytes()));
-            assert_eq!(decode(&bytes).unwrap(), writes);
+            assert_eq!(decode_batch(&bytes).unwrap(), writes);
         }
     }
 
     #[test]
     fn a_claim_of_the_first_form_has_no_condition_and_counts() {
         let stored = br#"{"form":1,"writes":[{"write":"call_resumed","call_sid":"CA1","session_id":"VX1","epoch":1,"at_ms":5,"instance":"one"}]}"#;
-        assert_eq!(decode(stored).unwrap(), [claim(None, true)]);
+        assert_eq!(decode_batch(stored).unwrap(), [claim(None, true)]);
     }
 
     #[test]
     fn a_preference_of_the_first_form_is_nobodys_and_one_with_a_person_is_form_3() {
         let stored = br#"{"form":1,"writes":[{"write":"preference_noted","number":"+14155550100","text":"water","stamp":{"call_sid":"CA1","step":1,"at_ms":5}}]}"#;
-        let read = decode(stored).unwrap();
+        let read = decode_batch(stored).unwrap();
         let [Write::PreferenceNoted { person: None, .. }] = &read[..] else {
             panic!("{read:?}");
         };
-        assert_eq!(encode(&read), stored);
+        assert_eq!(encode_batch(&read), stored);
         let mut newer = read;
         if let Write::PreferenceNoted { person, .. } = &mut newer[0] {
             *person = Some("Misty".into());
         }
-        let bytes = encode(&newer);
+        let bytes = encode_batch(&newer);
         assert!(bytes.starts_with(b"{\"form\":3,"));
-        assert_eq!(decode(&bytes).unwrap(), newer);
+        assert_eq!(decode_batch(&bytes).unwrap(), newer);
     }
 }

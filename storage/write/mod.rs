@@ -3,21 +3,21 @@
 //! on this disk today, as an entry of a replicated log later.
 
 mod apply;
+mod caller_rules;
 mod calls;
 mod codec;
 mod ownership;
-mod rules;
 
-pub use apply::{Applied, ApplyError, apply, apply_at};
+pub use apply::{AppliedWrites, ApplyError, apply, apply_at};
+pub use caller_rules::apply_to_caller;
 pub use codec::{
-    DecodeError, FORM, Origin, at_level, decode, decode_with_origin, encode, encode_from, form_at,
-    is_written_at,
+    DecodeError, ENCODING_VERSION, ProposalId, decode_batch, decode_proposal, encode_batch,
+    encode_proposal, encoding_version_at, for_format_version, is_allowed_at,
 };
-pub(crate) use ownership::Owner;
-pub use ownership::Takeover;
-pub use rules::fold;
+pub use ownership::ClaimResult;
+pub(crate) use ownership::OwnerRecord;
 
-use crate::record::{CallSid, CallerKind, NameMark, Outcome, PhoneNumber, Turn};
+use crate::record::{CallOutcome, CallSid, CallerKind, DecisionMark, PhoneNumber, Turn};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -25,7 +25,7 @@ use std::fmt;
 /// Idempotency key and time of a decision about a caller: the call it was taken in, the maker's
 /// step within that call, Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamp {
+pub struct DecisionStamp {
     /// The call in which it was decided.
     pub call_sid: CallSid,
     /// The maker's own count within the call: two decisions of one millisecond stay in order.
@@ -34,10 +34,10 @@ pub struct Stamp {
     pub at_ms: i64,
 }
 
-impl Stamp {
+impl DecisionStamp {
     /// What later decisions are compared with.
-    pub fn mark(&self) -> NameMark {
-        NameMark {
+    pub fn mark(&self) -> DecisionMark {
+        DecisionMark {
             at_ms: self.at_ms,
             step: self.step,
         }
@@ -86,16 +86,16 @@ pub struct CallResumed {
     pub expected: Option<u32>,
     /// Whether the call came back to its caller by it, which counts in `resumes`; a mere change of
     /// owner does not.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[serde(default = "default_true", skip_serializing_if = "is_true")]
     pub returned: bool,
 }
 
-fn yes() -> bool {
+fn default_true() -> bool {
     true
 }
 
 // By reference, as serde calls it.
-fn is_yes(answer: &bool) -> bool {
+fn is_true(answer: &bool) -> bool {
     *answer
 }
 
@@ -110,27 +110,27 @@ pub struct CallEnded {
     /// Unix milliseconds.
     pub at_ms: i64,
     /// How.
-    pub outcome: Outcome,
+    pub outcome: CallOutcome,
 }
 
 /// A name decided about a number. Key: the stamp.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct NameGiven {
+pub struct StampedName {
     /// Whose.
     pub number: PhoneNumber,
     /// At most [`crate::record::Caller::NAME_CHARS_MAX`] characters; the rest is cut.
     pub name: CompactString,
     /// When and where.
-    pub stamp: Stamp,
+    pub stamp: DecisionStamp,
 }
 
 /// A decision about a number that needs no more than itself. Key: the stamp.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NumberStamped {
+pub struct StampedNumber {
     /// Whose.
     pub number: PhoneNumber,
     /// When and where.
-    pub stamp: Stamp,
+    pub stamp: DecisionStamp,
 }
 
 /// One mutation. `Debug` names it and its call, never what was said.
@@ -157,21 +157,21 @@ pub enum Write {
         turn: Turn,
     },
     /// A name was heard. Never replaces one that is confirmed or corrected.
-    NameHeard(NameGiven),
+    NameHeard(StampedName),
     /// The caller said yes to a name.
-    NameConfirmed(NameGiven),
+    NameConfirmed(StampedName),
     /// The caller put a name right.
-    NameCorrected(NameGiven),
+    NameCorrected(StampedName),
     /// The call ended without the heard name being contradicted: it counts as confirmed.
-    NameSettled(NameGiven),
+    NameSettled(StampedName),
     /// The caller does not wish to give a name.
-    NameDeclined(NumberStamped),
+    NameDeclined(StampedNumber),
     /// The caller wants the name forgotten.
-    NameForgotten(NumberStamped),
+    NameForgotten(StampedNumber),
     /// Another person uses the number too: from now on it is greeted without a name.
-    PersonAdded(NameGiven),
+    PersonAdded(StampedName),
     /// One of several people on the number is not called so: they and no other are forgotten.
-    PersonForgotten(NameGiven),
+    PersonForgotten(StampedName),
     /// A person on the number is called otherwise, and keeps what they want remembered.
     PersonRenamed {
         /// Whose.
@@ -181,7 +181,7 @@ pub enum Write {
         /// The right one, at most [`crate::record::Caller::NAME_CHARS_MAX`] characters.
         to: CompactString,
         /// When and where.
-        stamp: Stamp,
+        stamp: DecisionStamp,
     },
     /// Something to remember.
     PreferenceNoted {
@@ -193,7 +193,7 @@ pub enum Write {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         person: Option<CompactString>,
         /// When and where.
-        stamp: Stamp,
+        stamp: DecisionStamp,
     },
     /// The caller chose a language: kept on the call and, with a number, for the next one.
     LanguageChosen {
@@ -202,7 +202,7 @@ pub enum Write {
         /// BCP 47.
         language: CompactString,
         /// When and where.
-        stamp: Stamp,
+        stamp: DecisionStamp,
     },
     /// A call is over.
     CallEnded(CallEnded),
@@ -215,7 +215,8 @@ pub enum Write {
     },
     /// Everybody reads level `to`: it is in use from here on ([`crate::level`]). A lower one changes
     /// nothing.
-    LevelRaised {
+    #[serde(rename = "level_raised")]
+    FormatVersionRaised {
         /// The level.
         to: u32,
     },
@@ -266,7 +267,7 @@ impl Write {
     }
 
     /// The stamp of a decision about a caller.
-    pub fn stamp(&self) -> Option<&Stamp> {
+    pub fn stamp(&self) -> Option<&DecisionStamp> {
         match self {
             Self::NameHeard(given)
             | Self::NameConfirmed(given)
@@ -302,7 +303,7 @@ impl Write {
             Self::LanguageChosen { .. } => "language_chosen",
             Self::CallEnded(_) => "call_ended",
             Self::CallerErased { .. } => "caller_erased",
-            Self::LevelRaised { .. } => "level_raised",
+            Self::FormatVersionRaised { .. } => "level_raised",
             #[cfg(feature = "next-version")]
             Self::CallNoted { .. } => "call_noted",
         }

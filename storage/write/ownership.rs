@@ -1,12 +1,12 @@
 //! Who owns a call: claims by compare-and-swap, and what came of them.
 
 use super::{CallEnded, CallResumed};
-use crate::record::{CallSid, Outcome};
+use crate::record::{CallOutcome, CallSid};
 use compact_str::CompactString;
 
 /// What came of a claim ([`Write::CallResumed`]): told once for each that is applied, whoever made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Takeover {
+pub struct ClaimResult {
     /// The call.
     pub call_sid: CallSid,
     /// The owner's epoch after it; 0 where the call is not known, or erased.
@@ -14,32 +14,32 @@ pub struct Takeover {
     /// The owner after it; empty where there is none.
     pub instance: CompactString,
     /// Whether the claim holds: now, or since an earlier time when it came already.
-    pub applied: bool,
+    pub has_won: bool,
     /// The epoch that was claimed.
     pub claimed_epoch: u32,
     /// Who claimed it.
     pub claimed_by: CompactString,
 }
 
-impl Takeover {
+impl ClaimResult {
     /// That `owner` has the call, as if it had just claimed it.
-    pub(crate) fn standing(call_sid: CallSid, owner: Owner) -> Self {
+    pub(crate) fn for_current_owner(call_sid: CallSid, owner: OwnerRecord) -> Self {
         Self {
             call_sid,
             epoch: owner.epoch,
             instance: owner.instance.clone(),
-            applied: true,
+            has_won: true,
             claimed_epoch: owner.epoch,
             claimed_by: owner.instance,
         }
     }
 
     /// What came of `claim`, the row being of `owner` now.
-    pub(super) fn of(claim: &CallResumed, owner: Option<Owner>) -> Self {
+    pub(super) fn of_claim(claim: &CallResumed, owner: Option<OwnerRecord>) -> Self {
         let owner = owner.unwrap_or_default();
         Self {
             call_sid: claim.call_sid.clone(),
-            applied: owner.holds(claim),
+            has_won: owner.matches(claim),
             epoch: owner.epoch,
             instance: owner.instance,
             claimed_epoch: claim.epoch,
@@ -50,14 +50,14 @@ impl Takeover {
 
 /// Who has a call: what a claim is compared with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Owner {
+pub(crate) struct OwnerRecord {
     pub epoch: u32,
     pub instance: CompactString,
     pub session_id: CompactString,
 }
 
-impl Owner {
-    fn holds(&self, claim: &CallResumed) -> bool {
+impl OwnerRecord {
+    fn matches(&self, claim: &CallResumed) -> bool {
         let is_it = self.instance == claim.instance && self.session_id == claim.session_id;
         self.epoch == claim.epoch && is_it
     }
@@ -74,7 +74,7 @@ impl CallResumed {
     /// told of an end of the call itself at `provider_end_at_ms` (0 if not) or the claimer of its own, the
     /// latest such owner's epoch being `end_epoch` (-1 if none). For the row in memory; the disk's is changed
     /// by the same rule in `sqlite::conversations::resume`.
-    pub(crate) fn revives(&self, provider_end_at_ms: i64, end_epoch: i64) -> bool {
+    pub(crate) fn reopens(&self, provider_end_at_ms: i64, end_epoch: i64) -> bool {
         self.at_ms > provider_end_at_ms && i64::from(self.epoch) > end_epoch
     }
 
@@ -85,13 +85,13 @@ impl CallResumed {
 }
 
 /// An epoch from here on holds the slot of its owner.
-const FIRST_WITH_SLOT: u32 = 1 << 16;
+const FIRST_EPOCH_WITH_SLOT: u32 = 1 << 16;
 
 impl CallEnded {
     /// Whether the provider says that the call itself is over, so that nothing of it can come after. What
     /// it says of a session, or an owner of its own, may be followed by another session.
     pub(crate) fn is_final(&self) -> bool {
-        self.epoch.is_none() && self.outcome == Outcome::HungUp
+        self.epoch.is_none() && self.outcome == CallOutcome::HungUp
     }
 
     /// Its time if it [is final](Self::is_final), else 0.
@@ -104,7 +104,7 @@ impl CallEnded {
     /// claim that came too late. The whole rule, for the disk's row and for the one in memory.
     pub(crate) fn may_end(&self, epoch: u32) -> bool {
         self.epoch.is_none_or(|own| match epoch {
-            FIRST_WITH_SLOT.. => own == epoch,
+            FIRST_EPOCH_WITH_SLOT.. => own == epoch,
             _ => own >= epoch,
         })
     }

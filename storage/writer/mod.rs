@@ -1,49 +1,49 @@
 //! From the calls to the disk: submitted without waiting, written in batches of one fsync, then
 //! acknowledged.
 
-mod backlog;
+mod apply_progress;
+mod batch_committer;
 mod checkpointer;
-mod connection;
-mod failure;
-mod forwarder;
-mod keeping;
-mod line;
-mod log_pages;
-mod pending;
-mod persist;
-mod progress;
-mod queue;
+mod commit_batches;
+mod commit_error;
+mod outbox_writer;
+mod pending_writes;
+mod primary_link;
+mod proposal_backlog;
+mod proposal_worker;
 mod receipt;
-mod scribe;
-mod thread;
-mod unapplied;
+mod single_node_loop;
+mod unapplied_writes;
+mod wal_pages;
+mod write_queue;
+mod writer_connection;
 
+pub(crate) use apply_progress::ApplyProgress;
+pub use apply_progress::CLAIM_RESULTS_BEHIND_MAX;
+pub(crate) use batch_committer::{BatchCommitter, DatabaseOpenError};
 pub(crate) use checkpointer::Checkpointer;
-pub(crate) use connection::WriterConnection;
-pub(crate) use failure::{CommitError, Degraded};
-pub(crate) use forwarder::Forwarder;
-pub use forwarder::{KEEP_AFTER_MS, PROPOSE_MS_MAX};
-pub(crate) use line::Line;
-pub(crate) use log_pages::LogPages;
-pub(crate) use pending::Pending;
-pub(crate) use persist::{Batch, LogEntry, persist};
-pub(crate) use progress::Progress;
-pub use progress::TAKEOVERS_BEHIND_MAX;
-pub use queue::{Bounds, Depth};
-pub use receipt::{NotDurable, Position, Receipt};
-pub(crate) use scribe::{Scribe, StartError};
-pub(crate) use thread::{OnApplied, run};
+pub(crate) use commit_batches::{LogEntryContext, WriteBatch, commit_batches};
+pub(crate) use commit_error::{CommitError, DegradedReasons};
+pub(crate) use pending_writes::PendingWrites;
+pub(crate) use primary_link::PrimaryLink;
+pub(crate) use proposal_worker::ProposalWorker;
+pub use proposal_worker::{OUTBOX_AFTER_MS, PROPOSE_MS_MAX};
+pub use receipt::{Position, Receipt, WriteError};
+pub(crate) use single_node_loop::{OnApplied, run};
+pub(crate) use wal_pages::WalPages;
+pub use write_queue::{QueueDepth, WriterBounds};
+pub(crate) use writer_connection::WriterConnection;
 
-use crate::ending;
-use crate::level::LevelInUse;
-use crate::write::{Write, at_level};
+use crate::format_version::FormatVersionInUse;
+use crate::thread_join;
+use crate::write::{Write, for_format_version};
 use calldex_observability::catalog;
-use pending::WriteId;
-use queue::{Part, Queue, writes_in};
+use pending_writes::WriteId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use unapplied::Unapplied;
+use unapplied_writes::UnappliedWrites;
+use write_queue::{QueueItem, WriteQueue, count_writes};
 
 /// Writes in one transaction, see DESIGN.md for the measurement. At the bound the rest waits for
 /// the next one.
@@ -56,33 +56,33 @@ pub const BATCH_DELAY_MS: u64 = 4;
 pub const QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// What the thread may take at the deadline to say what became of the batch it holds, milliseconds.
-const GRACE_MS_MAX: u64 = 100;
+const CLOSE_GRACE_MS_MAX: u64 = 100;
 /// What the thread of an instance among several may take at the deadline to put what it holds into the
 /// outbox, milliseconds.
-const KEEPING_MS_MAX: u64 = 1_000;
+const OUTBOX_SAVE_MS_MAX: u64 = 1_000;
 
 /// The way in for every change. Cheap to clone.
 #[derive(Clone)]
 pub struct Writer {
-    shared: Arc<Shared>,
+    shared: Arc<WriterShared>,
 }
 
 /// What the handles and the thread share.
-pub(crate) struct Shared {
-    queue: Queue,
-    pending: Arc<Pending>,
-    degraded: Degraded,
+pub(crate) struct WriterShared {
+    queue: WriteQueue,
+    pending: Arc<PendingWrites>,
+    degraded: DegradedReasons,
     /// What is acknowledged and not yet in this instance's database: only among several.
-    unapplied: Unapplied,
+    unapplied: UnappliedWrites,
     /// The last durable position.
-    durable: AtomicU64,
+    durable_position: AtomicU64,
     /// Writes that the thread gave up when it was closed on a failing disk.
     given_up: AtomicUsize,
     /// What may be written.
-    level: LevelInUse,
+    format_version: FormatVersionInUse,
 }
 
-impl Shared {
+impl WriterShared {
     /// Whether the threads were told to end.
     pub(crate) fn is_closing(&self) -> bool {
         self.queue.is_closing()
@@ -90,11 +90,11 @@ impl Shared {
 
     /// The database has come to `position` and the caches show it: what was acknowledged up to there
     /// is no longer pending.
-    pub(crate) fn show(&self, position: Position) {
-        self.forget(&self.unapplied.reach(position));
+    pub(crate) fn release_applied(&self, position: Position) {
+        self.release(&self.unapplied.take_applied(position));
     }
 
-    fn forget(&self, writes: &[(WriteId, Arc<Write>)]) {
+    fn release(&self, writes: &[(WriteId, Arc<Write>)]) {
         let mut bytes = 0;
         for (id, write) in writes {
             self.pending.remove(*id, write);
@@ -105,24 +105,24 @@ impl Shared {
 
     /// What was proposed is durable, or set aside for good: says so to whoever waits. It stays among
     /// the pending until this instance has applied it.
-    fn conclude(&self, parts: Vec<Part>, fate: Result<Position, NotDurable>) {
-        let writes = parts
+    fn acknowledge(&self, items: Vec<QueueItem>, fate: Result<Position, WriteError>) {
+        let writes = items
             .iter()
-            .filter_map(|part| Some((part.id, Arc::clone(part.write.as_ref()?))));
+            .filter_map(|item| Some((item.id, Arc::clone(item.write.as_ref()?))));
         let over = match fate {
             Ok(position) => {
-                self.durable.fetch_max(position, Ordering::AcqRel);
+                self.durable_position.fetch_max(position, Ordering::AcqRel);
                 self.unapplied.add(position, writes.collect())
             }
             Err(_) => Some(writes.collect()),
         };
-        over.iter().for_each(|writes| self.forget(writes));
-        for part in parts {
-            if part.write.is_some() && fate.is_ok() {
+        over.iter().for_each(|writes| self.release(writes));
+        for item in items {
+            if item.write.is_some() && fate.is_ok() {
                 catalog::WRITES_DURABLE_TOTAL.increment(1);
-                catalog::WRITE_DURABLE_SECONDS.record(part.at.elapsed().as_secs_f64());
+                catalog::WRITE_DURABLE_SECONDS.record(item.submitted_at.elapsed().as_secs_f64());
             }
-            part.acknowledge(fate);
+            item.acknowledge(fate);
         }
     }
 }
@@ -131,7 +131,7 @@ impl Shared {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriterStatus {
     /// What waits.
-    pub depth: Depth,
+    pub depth: QueueDepth,
     /// Why nothing can be made durable now, if so: one of the kinds of `write_failures_total`,
     /// `no_primary`, or `no_answer` (of a primary that has had what was proposed for long).
     pub degraded: Option<&'static str>,
@@ -140,19 +140,19 @@ pub struct WriterStatus {
 impl Writer {
     /// Over a database at `applied`, where `level` is in use.
     pub(crate) fn new(
-        bounds: Bounds,
-        pending: Arc<Pending>,
+        bounds: WriterBounds,
+        pending: Arc<PendingWrites>,
         applied: Position,
-        level: LevelInUse,
-    ) -> (Self, Arc<Shared>) {
-        let shared = Arc::new(Shared {
-            queue: Queue::new(bounds),
+        format_version: FormatVersionInUse,
+    ) -> (Self, Arc<WriterShared>) {
+        let shared = Arc::new(WriterShared {
+            queue: WriteQueue::new(bounds),
             pending,
-            degraded: Degraded::default(),
-            unapplied: Unapplied::at(applied),
-            durable: AtomicU64::new(0),
+            degraded: DegradedReasons::default(),
+            unapplied: UnappliedWrites::at(applied),
+            durable_position: AtomicU64::new(0),
             given_up: AtomicUsize::new(0),
-            level,
+            format_version,
         });
         (
             Self {
@@ -167,14 +167,14 @@ impl Writer {
     pub fn submit(&self, write: Write) -> Receipt {
         let (acknowledge, receipt) = Receipt::pair();
         let kind = write.kind();
-        let Some(write) = at_level(write, self.shared.level.get()) else {
-            catalog::WRITES_LEFT_OUT_TOTAL.increment(1);
+        let Some(write) = for_format_version(write, self.shared.format_version.get()) else {
+            catalog::WRITES_SKIPPED_TOTAL.increment(1);
             tracing::debug!(
                 kind,
-                "a write of a later level than the one in use is left out"
+                "a write of a later format version than the one in use is skipped"
             );
             // Whoever made it may not listen.
-            let _ = acknowledge.send(Err(NotDurable::LeftOut));
+            let _ = acknowledge.send(Err(WriteError::Skipped));
             return receipt;
         };
         let write = Arc::new(write);
@@ -193,14 +193,14 @@ impl Writer {
     /// Waits until everything submitted before is durable, or `deadline` has passed, or storage is
     /// closed.
     pub async fn flush(&self, deadline: Duration) -> Result<Position, FlushError> {
-        let receipt = self.mark();
+        let receipt = self.push_flush_marker();
         match tokio::time::timeout(deadline, receipt).await {
             Ok(outcome) => Ok(outcome?),
             Err(_) => Err(FlushError::TimedOut(self.shared.queue.depth().writes)),
         }
     }
 
-    fn mark(&self) -> Receipt {
+    fn push_flush_marker(&self) -> Receipt {
         let (acknowledge, receipt) = Receipt::pair();
         // A refusal is in the receipt.
         let _ = self.shared.queue.push(None, acknowledge, |_| ());
@@ -210,20 +210,20 @@ impl Writer {
     /// The last position that is durable: 0 until this process has written. Among several instances the
     /// last that a majority has of what was written here: a token for reading it anywhere.
     pub fn position(&self) -> Position {
-        self.shared.durable.load(Ordering::Acquire)
+        self.shared.durable_position.load(Ordering::Acquire)
     }
 
     /// What waits and whether the disk takes it.
     pub fn status(&self) -> WriterStatus {
         WriterStatus {
             depth: self.shared.queue.depth(),
-            degraded: self.shared.degraded.any(),
+            degraded: self.shared.degraded.first_reason(),
         }
     }
 
     /// Sets the gauges of queue depth and oldest pending write. Called once a second by the writer's
     /// own thread of checkpoints; harmless to call more often.
-    pub(crate) fn gauge(shared: &Shared) {
+    pub(crate) fn update_gauges(shared: &WriterShared) {
         let depth = shared.queue.depth();
         catalog::WRITE_QUEUE_DEPTH.set(depth.writes as f64);
         catalog::OLDEST_PENDING_WRITE_SECONDS.set(depth.oldest.as_secs_f64());
@@ -231,40 +231,40 @@ impl Writer {
 
     /// Lets the thread write what waits, then ends it. What is left at `deadline` is given up with
     /// [`NotDurable::Closed`]; how many writes that were, with those of a batch that still hangs in
-    /// the disk [`GRACE_MS_MAX`] later.
+    /// the disk [`CLOSE_GRACE_MS_MAX`] later.
     pub(crate) fn close(&self, deadline: Duration, is_finished: impl Fn() -> bool) -> usize {
-        self.shared.queue.close();
-        wait_for(deadline, &is_finished);
-        self.give_up(&is_finished)
+        self.shared.queue.begin_close();
+        wait_until_finished(deadline, &is_finished);
+        self.abandon_remaining(&is_finished)
     }
 
-    /// As [`Writer::close`], of a thread that keeps what is left in the outbox: only what that does not
-    /// take within [`KEEPING_MS_MAX`] is given up.
-    pub(crate) fn close_keeping(
+    /// As [`Writer::begin_close`], of a thread that keeps what is left in the outbox: only what that does not
+    /// take within [`OUTBOX_SAVE_MS_MAX`] is given up.
+    pub(crate) fn close_into_outbox(
         &self,
         deadline: Duration,
         is_finished: impl Fn() -> bool,
     ) -> usize {
-        self.shared.queue.close();
-        wait_for(deadline, &is_finished);
-        self.shared.queue.refuse();
-        wait_for(Duration::from_millis(KEEPING_MS_MAX), &is_finished);
-        self.give_up(&is_finished)
+        self.shared.queue.begin_close();
+        wait_until_finished(deadline, &is_finished);
+        self.shared.queue.reject_new();
+        wait_until_finished(Duration::from_millis(OUTBOX_SAVE_MS_MAX), &is_finished);
+        self.abandon_remaining(&is_finished)
     }
 
-    fn give_up(&self, is_finished: &impl Fn() -> bool) -> usize {
-        let left = self.shared.queue.shut();
-        let writes = writes_in(&left);
+    fn abandon_remaining(&self, is_finished: &impl Fn() -> bool) -> usize {
+        let left = self.shared.queue.close_and_drain();
+        let writes = count_writes(&left);
         left.into_iter()
-            .for_each(|part| part.acknowledge(Err(NotDurable::Closed)));
-        wait_for(Duration::from_millis(GRACE_MS_MAX), is_finished);
+            .for_each(|item| item.acknowledge(Err(WriteError::Closed)));
+        wait_until_finished(Duration::from_millis(CLOSE_GRACE_MS_MAX), is_finished);
         let hanging = self.shared.queue.in_flight();
         writes + hanging + self.shared.given_up.load(Ordering::SeqCst)
     }
 }
 
-fn wait_for(bound: Duration, is_finished: &impl Fn() -> bool) {
-    ending::wait(Instant::now() + bound, is_finished);
+fn wait_until_finished(bound: Duration, is_finished: &impl Fn() -> bool) {
+    thread_join::wait_until(Instant::now() + bound, is_finished);
 }
 
 /// Why a flush did not end well.
@@ -275,5 +275,5 @@ pub enum FlushError {
     TimedOut(usize),
     /// The storage was closed.
     #[error(transparent)]
-    NotDurable(#[from] NotDurable),
+    Write(#[from] WriteError),
 }

@@ -11,61 +11,61 @@ pub type Position = u64;
 
 /// Why a write did not become durable. Every one of them is counted and logged by the writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotDurable {
+pub enum WriteError {
     /// The storage was closed, or its time to close ran out, before the disk took the write.
     #[error("storage closed before the write was durable")]
     Closed,
     /// The storage was closed before a primary took the write: it is in the outbox on this instance's
     /// disk, and is proposed at the next start.
     #[error("storage closed; the write waits in the outbox for a primary")]
-    Kept,
+    SavedToOutbox,
     /// The queue holds [`super::QUEUE_BYTES_MAX`] already: the disk has been failing for long.
     #[error("the queue of writes is full")]
     QueueFull,
     /// The database refuses this one write for itself (a defect, not the disk): it is set aside.
     #[error("the database refused the write")]
-    Refused,
+    Rejected,
     /// The level in use does not know such a write yet, and lacks nothing without it
     /// ([`crate::write::at_level`]).
     #[error("the write is of a later level than the one in use")]
-    LeftOut,
+    Skipped,
 }
 
 /// The promise that a write becomes durable. May be dropped: the write goes on without it.
 #[must_use = "a receipt is the only way to know that a write is durable; drop it on purpose"]
 #[derive(Debug)]
-pub struct Receipt(oneshot::Receiver<Result<Position, NotDurable>>);
+pub struct Receipt(oneshot::Receiver<Result<Position, WriteError>>);
 
 /// The other end, kept by the queue.
-pub(super) type Acknowledge = oneshot::Sender<Result<Position, NotDurable>>;
+pub(super) type ReceiptSender = oneshot::Sender<Result<Position, WriteError>>;
 
 impl Receipt {
-    pub(super) fn pair() -> (Acknowledge, Self) {
+    pub(super) fn pair() -> (ReceiptSender, Self) {
         let (acknowledge, receipt) = oneshot::channel();
         (acknowledge, Self(receipt))
     }
 
     /// Waits for the position outside of async code. Blocks the thread.
-    pub fn wait(self) -> Result<Position, NotDurable> {
-        self.0.blocking_recv().unwrap_or(Err(NotDurable::Closed))
+    pub fn wait(self) -> Result<Position, WriteError> {
+        self.0.blocking_recv().unwrap_or(Err(WriteError::Closed))
     }
 
     /// The position if the write is durable by now, without waiting: `None` while it is not.
-    pub fn peek(&mut self) -> Option<Result<Position, NotDurable>> {
+    pub fn peek(&mut self) -> Option<Result<Position, WriteError>> {
         match self.0.try_recv() {
             Ok(outcome) => Some(outcome),
             Err(oneshot::error::TryRecvError::Empty) => None,
-            Err(oneshot::error::TryRecvError::Closed) => Some(Err(NotDurable::Closed)),
+            Err(oneshot::error::TryRecvError::Closed) => Some(Err(WriteError::Closed)),
         }
     }
 }
 
 impl Future for Receipt {
-    type Output = Result<Position, NotDurable>;
+    type Output = Result<Position, WriteError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0)
             .poll(context)
-            .map(|outcome| outcome.unwrap_or(Err(NotDurable::Closed)))
+            .map(|outcome| outcome.unwrap_or(Err(WriteError::Closed)))
     }
 }

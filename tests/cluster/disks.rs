@@ -1,11 +1,11 @@
 //! Disks that are slow, full or broken, and power that goes: on a simulated disk, under the whole
 //! instance (log, database, outbox, warm tier).
 
-use crate::exchange::{Exchange, ORDINARY, PATIENCE, Plan};
-use crate::machine::{Ailment, EIO, ENOSPC};
-use crate::node::Node;
-use crate::random::Random;
-use crate::rounds::befall;
+use crate::fault_cluster::{FaultTestCluster, FaultTestPlan, ORDINARY, WAIT_MAX};
+use crate::fault_rounds::run_fault;
+use crate::node::NodeHandle;
+use crate::random::SeededRandom;
+use crate::simulated_machine::{EIO, ENOSPC, MachineFault};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
@@ -15,9 +15,9 @@ const TORN_BYTES_MAX: u64 = 9_000;
 
 #[test]
 fn nothing_is_lost_when_disks_fail() {
-    befall(
+    run_fault(
         "nothing_is_lost_when_disks_fail",
-        Plan::three().with_machines(),
+        FaultTestPlan::three().with_machines(),
         ORDINARY,
         5,
         &[
@@ -33,9 +33,9 @@ fn nothing_is_lost_when_disks_fail() {
 
 #[test]
 fn nothing_is_lost_when_the_power_goes() {
-    befall(
+    run_fault(
         "nothing_is_lost_when_the_power_goes",
-        Plan::three().with_machines(),
+        FaultTestPlan::three().with_machines(),
         ORDINARY,
         4,
         &[
@@ -47,82 +47,87 @@ fn nothing_is_lost_when_the_power_goes() {
     );
 }
 
-fn any(random: &mut Random) -> usize {
+fn any(random: &mut SeededRandom) -> usize {
     random.within(0, 2) as usize
 }
 
-fn ail(exchange: &Exchange, index: usize, ailment: Ailment, value: i64) {
-    let machine = exchange.nodes[index].machine.as_ref();
-    machine.expect("it was asked for").ail(ailment, value);
+fn inject(cluster: &FaultTestCluster, index: usize, ailment: MachineFault, value: i64) {
+    let machine = cluster.nodes[index].machine.as_ref();
+    machine.expect("it was asked for").inject(ailment, value);
 }
 
-fn go_on(exchange: &mut Exchange, random: &mut Random) {
+fn recover(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
     let time = random.within(800, 1_800);
-    exchange.work(random, Duration::from_millis(time));
+    cluster.work(random, Duration::from_millis(time));
 }
 
-fn slow_primary(exchange: &mut Exchange, random: &mut Random) {
-    let primary = exchange.primary();
-    slow(exchange, random, primary);
+fn slow_primary(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    let primary = cluster.primary();
+    slow(cluster, random, primary);
 }
 
-fn slow_replica(exchange: &mut Exchange, random: &mut Random) {
-    let replica = exchange.replica(random);
-    slow(exchange, random, replica);
+fn slow_replica(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    let replica = cluster.replica(random);
+    slow(cluster, random, replica);
 }
 
-fn slow(exchange: &mut Exchange, random: &mut Random, index: usize) {
+fn slow(cluster: &mut FaultTestCluster, random: &mut SeededRandom, index: usize) {
     let sync_us = random.within(20_000, 250_000).cast_signed();
-    ail(exchange, index, Ailment::SyncTakesUs, sync_us);
-    ail(exchange, index, Ailment::WriteTakesUs, sync_us / 200);
-    go_on(exchange, random);
+    inject(cluster, index, MachineFault::SyncTakesUs, sync_us);
+    inject(cluster, index, MachineFault::WriteTakesUs, sync_us / 200);
+    recover(cluster, random);
 }
 
-fn fill_disk(exchange: &mut Exchange, random: &mut Random) {
-    fail(exchange, random, Ailment::WriteFails, ENOSPC);
+fn fill_disk(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    fail(cluster, random, MachineFault::WriteFails, ENOSPC);
 }
 
-fn fail_sync(exchange: &mut Exchange, random: &mut Random) {
-    fail(exchange, random, Ailment::SyncFails, EIO);
+fn fail_sync(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    fail(cluster, random, MachineFault::SyncFails, EIO);
 }
 
-fn fail_writes(exchange: &mut Exchange, random: &mut Random) {
-    fail(exchange, random, Ailment::WriteFails, EIO);
+fn fail_writes(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    fail(cluster, random, MachineFault::WriteFails, EIO);
 }
 
-fn fail(exchange: &mut Exchange, random: &mut Random, ailment: Ailment, errno: i64) {
+fn fail(
+    cluster: &mut FaultTestCluster,
+    random: &mut SeededRandom,
+    ailment: MachineFault,
+    errno: i64,
+) {
     let index = any(random);
-    let failures = |exchange: &Exchange| {
-        let machine = exchange.nodes[index].machine.as_ref();
+    let failures = |cluster: &FaultTestCluster| {
+        let machine = cluster.nodes[index].machine.as_ref();
         machine.expect("it was asked for").failures()
     };
-    let before = failures(exchange);
-    ail(exchange, index, ailment, errno);
-    exchange.soon("the disk to fail", |exchange| {
-        (failures(exchange) > before).then_some(())
+    let before = failures(cluster);
+    inject(cluster, index, ailment, errno);
+    cluster.wait_for("the disk to fail", |cluster| {
+        (failures(cluster) > before).then_some(())
     });
-    go_on(exchange, random);
+    recover(cluster, random);
 }
 
 /// Damage beyond what a crash can do: what was synced is torn too. The other two have it.
-fn tear_log(exchange: &mut Exchange, random: &mut Random) {
+fn tear_log(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
     let index = any(random);
-    exchange.nodes[index].kill();
-    tear(&exchange.nodes[index], random);
-    exchange.restart(index);
-    let life = exchange.nodes[index].life();
-    let up = exchange.record.wait(PATIENCE, |told| {
+    cluster.nodes[index].kill();
+    tear(&cluster.nodes[index], random);
+    cluster.restart(index);
+    let life = cluster.nodes[index].life();
+    let up = cluster.record.wait(WAIT_MAX, |told| {
         let standing = told.lives.get(&life)?;
         (standing.is_serving || standing.is_gone).then_some(standing.is_serving)
     });
     if up != Some(true) {
         // Refused, since the others know that it had more: the remedy is a new beginning.
-        println!("torn log: {:?}", exchange.nodes[index].standing().refusal);
-        crate::directories::begin_anew(exchange, index);
+        println!("torn log: {:?}", cluster.nodes[index].life_status().refusal);
+        crate::data_directories::begin_anew(cluster, index);
     }
 }
 
-fn tear(node: &Node, random: &mut Random) {
+fn tear(node: &NodeHandle, random: &mut SeededRandom) {
     let path = node.data().join("raft.db-wal");
     let log = File::options()
         .read(true)
@@ -141,36 +146,36 @@ fn tear(node: &Node, random: &mut Random) {
     }
 }
 
-fn cut_one(exchange: &mut Exchange, random: &mut Random) {
+fn cut_one(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
     let index = any(random);
-    exchange.nodes[index].cut_power(random.chance(50));
-    go_on(exchange, random);
+    cluster.nodes[index].cut_power(random.chance(50));
+    recover(cluster, random);
 }
 
-fn cut_primary(exchange: &mut Exchange, random: &mut Random) {
-    let primary = exchange.primary();
-    exchange.nodes[primary].cut_power(random.chance(50));
-    go_on(exchange, random);
+fn cut_primary(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    let primary = cluster.primary();
+    cluster.nodes[primary].cut_power(random.chance(50));
+    recover(cluster, random);
 }
 
-fn cut_all(exchange: &mut Exchange, random: &mut Random) {
+fn cut_all(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
     let part = random.chance(50);
     // All at once, and only then looked after.
-    (0..3).for_each(|index| ail(exchange, index, Ailment::Cut, 1 + i64::from(part)));
-    exchange
+    (0..3).for_each(|index| inject(cluster, index, MachineFault::Cut, 1 + i64::from(part)));
+    cluster
         .nodes
         .iter_mut()
         .for_each(|node| node.cut_power(part));
 }
 
-fn fail_sync_and_cut(exchange: &mut Exchange, random: &mut Random) {
+fn fail_sync_and_cut(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
     let index = any(random);
-    ail(exchange, index, Ailment::SyncFails, EIO);
+    inject(cluster, index, MachineFault::SyncFails, EIO);
     let time = random.within(5, 300);
-    exchange.work(random, Duration::from_millis(time));
-    ail(exchange, index, Ailment::SyncFails, 0);
+    cluster.work(random, Duration::from_millis(time));
+    inject(cluster, index, MachineFault::SyncFails, 0);
     let time = random.within(100, 900);
-    exchange.work(random, Duration::from_millis(time));
-    exchange.nodes[index].cut_power(false);
-    go_on(exchange, random);
+    cluster.work(random, Duration::from_millis(time));
+    cluster.nodes[index].cut_power(false);
+    recover(cluster, random);
 }

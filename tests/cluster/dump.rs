@@ -12,7 +12,7 @@ const CHARS_SHOWN: usize = 400;
 
 /// A whole database.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dump {
+pub struct DatabaseDump {
     /// Definitions of tables, indexes and views by name.
     definitions: BTreeMap<String, String>,
     /// What the file's header says of its content.
@@ -21,7 +21,7 @@ pub struct Dump {
     tables: BTreeMap<String, Vec<String>>,
 }
 
-impl Dump {
+impl DatabaseDump {
     /// Reads it in one snapshot, while whoever has it open may go on writing.
     pub fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let header = ["user_version", "application_id", "encoding"].map(|name| {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn difference(one: &str, other: &str) -> Option<String> {
-        let [one, other] = [one, other].map(|sql| Dump::read(&database(sql)).unwrap());
+        let [one, other] = [one, other].map(|sql| DatabaseDump::read(&database(sql)).unwrap());
         one.difference(&other)
     }
 

@@ -4,14 +4,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The environment variable that makes a process an instance; the value is [`Birth`] as JSON.
-pub const BIRTH: &str = "CALLDEX_TEST_CLUSTER_INSTANCE";
+/// The environment variable that makes a process an instance; the value is [`InstanceSetup`] as JSON.
+pub const SETUP_VARIABLE: &str = "CALLDEX_TEST_CLUSTER_INSTANCE";
 /// What each line of an event begins with: the test runner prints lines of its own.
-pub const SIGN: &str = "@@";
+pub const EVENT_PREFIX: &str = "@@";
 
 /// How an instance comes by its identity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Beginning {
+pub enum IdentitySource {
     /// It founds the cluster.
     Found,
     /// Its directory is empty: it joins through the addresses of its section.
@@ -29,7 +29,7 @@ pub enum Beginning {
 
 /// What an instance is told at its start.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Birth {
+pub struct InstanceSetup {
     /// Which process of the run: no two have the same.
     pub life: u64,
     /// Which of the instances, from 0.
@@ -37,7 +37,7 @@ pub struct Birth {
     /// Where its files lie.
     pub data_dir: String,
     /// How it comes by its identity.
-    pub beginning: Beginning,
+    pub beginning: IdentitySource,
     /// Its `[cluster]` section.
     pub section: Value,
     /// Says that a write is durable as soon as it is submitted: the harness must find that out.
@@ -46,7 +46,7 @@ pub struct Birth {
     pub dies_at: Option<String>,
 }
 
-impl Birth {
+impl InstanceSetup {
     /// The name of the instance.
     pub fn instance(&self) -> String {
         instance_name(self.node)
@@ -60,7 +60,7 @@ pub fn instance_name(node: u64) -> String {
 
 /// What is submitted while a load goes on, by one instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Load {
+pub struct WorkloadRates {
     /// Writes of calls in a second.
     pub writes_per_s: u64,
     /// Whether turns are long, so that the log grows quickly.
@@ -74,9 +74,9 @@ pub struct Load {
 /// What an instance is told while it runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case")]
-pub enum Order {
+pub enum TestCommand {
     /// Begin, or go on at another pace.
-    Load(Load),
+    Load(WorkloadRates),
     /// Submit nothing more.
     Hush,
     /// Submit this too.
@@ -102,7 +102,7 @@ pub enum Order {
         /// Token of the write.
         position: Option<u64>,
         /// What must be there.
-        deed: Deed,
+        deed: SubmittedWrite,
     },
     /// Wait until `position` is applied here and everything that was heard of claims up to there is told.
     Tell {
@@ -142,7 +142,7 @@ pub enum Order {
 
 /// Place of a decision in the order of all decisions about a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Mark {
+pub struct NameOrder {
     /// Unix milliseconds of the instance that took it.
     pub at_ms: i64,
     /// Different for any two decisions of one millisecond.
@@ -152,7 +152,7 @@ pub struct Mark {
 /// What a write does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "deed", rename_all = "snake_case")]
-pub enum Deed {
+pub enum SubmittedWrite {
     /// A call began.
     Began {
         /// Which.
@@ -181,7 +181,7 @@ pub enum Deed {
         /// Whose.
         number: String,
         /// When.
-        mark: Mark,
+        mark: NameOrder,
     },
     /// A call was claimed.
     Claimed {
@@ -196,7 +196,7 @@ pub enum Deed {
 
 /// What became of a claim, as the feed of take-overs has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ruling {
+pub struct ClaimReport {
     /// Which call.
     pub call: String,
     /// The epoch after it.
@@ -214,7 +214,7 @@ pub struct Ruling {
 /// What an instance tells.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
+pub enum InstanceEvent {
     /// Storage is open.
     Open {
         /// Of which cluster.
@@ -238,7 +238,7 @@ pub enum Event {
         /// Number of the write in this life.
         id: u64,
         /// What.
-        deed: Deed,
+        deed: SubmittedWrite,
         /// Monotonic clock of the machine, microseconds.
         at_us: u64,
     },
@@ -264,7 +264,7 @@ pub enum Event {
         reason: String,
     },
     /// One item of the feed of take-overs.
-    Ruled(Ruling),
+    Ruled(ClaimReport),
     /// The feed went on without this instance.
     Missed,
     /// What a number's name was when it was asked for.
@@ -272,7 +272,7 @@ pub enum Event {
         /// Whose.
         number: String,
         /// Of which decision.
-        mark: Mark,
+        mark: NameOrder,
     },
     /// Who owned a call when it was read.
     OwnerSeen {
@@ -281,26 +281,26 @@ pub enum Event {
         /// Its epoch.
         epoch: u32,
     },
-    /// An answer to [`Order::UnderWay`].
+    /// An answer to [`TestCommand::UnderWay`].
     UnderWay {
         /// Number of the question.
         asked: u64,
         /// Writes.
         writes: u64,
     },
-    /// An answer to [`Order::Standing`].
+    /// An answer to [`TestCommand::Standing`].
     Standing {
         /// Number of the question.
         asked: u64,
         /// As the cluster says it.
         standing: Value,
     },
-    /// An answer to [`Order::Look`].
+    /// An answer to [`TestCommand::Look`].
     Looked {
         /// Number of the question.
         asked: u64,
         /// What was looked for.
-        deed: Deed,
+        deed: SubmittedWrite,
         /// Whether the position was reached in time.
         reached: bool,
         /// Whether it was there.
@@ -308,21 +308,21 @@ pub enum Event {
         /// How long the position of a token was waited for, microseconds; nothing without one.
         waited_us: Option<u64>,
     },
-    /// An answer to [`Order::Tell`]: what was heard of claims up to the position is told.
+    /// An answer to [`TestCommand::Tell`]: what was heard of claims up to the position is told.
     Told {
         /// Number of the question.
         asked: u64,
         /// Whether the position was reached in time.
         reached: bool,
     },
-    /// An answer to [`Order::Figure`].
+    /// An answer to [`TestCommand::Figure`].
     Figure {
         /// Number of the question.
         asked: u64,
         /// Nothing if there is no such series.
         value: Option<f64>,
     },
-    /// An answer to [`Order::Backup`].
+    /// An answer to [`TestCommand::Backup`].
     BackedUp {
         /// Number of the question.
         asked: u64,
@@ -336,7 +336,7 @@ pub enum Event {
     },
 }
 
-impl Event {
+impl InstanceEvent {
     /// The question that it answers.
     pub fn asked(&self) -> Option<u64> {
         match self {
@@ -353,26 +353,26 @@ impl Event {
     /// As a line.
     pub fn to_line(&self) -> String {
         let json = serde_json::to_string(self).expect("an event is JSON");
-        format!("{SIGN}{json}\n")
+        format!("{EVENT_PREFIX}{json}\n")
     }
 
     /// The event on a line of the child's output, if there is one.
     pub fn from_line(line: &str) -> Option<Self> {
-        let json = &line[line.find(SIGN)? + SIGN.len()..];
+        let json = &line[line.find(EVENT_PREFIX)? + EVENT_PREFIX.len()..];
         Some(serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {line}")))
     }
 }
 
 #[test]
 fn an_event_survives_the_pipe() {
-    let event = Event::Denied {
+    let event = InstanceEvent::Denied {
         id: 7,
         reason: "closed".to_owned(),
     };
     let line = format!("test x ... {}", event.to_line());
     assert!(matches!(
-        Event::from_line(&line),
-        Some(Event::Denied { id: 7, .. })
+        InstanceEvent::from_line(&line),
+        Some(InstanceEvent::Denied { id: 7, .. })
     ));
-    assert!(Event::from_line("running 1 test").is_none());
+    assert!(InstanceEvent::from_line("running 1 test").is_none());
 }

@@ -1,12 +1,12 @@
 //! Everything that the instances told, over all their lives. What was under way when its instance
 //! died stays undecided: it may be there or not.
 
-use crate::events::{Deed, Event, Mark, Ruling};
+use crate::events::{ClaimReport, InstanceEvent, NameOrder, SubmittedWrite};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What became of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum WriteOutcome {
     /// Nothing is known.
     Undecided,
     /// It is durable, whatever happens.
@@ -21,27 +21,27 @@ pub enum Fate {
 }
 
 /// Not durable on a majority, but on the disk of its instance, which lives to propose it again.
-const PROMISED: Fate = Fate::Acknowledged {
+const PROMISED: WriteOutcome = WriteOutcome::Acknowledged {
     position: u64::MAX,
     at_us: u64::MAX,
 };
 
 /// One write.
 #[derive(Clone, Debug)]
-pub struct Written {
+pub struct WriteRecord {
     /// What.
-    pub deed: Deed,
+    pub deed: SubmittedWrite,
     /// Monotonic microseconds.
     pub submitted_us: u64,
     /// What became of it.
-    pub fate: Fate,
+    pub fate: WriteOutcome,
 }
 
-impl Written {
+impl WriteRecord {
     /// Its token, if it is durable.
     pub fn position(&self) -> Option<u64> {
         match self.fate {
-            Fate::Acknowledged { position, .. } => Some(position),
+            WriteOutcome::Acknowledged { position, .. } => Some(position),
             _ => None,
         }
     }
@@ -49,20 +49,20 @@ impl Written {
 
 /// An item of one life's feed of take-overs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum ClaimFeedItem {
     /// A claim was decided.
-    Ruled(Ruling),
+    Ruled(ClaimReport),
     /// Some were missed.
     Missed,
 }
 
 /// A question whether an acknowledged deed is seen at an instance that has reached its position.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct ReadCheck {
     /// The life that answered.
     pub life: u64,
     /// What was looked for.
-    pub deed: Deed,
+    pub deed: SubmittedWrite,
     /// Whether the position was reached in time.
     pub reached: bool,
     /// Whether it was there.
@@ -75,15 +75,15 @@ pub struct Look {
 #[derive(Default)]
 pub struct History {
     /// By life and number of the write: in the order of their submission.
-    pub writes: BTreeMap<(u64, u64), Written>,
+    pub writes: BTreeMap<(u64, u64), WriteRecord>,
     /// By life, in the order of arrival.
-    pub feeds: BTreeMap<u64, Vec<Heard>>,
+    pub feeds: BTreeMap<u64, Vec<ClaimFeedItem>>,
     /// By life and number, in the order of asking.
-    pub names_seen: BTreeMap<(u64, String), Vec<Mark>>,
+    pub names_seen: BTreeMap<(u64, String), Vec<NameOrder>>,
     /// By life and call, in the order of asking.
     pub owners_seen: BTreeMap<(u64, String), Vec<u32>>,
     /// All of them.
-    pub looks: Vec<Look>,
+    pub looks: Vec<ReadCheck>,
     /// Which instance each life was of.
     pub nodes: BTreeMap<u64, u64>,
     /// Lives that are over.
@@ -92,42 +92,44 @@ pub struct History {
 
 impl History {
     /// Takes an event in.
-    pub fn note(&mut self, life: u64, event: &Event) {
+    pub fn note(&mut self, life: u64, event: &InstanceEvent) {
         match event.clone() {
-            Event::Submitted { id, deed, at_us } => {
-                let fresh = Written {
+            InstanceEvent::Submitted { id, deed, at_us } => {
+                let fresh = WriteRecord {
                     deed,
                     submitted_us: at_us,
-                    fate: Fate::Undecided,
+                    fate: WriteOutcome::Undecided,
                 };
                 self.writes.insert((life, id), fresh);
             }
-            Event::Acknowledged {
+            InstanceEvent::Acknowledged {
                 id,
                 position,
                 at_us,
-            } => self.decide(life, id, Fate::Acknowledged { position, at_us }),
-            Event::Kept { id } => self.decide(life, id, PROMISED),
-            Event::Denied { id, reason } => self.decide(life, id, Fate::Denied(reason)),
-            Event::Ruled(ruling) => self.hear(life, Heard::Ruled(ruling)),
-            Event::Missed => self.hear(life, Heard::Missed),
-            Event::NameSeen { number, mark } => self
+            } => self.decide(life, id, WriteOutcome::Acknowledged { position, at_us }),
+            InstanceEvent::Kept { id } => self.decide(life, id, PROMISED),
+            InstanceEvent::Denied { id, reason } => {
+                self.decide(life, id, WriteOutcome::Denied(reason))
+            }
+            InstanceEvent::Ruled(ruling) => self.note_claim(life, ClaimFeedItem::Ruled(ruling)),
+            InstanceEvent::Missed => self.note_claim(life, ClaimFeedItem::Missed),
+            InstanceEvent::NameSeen { number, mark } => self
                 .names_seen
                 .entry((life, number))
                 .or_default()
                 .push(mark),
-            Event::OwnerSeen { call, epoch } => self
+            InstanceEvent::OwnerSeen { call, epoch } => self
                 .owners_seen
                 .entry((life, call))
                 .or_default()
                 .push(epoch),
-            Event::Looked {
+            InstanceEvent::Looked {
                 deed,
                 reached,
                 found,
                 waited_us,
                 ..
-            } => self.looks.push(Look {
+            } => self.looks.push(ReadCheck {
                 life,
                 deed,
                 reached,
@@ -138,17 +140,17 @@ impl History {
         }
     }
 
-    fn decide(&mut self, life: u64, id: u64, fate: Fate) {
+    fn decide(&mut self, life: u64, id: u64, fate: WriteOutcome) {
         let write = self.writes.get_mut(&(life, id));
         write.expect("what is decided was submitted").fate = fate;
     }
 
-    fn hear(&mut self, life: u64, heard: Heard) {
+    fn note_claim(&mut self, life: u64, heard: ClaimFeedItem) {
         self.feeds.entry(life).or_default().push(heard);
     }
 
     /// Writes that are durable, with the life that submitted them.
-    pub fn acknowledged(&self) -> impl Iterator<Item = (u64, &Written)> {
+    pub fn acknowledged(&self) -> impl Iterator<Item = (u64, &WriteRecord)> {
         self.writes
             .iter()
             .filter(|(_, write)| write.position().is_some())
@@ -164,7 +166,7 @@ impl History {
     /// an outbox. How many there are.
     pub fn promise(&mut self, life: u64) -> usize {
         let writes = self.writes.range_mut((life, 0)..=(life, u64::MAX));
-        let undecided = writes.filter(|(_, write)| write.fate == Fate::Undecided);
+        let undecided = writes.filter(|(_, write)| write.fate == WriteOutcome::Undecided);
         let promised = undecided.map(|(_, write)| write.fate = PROMISED);
         promised.count()
     }
@@ -172,7 +174,7 @@ impl History {
     /// Writes that storage refused, in words.
     pub fn denials(&self) -> Vec<String> {
         let denied = self.writes.values().filter_map(|write| match &write.fate {
-            Fate::Denied(reason) => Some(format!("{:?}: {reason}", write.deed)),
+            WriteOutcome::Denied(reason) => Some(format!("{:?}: {reason}", write.deed)),
             _ => None,
         });
         denied.collect()
@@ -185,7 +187,7 @@ impl History {
             let latest = self.writes.range((*life, 0)..=(*life, u64::MAX)).rev();
             let since = latest.take_while(|(_, write)| write.submitted_us >= since_us);
             times.extend(since.filter_map(|(_, write)| match write.fate {
-                Fate::Acknowledged { at_us, .. } => Some(at_us),
+                WriteOutcome::Acknowledged { at_us, .. } => Some(at_us),
                 _ => None,
             }));
         }

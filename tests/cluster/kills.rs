@@ -1,15 +1,15 @@
 //! kill -9.
 
-use crate::exchange::{Exchange, ORDINARY, Plan};
-use crate::random::Random;
-use crate::rounds::befall;
+use crate::fault_cluster::{FaultTestCluster, FaultTestPlan, ORDINARY};
+use crate::fault_rounds::run_fault;
+use crate::random::SeededRandom;
 use std::time::Duration;
 
 #[test]
 fn nothing_is_lost_when_processes_are_killed() {
-    befall(
+    run_fault(
         "nothing_is_lost_when_processes_are_killed",
-        Plan::three(),
+        FaultTestPlan::three(),
         ORDINARY,
         4,
         &[
@@ -21,31 +21,34 @@ fn nothing_is_lost_when_processes_are_killed() {
     );
 }
 
-fn kill_primary(exchange: &mut Exchange, random: &mut Random) {
-    let primary = exchange.primary();
-    exchange.nodes[primary].kill();
-    stay_down(exchange, random);
+fn kill_primary(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    let primary = cluster.primary();
+    cluster.nodes[primary].kill();
+    stay_down(cluster, random);
 }
 
-fn kill_replica(exchange: &mut Exchange, random: &mut Random) {
-    let replica = exchange.replica(random);
-    exchange.nodes[replica].kill();
-    stay_down(exchange, random);
+fn kill_replica(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    let replica = cluster.replica(random);
+    cluster.nodes[replica].kill();
+    stay_down(cluster, random);
 }
 
-fn kill_two(exchange: &mut Exchange, random: &mut Random) {
+fn kill_two(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
     let survivor = random.within(0, 2) as usize;
     for index in (0..3).filter(|index| *index != survivor) {
-        exchange.nodes[index].kill();
+        cluster.nodes[index].kill();
     }
-    stay_down(exchange, random);
+    stay_down(cluster, random);
 }
 
-fn kill_all(exchange: &mut Exchange, _: &mut Random) {
-    exchange.nodes.iter_mut().for_each(crate::node::Node::kill);
+fn kill_all(cluster: &mut FaultTestCluster, _: &mut SeededRandom) {
+    cluster
+        .nodes
+        .iter_mut()
+        .for_each(crate::node::NodeHandle::kill);
 }
 
-fn stay_down(exchange: &mut Exchange, random: &mut Random) {
+fn stay_down(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
     let down = random.within(0, 1_500);
-    exchange.work(random, Duration::from_millis(down));
+    cluster.work(random, Duration::from_millis(down));
 }

@@ -12,42 +12,42 @@
 //! (all of them), [`net::Net`] (their links), [`machine::Machine`] (disk and clock under one), and
 //! [`history::History`] (what they told), which [`checkers`] judge.
 
-#[path = "../accidents/random.rs"]
+#[path = "../fault_injection/random.rs"]
 mod random;
-#[path = "../accidents/disk.rs"]
-mod sectors;
+#[path = "../fault_injection/disk.rs"]
+mod simulated_disk;
 
-mod books;
 mod checkers;
+mod database_contents;
 mod dump;
+mod event_record;
 mod events;
-mod exchange;
+mod fault_cluster;
+mod fault_rounds;
+mod generated_text;
 mod history;
 mod instance;
-mod machine;
-mod net;
 mod node;
-mod record;
-mod rounds;
-mod words;
+mod simulated_machine;
+mod test_network;
 
+mod call_ends;
 mod clocks;
-mod controls;
-mod directories;
+mod crash_points;
+mod data_directories;
 mod disks;
-mod ends;
 mod failovers;
 mod kills;
 mod members;
-mod moments;
-mod outboxes;
+mod negative_controls;
+mod outbox_recovery;
 mod partitions;
 mod pauses;
 mod restarts;
 mod snapshots;
 
 /// What this suite's randomness is told by.
-const SUITE: random::Suite = random::Suite {
+const SUITE: random::FaultSuite = random::FaultSuite {
     name: "cluster",
     seed: "CALLDEX_TEST_CLUSTER_SEED",
     rounds: "CALLDEX_TEST_CLUSTER_ROUNDS",

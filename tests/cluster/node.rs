@@ -1,9 +1,9 @@
 //! One instance as the test sees it: a folder, a machine, and a process that comes and goes.
 
-use crate::events::{BIRTH, Beginning, Birth, Event, Order};
+use crate::event_record::{EventRecord, LifeStatus};
+use crate::events::{IdentitySource, InstanceEvent, InstanceSetup, SETUP_VARIABLE, TestCommand};
 use crate::instance;
-use crate::machine::{Ailment, Machine};
-use crate::record::{Record, Standing};
+use crate::simulated_machine::{MachineFault, SimulatedMachine};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::File;
@@ -16,9 +16,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long an answer may take.
-pub const ANSWER_MAX: Duration = crate::exchange::PATIENCE;
+pub const ANSWER_MAX: Duration = crate::fault_cluster::WAIT_MAX;
 /// How long a process may take to end in order.
-const STOP_MAX: Duration = crate::exchange::PATIENCE;
+const STOP_MAX: Duration = crate::fault_cluster::WAIT_MAX;
 
 /// Numbers of lives and of questions: no two are alike.
 static COUNT: AtomicU64 = AtomicU64::new(1);
@@ -29,16 +29,16 @@ pub fn fresh_number() -> u64 {
 }
 
 /// See the module.
-pub struct Node {
+pub struct NodeHandle {
     /// Which of the instances, from 0.
     pub index: u64,
     /// Its disk and its clock, if they are simulated.
-    pub machine: Option<Machine>,
+    pub machine: Option<SimulatedMachine>,
     folder: PathBuf,
     section: Value,
     enter: Vec<String>,
-    record: Arc<Record>,
-    process: Option<Process>,
+    record: Arc<EventRecord>,
+    process: Option<NodeProcess>,
     /// Its last life.
     life: u64,
     /// The binary that it runs.
@@ -49,21 +49,21 @@ pub struct Node {
     pub dies_at: Option<String>,
 }
 
-struct Process {
+struct NodeProcess {
     child: Child,
     orders: ChildStdin,
     ear: JoinHandle<()>,
     is_paused: bool,
 }
 
-impl Node {
+impl NodeHandle {
     /// An instance that does not run yet. `enter` is what stands before its command.
     pub fn new(
         index: u64,
         folder: PathBuf,
         section: Value,
         enter: Vec<String>,
-        record: Arc<Record>,
+        record: Arc<EventRecord>,
     ) -> Self {
         std::fs::create_dir_all(folder.join("data")).expect("a folder of ours");
         Self {
@@ -84,7 +84,7 @@ impl Node {
     /// Puts it on a simulated machine; whether there is one.
     pub fn simulate(&mut self, seed: u64) -> bool {
         let control = self.folder.join("machine");
-        self.machine = Machine::build(&self.data(), &control, seed);
+        self.machine = SimulatedMachine::build(&self.data(), &control, seed);
         self.machine.is_some()
     }
 
@@ -94,7 +94,7 @@ impl Node {
     }
 
     /// A file beside the data directory.
-    pub fn beside(&self, name: &str) -> PathBuf {
+    pub fn path_beside(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
@@ -104,31 +104,31 @@ impl Node {
     }
 
     /// What its last life told of itself.
-    pub fn standing(&self) -> Standing {
+    pub fn life_status(&self) -> LifeStatus {
         self.record.life(self.life)
     }
 
     /// Whether there is a process.
-    pub fn runs(&self) -> bool {
+    pub fn is_running(&self) -> bool {
         self.process.is_some()
     }
 
     /// Whether there is one that hears.
     pub fn is_awake(&self) -> bool {
         let process = self.process.as_ref();
-        process.is_some_and(|process| !process.is_paused) && !self.standing().is_gone
+        process.is_some_and(|process| !process.is_paused) && !self.life_status().is_gone
     }
 
     /// Starts a process.
-    pub fn start(&mut self, beginning: Beginning) {
-        assert!(!self.runs(), "instance {} runs already", self.index);
+    pub fn start(&mut self, beginning: IdentitySource) {
+        assert!(!self.is_running(), "instance {} runs already", self.index);
         self.life = fresh_number();
         let mut section = self.section.clone();
-        if beginning == Beginning::Found {
+        if beginning == IdentitySource::Found {
             // Nobody is there before it.
             section["join"] = Value::Array(Vec::new());
         }
-        let birth = Birth {
+        let birth = InstanceSetup {
             life: self.life,
             node: self.index,
             data_dir: self.data().display().to_string(),
@@ -138,11 +138,11 @@ impl Node {
             dies_at: self.dies_at.take(),
         };
         let index = self.index;
-        self.record.told().history.nodes.insert(self.life, index);
+        self.record.events().history.nodes.insert(self.life, index);
         let mut child = self.command(&birth).spawn().expect("this binary runs");
         let orders = child.stdin.take().expect("it is piped");
         let out = child.stdout.take().expect("it is piped");
-        self.process = Some(Process {
+        self.process = Some(NodeProcess {
             child,
             orders,
             ear: listen(out, self.life, Arc::clone(&self.record)),
@@ -150,11 +150,14 @@ impl Node {
         });
     }
 
-    fn command(&self, birth: &Birth) -> Command {
+    fn command(&self, birth: &InstanceSetup) -> Command {
         // The machine is under the instance, not under what brings it into its namespace.
         let mut words = self.enter.clone();
         words.push("env".to_owned());
-        let machine = self.machine.as_ref().map_or(&[][..], Machine::environment);
+        let machine = self
+            .machine
+            .as_ref()
+            .map_or(&[][..], SimulatedMachine::environment);
         words.extend(
             machine
                 .iter()
@@ -167,7 +170,7 @@ impl Node {
         command
             .args(&words[1..])
             .env(
-                BIRTH,
+                SETUP_VARIABLE,
                 serde_json::to_string(birth).expect("a birth is JSON"),
             )
             .stdin(Stdio::piped())
@@ -181,24 +184,26 @@ impl Node {
         if let Some(mut process) = self.process.take() {
             // It may have ended by itself.
             let _ = process.child.kill();
-            self.bury(process);
+            self.record_exit(process);
         }
     }
 
     /// Waits until it has ended by itself; whether it did within `patience`.
     pub fn wait_end(&mut self, patience: Duration) -> bool {
         let life = self.life;
-        let gone = |told: &mut crate::record::Told| told.lives.get(&life)?.is_gone.then_some(());
+        let gone = |told: &mut crate::event_record::ReceivedEvents| {
+            told.lives.get(&life)?.is_gone.then_some(())
+        };
         if self.record.wait(patience, gone).is_none() {
             return false;
         }
         if let Some(process) = self.process.take() {
-            self.bury(process);
+            self.record_exit(process);
         }
         true
     }
 
-    fn bury(&self, mut process: Process) {
+    fn record_exit(&self, mut process: NodeProcess) {
         process.child.wait().expect("a child of ours");
         // What was in the pipe when it died was said before it died.
         process.ear.join().expect("listening does not panic");
@@ -207,7 +212,7 @@ impl Node {
     /// The power of its machine goes; `part` of what was not synced survives.
     pub fn cut_power(&mut self, part: bool) {
         let machine = self.machine.as_ref().expect("a machine");
-        machine.ail(Ailment::Cut, 1 + i64::from(part));
+        machine.inject(MachineFault::Cut, 1 + i64::from(part));
         assert!(
             self.wait_end(STOP_MAX),
             "the power of {} was not cut",
@@ -225,10 +230,10 @@ impl Node {
 
     /// Ends it in order. How many writes it gave up.
     pub fn stop(&mut self) -> Option<u64> {
-        self.order(&Order::Stop);
+        self.send_command(&TestCommand::Stop);
         let ended = self.wait_end(STOP_MAX);
         assert!(ended, "instance {} does not stop", self.index);
-        self.standing().stopped
+        self.life_status().stopped
     }
 
     /// SIGSTOP: it does nothing, and does not know it.
@@ -237,7 +242,7 @@ impl Node {
     }
 
     /// SIGCONT.
-    pub fn go_on(&mut self) {
+    pub fn resume(&mut self) {
         if self
             .process
             .as_ref()
@@ -255,7 +260,7 @@ impl Node {
     }
 
     /// Tells it something; one that has died does not hear it.
-    pub fn order(&mut self, order: &Order) {
+    pub fn send_command(&mut self, order: &TestCommand) {
         let line = serde_json::to_string(order).expect("an order is JSON");
         if let Some(process) = &mut self.process {
             // The pipe of a dead process is broken.
@@ -266,11 +271,11 @@ impl Node {
     /// Asks it something; nothing if it does not answer.
     pub fn ask(
         &mut self,
-        question: impl FnOnce(u64) -> Order,
+        question: impl FnOnce(u64) -> TestCommand,
         patience: Duration,
-    ) -> Option<Event> {
+    ) -> Option<InstanceEvent> {
         let (asked, life) = (fresh_number(), self.life);
-        self.order(&question(asked));
+        self.send_command(&question(asked));
         let answer = self.record.wait(patience, |told| {
             let is_gone = told.lives.get(&life).is_some_and(|life| life.is_gone);
             match told.answers.remove(&asked) {
@@ -283,9 +288,9 @@ impl Node {
     }
 
     /// How it sees the cluster.
-    pub fn view(&mut self) -> Option<View> {
-        match self.ask(|asked| Order::Standing { asked }, ANSWER_MAX)? {
-            Event::Standing { standing, .. } => {
+    pub fn view(&mut self) -> Option<ClusterView> {
+        match self.ask(|asked| TestCommand::Standing { asked }, ANSWER_MAX)? {
+            InstanceEvent::Standing { standing, .. } => {
                 Some(serde_json::from_value(standing).expect("a standing"))
             }
             _ => None,
@@ -293,10 +298,10 @@ impl Node {
     }
 
     /// The value of a metric.
-    pub fn figure(&mut self, series: &str) -> Option<f64> {
+    pub fn metric(&mut self, series: &str) -> Option<f64> {
         let series = series.to_owned();
-        match self.ask(|asked| Order::Figure { asked, series }, ANSWER_MAX)? {
-            Event::Figure { value, .. } => value,
+        match self.ask(|asked| TestCommand::Figure { asked, series }, ANSWER_MAX)? {
+            InstanceEvent::Figure { value, .. } => value,
             _ => None,
         }
     }
@@ -326,14 +331,14 @@ impl Node {
 
     /// Replaces the whole data directory by `from`.
     pub fn replace_data(&self, from: &Path) {
-        assert!(!self.runs(), "a running directory is not replaced");
+        assert!(!self.is_running(), "a running directory is not replaced");
         std::fs::remove_dir_all(self.data()).expect("a folder of ours");
         copy(from, &self.data());
     }
 
     /// Empties the data directory.
     pub fn wipe(&self) {
-        assert!(!self.runs(), "a running directory is not wiped");
+        assert!(!self.is_running(), "a running directory is not wiped");
         std::fs::remove_dir_all(self.data()).expect("a folder of ours");
         std::fs::create_dir_all(self.data()).expect("a folder of ours");
     }
@@ -349,7 +354,7 @@ impl Node {
     }
 }
 
-impl Drop for Node {
+impl Drop for NodeHandle {
     fn drop(&mut self) {
         if let Some(mut process) = self.process.take() {
             // It may have ended already.
@@ -359,14 +364,14 @@ impl Drop for Node {
     }
 }
 
-fn listen(out: ChildStdout, life: u64, record: Arc<Record>) -> JoinHandle<()> {
+fn listen(out: ChildStdout, life: u64, record: Arc<EventRecord>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut out = BufReader::new(out);
         let mut line = String::new();
         // A line without its end was being written when the process died: it was not said.
         while out.read_line(&mut line).is_ok_and(|bytes| bytes > 0) && line.ends_with('\n') {
-            if let Some(event) = Event::from_line(&line) {
-                record.hear(life, event);
+            if let Some(event) = InstanceEvent::from_line(&line) {
+                record.record(life, event);
             }
             line.clear();
         }
@@ -390,13 +395,13 @@ fn copy(from: &Path, to: &Path) {
 
 /// The cluster as one instance sees it.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
-pub struct View {
+pub struct ClusterView {
     /// What it is: "primary", "replica", ...
     pub role: String,
     /// Of which election.
     pub term: u64,
     /// Everybody.
-    pub members: Vec<Member>,
+    pub members: Vec<MemberView>,
     /// Whether a majority follows that primary.
     pub has_quorum: bool,
     /// What is wrong, if something is.
@@ -405,7 +410,7 @@ pub struct View {
 
 /// A member of the cluster.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
-pub struct Member {
+pub struct MemberView {
     /// Who.
     pub node_id: u64,
     /// Whether it votes.

@@ -1,16 +1,16 @@
 //! Links cut and lossy.
 
-use crate::exchange::{Exchange, ORDINARY, Plan};
-use crate::net::Net;
-use crate::random::Random;
-use crate::rounds::befall;
+use crate::fault_cluster::{FaultTestCluster, FaultTestPlan, ORDINARY};
+use crate::fault_rounds::run_fault;
+use crate::random::SeededRandom;
+use crate::test_network::TestNetwork;
 use std::time::Duration;
 
 #[test]
 fn nothing_is_lost_when_links_are_cut() {
-    befall(
+    run_fault(
         "nothing_is_lost_when_links_are_cut",
-        Plan::three().with_cuts(),
+        FaultTestPlan::three().with_cuts(),
         ORDINARY,
         6,
         &[
@@ -29,59 +29,59 @@ fn nothing_is_lost_when_links_are_cut() {
     );
 }
 
-fn net(exchange: &Exchange) -> &Net {
-    exchange.net.as_ref().expect("it was asked for")
+fn net(cluster: &FaultTestCluster) -> &TestNetwork {
+    cluster.net.as_ref().expect("it was asked for")
 }
 
-fn go_on(exchange: &mut Exchange, random: &mut Random) {
+fn go_on(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
     let time = random.within(900, 1_900);
-    exchange.work(random, Duration::from_millis(time));
+    cluster.work(random, Duration::from_millis(time));
 }
 
-fn isolate_primary(exchange: &mut Exchange, random: &mut Random) {
-    let primary = exchange.primary();
-    net(exchange).isolate(primary as u64);
-    go_on(exchange, random);
+fn isolate_primary(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    let primary = cluster.primary();
+    net(cluster).isolate(primary as u64);
+    go_on(cluster, random);
 }
 
-fn isolate_replica(exchange: &mut Exchange, random: &mut Random) {
-    let replica = exchange.replica(random);
-    net(exchange).isolate(replica as u64);
-    go_on(exchange, random);
+fn isolate_replica(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    let replica = cluster.replica(random);
+    net(cluster).isolate(replica as u64);
+    go_on(cluster, random);
 }
 
-fn cut_one_link(exchange: &mut Exchange, random: &mut Random) {
-    let (primary, replica) = (exchange.primary(), exchange.replica(random));
-    net(exchange).cut(primary as u64, replica as u64);
-    go_on(exchange, random);
+fn cut_one_link(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    let (primary, replica) = (cluster.primary(), cluster.replica(random));
+    net(cluster).cut(primary as u64, replica as u64);
+    go_on(cluster, random);
 }
 
-fn mute_primary(exchange: &mut Exchange, random: &mut Random) {
-    let (primary, replica) = (exchange.primary(), exchange.replica(random));
-    net(exchange).deafen(replica as u64, primary as u64);
-    go_on(exchange, random);
+fn mute_primary(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    let (primary, replica) = (cluster.primary(), cluster.replica(random));
+    net(cluster).block_inbound(replica as u64, primary as u64);
+    go_on(cluster, random);
 }
 
-fn deafen_primary(exchange: &mut Exchange, random: &mut Random) {
-    let (primary, replica) = (exchange.primary(), exchange.replica(random));
-    net(exchange).deafen(primary as u64, replica as u64);
-    go_on(exchange, random);
+fn deafen_primary(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    let (primary, replica) = (cluster.primary(), cluster.replica(random));
+    net(cluster).block_inbound(primary as u64, replica as u64);
+    go_on(cluster, random);
 }
 
-fn deafen_primary_wholly(exchange: &mut Exchange, random: &mut Random) {
-    let primary = exchange.primary();
-    for other in (0..exchange.nodes.len()).filter(|other| *other != primary) {
-        net(exchange).deafen(primary as u64, other as u64);
+fn deafen_primary_wholly(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    let primary = cluster.primary();
+    for other in (0..cluster.nodes.len()).filter(|other| *other != primary) {
+        net(cluster).block_inbound(primary as u64, other as u64);
     }
-    go_on(exchange, random);
+    go_on(cluster, random);
 }
 
-fn lose_a_third(exchange: &mut Exchange, random: &mut Random) {
-    net(exchange).lose(30);
-    go_on(exchange, random);
+fn lose_a_third(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    net(cluster).drop_packets(30);
+    go_on(cluster, random);
 }
 
-fn fall_apart(exchange: &mut Exchange, random: &mut Random) {
-    (0..3).for_each(|node| net(exchange).isolate(node));
-    go_on(exchange, random);
+fn fall_apart(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
+    (0..3).for_each(|node| net(cluster).isolate(node));
+    go_on(cluster, random);
 }

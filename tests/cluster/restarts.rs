@@ -1,8 +1,8 @@
 //! One after the other is stopped in order and started again, by another version if there is one.
 
-use crate::exchange::{Exchange, ORDINARY, Plan};
-use crate::random::Random;
-use crate::rounds::befall;
+use crate::fault_cluster::{FaultTestCluster, FaultTestPlan, ORDINARY};
+use crate::fault_rounds::run_fault;
+use crate::random::SeededRandom;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,32 +14,32 @@ fn nothing_is_lost_in_a_rolling_restart() {
     if std::env::var_os(OTHER).is_none() {
         println!("mixed versions are not tested: {OTHER} names no other build of this test");
     }
-    befall(
+    run_fault(
         "nothing_is_lost_in_a_rolling_restart",
-        Plan::three(),
+        FaultTestPlan::three(),
         ORDINARY,
         1,
         &[("a rolling restart", restart_all)],
     );
 }
 
-fn restart_all(exchange: &mut Exchange, random: &mut Random) {
+fn restart_all(cluster: &mut FaultTestCluster, random: &mut SeededRandom) {
     let other = std::env::var_os(OTHER).map(PathBuf::from);
     for index in 0..3 {
-        let given_up = exchange.nodes[index].stop();
+        let given_up = cluster.nodes[index].stop();
         assert_eq!(given_up, Some(0), "stopping gave up writes");
         if let Some(other) = &other {
             let this = std::env::current_exe().expect("this binary");
-            let node = &mut exchange.nodes[index];
+            let node = &mut cluster.nodes[index];
             node.binary = match node.binary == *other {
                 true => this,
                 false => other.clone(),
             };
         }
-        exchange.restart(index);
-        exchange.wait_serving(index, "a rolling restart");
-        exchange.load(ORDINARY);
+        cluster.restart(index);
+        cluster.wait_serving(index, "a rolling restart");
+        cluster.load(ORDINARY);
         let between = random.within(100, 600);
-        exchange.work(random, Duration::from_millis(between));
+        cluster.work(random, Duration::from_millis(between));
     }
 }

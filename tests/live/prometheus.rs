@@ -1,6 +1,6 @@
 //! A real Prometheus that watches one server with our rules, and is asked over its API.
 
-use crate::door;
+use crate::raw_http;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -87,7 +87,7 @@ impl Prometheus {
 
     /// The `data` of an API answer; `None` while it is not ready.
     async fn ask(&self, path: &str) -> Option<Value> {
-        let answer = door::get(self.door, path, &[]).await;
+        let answer = raw_http::get(self.door, path, &[]).await;
         if answer.status == 503 {
             return None;
         }

@@ -78,10 +78,10 @@ pub const CRITERIA: &[Criterion] = &[
     },
     Criterion {
         asked: "Zero blocking operations in conversation flow",
-        metric: "calldex_own_latency_seconds",
+        metric: "calldex_server_latency_seconds",
         dashboard: "calls",
         panel: "Own share under 5 ms",
-        alert: "OwnShareLatencyBurnFast",
+        alert: "ServerLatencyBurnFast",
     },
     Criterion {
         asked: "100% conversation persistence",

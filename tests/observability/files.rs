@@ -127,22 +127,22 @@ pub fn rules(name: &str) -> Vec<Rule> {
 /// A file of `promtool test rules`.
 #[derive(Deserialize)]
 pub struct RuleTest {
-    pub tests: Vec<Case>,
+    pub tests: Vec<RuleTestCase>,
 }
 
 #[derive(Deserialize)]
-pub struct Case {
-    pub input_series: Vec<Input>,
-    pub promql_expr_test: Vec<Expected>,
+pub struct RuleTestCase {
+    pub input_series: Vec<RuleTestSeries>,
+    pub promql_expr_test: Vec<ExpectedAlert>,
 }
 
 #[derive(Deserialize)]
-pub struct Input {
+pub struct RuleTestSeries {
     pub series: String,
 }
 
 #[derive(Deserialize)]
-pub struct Expected {
+pub struct ExpectedAlert {
     pub expr: String,
     pub exp_samples: Vec<Sample>,
 }
@@ -158,7 +158,7 @@ pub fn rule_test_files() -> Vec<PathBuf> {
 }
 
 /// All cases of all tests of the rules.
-pub fn rule_cases() -> Vec<Case> {
+pub fn rule_cases() -> Vec<RuleTestCase> {
     rule_test_files()
         .iter()
         .flat_map(|path| yaml::<RuleTest>(path).tests)

@@ -1,8 +1,8 @@
 //! What there is to read: the catalog, the recording rules, and the little that Prometheus adds.
 
 use crate::files::{Rule, rules};
-use crate::promql::{Matcher, Reads, Selector, reads};
-use calldex_observability::catalog::{self, Described, Kind};
+use crate::promql::{ExpressionReads, Matcher, Selector, reads};
+use calldex_observability::catalog::{self, MetricDescription, MetricKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Series that Prometheus makes itself, or that only its own tests read.
@@ -13,15 +13,15 @@ const SCRAPE_LABELS: &[&str] = &["job", "instance"];
 const OPEN_LABELS: &[&str] = &["version"];
 
 /// The catalog and the recording rules.
-pub struct Known {
-    metrics: BTreeMap<&'static str, &'static Described>,
+pub struct KnownNames {
+    metrics: BTreeMap<&'static str, &'static MetricDescription>,
     recorded: BTreeMap<String, String>,
 }
 
-impl Known {
+impl KnownNames {
     pub fn new() -> Self {
         let metrics = catalog::all()
-            .map(|metric| (metric.described().name, metric.described()))
+            .map(|metric| (metric.description().name, metric.description()))
             .collect();
         let recorded = rules("recording")
             .into_iter()
@@ -39,9 +39,9 @@ impl Known {
     }
 
     /// The metric whose series `name` is: histograms show as three, the others as themselves.
-    fn metric(&self, name: &str) -> Option<&'static Described> {
+    fn metric(&self, name: &str) -> Option<&'static MetricDescription> {
         if let Some(metric) = self.metrics.get(name) {
-            return (metric.kind != Kind::Histogram).then_some(metric);
+            return (metric.kind != MetricKind::Histogram).then_some(metric);
         }
         let base = ["_bucket", "_sum", "_count"]
             .into_iter()
@@ -49,7 +49,7 @@ impl Known {
         self.metrics
             .get(base)
             .copied()
-            .filter(|metric| metric.kind == Kind::Histogram)
+            .filter(|metric| metric.kind == MetricKind::Histogram)
     }
 
     /// Everything that is wrong with the names, labels and values in `expression`.
@@ -81,7 +81,7 @@ impl Known {
         }
     }
 
-    fn grouping_faults(&self, read: &Reads) -> Vec<String> {
+    fn grouping_faults(&self, read: &ExpressionReads) -> Vec<String> {
         let has = |label: &str| {
             read.selectors.iter().any(|selector| {
                 let bucket = label == "le" && selector.metric.ends_with("_bucket");
@@ -112,7 +112,7 @@ impl Known {
     }
 }
 
-fn matcher_fault(name: &str, metric: &Described, matcher: &Matcher) -> Option<String> {
+fn matcher_fault(name: &str, metric: &MetricDescription, matcher: &Matcher) -> Option<String> {
     let Matcher { label, op, value } = matcher;
     let shown = format!("{name}{{{label}{op}{value:?}}}");
     if label == "le" && name.ends_with("_bucket") {
@@ -135,7 +135,7 @@ fn matcher_fault(name: &str, metric: &Described, matcher: &Matcher) -> Option<St
 
 /// A bound must be one of the metric's, and one that every version of Prometheus writes alike: whole
 /// numbers gain a `.0` in Prometheus 3, very small ones an exponent.
-fn bound_fault(metric: &Described, value: &str) -> Option<&'static str> {
+fn bound_fault(metric: &MetricDescription, value: &str) -> Option<&'static str> {
     let bound: f64 = value.parse().ok()?;
     if !metric.buckets.contains(&bound) {
         return Some("no such bucket");
@@ -145,7 +145,7 @@ fn bound_fault(metric: &Described, value: &str) -> Option<&'static str> {
 
 #[test]
 fn a_name_a_label_a_value_or_a_bucket_that_does_not_exist_is_found() {
-    let known = Known::new();
+    let known = KnownNames::new();
     for (wrong, why) in [
         (
             "rate(calldex_lookups[5m])",

@@ -61,7 +61,7 @@ pub struct Matcher {
 
 /// What an expression reads.
 #[derive(Debug, Default, PartialEq)]
-pub struct Reads {
+pub struct ExpressionReads {
     pub selectors: Vec<Selector>,
     /// Labels named in `by (...)` and its like.
     pub grouped_by: Vec<String>,
@@ -75,9 +75,9 @@ enum Token {
 }
 
 /// Reads `expression`, or says what it does not understand.
-pub fn reads(expression: &str) -> Result<Reads, String> {
+pub fn reads(expression: &str) -> Result<ExpressionReads, String> {
     let tokens = tokens(expression)?;
-    let mut reads = Reads::default();
+    let mut reads = ExpressionReads::default();
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         at += 1;

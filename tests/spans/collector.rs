@@ -60,7 +60,7 @@ impl Collector {
     }
 
     /// Whether `word` occurs anywhere in what was sent.
-    pub fn saw(&self, word: &str) -> bool {
+    pub fn contains(&self, word: &str) -> bool {
         let bodies = self.bodies.lock().unwrap();
         assert!(!bodies.is_empty());
         bodies.iter().any(|body| {

@@ -1,6 +1,6 @@
 //! The disk under a child, told beforehand what is to happen to it.
 
-use crate::sectors;
+use crate::simulated_disk;
 use std::path::Path;
 
 /// Error numbers of Linux.
@@ -10,14 +10,14 @@ pub const EROFS: i32 = 30;
 
 /// The library to preload, or `None` with a line that says why there is none.
 pub fn library() -> Option<&'static Path> {
-    sectors::library(include_str!("policy.c"))
+    simulated_disk::library(include_str!("policy.c"))
 }
 
 /// What a disk below `data_dir` is told by its environment.
 pub fn environment(library: &Path, data_dir: &Path) -> Vec<(&'static str, String)> {
     vec![
         ("LD_PRELOAD", library.display().to_string()),
-        (sectors::FOLDER, data_dir.display().to_string()),
+        (simulated_disk::FOLDER, data_dir.display().to_string()),
     ]
 }
 

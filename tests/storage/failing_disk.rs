@@ -1,10 +1,10 @@
 //! Disk operations that fail one by one, below SQLite: the load goes on, everything is written once
 //! the disk is well again, and nothing is acknowledged before.
 
-use crate::accidents::Scene;
-use crate::autopsy::examine;
+use crate::crash_run::CrashScenario;
 use crate::disk::{self, EIO, ENOSPC, EROFS};
-use crate::random::{Random, rounds};
+use crate::random::{SeededRandom, rounds};
+use crate::verification::verify;
 use std::time::Duration;
 
 /// What fails, how, the last call that may be the first to fail, and for how many at most.
@@ -23,18 +23,18 @@ fn a_failing_disk_delays_and_loses_nothing() {
     let Some(library) = disk::library() else {
         return;
     };
-    let mut random = Random::for_test("a_failing_disk");
+    let mut random = SeededRandom::for_test("a_failing_disk");
     let repeats = rounds(10).div_ceil(FAILURES.len());
     let mut acknowledged = 0;
     for (name, operation, errno, from_max, count_max) in FAILURES {
         for _ in 0..repeats {
-            let mut scene = Scene::new();
-            // The house is made first: making it on a failing disk is refused, which is no loss.
-            let orders = scene.orders(&mut random);
+            let mut scene = CrashScenario::new();
+            // The server is made first: making it on a failing disk is refused, which is no loss.
+            let orders = scene.workload_config(&mut random);
             scene.run(&orders, &[], |witness| {
                 witness.kill_after(Duration::from_millis(20))
             });
-            let mut orders = scene.orders(&mut random);
+            let mut orders = scene.workload_config(&mut random);
             orders.calls = CALLS;
             let from = random.within(3, from_max);
             let count = random.within(1, count_max);
@@ -47,7 +47,7 @@ fn a_failing_disk_delays_and_loses_nothing() {
                 scene.data_dir().join("disk.failed").exists(),
                 "{what}: nothing failed"
             );
-            let found = examine(&scene, &what);
+            let found = verify(&scene, &what);
             assert!(
                 found.calls as u64 >= 3 * CALLS,
                 "{what}: {} calls",

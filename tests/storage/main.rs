@@ -4,25 +4,25 @@
 //! Short by default. `CALLDEX_CRASH_ROUNDS=100` sets how often each kind of accident happens,
 //! `CALLDEX_CRASH_SEED` repeats a run; each test prints the seed it used.
 
-#[path = "../accidents/random.rs"]
+#[path = "../fault_injection/random.rs"]
 mod random;
-#[path = "../accidents/disk.rs"]
-mod sectors;
+#[path = "../fault_injection/disk.rs"]
+mod simulated_disk;
 
-mod accidents;
-mod autopsy;
-mod child;
+mod acknowledged_writes;
+mod crash_run;
 mod disk;
-mod journal;
-mod words;
+mod generated_text;
+mod verification;
+mod workload;
 
 mod failing_disk;
 mod kills;
 mod power_cuts;
-mod sled_ruins;
+mod warm_tier_corruption;
 
 /// What this suite's randomness is told by.
-const SUITE: random::Suite = random::Suite {
+const SUITE: random::FaultSuite = random::FaultSuite {
     name: "storage",
     seed: "CALLDEX_CRASH_SEED",
     rounds: "CALLDEX_CRASH_ROUNDS",

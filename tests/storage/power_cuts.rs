@@ -1,9 +1,9 @@
 //! The power goes at a sync: what was not synced is gone, wholly or in part.
 
-use crate::accidents::Scene;
-use crate::autopsy::examine;
+use crate::crash_run::CrashScenario;
 use crate::disk;
-use crate::random::{Random, rounds};
+use crate::random::{SeededRandom, rounds};
+use crate::verification::verify;
 use std::os::unix::process::ExitStatusExt;
 
 /// Rounds on one data directory before a fresh one is taken, so that its making is hit too.
@@ -14,13 +14,13 @@ const SYNC_MAX: u64 = 60;
 const SIGKILL: i32 = 9;
 
 /// One cut: at which sync of all, and which syncs of the database fail before it.
-struct Cut {
+struct PowerCut {
     manner: &'static str,
     sync: u64,
     failing: Option<(u64, u64)>,
 }
 
-impl Cut {
+impl PowerCut {
     fn environment(&self, seed: u64) -> Vec<(&'static str, String)> {
         let mut environment = vec![
             ("CALLDEX_DISK_CUT", self.manner.to_owned()),
@@ -34,18 +34,18 @@ impl Cut {
     }
 }
 
-fn cut_power(test: &str, rounds: usize, plan: impl Fn(usize, &mut Random) -> Cut) {
+fn cut_power(test: &str, rounds: usize, plan: impl Fn(usize, &mut SeededRandom) -> PowerCut) {
     let Some(library) = disk::library() else {
         return;
     };
-    let mut random = Random::for_test(test);
-    let (mut scene, mut acknowledged) = (Scene::new(), 0);
+    let mut random = SeededRandom::for_test(test);
+    let (mut scene, mut acknowledged) = (CrashScenario::new(), 0);
     for round in 0..rounds {
         if round % ROUNDS_A_DIRECTORY == 0 {
             acknowledged += scene.journal.turns.len();
-            scene = Scene::new();
+            scene = CrashScenario::new();
         }
-        let orders = scene.orders(&mut random);
+        let orders = scene.workload_config(&mut random);
         let cut = plan(round, &mut random);
         let mut environment = disk::environment(library, scene.data_dir());
         environment.extend(cut.environment(random.within(1, 1 << 40)));
@@ -57,7 +57,7 @@ fn cut_power(test: &str, rounds: usize, plan: impl Fn(usize, &mut Random) -> Cut
         assert_eq!(status.signal(), Some(SIGKILL), "{what} never came");
         // The index of the log is memory: it does not survive.
         let _ = std::fs::remove_file(scene.data_dir().join("calls.db-shm"));
-        examine(&scene, &what);
+        verify(&scene, &what);
     }
     acknowledged += scene.journal.turns.len();
     println!("{rounds} power cuts, {acknowledged} turns acknowledged");
@@ -69,19 +69,23 @@ fn cut_power(test: &str, rounds: usize, plan: impl Fn(usize, &mut Random) -> Cut
 
 #[test]
 fn nothing_acknowledged_is_lost_when_all_that_was_not_synced_is() {
-    cut_power("all_that_was_not_synced", rounds(12), |_, random| Cut {
-        manner: "whole",
-        sync: random.within(1, SYNC_MAX),
-        failing: None,
+    cut_power("all_that_was_not_synced", rounds(12), |_, random| {
+        PowerCut {
+            manner: "whole",
+            sync: random.within(1, SYNC_MAX),
+            failing: None,
+        }
     });
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_when_part_of_what_was_not_synced_is() {
-    cut_power("part_of_what_was_not_synced", rounds(12), |_, random| Cut {
-        manner: "partial",
-        sync: random.within(1, SYNC_MAX),
-        failing: None,
+    cut_power("part_of_what_was_not_synced", rounds(12), |_, random| {
+        PowerCut {
+            manner: "partial",
+            sync: random.within(1, SYNC_MAX),
+            failing: None,
+        }
     });
 }
 
@@ -89,7 +93,7 @@ fn nothing_acknowledged_is_lost_when_part_of_what_was_not_synced_is() {
 fn each_of_the_first_syncs_may_be_the_one() {
     let rounds = rounds(10).min(SYNC_MAX as usize);
     let scale = SYNC_MAX as usize / rounds;
-    cut_power("each_of_the_first_syncs", rounds, |round, _| Cut {
+    cut_power("each_of_the_first_syncs", rounds, |round, _| PowerCut {
         manner: "partial",
         sync: (1 + round * scale) as u64,
         failing: None,
@@ -104,7 +108,7 @@ fn nothing_acknowledged_after_a_failed_sync_is_lost_at_a_power_cut() {
         // Past the making of the database, which is refused when its sync fails.
         let from = random.within(12, 30);
         let count = random.within(1, 2);
-        Cut {
+        PowerCut {
             manner: "whole",
             sync: from + count + random.within(3, 25),
             failing: Some((from, count)),

@@ -8,40 +8,40 @@ const PREFIXES: [&str; 2] = ["｜DSML｜", "|DSML|"];
 
 /// What stands at the start of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum MarkerMatch {
     /// None of them.
-    No,
+    NoMatch,
     /// Perhaps one of them, when more has come.
-    Perhaps,
+    Incomplete,
     /// So many bytes are one of them.
-    Marker(usize, Kind),
+    Marker(usize, MarkerKind),
 }
 
 /// What a token or tag means for what follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum MarkerKind {
     /// Nothing.
-    Silent,
+    Ignored,
     /// A part of what surrounds it: `<|constrain|>`.
     Inner,
-    ThoughtBegins,
-    ThoughtEnds,
+    ThinkingStart,
+    ThinkingEnd,
     /// The name of a role follows.
-    Role,
+    RoleHeader,
     /// A role that is not the model's: what follows is not its reply.
     OtherRole,
     /// The header of a channel follows, up to `<|message|>` (harmony).
     Channel,
     Message,
     /// A tool call follows, up to a tag of this name, or up to the next token where there is none.
-    Call(String),
+    CallStart(String),
     /// The result of a tool follows, as the model imagines it.
-    Result(String),
+    ToolResult(String),
     /// The end of a call that was begun by a tag of this name.
-    CallEnds(String),
+    CallEnd(String),
 }
 
-const THOUGHTS: [&str; 18] = [
+const THINKING_TAGS: [&str; 18] = [
     "think",
     "thinking",
     "thought",
@@ -61,13 +61,13 @@ const THOUGHTS: [&str; 18] = [
     "start_thinking",
     "begin_of_thinking",
 ];
-const THOUGHT_ENDS: [&str; 4] = [
+const THINKING_END_TOKENS: [&str; 4] = [
     "end_of_thought",
     "end_thinking",
     "end_of_thinking",
     "end_thought",
 ];
-const CALLS: [&str; 21] = [
+const CALL_TAGS: [&str; 21] = [
     "tool_call",
     "tool_calls",
     "toolcall",
@@ -90,7 +90,7 @@ const CALLS: [&str; 21] = [
     "action_start",
     "xai:function_call",
 ];
-const RESULTS: [&str; 4] = [
+const RESULT_TAGS: [&str; 4] = [
     "tool_response",
     "tool_result",
     "tool_results",
@@ -121,7 +121,7 @@ const ROLE_HEADERS: [&str; 7] = [
     "start_of_turn",
     "header_start",
 ];
-const INNER: [&str; 9] = [
+const INNER_TOKENS: [&str; 9] = [
     "constrain",
     "tool_sep",
     "tool_call_argument_begin",
@@ -133,7 +133,7 @@ const INNER: [&str; 9] = [
     "call_id",
 ];
 /// Tags that mean nothing besides.
-const SILENT_TAGS: [&str; 11] = [
+const IGNORED_TAGS: [&str; 11] = [
     "s",
     "bos",
     "eos",
@@ -149,44 +149,44 @@ const SILENT_TAGS: [&str; 11] = [
 /// The token before the name of Gemma's channel of thoughts, where it has no name of its own.
 const UNNAMED_CHANNEL: &str = "unused94";
 /// Tokens in square brackets and in other signs.
-const BRACKETS: [(&str, Kind); 34] = [
-    ("[INST]", Kind::OtherRole),
-    ("[/INST]", Kind::Silent),
-    ("[SYSTEM_PROMPT]", Kind::OtherRole),
-    ("[/SYSTEM_PROMPT]", Kind::Silent),
-    ("[AVAILABLE_TOOLS]", Kind::OtherRole),
-    ("[/AVAILABLE_TOOLS]", Kind::Silent),
-    ("[TOOL_RESULTS]", Kind::OtherRole),
-    ("[/TOOL_RESULTS]", Kind::Silent),
-    ("[TOOL_CALLS]", Kind::Call(String::new())),
-    ("[/TOOL_CALLS]", Kind::Silent),
-    ("[TOOL_CALL]", Kind::Call(String::new())),
-    ("[/TOOL_CALL]", Kind::Silent),
-    ("[THINK]", Kind::ThoughtBegins),
-    ("[/THINK]", Kind::ThoughtEnds),
-    ("[BEGIN FINAL RESPONSE]", Kind::ThoughtEnds),
-    ("[END FINAL RESPONSE]", Kind::Silent),
-    ("◁think▷", Kind::ThoughtBegins),
-    ("◁/think▷", Kind::ThoughtEnds),
-    ("[PAD]", Kind::Silent),
-    ("[UNK]", Kind::Silent),
-    ("[SEP]", Kind::Silent),
-    ("[CLS]", Kind::Silent),
-    ("[MASK]", Kind::Silent),
-    ("[BOS]", Kind::Silent),
-    ("[EOS]", Kind::Silent),
-    ("[EOT]", Kind::Silent),
-    ("[gMASK]", Kind::Silent),
-    ("[sMASK]", Kind::Silent),
-    ("[IMG]", Kind::Silent),
-    ("[IMG_END]", Kind::Silent),
-    ("[IMG_BREAK]", Kind::Silent),
-    ("[PREFIX]", Kind::Silent),
-    ("[MIDDLE]", Kind::Silent),
-    ("[SUFFIX]", Kind::Silent),
+const BRACKET_TOKENS: [(&str, MarkerKind); 34] = [
+    ("[INST]", MarkerKind::OtherRole),
+    ("[/INST]", MarkerKind::Ignored),
+    ("[SYSTEM_PROMPT]", MarkerKind::OtherRole),
+    ("[/SYSTEM_PROMPT]", MarkerKind::Ignored),
+    ("[AVAILABLE_TOOLS]", MarkerKind::OtherRole),
+    ("[/AVAILABLE_TOOLS]", MarkerKind::Ignored),
+    ("[TOOL_RESULTS]", MarkerKind::OtherRole),
+    ("[/TOOL_RESULTS]", MarkerKind::Ignored),
+    ("[TOOL_CALLS]", MarkerKind::CallStart(String::new())),
+    ("[/TOOL_CALLS]", MarkerKind::Ignored),
+    ("[TOOL_CALL]", MarkerKind::CallStart(String::new())),
+    ("[/TOOL_CALL]", MarkerKind::Ignored),
+    ("[THINK]", MarkerKind::ThinkingStart),
+    ("[/THINK]", MarkerKind::ThinkingEnd),
+    ("[BEGIN FINAL RESPONSE]", MarkerKind::ThinkingEnd),
+    ("[END FINAL RESPONSE]", MarkerKind::Ignored),
+    ("◁think▷", MarkerKind::ThinkingStart),
+    ("◁/think▷", MarkerKind::ThinkingEnd),
+    ("[PAD]", MarkerKind::Ignored),
+    ("[UNK]", MarkerKind::Ignored),
+    ("[SEP]", MarkerKind::Ignored),
+    ("[CLS]", MarkerKind::Ignored),
+    ("[MASK]", MarkerKind::Ignored),
+    ("[BOS]", MarkerKind::Ignored),
+    ("[EOS]", MarkerKind::Ignored),
+    ("[EOT]", MarkerKind::Ignored),
+    ("[gMASK]", MarkerKind::Ignored),
+    ("[sMASK]", MarkerKind::Ignored),
+    ("[IMG]", MarkerKind::Ignored),
+    ("[IMG_END]", MarkerKind::Ignored),
+    ("[IMG_BREAK]", MarkerKind::Ignored),
+    ("[PREFIX]", MarkerKind::Ignored),
+    ("[MIDDLE]", MarkerKind::Ignored),
+    ("[SUFFIX]", MarkerKind::Ignored),
 ];
 /// Tokens that were kept free, each with a number.
-const NUMBERED: [&str; 2] = ["[control_", "[unused"];
+const NUMBERED_TOKENS: [&str; 2] = ["[control_", "[unused"];
 
 /// Whether a token or tag may begin with `c`.
 pub(super) fn may_begin(c: char) -> bool {
@@ -194,11 +194,11 @@ pub(super) fn may_begin(c: char) -> bool {
 }
 
 /// Reads the token or tag that `text` begins with.
-pub(super) fn read(text: &str) -> Seen {
+pub(super) fn match_marker(text: &str) -> MarkerMatch {
     match text.chars().next() {
         Some('<') => angled(text),
         Some('[' | '◁') => bracketed(text),
-        _ => Seen::No,
+        _ => MarkerMatch::NoMatch,
     }
 }
 
@@ -220,12 +220,12 @@ pub(super) fn is_token(marker: &str) -> bool {
         || marker.starts_with("<unused")
 }
 
-fn bracketed(text: &str) -> Seen {
-    let mut perhaps = Seen::No;
-    for beginning in NUMBERED {
+fn bracketed(text: &str) -> MarkerMatch {
+    let mut perhaps = MarkerMatch::NoMatch;
+    for beginning in NUMBERED_TOKENS {
         let Some(number) = text.strip_prefix(beginning) else {
             if beginning.starts_with(text) {
-                perhaps = Seen::Perhaps;
+                perhaps = MarkerMatch::Incomplete;
             }
             continue;
         };
@@ -235,24 +235,24 @@ fn bracketed(text: &str) -> Seen {
                 .len();
         match number[digits..].chars().next() {
             Some(']') if digits > 0 => {
-                return Seen::Marker(beginning.len() + digits + 1, Kind::Silent);
+                return MarkerMatch::Marker(beginning.len() + digits + 1, MarkerKind::Ignored);
             }
-            None if number.len() <= TOKEN_BYTES_MAX => return Seen::Perhaps,
+            None if number.len() <= TOKEN_BYTES_MAX => return MarkerMatch::Incomplete,
             _ => {}
         }
     }
-    for (token, kind) in &BRACKETS {
+    for (token, kind) in &BRACKET_TOKENS {
         if text.starts_with(token) {
-            return Seen::Marker(token.len(), kind.clone());
+            return MarkerMatch::Marker(token.len(), kind.clone());
         }
         if token.starts_with(text) {
-            perhaps = Seen::Perhaps;
+            perhaps = MarkerMatch::Incomplete;
         }
     }
     perhaps
 }
 
-fn angled(text: &str) -> Seen {
+fn angled(text: &str) -> MarkerMatch {
     let body = &text[1..];
     let (slash, named) = match body.strip_prefix('/') {
         Some(rest) => ("/", rest),
@@ -264,7 +264,7 @@ fn angled(text: &str) -> Seen {
             return tag(rest, slash, skipped);
         }
         if slash == "/" && !named.is_empty() && prefix.starts_with(named) {
-            return Seen::Perhaps;
+            return MarkerMatch::Incomplete;
         }
     }
     if body.starts_with(['|', '｜']) {
@@ -277,24 +277,24 @@ fn angled(text: &str) -> Seen {
 }
 
 /// A byte that a tokenizer could not put into a character: `<0x0A>`.
-fn byte(body: &str) -> Seen {
+fn byte(body: &str) -> MarkerMatch {
     let digits = body.get(2..).unwrap_or_default();
     let plain = |digits: &str| digits.chars().all(|c| c.is_ascii_hexdigit());
     match digits.find('>') {
-        Some(2) if plain(&digits[..2]) => Seen::Marker("<0x00>".len(), Kind::Silent),
-        None if digits.len() <= 2 && plain(digits) => Seen::Perhaps,
-        _ => Seen::No,
+        Some(2) if plain(&digits[..2]) => MarkerMatch::Marker("<0x00>".len(), MarkerKind::Ignored),
+        None if digits.len() <= 2 && plain(digits) => MarkerMatch::Incomplete,
+        _ => MarkerMatch::NoMatch,
     }
 }
 
 /// `<|name|>`, with bars of either width, at the end perhaps none.
-fn token(text: &str) -> Seen {
+fn token(text: &str) -> MarkerMatch {
     let body = &text[1..];
     if PREFIXES.iter().any(|prefix| prefix.starts_with(body)) {
-        return Seen::Perhaps;
+        return MarkerMatch::Incomplete;
     }
     if body.trim_start_matches(['|', '｜']).starts_with(' ') {
-        return Seen::No;
+        return MarkerMatch::NoMatch;
     }
     let plain = |c: char| c.is_alphanumeric() || "_-▁/.:\"'|｜ ".contains(c);
     match body.find(|c| !plain(c)) {
@@ -305,62 +305,68 @@ fn token(text: &str) -> Seen {
                 .to_lowercase();
             let name = name.trim_matches(['|', ' ']);
             match name.is_empty() {
-                true => Seen::No,
-                false => Seen::Marker(end + 2, kind_of_token(name)),
+                true => MarkerMatch::NoMatch,
+                false => MarkerMatch::Marker(end + 2, kind_of_token(name)),
             }
         }
-        None if body.len() <= TOKEN_BYTES_MAX => Seen::Perhaps,
-        _ => Seen::No,
+        None if body.len() <= TOKEN_BYTES_MAX => MarkerMatch::Incomplete,
+        _ => MarkerMatch::NoMatch,
     }
 }
 
-fn kind_of_token(name: &str) -> Kind {
+fn kind_of_token(name: &str) -> MarkerKind {
     let closes = name.strip_prefix('/');
     match name {
-        "channel" => Kind::Channel,
-        "message" => Kind::Message,
-        _ if INNER.contains(&name) => Kind::Inner,
-        _ if ROLE_HEADERS.contains(&name) => Kind::Role,
-        _ if OTHER_ROLES.contains(&name) => Kind::OtherRole,
-        _ if RESULTS.contains(&name) => Kind::Result(String::new()),
-        _ if THOUGHTS.contains(&name) => Kind::ThoughtBegins,
-        _ if THOUGHT_ENDS.contains(&name) => Kind::ThoughtEnds,
+        "channel" => MarkerKind::Channel,
+        "message" => MarkerKind::Message,
+        _ if INNER_TOKENS.contains(&name) => MarkerKind::Inner,
+        _ if ROLE_HEADERS.contains(&name) => MarkerKind::RoleHeader,
+        _ if OTHER_ROLES.contains(&name) => MarkerKind::OtherRole,
+        _ if RESULT_TAGS.contains(&name) => MarkerKind::ToolResult(String::new()),
+        _ if THINKING_TAGS.contains(&name) => MarkerKind::ThinkingStart,
+        _ if THINKING_END_TOKENS.contains(&name) => MarkerKind::ThinkingEnd,
         // The wrapper of several calls, each with a beginning of its own, is `tool_calls`.
-        _ if CALLS.contains(&name) && name != "tool_calls" => Kind::Call(String::new()),
-        _ if closes.is_some_and(|name| THOUGHTS.contains(&name)) => Kind::ThoughtEnds,
-        _ => Kind::Silent,
+        _ if CALL_TAGS.contains(&name) && name != "tool_calls" => {
+            MarkerKind::CallStart(String::new())
+        }
+        _ if closes.is_some_and(|name| THINKING_TAGS.contains(&name)) => MarkerKind::ThinkingEnd,
+        _ => MarkerKind::Ignored,
     }
 }
 
 /// `<name attribute=value>`; `rest` begins with the name, after `skipped` bytes.
-fn tag(rest: &str, slash: &str, skipped: usize) -> Seen {
+fn tag(rest: &str, slash: &str, skipped: usize) -> MarkerMatch {
     let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '-' | '.');
     let Some(end) = rest.find(|c| !in_name(c)) else {
         let name = rest.to_ascii_lowercase();
-        let known = names().any(|known| known.starts_with(&name));
-        return if known { Seen::Perhaps } else { Seen::No };
+        let known = known_tag_names().any(|known| known.starts_with(&name));
+        return if known {
+            MarkerMatch::Incomplete
+        } else {
+            MarkerMatch::NoMatch
+        };
     };
     let name = rest[..end].to_ascii_lowercase();
-    if !names().any(|known| known == name) {
-        return Seen::No;
+    if !known_tag_names().any(|known| known == name) {
+        return MarkerMatch::NoMatch;
     }
     if let Some(after) = rest[end..].strip_prefix('|') {
         return match after.chars().next() {
-            None => Seen::Perhaps,
-            Some('>') if THOUGHTS.contains(&name.as_str()) => {
-                Seen::Marker(skipped + end + 2, Kind::ThoughtEnds)
+            None => MarkerMatch::Incomplete,
+            Some('>') if THINKING_TAGS.contains(&name.as_str()) => {
+                MarkerMatch::Marker(skipped + end + 2, MarkerKind::ThinkingEnd)
             }
-            Some('>') => Seen::Marker(skipped + end + 2, Kind::Silent),
-            Some(_) => Seen::No,
+            Some('>') => MarkerMatch::Marker(skipped + end + 2, MarkerKind::Ignored),
+            Some(_) => MarkerMatch::NoMatch,
         };
     }
     let Some(close) = rest[end..].find(['>', '<', '{', '\n']) else {
         let attributes = rest[end..].starts_with([' ', '=', '/']);
         let short = rest.len() <= TAG_BYTES_MAX;
         return if attributes && short {
-            Seen::Perhaps
+            MarkerMatch::Incomplete
         } else {
-            Seen::No
+            MarkerMatch::NoMatch
         };
     };
     let attributes = &rest[end..end + close];
@@ -370,35 +376,35 @@ fn tag(rest: &str, slash: &str, skipped: usize) -> Seen {
     let len = match rest[end + close..].chars().next() {
         Some('>') if attributes => skipped + end + close + 1,
         Some('{') if name == "function" && attributes => skipped + end + close,
-        _ => return Seen::No,
+        _ => return MarkerMatch::NoMatch,
     };
-    Seen::Marker(len, kind_of_tag(&name, slash == "/"))
+    MarkerMatch::Marker(len, kind_of_tag(&name, slash == "/"))
 }
 
-fn kind_of_tag(name: &str, closes: bool) -> Kind {
+fn kind_of_tag(name: &str, closes: bool) -> MarkerKind {
     let known = |names: &[&str]| names.contains(&name);
     match closes {
-        true if known(&THOUGHTS) => Kind::ThoughtEnds,
-        true if known(&CALLS) || known(&RESULTS) => Kind::CallEnds(name.to_owned()),
-        false if known(&THOUGHTS) => Kind::ThoughtBegins,
-        false if known(&CALLS) => Kind::Call(name.to_owned()),
-        false if known(&RESULTS) => Kind::Result(name.to_owned()),
-        false if known(&ROLE_HEADERS) => Kind::Role,
-        _ if name == UNNAMED_CHANNEL => Kind::Channel,
-        _ if name == "end_function_call" => Kind::CallEnds("start_function_call".to_owned()),
-        _ if name == "escape" => Kind::Inner,
-        _ => Kind::Silent,
+        true if known(&THINKING_TAGS) => MarkerKind::ThinkingEnd,
+        true if known(&CALL_TAGS) || known(&RESULT_TAGS) => MarkerKind::CallEnd(name.to_owned()),
+        false if known(&THINKING_TAGS) => MarkerKind::ThinkingStart,
+        false if known(&CALL_TAGS) => MarkerKind::CallStart(name.to_owned()),
+        false if known(&RESULT_TAGS) => MarkerKind::ToolResult(name.to_owned()),
+        false if known(&ROLE_HEADERS) => MarkerKind::RoleHeader,
+        _ if name == UNNAMED_CHANNEL => MarkerKind::Channel,
+        _ if name == "end_function_call" => MarkerKind::CallEnd("start_function_call".to_owned()),
+        _ if name == "escape" => MarkerKind::Inner,
+        _ => MarkerKind::Ignored,
     }
 }
 
 /// The names of tags that mean something. (`start` and `turn` are tokens only.)
-fn names() -> impl Iterator<Item = &'static str> {
+fn known_tag_names() -> impl Iterator<Item = &'static str> {
     let headers = ["start_of_turn", "turn", "escape", UNNAMED_CHANNEL];
-    THOUGHTS
+    THINKING_TAGS
         .into_iter()
-        .chain(CALLS)
-        .chain(RESULTS)
-        .chain(SILENT_TAGS)
+        .chain(CALL_TAGS)
+        .chain(RESULT_TAGS)
+        .chain(IGNORED_TAGS)
         .chain(headers)
 }
 
@@ -409,49 +415,69 @@ mod tests {
     #[test]
     fn tokens_and_tags_are_known_by_their_names() {
         for (text, kind) in [
-            ("<|im_end|>", Kind::Silent),
-            ("<|eot_id|>", Kind::Silent),
-            ("<｜end▁of▁sentence｜>", Kind::Silent),
-            ("<|fim_middle|>", Kind::Silent),
-            ("</s>", Kind::Silent),
-            ("<eos>", Kind::Silent),
-            ("<end_of_turn>", Kind::Silent),
-            ("<turn|>", Kind::Silent),
-            ("<channel|>", Kind::Silent),
-            ("[/INST]", Kind::Silent),
-            ("<|channel|>", Kind::Channel),
-            ("<|channel>", Kind::Channel),
-            ("<|message|>", Kind::Message),
-            ("<|constrain|>", Kind::Inner),
-            ("<|\"|>", Kind::Inner),
-            ("<|im_start|>", Kind::Role),
-            ("<start_of_turn>", Kind::Role),
-            ("<|user|>", Kind::OtherRole),
-            ("<｜User｜>", Kind::OtherRole),
-            ("<think>", Kind::ThoughtBegins),
-            ("<Thinking budget=\"3\">", Kind::ThoughtBegins),
-            ("<seed:think>", Kind::ThoughtBegins),
-            ("◁think▷", Kind::ThoughtBegins),
-            ("</think>", Kind::ThoughtEnds),
-            ("[/THINK]", Kind::ThoughtEnds),
-            ("<|END_THINKING|>", Kind::ThoughtEnds),
-            ("<tool_call>", Kind::Call("tool_call".into())),
-            ("<function=end_call>", Kind::Call("function".into())),
-            ("<invoke name=\"end_call\">", Kind::Call("invoke".into())),
-            ("<｜DSML｜invoke name=\"x\">", Kind::Call("invoke".into())),
-            ("</｜DSML｜invoke>", Kind::CallEnds("invoke".into())),
-            ("<|python_tag|>", Kind::Call(String::new())),
-            ("<｜tool▁call▁begin｜>", Kind::Call(String::new())),
-            ("<|tool_call>", Kind::Call(String::new())),
-            ("[TOOL_CALLS]", Kind::Call(String::new())),
-            ("<unused94>", Kind::Channel),
-            ("[control_17]", Kind::Silent),
-            ("[unused1]", Kind::Silent),
-            ("[PAD]", Kind::Silent),
+            ("<|im_end|>", MarkerKind::Ignored),
+            ("<|eot_id|>", MarkerKind::Ignored),
+            ("<｜end▁of▁sentence｜>", MarkerKind::Ignored),
+            ("<|fim_middle|>", MarkerKind::Ignored),
+            ("</s>", MarkerKind::Ignored),
+            ("<eos>", MarkerKind::Ignored),
+            ("<end_of_turn>", MarkerKind::Ignored),
+            ("<turn|>", MarkerKind::Ignored),
+            ("<channel|>", MarkerKind::Ignored),
+            ("[/INST]", MarkerKind::Ignored),
+            ("<|channel|>", MarkerKind::Channel),
+            ("<|channel>", MarkerKind::Channel),
+            ("<|message|>", MarkerKind::Message),
+            ("<|constrain|>", MarkerKind::Inner),
+            ("<|\"|>", MarkerKind::Inner),
+            ("<|im_start|>", MarkerKind::RoleHeader),
+            ("<start_of_turn>", MarkerKind::RoleHeader),
+            ("<|user|>", MarkerKind::OtherRole),
+            ("<｜User｜>", MarkerKind::OtherRole),
+            ("<think>", MarkerKind::ThinkingStart),
+            ("<Thinking budget=\"3\">", MarkerKind::ThinkingStart),
+            ("<seed:think>", MarkerKind::ThinkingStart),
+            ("◁think▷", MarkerKind::ThinkingStart),
+            ("</think>", MarkerKind::ThinkingEnd),
+            ("[/THINK]", MarkerKind::ThinkingEnd),
+            ("<|END_THINKING|>", MarkerKind::ThinkingEnd),
+            ("<tool_call>", MarkerKind::CallStart("tool_call".into())),
+            (
+                "<function=end_call>",
+                MarkerKind::CallStart("function".into()),
+            ),
+            (
+                "<invoke name=\"end_call\">",
+                MarkerKind::CallStart("invoke".into()),
+            ),
+            (
+                "<｜DSML｜invoke name=\"x\">",
+                MarkerKind::CallStart("invoke".into()),
+            ),
+            ("</｜DSML｜invoke>", MarkerKind::CallEnd("invoke".into())),
+            ("<|python_tag|>", MarkerKind::CallStart(String::new())),
+            (
+                "<｜tool▁call▁begin｜>",
+                MarkerKind::CallStart(String::new()),
+            ),
+            ("<|tool_call>", MarkerKind::CallStart(String::new())),
+            ("[TOOL_CALLS]", MarkerKind::CallStart(String::new())),
+            ("<unused94>", MarkerKind::Channel),
+            ("[control_17]", MarkerKind::Ignored),
+            ("[unused1]", MarkerKind::Ignored),
+            ("[PAD]", MarkerKind::Ignored),
         ] {
-            assert_eq!(read(text), Seen::Marker(text.len(), kind), "{text}");
+            assert_eq!(
+                match_marker(text),
+                MarkerMatch::Marker(text.len(), kind),
+                "{text}"
+            );
             for (cut, _) in text.char_indices().skip(1) {
-                assert_eq!(read(&text[..cut]), Seen::Perhaps, "{text} cut at {cut}");
+                assert_eq!(
+                    match_marker(&text[..cut]),
+                    MarkerMatch::Incomplete,
+                    "{text} cut at {cut}"
+                );
             }
         }
     }
@@ -476,9 +502,12 @@ mod tests {
             "a",
             "",
         ] {
-            let end = read(&format!("{text}\n"));
-            assert_eq!(end, Seen::No, "{text}");
+            let end = match_marker(&format!("{text}\n"));
+            assert_eq!(end, MarkerMatch::NoMatch, "{text}");
         }
-        assert_eq!(read(&format!("<|{}", "x".repeat(80))), Seen::No);
+        assert_eq!(
+            match_marker(&format!("<|{}", "x".repeat(80))),
+            MarkerMatch::NoMatch
+        );
     }
 }

@@ -5,24 +5,24 @@
 //! A machine over text, before [`Speech`](super::speech::Speech): the result does not depend on how
 //! the text was cut into tokens. What cannot be markup passes at once.
 
-mod deliberation;
-mod hold;
-mod line;
-mod look;
+mod held_text;
+mod labelled_call;
 mod marker;
-mod written;
+mod recognise;
+mod text_tool_call;
+mod thinking_start;
 
 #[cfg(test)]
 mod tests;
 
-use super::offered::Offered;
-use super::tools::ARGUMENTS_BYTES_MAX;
+use super::invocation::ARGUMENTS_BYTES_MAX;
+use super::offered_names::OfferedToolNames;
 use compact_str::CompactString;
-use hold::Holding;
-use look::{Look, Place, look};
-use marker::{Kind, Seen};
+use held_text::HoldMode;
+use marker::{MarkerKind, MarkerMatch};
+use recognise::{Recognised, TextPosition, recognise};
 use std::collections::VecDeque;
-use written::Written;
+use text_tool_call::TextToolCall;
 
 /// Longest tool call that is written as text; a longer one is left out, or was none.
 const CALL_BYTES_MAX: usize = ARGUMENTS_BYTES_MAX + 1_024;
@@ -35,68 +35,68 @@ const BARE_FINAL: &str = "assistantfinal";
 
 /// What comes of a text, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum MarkupPart {
     /// Words for the caller. Never empty.
-    Words(CompactString),
+    Text(CompactString),
     /// A tool call; the tool is offered.
-    Call {
+    ToolCall {
         /// As it was written.
         name: String,
         /// JSON text.
         arguments: String,
     },
     /// Something that is neither for the caller nor a call, by the reason for the metric.
-    LeftOut(&'static str),
+    Dropped(&'static str),
     /// What follows is the turn of somebody else.
-    OtherTurn,
+    OtherRoleTurn,
 }
 
 /// One reply's text, as far as it has come.
 pub(super) struct ChatMarkup {
-    state: State,
+    state: MarkupState,
     /// What has come and is not decided.
     held: String,
     /// Of `held`, what was looked through for a closing tag.
-    looked: usize,
+    scanned: usize,
     /// Only white space since the line, or the reply, began.
     line_start: bool,
     /// No word has been let through.
-    at_beginning: bool,
+    at_reply_start: bool,
     /// The last character that was let through, and the last that is no space.
-    before: Option<char>,
-    before_space: Option<char>,
-    holding: Holding,
-    lone_thought_seen: bool,
+    last_char: Option<char>,
+    last_visible_char: Option<char>,
+    hold_mode: HoldMode,
+    unopened_thinking_seen: bool,
     /// A code fence around a call was opened: its end goes, too.
     in_fence: bool,
     /// Whom the header of a harmony message names, if a tool.
     recipient: Option<String>,
-    parts: VecDeque<Part>,
+    parts: VecDeque<MarkupPart>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    Words,
+enum MarkupState {
+    Text,
     /// Silent until a closing tag.
-    Thought,
+    Thinking,
     /// Silent until the next control token (harmony).
     Analysis,
     /// Silent until [`BARE_FINAL`].
     BareAnalysis,
     /// Silent until the end of the line.
-    Line,
+    ThoughtLine,
     /// The name of a role, or of a channel.
     Role,
     Channel,
     /// Inside a call that ends at a tag of this name, or at the next token where it has none.
-    Call {
+    ToolCall {
         tag: String,
         text: String,
         /// It is the result of a tool, or too long.
         ignored: bool,
     },
     /// The turn of somebody else.
-    Over,
+    OtherRoleTurn,
 }
 
 impl ChatMarkup {
@@ -104,18 +104,18 @@ impl ChatMarkup {
     /// [`HELD_BYTES_MAX`] or the end. Otherwise only those of a reply that begins as thoughts do.
     pub(super) fn new(holds_thoughts: bool) -> Self {
         Self {
-            state: State::Words,
+            state: MarkupState::Text,
             held: String::new(),
-            looked: 0,
+            scanned: 0,
             line_start: true,
-            at_beginning: true,
-            before: None,
-            before_space: None,
-            holding: match holds_thoughts {
-                true => Holding::Thoughts,
-                false => Holding::Beginning,
+            at_reply_start: true,
+            last_char: None,
+            last_visible_char: None,
+            hold_mode: match holds_thoughts {
+                true => HoldMode::UntilClosingTag,
+                false => HoldMode::UntilStartKnown,
             },
-            lone_thought_seen: false,
+            unopened_thinking_seen: false,
             in_fence: false,
             recipient: None,
             parts: VecDeque::new(),
@@ -123,185 +123,186 @@ impl ChatMarkup {
     }
 
     /// Whether `token` is nothing but words, and nothing waits: then it is let through, and need not be pushed.
-    pub(super) fn passes(&mut self, token: &str, offered: &Offered) -> bool {
-        let quiet =
-            self.held.is_empty() && self.state == State::Words && self.holding == Holding::No;
+    pub(super) fn passes_through(&mut self, token: &str, offered: &OfferedToolNames) -> bool {
+        let quiet = self.held.is_empty()
+            && self.state == MarkupState::Text
+            && self.hold_mode == HoldMode::No;
         let passes = quiet
             && !self.line_start
             && !self.in_fence
             && !token.contains(|c| matches!(c, '{' | '\n') || marker::may_begin(c))
-            && !look::may_name(token, self.before, offered);
+            && !recognise::may_hold_tool_name(token, self.last_char, offered);
         if passes {
-            self.note(token);
+            self.note_passed(token);
         }
         passes
     }
 
     /// These words are let through.
-    fn note(&mut self, words: &str) {
-        self.before = words.chars().next_back().or(self.before);
+    fn note_passed(&mut self, words: &str) {
+        self.last_char = words.chars().next_back().or(self.last_char);
         let visible = |c: &char| !c.is_whitespace();
-        self.before_space = words.chars().rfind(visible).or(self.before_space);
+        self.last_visible_char = words.chars().rfind(visible).or(self.last_visible_char);
     }
 
     /// Takes the next piece; what comes of it is to be had from [`next`](Self::next).
-    pub(super) fn push(&mut self, token: &str, offered: &Offered) {
+    pub(super) fn push(&mut self, token: &str, offered: &OfferedToolNames) {
         self.held.push_str(token);
         while self.step(false, offered) {}
     }
 
     /// Nothing more will come.
-    pub(super) fn finish(&mut self, offered: &Offered) {
-        self.holding = Holding::No;
+    pub(super) fn finish(&mut self, offered: &OfferedToolNames) {
+        self.hold_mode = HoldMode::No;
         while self.step(true, offered) {}
         self.held.clear();
     }
 
-    pub(super) fn next(&mut self) -> Option<Part> {
+    pub(super) fn next(&mut self) -> Option<MarkupPart> {
         self.parts.pop_front()
     }
 
     /// Whether a closing tag of thoughts came without its opening one.
-    pub(super) fn lone_thought_seen(&self) -> bool {
-        self.lone_thought_seen
+    pub(super) fn unopened_thinking_seen(&self) -> bool {
+        self.unopened_thinking_seen
     }
 
     /// Resolves the beginning of what is held. Whether something was.
-    fn step(&mut self, last: bool, offered: &Offered) -> bool {
-        if self.holding != Holding::No {
-            return self.hold_back();
+    fn step(&mut self, last: bool, offered: &OfferedToolNames) -> bool {
+        if self.hold_mode != HoldMode::No {
+            return self.scan_held();
         }
-        if self.held.is_empty() && !(last && matches!(self.state, State::Call { .. })) {
+        if self.held.is_empty() && !(last && matches!(self.state, MarkupState::ToolCall { .. })) {
             return false;
         }
         match &self.state {
-            State::Words => self.words(last, offered),
-            State::Thought | State::Analysis => self.thought(last),
-            State::BareAnalysis => self.bare_analysis(),
-            State::Line => self.rest_of_line(),
-            State::Role => self.role(last),
-            State::Channel => self.channel(last),
-            State::Call { .. } => self.call(last, offered),
-            State::Over => {
+            MarkupState::Text => self.scan_text(last, offered),
+            MarkupState::Thinking | MarkupState::Analysis => self.skip_thinking(last),
+            MarkupState::BareAnalysis => self.skip_bare_analysis(),
+            MarkupState::ThoughtLine => self.skip_line(),
+            MarkupState::Role => self.read_role_header(last),
+            MarkupState::Channel => self.read_channel_header(last),
+            MarkupState::ToolCall { .. } => self.read_call(last, offered),
+            MarkupState::OtherRoleTurn => {
                 self.held.clear();
                 false
             }
         }
     }
 
-    fn words(&mut self, last: bool, offered: &Offered) -> bool {
+    fn scan_text(&mut self, last: bool, offered: &OfferedToolNames) -> bool {
         if self.in_fence && !self.close_fence(last) {
             return false;
         }
-        let (mut place, mut at) = (self.place(last), 0);
+        let (mut position, mut at) = (self.position(last), 0);
         while let Some(c) = self.held[at..].chars().next() {
             let begins =
-                c.is_ascii_alphabetic() || (place.line_start && matches!(c, '`' | '*' | '('));
-            let named = begins && (place.line_start || place.word_start);
+                c.is_ascii_alphabetic() || (position.line_start && matches!(c, '`' | '*' | '('));
+            let named = begins && (position.line_start || position.word_start);
             let look = match named || c == '{' || marker::may_begin(c) {
-                true => look(&self.held[at..], place, offered),
-                false => Look::No,
+                true => recognise(&self.held[at..], position, offered),
+                false => Recognised::PlainText,
             };
             match look {
-                Look::No => {
-                    place.line_start = c == '\n' || (place.line_start && c.is_whitespace());
-                    place.at_beginning &= c.is_whitespace();
-                    place.word_start = !line::in_word(c);
+                Recognised::PlainText => {
+                    position.line_start = c == '\n' || (position.line_start && c.is_whitespace());
+                    position.at_reply_start &= c.is_whitespace();
+                    position.word_start = !labelled_call::is_word_char(c);
                     if !c.is_whitespace() {
-                        place.after_sentence = ends_sentence(c);
+                        position.after_sentence = ends_sentence(c);
                     }
                     at += c.len_utf8();
                 }
-                Look::Wait => {
-                    self.let_through(at, place);
+                Recognised::Incomplete => {
+                    self.emit(at, position);
                     return false;
                 }
                 look => {
-                    self.let_through(at, place);
-                    self.take(look, offered);
+                    self.emit(at, position);
+                    self.apply(look, offered);
                     return true;
                 }
             }
         }
-        self.let_through(at, place);
+        self.emit(at, position);
         false
     }
 
-    fn place(&self, last: bool) -> Place {
-        Place {
+    fn position(&self, last: bool) -> TextPosition {
+        TextPosition {
             line_start: self.line_start,
-            at_beginning: self.at_beginning,
-            word_start: !self.before.is_some_and(line::in_word),
-            after_sentence: self.before_space.is_none_or(ends_sentence),
-            last,
+            at_reply_start: self.at_reply_start,
+            word_start: !self.last_char.is_some_and(labelled_call::is_word_char),
+            after_sentence: self.last_visible_char.is_none_or(ends_sentence),
+            at_end: last,
         }
     }
 
-    fn let_through(&mut self, bytes: usize, place: Place) {
-        (self.line_start, self.at_beginning) = (place.line_start, place.at_beginning);
+    fn emit(&mut self, bytes: usize, position: TextPosition) {
+        (self.line_start, self.at_reply_start) = (position.line_start, position.at_reply_start);
         if bytes > 0 {
             let words = CompactString::from(&self.held[..bytes]);
-            self.note(&words);
-            self.parts.push_back(Part::Words(words));
+            self.note_passed(&words);
+            self.parts.push_back(MarkupPart::Text(words));
             self.held.drain(..bytes);
         }
     }
 
-    fn take(&mut self, look: Look, offered: &Offered) {
+    fn apply(&mut self, look: Recognised, offered: &OfferedToolNames) {
         match look {
-            Look::No | Look::Wait => {}
-            Look::Marker(len, kind) => {
+            Recognised::PlainText | Recognised::Incomplete => {}
+            Recognised::Marker(len, kind) => {
                 let opener: String = self.held.drain(..len).collect();
-                self.mark(kind, &opener);
+                self.on_marker(kind, &opener);
             }
-            Look::Calls(len, calls, fenced) => {
+            Recognised::ToolCalls(len, calls, fenced) => {
                 self.held.drain(..len);
                 self.in_fence |= fenced;
-                self.written(calls, offered);
+                self.push_tool_calls(calls, offered);
             }
-            Look::Said(len, words, fenced) => {
+            Recognised::WrappedText(len, words, fenced) => {
                 self.held.drain(..len);
                 self.in_fence |= fenced;
-                (self.line_start, self.at_beginning) = (false, false);
+                (self.line_start, self.at_reply_start) = (false, false);
                 if !words.is_empty() {
-                    self.parts.push_back(Part::Words(words.into()));
+                    self.parts.push_back(MarkupPart::Text(words.into()));
                 }
             }
-            Look::Fence(len) => {
+            Recognised::FenceStart(len) => {
                 self.held.drain(..len);
                 self.in_fence = true;
             }
-            Look::Opens(len) => {
+            Recognised::CallStart(len) => {
                 self.held.drain(..len);
                 self.state = call_of(String::new(), String::new(), false);
             }
-            Look::BareAnalysis(len) => {
+            Recognised::BareAnalysis(len) => {
                 self.held.drain(..len);
-                self.state = State::BareAnalysis;
+                self.state = MarkupState::BareAnalysis;
             }
-            Look::Line(len) => {
+            Recognised::ThoughtLine(len) => {
                 self.held.drain(..len);
-                self.state = State::Line;
+                self.state = MarkupState::ThoughtLine;
             }
         }
     }
 
     /// A token or tag stands between words.
-    fn mark(&mut self, kind: Kind, opener: &str) {
+    fn on_marker(&mut self, kind: MarkerKind, opener: &str) {
         match kind {
-            Kind::Silent | Kind::Inner | Kind::CallEnds(_) => {}
-            Kind::ThoughtBegins => self.state = State::Thought,
-            Kind::ThoughtEnds => {
-                self.lone_thought_seen = true;
-                self.begin_words();
+            MarkerKind::Ignored | MarkerKind::Inner | MarkerKind::CallEnd(_) => {}
+            MarkerKind::ThinkingStart => self.state = MarkupState::Thinking,
+            MarkerKind::ThinkingEnd => {
+                self.unopened_thinking_seen = true;
+                self.begin_text();
             }
-            Kind::Role => self.state = State::Role,
+            MarkerKind::RoleHeader => self.state = MarkupState::Role,
             // A model may begin with the token of a turn.
-            Kind::OtherRole if self.at_beginning && opener.starts_with('[') => {}
-            Kind::OtherRole => self.other_turn(),
-            Kind::Channel => self.state = State::Channel,
-            Kind::Message => self.begin_message("final"),
-            Kind::Call(tag) => {
+            MarkerKind::OtherRole if self.at_reply_start && opener.starts_with('[') => {}
+            MarkerKind::OtherRole => self.start_other_turn(),
+            MarkerKind::Channel => self.state = MarkupState::Channel,
+            MarkerKind::Message => self.begin_message("final"),
+            MarkerKind::CallStart(tag) => {
                 // The name of the tool may stand in the tag itself.
                 let text = if opener.contains('=') {
                     opener.to_owned()
@@ -310,35 +311,35 @@ impl ChatMarkup {
                 };
                 self.state = call_of(tag, text, false);
             }
-            Kind::Result(tag) => self.state = call_of(tag, String::new(), true),
+            MarkerKind::ToolResult(tag) => self.state = call_of(tag, String::new(), true),
         }
     }
 
-    fn other_turn(&mut self) {
-        self.state = State::Over;
-        self.parts.push_back(Part::LeftOut("other_turn"));
-        self.parts.push_back(Part::OtherTurn);
+    fn start_other_turn(&mut self) {
+        self.state = MarkupState::OtherRoleTurn;
+        self.parts.push_back(MarkupPart::Dropped("other_turn"));
+        self.parts.push_back(MarkupPart::OtherRoleTurn);
     }
 
     /// Harmony: the message of a channel begins.
     fn begin_message(&mut self, channel: &str) {
-        self.begin_words();
+        self.begin_text();
         if let Some(name) = self.recipient.take() {
             self.state = call_of(String::new(), name, false);
         } else if channel != "final" {
-            self.state = State::Analysis;
+            self.state = MarkupState::Analysis;
         }
     }
 
     /// The calls that were written here; those that are not offered are left out.
-    fn written(&mut self, calls: Vec<Written>, offered: &Offered) {
+    fn push_tool_calls(&mut self, calls: Vec<TextToolCall>, offered: &OfferedToolNames) {
         if calls.is_empty() {
-            self.parts.push_back(Part::LeftOut("written_tool"));
+            self.parts.push_back(MarkupPart::Dropped("written_tool"));
         }
-        for Written { name, arguments } in calls {
-            self.parts.push_back(match offered.named(&name) {
-                Some(_) => Part::Call { name, arguments },
-                None => Part::LeftOut("written_tool"),
+        for TextToolCall { name, arguments } in calls {
+            self.parts.push_back(match offered.resolve(&name) {
+                Some(_) => MarkupPart::ToolCall { name, arguments },
+                None => MarkupPart::Dropped("written_tool"),
             });
         }
     }
@@ -359,18 +360,18 @@ impl ChatMarkup {
         true
     }
 
-    fn thought(&mut self, last: bool) -> bool {
-        let by_token = self.state == State::Analysis;
+    fn skip_thinking(&mut self, last: bool) -> bool {
+        let by_token = self.state == MarkupState::Analysis;
         let mut at = 0;
         while let Some(next) = self.held[at..].find(marker::may_begin) {
             at += next;
-            let skipped = match marker::read(&self.held[at..]) {
-                Seen::Marker(len, Kind::ThoughtEnds) if !by_token => Some(len),
+            let skipped = match marker::match_marker(&self.held[at..]) {
+                MarkerMatch::Marker(len, MarkerKind::ThinkingEnd) if !by_token => Some(len),
                 // The token says itself what follows.
-                Seen::Marker(len, kind) if by_token && kind != Kind::Inner => {
+                MarkerMatch::Marker(len, kind) if by_token && kind != MarkerKind::Inner => {
                     marker::is_token(&self.held[at..at + len]).then_some(0)
                 }
-                Seen::Perhaps if !last => {
+                MarkerMatch::Incomplete if !last => {
                     self.held.drain(..at);
                     return false;
                 }
@@ -378,7 +379,7 @@ impl ChatMarkup {
             };
             if let Some(skipped) = skipped {
                 self.held.drain(..at + skipped);
-                self.begin_words();
+                self.begin_text();
                 return true;
             }
             at = self.held.ceil_char_boundary(at + 1);
@@ -387,15 +388,15 @@ impl ChatMarkup {
         false
     }
 
-    fn begin_words(&mut self) {
-        self.state = State::Words;
-        (self.line_start, self.at_beginning) = (true, true);
+    fn begin_text(&mut self) {
+        self.state = MarkupState::Text;
+        (self.line_start, self.at_reply_start) = (true, true);
     }
 
-    fn bare_analysis(&mut self) -> bool {
+    fn skip_bare_analysis(&mut self) -> bool {
         if let Some(at) = self.held.find(BARE_FINAL) {
             self.held.drain(..at + BARE_FINAL.len());
-            self.begin_words();
+            self.begin_text();
             return true;
         }
         let keep = self.held.len().saturating_sub(BARE_FINAL.len());
@@ -404,17 +405,17 @@ impl ChatMarkup {
         false
     }
 
-    fn rest_of_line(&mut self) -> bool {
+    fn skip_line(&mut self) -> bool {
         let end = self.held.find('\n');
         self.held.drain(..end.unwrap_or(self.held.len()));
         if end.is_some() {
-            self.begin_words();
+            self.begin_text();
         }
         end.is_some()
     }
 
     /// `assistant` and what else stands in the header of a turn.
-    fn role(&mut self, last: bool) -> bool {
+    fn read_role_header(&mut self, last: bool) -> bool {
         let text = self.held.trim_start_matches(' ');
         let end = text.find(|c: char| !c.is_ascii_alphabetic());
         if end.is_none() && !last && text.len() < HEADER_BYTES_MAX {
@@ -439,26 +440,26 @@ impl ChatMarkup {
                 } else {
                     self.held.drain(..skipped);
                 }
-                self.state = State::Words;
+                self.state = MarkupState::Text;
                 self.line_start = true;
             }
-            Some(false) => self.other_turn(),
-            None => self.state = State::Words,
+            Some(false) => self.start_other_turn(),
+            None => self.state = MarkupState::Text,
         }
         true
     }
 
     /// The header of a harmony channel.
-    fn channel(&mut self, last: bool) -> bool {
+    fn read_channel_header(&mut self, last: bool) -> bool {
         let mut from = 0;
         let end = loop {
             let Some(at) = self.held[from..].find(['<', '\n']).map(|at| from + at) else {
                 break None;
             };
-            match marker::read(&self.held[at..]) {
-                Seen::Marker(len, Kind::Inner) => from = at + len,
-                Seen::Marker(len, kind) => break Some((at, len, Some(kind))),
-                Seen::Perhaps if !last => return false,
+            match marker::match_marker(&self.held[at..]) {
+                MarkerMatch::Marker(len, MarkerKind::Inner) => from = at + len,
+                MarkerMatch::Marker(len, kind) => break Some((at, len, Some(kind))),
+                MarkerMatch::Incomplete if !last => return false,
                 _ => break Some((at, 0, None)),
             }
         };
@@ -477,28 +478,28 @@ impl ChatMarkup {
         let name = name.unwrap_or_default();
         self.recipient = recipient(&header).or(self.recipient.take());
         match kind {
-            Some(Kind::Message) => {
+            Some(MarkerKind::Message) => {
                 self.held.drain(..at + len);
                 self.begin_message(if name.is_empty() { "final" } else { name });
             }
             // Without its message: another token says what follows.
             Some(_) if CHANNELS.contains(&name) || self.recipient.is_some() => {
                 self.held.drain(..at);
-                self.state = State::Words;
+                self.state = MarkupState::Text;
             }
-            Some(_) => self.state = State::Words,
+            Some(_) => self.state = MarkupState::Text,
             None if CHANNELS.contains(&name) => {
                 self.held.drain(..begins + name.len());
                 self.begin_message(name);
             }
-            None => self.state = State::Words,
+            None => self.state = MarkupState::Text,
         }
         true
     }
 
-    fn call(&mut self, last: bool, offered: &Offered) -> bool {
+    fn read_call(&mut self, last: bool, offered: &OfferedToolNames) -> bool {
         let (at, end) = self.end_of_call(last);
-        let State::Call { text, ignored, .. } = &mut self.state else {
+        let MarkupState::ToolCall { text, ignored, .. } = &mut self.state else {
             return false;
         };
         if text.len() + at > CALL_BYTES_MAX {
@@ -517,24 +518,28 @@ impl ChatMarkup {
     /// How many bytes of what is held belong to the call for certain, and how long the tag is that
     /// ends it there, if it does.
     fn end_of_call(&self, last: bool) -> (usize, Option<usize>) {
-        let State::Call { tag, text, .. } = &self.state else {
+        let MarkupState::ToolCall { tag, text, .. } = &self.state else {
             return (0, None);
         };
         let mut at = 0;
         while let Some(next) = self.held[at..].find(marker::may_begin) {
             at += next;
             let begun = at > 0 || !text.is_empty();
-            match marker::read(&self.held[at..]) {
-                Seen::Marker(len, Kind::CallEnds(name)) if *tag == name => return (at, Some(len)),
-                Seen::Marker(_, Kind::Call(name)) if *tag == name && begun => return (at, Some(0)),
-                Seen::Marker(_, Kind::Inner | Kind::Message) => {}
+            match marker::match_marker(&self.held[at..]) {
+                MarkerMatch::Marker(len, MarkerKind::CallEnd(name)) if *tag == name => {
+                    return (at, Some(len));
+                }
+                MarkerMatch::Marker(_, MarkerKind::CallStart(name)) if *tag == name && begun => {
+                    return (at, Some(0));
+                }
+                MarkerMatch::Marker(_, MarkerKind::Inner | MarkerKind::Message) => {}
                 // A token ends what no tag ends.
-                Seen::Marker(len, _)
+                MarkerMatch::Marker(len, _)
                     if tag.is_empty() && marker::is_token(&self.held[at..at + len]) =>
                 {
                     return (at, Some(0));
                 }
-                Seen::Perhaps if !last => return (at, None),
+                MarkerMatch::Incomplete if !last => return (at, None),
                 _ => {}
             }
             at = self.held.ceil_char_boundary(at + 1);
@@ -542,17 +547,17 @@ impl ChatMarkup {
         (self.held.len(), last.then_some(0))
     }
 
-    fn end_call(&mut self, cut_off: bool, offered: &Offered) {
-        let state = std::mem::replace(&mut self.state, State::Words);
-        let State::Call { text, ignored, tag } = state else {
+    fn end_call(&mut self, cut_off: bool, offered: &OfferedToolNames) {
+        let state = std::mem::replace(&mut self.state, MarkupState::Text);
+        let MarkupState::ToolCall { text, ignored, tag } = state else {
             return;
         };
         let (calls, rest) = match ignored {
             true => (Vec::new(), ""),
-            false => written::read(&text, offered),
+            false => text_tool_call::parse_block(&text, offered),
         };
         let read = !calls.is_empty();
-        self.written(calls, offered);
+        self.push_tool_calls(calls, offered);
         // Words behind a call that had no end of its own.
         if read && (cut_off || tag.is_empty()) {
             self.held.insert_str(0, rest);
@@ -564,8 +569,8 @@ fn ends_sentence(c: char) -> bool {
     matches!(c, '.' | '!' | '?' | ':' | '…' | '。' | '！' | '？')
 }
 
-fn call_of(tag: String, text: String, ignored: bool) -> State {
-    State::Call { tag, text, ignored }
+fn call_of(tag: String, text: String, ignored: bool) -> MarkupState {
+    MarkupState::ToolCall { tag, text, ignored }
 }
 
 /// The tool in ` to=functions.name ...`.

@@ -1,24 +1,24 @@
 //! What is said, called and left out of what models write.
 
-use super::hold::HELD_BYTES_MAX;
+use super::held_text::HELD_BYTES_MAX;
 use super::*;
-use crate::agent::ToolSet;
+use crate::agent::BuiltInTools;
 use proptest::prelude::*;
 
 /// What came of a text.
 #[derive(Debug, Default, PartialEq)]
-struct Read {
-    said: String,
+struct MarkupResult {
+    text: String,
     /// The offered tools that were called, with their arguments.
     calls: Vec<(String, String)>,
-    left_out: usize,
-    turn_over: bool,
-    lone_thought: bool,
+    dropped: usize,
+    other_turn_started: bool,
+    unopened_thinking: bool,
 }
 
 /// Reads `text`, cut at `cuts` (fractions of its characters in 0..=255), holding back or not.
-fn read_in_pieces(text: &str, cuts: &[u8], holds_thoughts: bool) -> Read {
-    let offered = Offered::of(&ToolSet::ALL);
+fn read_in_pieces(text: &str, cuts: &[u8], holds_thoughts: bool) -> MarkupResult {
+    let offered = OfferedToolNames::built_in(&BuiltInTools::ALL);
     let boundaries: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
     let cut = |cut: &u8| {
         boundaries
@@ -29,12 +29,12 @@ fn read_in_pieces(text: &str, cuts: &[u8], holds_thoughts: bool) -> Read {
     at.sort_unstable();
     at.push(text.len());
     let mut markup = ChatMarkup::new(holds_thoughts);
-    let mut read = Read::default();
+    let mut read = MarkupResult::default();
     let mut from = 0;
     for to in at {
         let token = &text[from..to];
-        if markup.passes(token, &offered) {
-            read.said.push_str(token);
+        if markup.passes_through(token, &offered) {
+            read.text.push_str(token);
         } else {
             markup.push(token, &offered);
         }
@@ -43,26 +43,26 @@ fn read_in_pieces(text: &str, cuts: &[u8], holds_thoughts: bool) -> Read {
     }
     markup.finish(&offered);
     drain(&mut markup, &mut read, &offered);
-    read.lone_thought = markup.lone_thought_seen();
+    read.unopened_thinking = markup.unopened_thinking_seen();
     read
 }
 
-fn drain(markup: &mut ChatMarkup, read: &mut Read, offered: &Offered) {
+fn drain(markup: &mut ChatMarkup, read: &mut MarkupResult, offered: &OfferedToolNames) {
     while let Some(part) = markup.next() {
         match part {
-            Part::Words(words) => read.said.push_str(&words),
-            Part::Call { name, arguments } => {
-                let name = offered.named(&name).unwrap().to_owned();
+            MarkupPart::Text(words) => read.text.push_str(&words),
+            MarkupPart::ToolCall { name, arguments } => {
+                let name = offered.resolve(&name).unwrap().to_owned();
                 read.calls.push((name, arguments));
             }
-            Part::LeftOut(_) => read.left_out += 1,
-            Part::OtherTurn => read.turn_over = true,
+            MarkupPart::Dropped(_) => read.dropped += 1,
+            MarkupPart::OtherRoleTurn => read.other_turn_started = true,
         }
     }
 }
 
 /// Reads `text` whole and character by character, which must be the same.
-fn read(text: &str) -> Read {
+fn read(text: &str) -> MarkupResult {
     let whole = read_in_pieces(text, &[], false);
     let every: Vec<u8> = (0..=255).collect();
     let pieces = read_in_pieces(text, &every, false);
@@ -71,7 +71,7 @@ fn read(text: &str) -> Read {
 }
 
 fn said(text: &str) -> String {
-    read(text).said
+    read(text).text
 }
 
 #[test]
@@ -130,8 +130,8 @@ fn what_looks_a_little_like_it_is_said() {
         "◁ left",
     ] {
         let read = read(plain);
-        assert_eq!(read.said, plain);
-        assert_eq!((read.calls.len(), read.left_out), (0, 0), "{plain}");
+        assert_eq!(read.text, plain);
+        assert_eq!((read.calls.len(), read.dropped), (0, 0), "{plain}");
     }
 }
 
@@ -154,7 +154,7 @@ fn the_next_turn_is_not_ours() {
     ] {
         let read = read(written);
         assert_eq!(
-            (read.said.as_str(), read.turn_over),
+            (read.text.as_str(), read.other_turn_started),
             (expected, true),
             "{written}"
         );
@@ -180,7 +180,7 @@ fn thoughts_are_silent() {
     ] {
         let read = read(written);
         assert_eq!(
-            (read.said.as_str(), read.lone_thought),
+            (read.text.as_str(), read.unopened_thinking),
             (expected, false),
             "{written}"
         );
@@ -207,7 +207,7 @@ fn channels_of_harmony_are_told_apart() {
         "<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>commentary to=end_call<|message|>{\"farewell\":\"Bye\"}",
     ] {
         let read = read(written);
-        assert_eq!(read.said, "", "{written}");
+        assert_eq!(read.text, "", "{written}");
         let bye = ("end_call".to_owned(), "{\"farewell\":\"Bye\"}".to_owned());
         assert_eq!(read.calls, [bye], "{written}");
     }
@@ -217,19 +217,25 @@ fn channels_of_harmony_are_told_apart() {
 fn a_lone_closing_tag_is_remembered_and_waited_for() {
     let written = "The caller wants Onix. 3 < 5 [x]\n</think>\n\nOnix.";
     let first = read(written);
-    assert!(first.lone_thought);
+    assert!(first.unopened_thinking);
     let every: Vec<u8> = (0..=255).collect();
     for cuts in [&every[..], &[]] {
         let next = read_in_pieces(written, cuts, true);
-        assert_eq!((next.said.as_str(), next.lone_thought), ("\n\nOnix.", true));
+        assert_eq!(
+            (next.text.as_str(), next.unopened_thinking),
+            ("\n\nOnix.", true)
+        );
         // Without thoughts the words come at the end.
         let plain = read_in_pieces("Onix is a rock.", cuts, true);
         assert_eq!(
-            (plain.said.as_str(), plain.lone_thought),
+            (plain.text.as_str(), plain.unopened_thinking),
             ("Onix is a rock.", false)
         );
         let opened = read_in_pieces("<think>hm</think>Onix", cuts, true);
-        assert_eq!((opened.said.as_str(), opened.lone_thought), ("Onix", false));
+        assert_eq!(
+            (opened.text.as_str(), opened.unopened_thinking),
+            ("Onix", false)
+        );
     }
 }
 
@@ -245,7 +251,7 @@ fn a_reply_that_begins_as_thoughts_do_is_held_back_without_having_been_seen_befo
         for cuts in [&every[..], &[]] {
             let read = read_in_pieces(written, cuts, false);
             assert_eq!(
-                (read.said.as_str(), read.lone_thought),
+                (read.text.as_str(), read.unopened_thinking),
                 ("\n\nOnix.", true),
                 "{written}"
             );
@@ -261,18 +267,18 @@ fn a_reply_that_begins_as_thoughts_do_is_held_back_without_having_been_seen_befo
 
 #[test]
 fn thoughts_that_come_apart_leave_nothing_to_be_held_back() {
-    let offered = Offered::of(&ToolSet::ALL);
+    let offered = OfferedToolNames::built_in(&BuiltInTools::ALL);
     let mut markup = ChatMarkup::new(true);
     markup.push("Onix", &offered);
     assert_eq!(markup.next(), None);
-    markup.thoughts_come_apart(&offered);
-    assert_eq!(markup.next(), Some(Part::Words("Onix".into())));
-    assert!(markup.passes(" is a rock", &offered));
+    markup.thinking_is_separate(&offered);
+    assert_eq!(markup.next(), Some(MarkupPart::Text("Onix".into())));
+    assert!(markup.passes_through(" is a rock", &offered));
 }
 
 #[test]
 fn what_is_held_back_is_bounded() {
-    let offered = Offered::of(&ToolSet::ALL);
+    let offered = OfferedToolNames::built_in(&BuiltInTools::ALL);
     let mut markup = ChatMarkup::new(true);
     let word = "word ".repeat(100);
     let mut pushed = 0;
@@ -281,7 +287,7 @@ fn what_is_held_back_is_bounded() {
         pushed += word.len();
         assert!(pushed <= HELD_BYTES_MAX + word.len());
     }
-    assert!(markup.passes("at once", &offered));
+    assert!(markup.passes_through("at once", &offered));
 }
 
 #[test]
@@ -339,8 +345,8 @@ fn a_written_call_is_carried_out() {
                 "{text}"
             );
             let words = around.0.trim_start_matches("<think>hm</think>").trim();
-            assert_eq!(read.said.trim(), words, "{text}");
-            assert_eq!(read.left_out, 0, "{text}");
+            assert_eq!(read.text.trim(), words, "{text}");
+            assert_eq!(read.dropped, 0, "{text}");
         }
     }
 }
@@ -379,7 +385,7 @@ fn words_beside_a_written_call_stay() {
         "Good.\nThought: done.\nAction: end_call\nAction Input: none\nFinal Answer: Goodbye.",
     ] {
         let read = read(written);
-        let words: Vec<&str> = read.said.split_whitespace().collect();
+        let words: Vec<&str> = read.text.split_whitespace().collect();
         assert_eq!(
             (words, read.calls.len()),
             (vec!["Good.", "Goodbye."], 1),
@@ -398,7 +404,7 @@ fn several_written_calls_are_carried_out() {
         "[end_call(), hand_over(reason=\"a, (b)\")]",
     ] {
         let read = read(written);
-        assert_eq!((read.calls.len(), read.said.trim()), (2, ""), "{written}");
+        assert_eq!((read.calls.len(), read.text.trim()), (2, ""), "{written}");
     }
 }
 
@@ -420,15 +426,15 @@ fn a_call_that_is_not_offered_is_left_out() {
         "```json\n{\"name\": \"end_call\", \"argum",
     ] {
         let read = read(written);
-        let (said, calls) = (read.said.trim(), read.calls.len());
-        assert_eq!((said, calls, read.left_out), ("", 0, 1), "{written}");
+        let (said, calls) = (read.text.trim(), read.calls.len());
+        assert_eq!((said, calls, read.dropped), ("", 0, 1), "{written}");
     }
     let long = format!(
         "<tool_call>{}</tool_call>Hi",
         "x".repeat(2 * CALL_BYTES_MAX)
     );
     let read = read_in_pieces(&long, &[10, 90, 200], false);
-    assert_eq!((read.said.as_str(), read.left_out), ("Hi", 1));
+    assert_eq!((read.text.as_str(), read.dropped), ("Hi", 1));
 }
 
 /// Text rich in markup.
@@ -492,12 +498,12 @@ proptest! {
     #[test]
     fn plain_text_passes_at_once(words in proptest::collection::vec("[A-Zé][a-zéß'-]{0,8}[,.]?", 1..12)) {
         let mut markup = ChatMarkup::new(false);
-        let offered = Offered::of(&ToolSet::ALL);
+        let offered = OfferedToolNames::built_in(&BuiltInTools::ALL);
         markup.push("It", &offered);
-        prop_assert_eq!(markup.next(), Some(Part::Words("It".into())));
+        prop_assert_eq!(markup.next(), Some(MarkupPart::Text("It".into())));
         for word in words {
             let token = format!(" {word}");
-            prop_assert!(markup.passes(&token, &offered));
+            prop_assert!(markup.passes_through(&token, &offered));
         }
     }
 }

@@ -7,12 +7,12 @@ mod species;
 #[cfg(test)]
 mod tests;
 
-use super::brief::Brief;
-use super::message::Speaker;
-use super::reply::{Ending, Finish, ReplyEvent};
-use super::tools::{Tool, ToolCall, ToolKind};
-use calldex_names::{Excluded, Language};
-use phrases::{Phrases, Wish};
+use super::invocation::{BuiltInTool, ToolCall, ToolInvocation};
+use super::message::MessageRole;
+use super::prompt_context::PromptContext;
+use super::reply_stream::{Finish, FinishReason, ReplyEvent};
+use calldex_names::{ExcludedWords, Language};
+use phrases::{CallerIntent, ScriptPhrases};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -24,47 +24,55 @@ const WORDS_MAX: usize = 200;
 
 /// What the script answers.
 #[derive(Default)]
-struct Line {
-    words: String,
-    tool: Option<Tool>,
+struct ScriptedAnswer {
+    text: String,
+    tool: Option<ToolInvocation>,
 }
 
 /// A line of the script, said word by word.
-pub(super) struct Recital {
+pub(super) struct ScriptedReply {
     events: VecDeque<ReplyEvent>,
     word_pause: Duration,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 /// The answer to `brief`, with `word_pause` between its words.
-pub(super) fn recite(brief: &Brief, word_pause: Duration) -> Recital {
-    let Line { words, tool } = line(brief);
+pub(super) fn scripted_reply(
+    prompt_context: &PromptContext,
+    word_pause: Duration,
+) -> ScriptedReply {
+    let ScriptedAnswer { text: words, tool } = scripted_answer(prompt_context);
     let mut events: VecDeque<_> = words
         .split_inclusive(' ')
         .map(|word| ReplyEvent::Token(word.into()))
         .collect();
     let tokens = u32::try_from(events.len()).unwrap_or(u32::MAX);
     let ending = if tool.is_some() {
-        Ending::Tools
+        FinishReason::ToolCalls
     } else {
-        Ending::Said
+        FinishReason::Stop
     };
     // One call a reply, and the history holds the calls of earlier ones.
-    let id = format!("offline_{}", brief.history.len());
-    events.extend(tool.map(|tool| ReplyEvent::Tool(ToolCall { id, tool })));
+    let id = format!("offline_{}", prompt_context.history.len());
+    events.extend(tool.map(|tool| {
+        ReplyEvent::Tool(ToolCall {
+            id,
+            invocation: tool,
+        })
+    }));
     events.push_back(ReplyEvent::Done(Finish {
-        tokens,
-        ending,
+        text_pieces: tokens,
+        finish_reason: ending,
         ..Finish::default()
     }));
-    Recital {
+    ScriptedReply {
         events,
         word_pause,
         pause: None,
     }
 }
 
-impl Recital {
+impl ScriptedReply {
     /// The next event; the pause is between words, not before the first.
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<ReplyEvent>> {
         if let Some(pause) = &mut self.pause {
@@ -81,49 +89,57 @@ impl Recital {
 
 /// What the script says to the last words of the caller. Says nothing after a tool: the words came
 /// with the call.
-fn line(brief: &Brief) -> Line {
-    let Some(last) = brief.history.last().filter(|last| last.speaker.is_caller()) else {
-        return if brief.round == 0 {
-            opening(brief)
+fn scripted_answer(prompt_context: &PromptContext) -> ScriptedAnswer {
+    let Some(last) = prompt_context
+        .history
+        .last()
+        .filter(|last| last.role.is_caller())
+    else {
+        return if prompt_context.tool_step == 0 {
+            greeting(prompt_context)
         } else {
-            Line::default()
+            ScriptedAnswer::default()
         };
     };
-    let phrases = Phrases::of(&brief.language);
+    let phrases = ScriptPhrases::for_language(&prompt_context.language);
     let heard = words_of(&last.content);
-    let name = brief.caller.name.as_deref();
-    match phrases.wish(&heard) {
-        Some(Wish::Goodbye) if brief.tools.has(ToolKind::EndCall) => {
-            let farewell = phrases.farewell.replace("{name}", &comma(name));
-            Line {
-                words: String::new(),
-                tool: Some(Tool::EndCall {
+    let name = prompt_context.caller.name.as_deref();
+    match phrases.intent(&heard) {
+        Some(CallerIntent::Goodbye)
+            if prompt_context.built_in_tools.contains(BuiltInTool::EndCall) =>
+        {
+            let farewell = phrases.farewell.replace("{name}", &comma_and_name(name));
+            ScriptedAnswer {
+                text: String::new(),
+                tool: Some(ToolInvocation::EndCall {
                     farewell: Some(farewell),
                 }),
             }
         }
-        Some(Wish::Person) if brief.tools.has(ToolKind::HandOver) => {
+        Some(CallerIntent::Handoff)
+            if prompt_context.built_in_tools.contains(BuiltInTool::Handoff) =>
+        {
             let reason = "the caller asked for a person".to_owned();
             let summary =
                 "The offline agent answered; it understands little more than this wish.".to_owned();
-            Line {
-                words: phrases.connecting.into(),
-                tool: Some(Tool::HandOver { reason, summary }),
+            ScriptedAnswer {
+                text: phrases.connecting.into(),
+                tool: Some(ToolInvocation::Handoff { reason, summary }),
             }
         }
-        Some(Wish::Person) => Line {
-            words: phrases.nobody.into(),
+        Some(CallerIntent::Handoff) => ScriptedAnswer {
+            text: phrases.no_person_available.into(),
             tool: None,
         },
-        _ if let Some(code) = wanted_language(brief, &last.content) => Line {
-            words: String::new(),
-            tool: Some(Tool::SwitchLanguage { code }),
+        _ if let Some(code) = requested_language(prompt_context, &last.content) => ScriptedAnswer {
+            text: String::new(),
+            tool: Some(ToolInvocation::SwitchLanguage { code }),
         },
-        wish => Line {
-            words: noticed(
-                brief,
+        wish => ScriptedAnswer {
+            text: with_notice(
+                prompt_context,
                 phrases,
-                answer(brief, phrases, &heard, wish.as_ref()),
+                answer_text(prompt_context, phrases, &heard, wish.as_ref()),
             ),
             tool: None,
         },
@@ -131,42 +147,52 @@ fn line(brief: &Brief) -> Line {
 }
 
 /// The other language of the line that the caller asks for, and asks for nothing else ("English, please").
-fn wanted_language(brief: &Brief, said: &str) -> Option<String> {
-    let context = calldex_names::Context {
-        asked: true,
-        language: Language::from_tag(&brief.language),
-        excluded: &Excluded::default(),
+fn requested_language(prompt_context: &PromptContext, said: &str) -> Option<String> {
+    let context = calldex_names::ExtractionContext {
+        name_asked: true,
+        language: Language::from_tag(&prompt_context.language),
+        excluded: &ExcludedWords::default(),
     };
-    let wanted = calldex_names::extract(said, &context).language_wanted?;
+    let wanted = calldex_names::extract(said, &context).requested_language?;
     let primary = |tag: &str| Language::from_tag(tag);
-    let is_other = primary(&brief.language) != Language::from_tag(wanted);
-    let mut codes = brief.languages.iter();
+    let is_other = primary(&prompt_context.language) != Language::from_tag(wanted);
+    let mut codes = prompt_context.line_languages.iter();
     let code = codes.find(|code| primary(code) == Language::from_tag(wanted))?;
-    (is_other && brief.tools.has(ToolKind::SwitchLanguage)).then(|| code.to_string())
+    (is_other
+        && prompt_context
+            .built_in_tools
+            .contains(BuiltInTool::SwitchLanguage))
+    .then(|| code.to_string())
 }
 
 /// Nothing was said yet.
-fn opening(brief: &Brief) -> Line {
-    let phrases = Phrases::of(&brief.language);
-    let hello = phrases
-        .hello
-        .replace("{name}", &comma(brief.caller.name.as_deref()));
-    Line {
-        words: noticed(brief, phrases, hello),
+fn greeting(prompt_context: &PromptContext) -> ScriptedAnswer {
+    let phrases = ScriptPhrases::for_language(&prompt_context.language);
+    let hello = phrases.hello.replace(
+        "{name}",
+        &comma_and_name(prompt_context.caller.name.as_deref()),
+    );
+    ScriptedAnswer {
+        text: with_notice(prompt_context, phrases, hello),
         tool: None,
     }
 }
 
-fn answer(brief: &Brief, phrases: &Phrases, heard: &[String], wish: Option<&Wish>) -> String {
-    let name = brief.caller.name.as_deref();
+fn answer_text(
+    prompt_context: &PromptContext,
+    phrases: &ScriptPhrases,
+    heard: &[String],
+    wish: Option<&CallerIntent>,
+) -> String {
+    let name = prompt_context.caller.name.as_deref();
     let told = name.filter(|name| contains(heard, name));
     let asked_about = species::named_in(heard).map(|known| phrases.types_of(known));
-    if let Some(name) = told.filter(|name| is_news(brief, name)) {
+    if let Some(name) = told.filter(|name| is_first_use(prompt_context, name)) {
         let met = match phrases.nice_to_meet_you {
             Some(own) => own.replace("{name}", name),
-            None => brief
+            None => prompt_context
                 .persona
-                .filled(&brief.persona.nice_to_meet_you, Some(name)),
+                .fill_placeholders(&prompt_context.persona.nice_to_meet_you, Some(name)),
         };
         let Some(types) = asked_about else {
             return met;
@@ -178,20 +204,20 @@ fn answer(brief: &Brief, phrases: &Phrases, heard: &[String], wish: Option<&Wish
     if let Some(types) = asked_about {
         return types;
     }
-    if told.is_some() || wish == Some(&Wish::Greeting) {
-        return phrases.hello.replace("{name}", &comma(name));
+    if told.is_some() || wish == Some(&CallerIntent::Greeting) {
+        return phrases.hello.replace("{name}", &comma_and_name(name));
     }
     phrases.no_model.to_owned()
 }
 
 /// `words`, after saying once in a call who is speaking. A notice that the caller cut short is not
 /// in the history, and is said again.
-fn noticed(brief: &Brief, phrases: &Phrases, words: String) -> String {
+fn with_notice(prompt_context: &PromptContext, phrases: &ScriptPhrases, words: String) -> String {
     let said = |message: &str| message.contains(phrases.notice.trim());
-    let agent = brief
+    let agent = prompt_context
         .history
         .iter()
-        .filter(|message| message.speaker == Speaker::Agent);
+        .filter(|message| message.role == MessageRole::Agent);
     if agent.into_iter().any(|message| said(&message.content)) {
         return words;
     }
@@ -199,11 +225,11 @@ fn noticed(brief: &Brief, phrases: &Phrases, words: String) -> String {
 }
 
 /// Whether the agent has not used `name` in this call yet.
-fn is_news(brief: &Brief, name: &str) -> bool {
-    let mut agent = brief
+fn is_first_use(prompt_context: &PromptContext, name: &str) -> bool {
+    let mut agent = prompt_context
         .history
         .iter()
-        .filter(|message| message.speaker == Speaker::Agent);
+        .filter(|message| message.role == MessageRole::Agent);
     !agent.any(|message| contains(&words_of(&message.content), name))
 }
 
@@ -212,7 +238,7 @@ fn contains(words: &[String], name: &str) -> bool {
     !name.is_empty() && words.windows(name.len()).any(|window| window == name)
 }
 
-fn comma(name: Option<&str>) -> String {
+fn comma_and_name(name: Option<&str>) -> String {
     name.map(|name| format!(", {name}")).unwrap_or_default()
 }
 
@@ -222,7 +248,7 @@ fn words_of(text: &str) -> Vec<String> {
     let folded = words.map(|word| {
         word.chars()
             .flat_map(char::to_lowercase)
-            .filter_map(folded)
+            .filter_map(without_accent)
             .collect::<String>()
     });
     folded
@@ -231,7 +257,7 @@ fn words_of(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn folded(c: char) -> Option<char> {
+fn without_accent(c: char) -> Option<char> {
     match c {
         'á' | 'à' | 'â' | 'ä' | 'ã' | 'ą' => Some('a'),
         'é' | 'è' | 'ê' | 'ë' | 'ę' => Some('e'),

@@ -5,14 +5,14 @@ use super::species::Species;
 
 /// What the caller wants, as far as the script understands it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum CallerIntent {
     Goodbye,
-    Person,
+    Handoff,
     Greeting,
 }
 
 /// One language of the script. `{name}` is a comma and the name, or nothing.
-pub(super) struct Phrases {
+pub(super) struct ScriptPhrases {
     /// Said once a call, before the first answer.
     pub notice: &'static str,
     pub hello: &'static str,
@@ -21,24 +21,24 @@ pub(super) struct Phrases {
     pub farewell: &'static str,
     pub connecting: &'static str,
     /// Where no call can be handed over.
-    pub nobody: &'static str,
+    pub no_person_available: &'static str,
     pub no_model: &'static str,
     /// `{name}`, `{types}`; and the word between two types.
     types: &'static str,
     and: &'static str,
     english_types: bool,
     goodbyes: &'static [&'static str],
-    persons: &'static [&'static str],
+    handoff_requests: &'static [&'static str],
     greetings: &'static [&'static str],
 }
 
-static ENGLISH: Phrases = Phrases {
+static ENGLISH: ScriptPhrases = ScriptPhrases {
     notice: "Just so you know, I am the offline agent, a small script without a language model. ",
     hello: "Hello{name}! Ask me for the type of a well-known Pokémon, such as Pikachu or Charizard.",
     nice_to_meet_you: None,
     farewell: "Goodbye{name}! Thank you for calling.",
     connecting: "One moment, I will connect you with a person.",
-    nobody: "I am sorry, there is nobody I could connect you with. Is there anything else?",
+    no_person_available: "I am sorry, there is nobody I could connect you with. Is there anything else?",
     no_model: "I cannot answer that without a real model. To get one, set OPENAI_API_KEY and start me again. Until \
                then, ask me for the type of a well-known Pokémon.",
     types: "{name} is {types}. That is all I know about it while I am offline.",
@@ -58,7 +58,7 @@ static ENGLISH: Phrases = Phrases {
         "have a nice day",
         "have a good day",
     ],
-    persons: &[
+    handoff_requests: &[
         "a human",
         "human being",
         "a person",
@@ -84,13 +84,13 @@ static ENGLISH: Phrases = Phrases {
     ],
 };
 
-static SPANISH: Phrases = Phrases {
+static SPANISH: ScriptPhrases = ScriptPhrases {
     notice: "Le aviso de que soy el agente sin conexión, un pequeño programa sin modelo de lenguaje. ",
     hello: "¡Hola{name}! En español todavía no sé responder: para eso hay que configurar OPENAI_API_KEY.",
     nice_to_meet_you: Some("¡Mucho gusto, {name}!"),
     farewell: "¡Adiós{name}! Gracias por llamar.",
     connecting: "Un momento, le comunico con una persona.",
-    nobody: "Lo siento, no hay nadie con quien comunicarle. ¿Algo más?",
+    no_person_available: "Lo siento, no hay nadie con quien comunicarle. ¿Algo más?",
     no_model: "No puedo responder a eso sin un modelo de verdad. Para tener uno, configure OPENAI_API_KEY y vuelva a \
                iniciarme.",
     types: "{name}: {types}. Sin conexión no sé nada más.",
@@ -104,7 +104,7 @@ static SPANISH: Phrases = Phrases {
         "eso es todo",
         "nada mas",
     ],
-    persons: &[
+    handoff_requests: &[
         "una persona",
         "un humano",
         "un agente",
@@ -114,13 +114,13 @@ static SPANISH: Phrases = Phrases {
     greetings: &["hola", "buenos dias", "buenas tardes", "buenas noches"],
 };
 
-static FRENCH: Phrases = Phrases {
+static FRENCH: ScriptPhrases = ScriptPhrases {
     notice: "Je vous préviens, je suis l'agent hors ligne, un petit programme sans modèle de langue. ",
     hello: "Bonjour{name} ! Je ne sais pas encore répondre en français : pour cela, il faut régler OPENAI_API_KEY.",
     nice_to_meet_you: Some("Enchanté, {name} !"),
     farewell: "Au revoir{name} ! Merci de votre appel.",
     connecting: "Un instant, je vous passe une personne.",
-    nobody: "Je suis désolé, il n'y a personne à qui vous passer. Autre chose ?",
+    no_person_available: "Je suis désolé, il n'y a personne à qui vous passer. Autre chose ?",
     no_model: "Je ne peux pas répondre à cela sans un vrai modèle. Pour en avoir un, réglez OPENAI_API_KEY et \
                redémarrez-moi.",
     types: "{name} : {types}. Hors ligne, je n'en sais pas plus.",
@@ -133,7 +133,7 @@ static FRENCH: Phrases = Phrases {
         "cest tout",
         "bonne journee",
     ],
-    persons: &[
+    handoff_requests: &[
         "une personne",
         "un humain",
         "un conseiller",
@@ -143,13 +143,13 @@ static FRENCH: Phrases = Phrases {
     greetings: &["bonjour", "bonsoir", "salut"],
 };
 
-static GERMAN: Phrases = Phrases {
+static GERMAN: ScriptPhrases = ScriptPhrases {
     notice: "Nur damit Sie es wissen: Ich bin der Offline-Agent, ein kleines Programm ohne Sprachmodell. ",
     hello: "Hallo{name}! Auf Deutsch kann ich noch nicht antworten: Dafür muss OPENAI_API_KEY gesetzt werden.",
     nice_to_meet_you: Some("Freut mich, {name}!"),
     farewell: "Auf Wiederhören{name}! Danke für Ihren Anruf.",
     connecting: "Einen Moment, ich verbinde Sie mit einem Menschen.",
-    nobody: "Es tut mir leid, es ist niemand da, mit dem ich Sie verbinden könnte. Noch etwas?",
+    no_person_available: "Es tut mir leid, es ist niemand da, mit dem ich Sie verbinden könnte. Noch etwas?",
     no_model: "Das kann ich ohne ein richtiges Modell nicht beantworten. Dafür muss OPENAI_API_KEY gesetzt und ich neu \
                gestartet werden.",
     types: "{name}: {types}. Mehr weiß ich ohne Verbindung nicht.",
@@ -162,7 +162,7 @@ static GERMAN: Phrases = Phrases {
         "das war alles",
         "das ist alles",
     ],
-    persons: &[
+    handoff_requests: &[
         "einem menschen",
         "ein mensch",
         "einen menschen",
@@ -173,13 +173,13 @@ static GERMAN: Phrases = Phrases {
     greetings: &["hallo", "guten morgen", "guten tag", "guten abend"],
 };
 
-static ITALIAN: Phrases = Phrases {
+static ITALIAN: ScriptPhrases = ScriptPhrases {
     notice: "La avviso: sono l'agente offline, un piccolo programma senza modello linguistico. ",
     hello: "Salve{name}! In italiano non so ancora rispondere: per questo va impostata OPENAI_API_KEY.",
     nice_to_meet_you: Some("Piacere, {name}!"),
     farewell: "Arrivederci{name}! Grazie per aver chiamato.",
     connecting: "Un momento, la metto in contatto con una persona.",
-    nobody: "Mi dispiace, non c'è nessuno con cui metterla in contatto. Altro?",
+    no_person_available: "Mi dispiace, non c'è nessuno con cui metterla in contatto. Altro?",
     no_model: "Non posso rispondere senza un vero modello. Per averne uno, imposti OPENAI_API_KEY e mi riavvii.",
     types: "{name}: {types}. Senza connessione non so altro.",
     and: " e ",
@@ -191,7 +191,7 @@ static ITALIAN: Phrases = Phrases {
         "nientaltro",
         "buona giornata",
     ],
-    persons: &[
+    handoff_requests: &[
         "una persona",
         "un umano",
         "un operatore",
@@ -201,13 +201,13 @@ static ITALIAN: Phrases = Phrases {
     greetings: &["salve", "ciao", "buongiorno", "buonasera"],
 };
 
-static PORTUGUESE: Phrases = Phrases {
+static PORTUGUESE: ScriptPhrases = ScriptPhrases {
     notice: "Aviso: sou o agente offline, um pequeno programa sem modelo de linguagem. ",
     hello: "Olá{name}! Em português ainda não sei responder: para isso é preciso configurar OPENAI_API_KEY.",
     nice_to_meet_you: Some("Muito prazer, {name}!"),
     farewell: "Até logo{name}! Obrigado por ligar.",
     connecting: "Um momento, vou passar a ligação para uma pessoa.",
-    nobody: "Lamento, não há ninguém a quem passar a ligação. Mais alguma coisa?",
+    no_person_available: "Lamento, não há ninguém a quem passar a ligação. Mais alguma coisa?",
     no_model: "Não posso responder a isso sem um modelo de verdade. Para ter um, configure OPENAI_API_KEY e reinicie-me.",
     types: "{name}: {types}. Sem conexão não sei mais nada.",
     and: " e ",
@@ -220,7 +220,7 @@ static PORTUGUESE: Phrases = Phrases {
         "e tudo",
         "mais nada",
     ],
-    persons: &[
+    handoff_requests: &[
         "uma pessoa",
         "um humano",
         "um atendente",
@@ -230,13 +230,13 @@ static PORTUGUESE: Phrases = Phrases {
     greetings: &["ola", "oi", "bom dia", "boa tarde", "boa noite"],
 };
 
-static POLISH: Phrases = Phrases {
+static POLISH: ScriptPhrases = ScriptPhrases {
     notice: "Uprzedzam: jestem agentem offline, małym programem bez modelu językowego. ",
     hello: "Dzień dobry{name}! Po polsku jeszcze nie umiem odpowiadać: do tego trzeba ustawić OPENAI_API_KEY.",
     nice_to_meet_you: Some("Miło mi, {name}!"),
     farewell: "Do widzenia{name}! Dziękuję za telefon.",
     connecting: "Chwileczkę, połączę z człowiekiem.",
-    nobody: "Przykro mi, nie ma nikogo, z kim można połączyć. Coś jeszcze?",
+    no_person_available: "Przykro mi, nie ma nikogo, z kim można połączyć. Coś jeszcze?",
     no_model: "Nie odpowiem na to bez prawdziwego modelu. Aby go mieć, proszę ustawić OPENAI_API_KEY i uruchomić mnie \
                ponownie.",
     types: "{name}: {types}. Bez połączenia nic więcej nie wiem.",
@@ -249,7 +249,7 @@ static POLISH: Phrases = Phrases {
         "nic wiecej",
         "do uslyszenia",
     ],
-    persons: &[
+    handoff_requests: &[
         "z konsultantem",
         "z konsultantka",
         "z pracownikiem",
@@ -259,13 +259,13 @@ static POLISH: Phrases = Phrases {
     greetings: &["dzien dobry", "dobry wieczor", "witam", "czesc"],
 };
 
-static DUTCH: Phrases = Phrases {
+static DUTCH: ScriptPhrases = ScriptPhrases {
     notice: "Even voor de duidelijkheid: ik ben de offline-agent, een klein programma zonder taalmodel. ",
     hello: "Hallo{name}! In het Nederlands kan ik nog niet antwoorden: daarvoor moet OPENAI_API_KEY worden ingesteld.",
     nice_to_meet_you: Some("Aangenaam, {name}!"),
     farewell: "Tot ziens{name}! Bedankt voor het bellen.",
     connecting: "Een ogenblik, ik verbind u door met een medewerker.",
-    nobody: "Het spijt me, er is niemand met wie ik u kan doorverbinden. Nog iets?",
+    no_person_available: "Het spijt me, er is niemand met wie ik u kan doorverbinden. Nog iets?",
     no_model: "Dat kan ik zonder echt model niet beantwoorden. Daarvoor moet OPENAI_API_KEY worden ingesteld en moet ik \
                opnieuw worden gestart.",
     types: "{name}: {types}. Meer weet ik zonder verbinding niet.",
@@ -278,7 +278,7 @@ static DUTCH: Phrases = Phrases {
         "dat was alles",
         "dat is alles",
     ],
-    persons: &[
+    handoff_requests: &[
         "een mens",
         "een medewerker",
         "echt persoon",
@@ -288,13 +288,13 @@ static DUTCH: Phrases = Phrases {
     greetings: &["hallo", "goedemorgen", "goedemiddag", "goedenavond", "hoi"],
 };
 
-static JAPANESE: Phrases = Phrases {
+static JAPANESE: ScriptPhrases = ScriptPhrases {
     notice: "お知らせします。私はオフラインのエージェントで、言語モデルを持たない小さなプログラムです。",
     hello: "こんにちは{name}。日本語ではまだお答えできません。OPENAI_API_KEY の設定が必要です。",
     nice_to_meet_you: Some("はじめまして、{name}さん。"),
     farewell: "さようなら{name}。お電話ありがとうございました。",
     connecting: "少々お待ちください。担当者におつなぎします。",
-    nobody: "申し訳ありません。おつなぎできる者がおりません。ほかにご用はありますか。",
+    no_person_available: "申し訳ありません。おつなぎできる者がおりません。ほかにご用はありますか。",
     no_model: "本物のモデルがないと、お答えできません。OPENAI_API_KEY を設定して、もう一度起動してください。",
     types: "{name}は{types}です。オフラインではそれ以上わかりません。",
     and: "と",
@@ -306,7 +306,7 @@ static JAPANESE: Phrases = Phrases {
         "バイバイ",
         "以上です",
     ],
-    persons: &[
+    handoff_requests: &[
         "人間",
         "担当者",
         "オペレーター",
@@ -316,9 +316,9 @@ static JAPANESE: Phrases = Phrases {
     greetings: &["こんにちは", "こんばんは", "おはようございます", "もしもし"],
 };
 
-impl Phrases {
+impl ScriptPhrases {
     /// English for every language that has none of its own.
-    pub(super) fn of(language: &str) -> &'static Phrases {
+    pub(super) fn for_language(language: &str) -> &'static ScriptPhrases {
         match language
             .get(..2)
             .unwrap_or_default()
@@ -339,30 +339,30 @@ impl Phrases {
 
     /// What `heard` asks for. A goodbye counts only at the end, or where little else was said:
     /// "what type is Goodbye" is no farewell. English is understood in every language.
-    pub(super) fn wish(&self, heard: &[String]) -> Option<Wish> {
-        let wish = self.own_wish(heard);
-        wish.or_else(|| ENGLISH.own_wish(heard))
+    pub(super) fn intent(&self, heard: &[String]) -> Option<CallerIntent> {
+        let wish = self.intent_in_language(heard);
+        wish.or_else(|| ENGLISH.intent_in_language(heard))
     }
 
-    fn own_wish(&self, heard: &[String]) -> Option<Wish> {
+    fn intent_in_language(&self, heard: &[String]) -> Option<CallerIntent> {
         if self
-            .persons
+            .handoff_requests
             .iter()
-            .any(|phrase| position(heard, phrase).is_some())
+            .any(|phrase| phrase_end(heard, phrase).is_some())
         {
-            return Some(Wish::Person);
+            return Some(CallerIntent::Handoff);
         }
         let parting = |phrase: &&&str| {
-            position(heard, phrase).is_some_and(|end| end == heard.len() || heard.len() <= 6)
+            phrase_end(heard, phrase).is_some_and(|end| end == heard.len() || heard.len() <= 6)
         };
         if super::species::named_in(heard).is_none() && self.goodbyes.iter().find(parting).is_some()
         {
-            return Some(Wish::Goodbye);
+            return Some(CallerIntent::Goodbye);
         }
         self.greetings
             .iter()
-            .any(|phrase| position(heard, phrase).is_some())
-            .then_some(Wish::Greeting)
+            .any(|phrase| phrase_end(heard, phrase).is_some())
+            .then_some(CallerIntent::Greeting)
     }
 
     /// The types of a species, in a sentence.
@@ -385,7 +385,7 @@ impl Phrases {
 }
 
 /// The number of words up to the end of `phrase` in `heard`, at its last occurrence.
-fn position(heard: &[String], phrase: &str) -> Option<usize> {
+fn phrase_end(heard: &[String], phrase: &str) -> Option<usize> {
     let phrase: Vec<_> = phrase.split(' ').collect();
     let at = heard
         .windows(phrase.len())

@@ -1,20 +1,20 @@
 //! What the script answers.
 
 use super::*;
-use crate::agent::{CallerFacts, Message, Persona, ToolSet};
+use crate::agent::{BuiltInTools, CallerFacts, Message, Persona};
 use std::sync::Arc;
 
-fn brief(name: Option<&str>, language: &str, history: Vec<Arc<Message>>) -> Brief {
+fn prompt_context(name: Option<&str>, language: &str, history: Vec<Arc<Message>>) -> PromptContext {
     let caller = CallerFacts {
         name: name.map(Into::into),
         language: language.into(),
         ..CallerFacts::default()
     };
-    Brief::new(&Arc::new(Persona::default()), Arc::new(caller), history)
+    PromptContext::new(&Arc::new(Persona::default()), Arc::new(caller), history)
 }
 
-fn asked(words: &str) -> Line {
-    line(&brief(
+fn asked(words: &str) -> ScriptedAnswer {
+    scripted_answer(&prompt_context(
         Some("Misty"),
         "en-US",
         vec![
@@ -26,7 +26,7 @@ fn asked(words: &str) -> Line {
 
 #[test]
 fn it_says_once_what_it_is() {
-    let first = asked("What type is Onix?").words;
+    let first = asked("What type is Onix?").text;
     assert!(
         first.contains("offline agent") && first.contains("rock and ground"),
         "{first}"
@@ -35,7 +35,7 @@ fn it_says_once_what_it_is() {
         Message::agent(first),
         Message::caller("And Pikachu's type?"),
     ];
-    let second = line(&brief(None, "en-US", history)).words;
+    let second = scripted_answer(&prompt_context(None, "en-US", history)).text;
     assert!(
         !second.contains("offline agent, a small script") && second.contains("an electric type"),
         "{second}"
@@ -44,17 +44,17 @@ fn it_says_once_what_it_is() {
 
 #[test]
 fn what_it_does_not_know_it_says_and_how_to_help_it() {
-    let answer = asked("How tall is the Eiffel tower?").words;
+    let answer = asked("How tall is the Eiffel tower?").text;
     assert!(answer.contains("set OPENAI_API_KEY"), "{answer}");
 }
 
 #[test]
 fn a_known_name_is_used_in_greetings() {
     for words in ["Hi there", "This is Misty."] {
-        let answer = asked(words).words;
+        let answer = asked(words).text;
         assert!(answer.contains("Hello, Misty!"), "{answer}");
     }
-    let opening = line(&brief(Some("Misty"), "en-US", vec![])).words;
+    let opening = scripted_answer(&prompt_context(Some("Misty"), "en-US", vec![])).text;
     assert!(opening.contains("Hello, Misty!"), "{opening}");
 }
 
@@ -64,7 +64,7 @@ fn a_name_just_told_is_met() {
         Message::agent("May I have your name?"),
         Message::caller("My name is Misty."),
     ];
-    let answer = line(&brief(Some("Misty"), "en-US", history)).words;
+    let answer = scripted_answer(&prompt_context(Some("Misty"), "en-US", history)).text;
     assert!(
         answer.ends_with("Nice to meet you, Misty! What Pokémon would you like to know about?"),
         "{answer}"
@@ -78,11 +78,11 @@ fn a_goodbye_ends_the_call() {
         "okay that's all, bye",
         "No, thank you. Have a nice day.",
     ] {
-        let Line { words: said, tool } = asked(words);
+        let ScriptedAnswer { text: said, tool } = asked(words);
         let farewell = "Goodbye, Misty! Thank you for calling.".to_owned();
         assert_eq!(
             tool,
-            Some(Tool::EndCall {
+            Some(ToolInvocation::EndCall {
                 farewell: Some(farewell)
             }),
             "{words}"
@@ -97,18 +97,18 @@ fn a_goodbye_ends_the_call() {
 
 #[test]
 fn the_wish_for_a_person_is_a_hand_over() {
-    let Line { words, tool } = asked("Can I talk to a real person, please?");
-    assert!(matches!(tool, Some(Tool::HandOver { .. })) && words.contains("a person"));
+    let ScriptedAnswer { text: words, tool } = asked("Can I talk to a real person, please?");
+    assert!(matches!(tool, Some(ToolInvocation::Handoff { .. })) && words.contains("a person"));
 }
 
 #[test]
 fn a_tool_that_is_not_offered_is_not_called() {
-    let brief = Brief {
-        tools: ToolSet::NONE,
-        ..brief(None, "en-US", vec![Message::caller("Goodbye")])
+    let prompt_context = PromptContext {
+        built_in_tools: BuiltInTools::NONE,
+        ..prompt_context(None, "en-US", vec![Message::caller("Goodbye")])
     };
-    assert_eq!(line(&brief).tool, None);
-    assert!(!line(&brief).words.is_empty());
+    assert_eq!(scripted_answer(&prompt_context).tool, None);
+    assert!(!scripted_answer(&prompt_context).text.is_empty());
 }
 
 #[test]
@@ -118,10 +118,23 @@ fn other_languages_get_an_honest_sentence() {
         ("fr-FR", "au revoir"),
         ("de-DE", "tschüss"),
     ] {
-        let answer = line(&brief(None, language, vec![Message::caller("???")])).words;
+        let answer = scripted_answer(&prompt_context(
+            None,
+            language,
+            vec![Message::caller("???")],
+        ))
+        .text;
         assert!(answer.contains("OPENAI_API_KEY"), "{answer}");
-        let parting = line(&brief(None, language, vec![Message::caller(goodbye)])).tool;
-        assert!(matches!(parting, Some(Tool::EndCall { .. })), "{language}");
+        let parting = scripted_answer(&prompt_context(
+            None,
+            language,
+            vec![Message::caller(goodbye)],
+        ))
+        .tool;
+        assert!(
+            matches!(parting, Some(ToolInvocation::EndCall { .. })),
+            "{language}"
+        );
     }
 }
 
@@ -129,23 +142,29 @@ fn other_languages_get_an_honest_sentence() {
 fn after_a_tool_nothing_more_is_said() {
     let history = vec![
         Message::caller("Goodbye"),
-        Message::tool("offline_1", "noted"),
+        Message::tool_result("offline_1", "noted"),
     ];
-    let brief = Brief {
-        round: 1,
-        ..brief(None, "en-US", history)
+    let prompt_context = PromptContext {
+        tool_step: 1,
+        ..prompt_context(None, "en-US", history)
     };
-    assert_eq!((line(&brief).words.as_str(), line(&brief).tool), ("", None));
+    assert_eq!(
+        (
+            scripted_answer(&prompt_context).text.as_str(),
+            scripted_answer(&prompt_context).tool
+        ),
+        ("", None)
+    );
 }
 
 #[test]
 fn another_language_of_the_line_is_switched_to_and_back_from() {
     let wants = |language: &str, words: &str| {
-        let mut brief = brief(None, language, vec![Message::caller(words)]);
-        brief.tools = ToolSet::ALL;
-        brief.languages = ["en-US", "es-MX", "de-DE"].map(Into::into).to_vec();
-        match line(&brief).tool {
-            Some(Tool::SwitchLanguage { code }) => Some(code),
+        let mut prompt_context = prompt_context(None, language, vec![Message::caller(words)]);
+        prompt_context.built_in_tools = BuiltInTools::ALL;
+        prompt_context.line_languages = ["en-US", "es-MX", "de-DE"].map(Into::into).to_vec();
+        match scripted_answer(&prompt_context).tool {
+            Some(ToolInvocation::SwitchLanguage { code }) => Some(code),
             _ => None,
         }
     };

@@ -8,49 +8,49 @@
 //! arrows, ends of list items. Character references are the character. Addresses are shortened to
 //! their host. White space is never changed outside tables.
 
-mod address;
-mod entity;
-mod marks;
-mod signs;
+mod html_entity;
+mod markup_runs;
+mod spoken_signs;
 mod symbols;
 mod table;
 mod tag;
+mod url;
 
 #[cfg(test)]
 mod tests;
 
 use compact_str::CompactString;
-use symbols::{ARROW_PAUSE, Words};
+use symbols::{ARROW_PAUSE, SignWords};
 
 /// Most characters of a link's target; a longer one was none, and is said like any other text.
 const TARGET_CHARS_MAX: u16 = 500;
 
 /// The filter for one reply.
-pub struct Speech {
-    words: Words,
-    mode: Mode,
+pub struct SpeechFilter {
+    words: SignWords,
+    state: FilterState,
     /// Characters that wait for the next one, by mode.
-    held: String,
+    pending: String,
     /// Only white space since the line began.
     line_start: bool,
     /// This line is a heading, an item or a row: its end is a pause.
     pause_at_end: bool,
     /// This line is a heading.
-    heading: bool,
+    in_heading: bool,
     /// This line is a row of a table.
-    row: bool,
+    in_table_row: bool,
     /// The last character let through, and the last one that is not white space.
     last: Option<char>,
     last_visible: Option<char>,
     /// Letters and digits of the last word let through.
     word_chars: usize,
     /// Inside a code of a telephone's keys: `*21*5551234#`.
-    in_code: bool,
+    in_dial_code: bool,
 }
 
 /// What the next character may turn out to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+enum FilterState {
     /// Nothing waits.
     Text,
     /// A run of one markup character, and whether it began the line.
@@ -64,15 +64,15 @@ enum Mode {
     /// After three backticks: the name of a language, or not.
     Fence,
     /// After `]`: a link's target may follow.
-    Closing,
+    AfterBracket,
     /// Inside a link's target, and the brackets open in it.
-    Target { chars: u16, open: u16 },
+    LinkTarget { chars: u16, open: u16 },
     /// Letters that may become `https://` or `www.`.
-    Scheme,
+    UrlScheme,
     /// The host of an address.
-    Host,
+    UrlHost,
     /// The rest of an address.
-    Path,
+    UrlPath,
     /// After a star that a digit follows.
     Star,
     /// After `#` and a space.
@@ -84,28 +84,28 @@ enum Mode {
     /// After `<`.
     Tag,
     /// Inside `<think>`.
-    Thought,
+    Thinking,
     /// After a bar of a table.
-    Cell,
+    TableCell,
     /// White space inside a row of a table.
     RowSpace,
 }
 
-impl Speech {
+impl SpeechFilter {
     /// A filter whose few own words are in `language` (BCP 47); unknown languages get none.
     pub fn new(language: &str) -> Self {
         Self {
-            words: Words::of(language),
-            mode: Mode::Text,
-            held: String::new(),
+            words: SignWords::for_language(language),
+            state: FilterState::Text,
+            pending: String::new(),
             line_start: true,
             pause_at_end: false,
-            heading: false,
-            row: false,
+            in_heading: false,
+            in_table_row: false,
             last: None,
             last_visible: None,
             word_chars: 0,
-            in_code: false,
+            in_dial_code: false,
         }
     }
 
@@ -121,7 +121,7 @@ impl Speech {
     /// What still waits, at the end of the reply. The filter is then as new.
     pub fn finish(&mut self) -> CompactString {
         let mut out = CompactString::default();
-        self.settle(&mut out);
+        self.resolve_pending(&mut out);
         self.end_line(&mut out);
         let words = self.words;
         *self = Self {
@@ -132,80 +132,82 @@ impl Speech {
     }
 
     /// Whether characters wait for the next one.
-    pub fn is_holding(&self) -> bool {
-        self.mode != Mode::Text
+    pub fn has_pending(&self) -> bool {
+        self.state != FilterState::Text
     }
 
     fn step(&mut self, c: char, out: &mut CompactString) {
-        match self.mode {
-            Mode::Text => self.text(c, out),
-            Mode::Run {
+        match self.state {
+            FilterState::Text => self.text(c, out),
+            FilterState::Run {
                 mark,
                 count,
                 at_start,
             } => self.run(mark, count, at_start, c, out),
-            Mode::Number => self.number(c, out),
-            Mode::Fence => self.fence(c, out),
-            Mode::Closing => self.closing(c, out),
-            Mode::Target { chars, open } => self.target(chars, open, c, out),
-            Mode::Scheme => self.scheme(c, out),
-            Mode::Host => self.host(c, out),
-            Mode::Path => self.path(c, out),
-            Mode::Star => self.star(c, out),
-            Mode::Pound => self.pound(c, out),
-            Mode::AtLeast => {
-                self.mode = Mode::Text;
-                self.say_sign(self.words.at_least, Some(c), out);
+            FilterState::Number => self.number(c, out),
+            FilterState::Fence => self.fence(c, out),
+            FilterState::AfterBracket => self.closing(c, out),
+            FilterState::LinkTarget { chars, open } => self.target(chars, open, c, out),
+            FilterState::UrlScheme => self.scheme(c, out),
+            FilterState::UrlHost => self.host(c, out),
+            FilterState::UrlPath => self.path(c, out),
+            FilterState::Star => self.star(c, out),
+            FilterState::Pound => self.pound(c, out),
+            FilterState::AtLeast => {
+                self.state = FilterState::Text;
+                self.emit_sign(self.words.at_least, Some(c), out);
                 self.text(c, out);
             }
-            Mode::Entity => self.entity(c, out),
-            Mode::Tag => self.tag(c, out),
-            Mode::Thought => self.thought(c),
-            Mode::Cell => self.cell(c, out),
-            Mode::RowSpace => self.row_space(c, out),
+            FilterState::Entity => self.entity(c, out),
+            FilterState::Tag => self.tag(c, out),
+            FilterState::Thinking => self.thought(c),
+            FilterState::TableCell => self.cell(c, out),
+            FilterState::RowSpace => self.row_space(c, out),
         }
     }
 
     /// A character with nothing waiting before it.
     fn text(&mut self, c: char, out: &mut CompactString) {
-        self.mode = Mode::Text;
-        self.in_code &= matches!(c, '0'..='9' | '*' | '#');
+        self.state = FilterState::Text;
+        self.in_dial_code &= matches!(c, '0'..='9' | '*' | '#');
         let at_start = std::mem::replace(&mut self.line_start, false);
         match c {
             '\n' => self.newline(out),
-            ' ' if self.row => self.mode = Mode::RowSpace,
+            ' ' if self.in_table_row => self.state = FilterState::RowSpace,
             ' ' | '\t' | '\r' => {
                 self.line_start = at_start;
-                self.say(c, out);
+                self.emit(c, out);
             }
             '*' | '_' | '`' | '~' | '#' | '>' | '^' => {
-                self.mode = Mode::Run {
+                self.state = FilterState::Run {
                     mark: c,
                     count: 1,
                     at_start,
                 }
             }
             '-' | '=' | '+' if at_start || (c != '+' && self.after_space()) => {
-                self.mode = Mode::Run {
+                self.state = FilterState::Run {
                     mark: c,
                     count: 1,
                     at_start,
                 };
             }
-            '0'..='9' if at_start && self.last_visible.is_some() => self.hold(Mode::Number, c),
-            '|' => self.bar(at_start),
-            'h' | 'H' | 'w' | 'W' if !self.last.is_some_and(address::joins_an_address) => {
-                self.hold(Mode::Scheme, c)
+            '0'..='9' if at_start && self.last_visible.is_some() => {
+                self.begin_pending(FilterState::Number, c)
             }
-            '<' => self.mode = Mode::Tag,
-            ']' => self.mode = Mode::Closing,
+            '|' => self.bar(at_start),
+            'h' | 'H' | 'w' | 'W' if !self.last.is_some_and(url::joins_an_address) => {
+                self.begin_pending(FilterState::UrlScheme, c)
+            }
+            '<' => self.state = FilterState::Tag,
+            ']' => self.state = FilterState::AfterBracket,
             '[' | '\\' => {}
             '&' => {
-                self.held.clear();
-                self.mode = Mode::Entity;
+                self.pending.clear();
+                self.state = FilterState::Entity;
             }
             '〜' | '～' if self.last_visible.is_some_and(char::is_numeric) => {
-                self.mode = Mode::Run {
+                self.state = FilterState::Run {
                     mark: '~',
                     count: 1,
                     at_start,
@@ -219,26 +221,29 @@ impl Speech {
     /// A character that means only itself, or nothing, or a word.
     fn letter(&mut self, c: char, out: &mut CompactString) {
         if symbols::is_pause(c) {
-            self.say(ARROW_PAUSE, out);
-        } else if let Some(word) = self.words.of_symbol(c) {
-            self.say_word(word, out);
+            self.emit(ARROW_PAUSE, out);
+        } else if let Some(word) = self.words.word_for(c) {
+            self.emit_word(word, out);
         } else if c == '\u{2581}' {
             // A space, as tokenizers write it.
-            self.say(' ', out);
+            self.emit(' ', out);
         } else if symbols::is_joiner(c) {
             if self.last.is_some_and(symbols::takes_joiners) {
-                self.say(c, out);
+                self.emit(c, out);
             }
         } else if !symbols::is_silent(c) {
-            self.say(c, out);
+            self.emit(c, out);
         }
     }
 
     /// Whatever waits is resolved: nothing more will come.
-    fn settle(&mut self, out: &mut CompactString) {
-        match self.mode {
-            Mode::Text | Mode::Closing | Mode::Thought | Mode::RowSpace => {}
-            Mode::Run {
+    fn resolve_pending(&mut self, out: &mut CompactString) {
+        match self.state {
+            FilterState::Text
+            | FilterState::AfterBracket
+            | FilterState::Thinking
+            | FilterState::RowSpace => {}
+            FilterState::Run {
                 mark,
                 count,
                 at_start,
@@ -246,32 +251,34 @@ impl Speech {
                 self.resolve_run(mark, count, at_start, None, out);
             }
             // Nothing follows that the name of a language could be for: it was the content.
-            Mode::Number | Mode::Scheme | Mode::Fence => self.release(out),
-            Mode::Host | Mode::Path => self.end_address(true, out),
+            FilterState::Number | FilterState::UrlScheme | FilterState::Fence => {
+                self.emit_pending(out)
+            }
+            FilterState::UrlHost | FilterState::UrlPath => self.end_address(true, out),
             // What is let go may end with the beginning of something else, which is shorter.
-            Mode::Tag => {
+            FilterState::Tag => {
                 self.release_tag(out);
-                self.settle(out);
+                self.resolve_pending(out);
             }
-            Mode::Target { .. } => {
+            FilterState::LinkTarget { .. } => {
                 self.release_target(out);
-                self.settle(out);
+                self.resolve_pending(out);
             }
-            Mode::Cell => self.end_row(out),
-            Mode::Star => self.release_star(out),
-            Mode::Pound => self.release_pound(out),
-            Mode::AtLeast => self.say_sign(self.words.at_least, None, out),
-            Mode::Entity => {
+            FilterState::TableCell => self.end_row(out),
+            FilterState::Star => self.release_star(out),
+            FilterState::Pound => self.release_pound(out),
+            FilterState::AtLeast => self.emit_sign(self.words.at_least, None, out),
+            FilterState::Entity => {
                 self.release_entity(out);
-                self.settle(out);
+                self.resolve_pending(out);
             }
         }
-        self.held.clear();
+        self.pending.clear();
     }
 
     fn closing(&mut self, c: char, out: &mut CompactString) {
         match c {
-            '(' => self.hold(Mode::Target { chars: 0, open: 0 }, c),
+            '(' => self.begin_pending(FilterState::LinkTarget { chars: 0, open: 0 }, c),
             _ => self.text(c, out),
         }
     }
@@ -279,8 +286,8 @@ impl Speech {
     fn target(&mut self, chars: u16, open: u16, c: char, out: &mut CompactString) {
         let open = match c {
             ')' if open == 0 => {
-                self.held.clear();
-                return self.mode = Mode::Text;
+                self.pending.clear();
+                return self.state = FilterState::Text;
             }
             _ if c == '\n' || chars >= TARGET_CHARS_MAX => {
                 self.release_target(out);
@@ -290,8 +297,8 @@ impl Speech {
             '(' => open + 1,
             _ => open,
         };
-        self.held.push(c);
-        self.mode = Mode::Target {
+        self.pending.push(c);
+        self.state = FilterState::LinkTarget {
             chars: chars + 1,
             open,
         };
@@ -300,8 +307,8 @@ impl Speech {
     /// It was no target: what was held is text, bracket and all. Each time at least `](` is used
     /// up, so what is held again by it is shorter.
     fn release_target(&mut self, out: &mut CompactString) {
-        let held = std::mem::take(&mut self.held);
-        self.mode = Mode::Text;
+        let held = std::mem::take(&mut self.pending);
+        self.state = FilterState::Text;
         for c in held.chars() {
             self.step(c, out);
         }
@@ -309,7 +316,7 @@ impl Speech {
 
     fn newline(&mut self, out: &mut CompactString) {
         self.end_line(out);
-        self.say('\n', out);
+        self.emit('\n', out);
         self.line_start = true;
     }
 
@@ -317,11 +324,11 @@ impl Speech {
     fn end_line(&mut self, out: &mut CompactString) {
         let paused = self.last_visible.is_none_or(symbols::ends_a_phrase);
         if self.pause_at_end && !paused {
-            self.say('.', out);
+            self.emit('.', out);
         }
         self.pause_at_end = false;
-        self.heading = false;
-        self.row = false;
+        self.in_heading = false;
+        self.in_table_row = false;
     }
 
     fn begin_item(&mut self) {
@@ -329,37 +336,37 @@ impl Speech {
         self.line_start = true;
     }
 
-    fn hold(&mut self, mode: Mode, c: char) {
-        self.held.clear();
-        self.held.push(c);
-        self.mode = mode;
+    fn begin_pending(&mut self, mode: FilterState, c: char) {
+        self.pending.clear();
+        self.pending.push(c);
+        self.state = mode;
     }
 
     /// What was held is let through as it is.
-    fn release(&mut self, out: &mut CompactString) {
-        let mut held = std::mem::take(&mut self.held);
+    fn emit_pending(&mut self, out: &mut CompactString) {
+        let mut held = std::mem::take(&mut self.pending);
         for c in held.chars() {
-            self.say(c, out);
+            self.emit(c, out);
         }
         held.clear();
-        self.held = held;
-        self.mode = Mode::Text;
+        self.pending = held;
+        self.state = FilterState::Text;
         self.line_start = false;
     }
 
-    fn say_word(&mut self, word: &str, out: &mut CompactString) {
+    fn emit_word(&mut self, word: &str, out: &mut CompactString) {
         if word.is_empty() {
             return;
         }
         if self.last.is_some_and(char::is_alphanumeric) {
-            self.say(' ', out);
+            self.emit(' ', out);
         }
         for c in word.chars() {
-            self.say(c, out);
+            self.emit(c, out);
         }
     }
 
-    fn say(&mut self, c: char, out: &mut CompactString) {
+    fn emit(&mut self, c: char, out: &mut CompactString) {
         out.push(c);
         if c.is_alphanumeric() {
             let goes_on = self.last.is_some_and(char::is_alphanumeric);
@@ -378,7 +385,7 @@ impl Speech {
 
 /// A whole text made speakable.
 pub fn speakable(text: &str, language: &str) -> String {
-    let mut speech = Speech::new(language);
+    let mut speech = SpeechFilter::new(language);
     let mut said = speech.push(text);
     said.push_str(&speech.finish());
     said.trim().to_owned()

@@ -7,7 +7,7 @@ pub(super) const ARROW_PAUSE: char = ',';
 
 /// The filter's own words in one language; empty where the language has no file.
 #[derive(Clone, Copy)]
-pub(super) struct Words {
+pub(super) struct SignWords {
     /// `#25`
     pub number: &'static str,
     /// The keys `#` and `*` of a telephone.
@@ -29,12 +29,12 @@ pub(super) struct Words {
     pub at_least: &'static str,
 }
 
-impl Words {
+impl SignWords {
     /// Of a language by its BCP 47 tag.
-    pub(super) fn of(language: &str) -> Words {
+    pub(super) fn for_language(language: &str) -> SignWords {
         let language = Language::from_tag(language);
         let word = |sign: &str| spoken_symbol(sign, language).unwrap_or_default();
-        Words {
+        SignWords {
             number: word("#"),
             pound: word("# key"),
             star: word("* key"),
@@ -52,7 +52,7 @@ impl Words {
     }
 
     /// Two species differ only by these signs, so they are said.
-    pub(super) fn of_symbol(&self, c: char) -> Option<&'static str> {
+    pub(super) fn word_for(&self, c: char) -> Option<&'static str> {
         match c {
             '♀' => Some(self.female),
             '♂' => Some(self.male),

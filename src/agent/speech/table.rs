@@ -1,20 +1,20 @@
 //! Tables: bars become commas, the line under the head goes, the end of a row is a pause.
 
-use super::{Mode, Speech};
+use super::{FilterState, SpeechFilter};
 use compact_str::CompactString;
 
 /// Most characters of a line that may turn out to be the rule under a table's head.
 const RULE_CHARS_MAX: usize = 512;
 
-impl Speech {
+impl SpeechFilter {
     /// A bar; at the start of a line it opens a row.
     pub(super) fn bar(&mut self, at_start: bool) {
         if at_start {
-            self.row = true;
+            self.in_table_row = true;
             self.pause_at_end = false;
         }
-        self.held.clear();
-        self.mode = Mode::Cell;
+        self.pending.clear();
+        self.state = FilterState::TableCell;
     }
 
     /// After a bar: white space, more bars and dashes wait for the first character of the cell.
@@ -25,27 +25,27 @@ impl Speech {
                 self.text(c, out);
             }
             ' ' | '\t' | '\r' | '|' => {}
-            '-' | ':' if self.held.len() < RULE_CHARS_MAX => self.held.push(c),
+            '-' | ':' if self.pending.len() < RULE_CHARS_MAX => self.pending.push(c),
             _ => self.begin_cell(c, out),
         }
     }
 
     fn begin_cell(&mut self, c: char, out: &mut CompactString) {
-        if self.pause_at_end || !self.row {
-            self.say(',', out);
-            self.say(' ', out);
+        if self.pause_at_end || !self.in_table_row {
+            self.emit(',', out);
+            self.emit(' ', out);
         }
-        self.pause_at_end = self.row;
+        self.pause_at_end = self.in_table_row;
         // A dash that turned out to be a sign: "| -5 |".
-        self.release(out);
+        self.emit_pending(out);
         self.text(c, out);
     }
 
     /// The row is over: nothing follows the last bar.
     pub(super) fn end_row(&mut self, out: &mut CompactString) {
-        self.mode = Mode::Text;
-        self.held.clear();
-        self.pause_at_end |= !self.row;
+        self.state = FilterState::Text;
+        self.pending.clear();
+        self.pause_at_end |= !self.in_table_row;
         self.end_line(out);
     }
 
@@ -56,7 +56,7 @@ impl Speech {
             '|' => self.bar(false),
             '\n' => self.text(c, out),
             _ => {
-                self.say(' ', out);
+                self.emit(' ', out);
                 self.text(c, out);
             }
         }

@@ -1,38 +1,38 @@
 //! Tags of SSML and HTML, and the thoughts of models that think aloud.
 
-use super::{Mode, Speech};
+use super::{FilterState, SpeechFilter};
 use compact_str::CompactString;
 
 /// Longest tag; what is longer was none.
 const TAG_BYTES_MAX: usize = 256;
 /// Tags around what is thought and not said.
-const THOUGHTS: [&str; 3] = ["think", "thinking", "reasoning"];
+const THINKING_TAGS: [&str; 3] = ["think", "thinking", "reasoning"];
 /// Longest closing tag of a thought.
 const THOUGHT_END_BYTES_MAX: usize = "</reasoning>".len();
 
-enum Verdict {
+enum TagMatch {
     Tag,
     NoTag,
     Undecided,
 }
 
-impl Speech {
+impl SpeechFilter {
     pub(super) fn tag(&mut self, c: char, out: &mut CompactString) {
-        self.held.push(c);
-        match verdict(&self.held) {
-            Verdict::Undecided => {}
-            Verdict::NoTag => self.release_tag(out),
-            Verdict::Tag => {
+        self.pending.push(c);
+        match match_tag(&self.pending) {
+            TagMatch::Undecided => {}
+            TagMatch::NoTag => self.release_tag(out),
+            TagMatch::Tag => {
                 let name = self
-                    .held
+                    .pending
                     .trim_end_matches(['>', '/', ' '])
                     .to_ascii_lowercase();
-                self.mode = if THOUGHTS.contains(&name.as_str()) {
-                    Mode::Thought
+                self.state = if THINKING_TAGS.contains(&name.as_str()) {
+                    FilterState::Thinking
                 } else {
-                    Mode::Text
+                    FilterState::Text
                 };
-                self.held.clear();
+                self.pending.clear();
                 if name == "sup" {
                     self.resolve_power(Some('0'), out);
                 }
@@ -42,8 +42,8 @@ impl Speech {
 
     /// It was no tag: the sign becomes a word or nothing, what followed is text.
     pub(super) fn release_tag(&mut self, out: &mut CompactString) {
-        let held = std::mem::take(&mut self.held);
-        self.mode = Mode::Text;
+        let held = std::mem::take(&mut self.pending);
+        self.state = FilterState::Text;
         let sign = self.resolve_less(&held, out);
         for c in held[sign..].chars() {
             self.step(c, out);
@@ -51,55 +51,55 @@ impl Speech {
     }
 
     pub(super) fn thought(&mut self, c: char) {
-        self.held.push(c.to_ascii_lowercase());
-        let ended = THOUGHTS.iter().any(|name| {
+        self.pending.push(c.to_ascii_lowercase());
+        let ended = THINKING_TAGS.iter().any(|name| {
             let rest = self
-                .held
+                .pending
                 .strip_suffix('>')
                 .and_then(|held| held.strip_suffix(name));
             rest.is_some_and(|rest| rest.ends_with("</"))
         });
         if ended {
-            self.held.clear();
-            self.mode = Mode::Text;
+            self.pending.clear();
+            self.state = FilterState::Text;
             self.line_start = true;
-        } else if self.held.len() > 2 * THOUGHT_END_BYTES_MAX {
+        } else if self.pending.len() > 2 * THOUGHT_END_BYTES_MAX {
             let keep = self
-                .held
-                .ceil_char_boundary(self.held.len() - THOUGHT_END_BYTES_MAX);
-            self.held.drain(..keep);
+                .pending
+                .ceil_char_boundary(self.pending.len() - THOUGHT_END_BYTES_MAX);
+            self.pending.drain(..keep);
         }
     }
 }
 
 /// Whether `held`, which followed `<`, is a tag: a name, then `name=value` pairs, then `>`.
-fn verdict(held: &str) -> Verdict {
+fn match_tag(held: &str) -> TagMatch {
     let body = held.strip_prefix(['/', '!', '?']).unwrap_or(held);
     let name_len =
         body.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_')));
     let Some(name_len) = name_len else {
         // A heart, or a number.
         if held == "3" {
-            return Verdict::Undecided;
+            return TagMatch::Undecided;
         }
         let lettered =
             body.is_empty() || body.starts_with(|c: char| c.is_ascii_alphabetic() || c == '-');
         return if lettered && held.len() < TAG_BYTES_MAX {
-            Verdict::Undecided
+            TagMatch::Undecided
         } else {
-            Verdict::NoTag
+            TagMatch::NoTag
         };
     };
     if held == "=" {
-        return Verdict::Undecided;
+        return TagMatch::Undecided;
     }
     let named = body.starts_with(|c: char| c.is_ascii_alphabetic()) || held.starts_with("!-");
     let rest = &body[name_len..];
     if !named || held.len() >= TAG_BYTES_MAX || rest.contains(['<', '\n']) {
-        return Verdict::NoTag;
+        return TagMatch::NoTag;
     }
     if rest.ends_with('>') {
-        return Verdict::Tag;
+        return TagMatch::Tag;
     }
     let attributes = rest.trim_start_matches('/');
     let spaced = attributes.is_empty() || attributes.starts_with(' ');
@@ -111,8 +111,8 @@ fn verdict(held: &str) -> Verdict {
         .count();
     let comment = held.starts_with("!-");
     if comment || (spaced && words_before_equals <= 1) {
-        Verdict::Undecided
+        TagMatch::Undecided
     } else {
-        Verdict::NoTag
+        TagMatch::NoTag
     }
 }

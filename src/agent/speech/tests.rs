@@ -1,6 +1,6 @@
 //! What is said of what is written.
 
-use super::{Speech, speakable};
+use super::{SpeechFilter, speakable};
 use proptest::prelude::*;
 
 fn said(text: &str) -> String {
@@ -19,7 +19,7 @@ fn said_in_pieces(text: &str, cuts: &[u8], language: &str) -> String {
     };
     at.sort_unstable();
     at.push(text.len());
-    let mut speech = Speech::new(language);
+    let mut speech = SpeechFilter::new(language);
     let mut out = String::new();
     let mut from = 0;
     for to in at {
@@ -102,9 +102,9 @@ fn what_turns_out_to_be_no_markup_is_said() {
 fn a_target_without_an_end_is_said_whole_and_not_held_for_ever() {
     let words = "word ".repeat(1_000);
     assert_eq!(said(&format!("[a]({words}")), format!("a({words}"));
-    let mut speech = Speech::new("en-US");
+    let mut speech = SpeechFilter::new("en-US");
     assert!(!speech.push(&format!("[a]({words}")).is_empty());
-    assert!(!speech.is_holding());
+    assert!(!speech.has_pending());
     let nested = "](".repeat(5_000);
     assert_eq!(said(&nested), "(".repeat(5_000));
 }
@@ -351,7 +351,7 @@ fn a_whole_text_is_trimmed() {
 
 #[test]
 fn the_filter_is_as_new_after_its_end() {
-    let mut speech = Speech::new("en-US");
+    let mut speech = SpeechFilter::new("en-US");
     let _ = speech.push("- Fire **");
     assert_eq!(speech.finish(), ".");
     assert_eq!(speech.push("#25 is"), "number 25 is");
@@ -392,12 +392,12 @@ proptest! {
 
     #[test]
     fn plain_text_passes_at_once(words in proptest::collection::vec("[a-gi-vx-zA-GI-VX-Zé][a-zéß',-]{0,8}[a-zß]", 1..12)) {
-        let mut speech = Speech::new("en-US");
+        let mut speech = SpeechFilter::new("en-US");
         for word in words {
             let token = format!(" {word},");
             let out = speech.push(&token);
             prop_assert_eq!(out.as_str(), token.as_str());
-            prop_assert!(!speech.is_holding());
+            prop_assert!(!speech.has_pending());
         }
         prop_assert!(speech.finish().is_empty());
     }

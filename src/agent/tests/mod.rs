@@ -1,24 +1,24 @@
 //! The agent against a server of bytes. Deadlines are short or far away; nothing asserts on speed.
 
-mod failing;
+mod adaptation;
+mod failures;
+mod fake_model_server;
 mod hedging;
-mod loading;
-mod refusing;
-mod server;
+mod model_loading;
 mod streaming;
 
 use super::*;
 use calldex_observability::redaction::Secret;
+use fake_model_server::{FakeModelServer, TEST_TIMEOUT};
 use futures_util::StreamExt;
-use server::{PATIENCE, Server};
 use tokio::time::timeout;
 
 /// A deadline that is meant to pass.
-const SHORT_MS: u64 = 80;
+const EXPIRING_TIMEOUT_MS: u64 = 80;
 
 /// What is configured in these tests: a model, and perhaps a second one.
 #[derive(Clone)]
-struct Setup {
+struct TestModels {
     base_url: Option<String>,
     api_key: Option<Secret>,
     headers: std::collections::BTreeMap<String, Secret>,
@@ -26,19 +26,19 @@ struct Setup {
     first_token_ms_max: u64,
     idle_ms_max: u64,
     connect_ms_max: u64,
-    turn_ms_max: u64,
-    judge_ms_max: u64,
+    reply_ms_max: u64,
+    name_verification_ms_max: u64,
     breaker_failures_max: u32,
     breaker_open_ms: u64,
     offline_word_ms: u64,
     preload: Option<bool>,
-    price: Option<Price>,
-    fallback: Option<Second>,
+    price: Option<TokenPrice>,
+    fallback: Option<FallbackSetup>,
 }
 
 /// The second one.
 #[derive(Clone)]
-struct Second {
+struct FallbackSetup {
     base_url: Option<String>,
     api_key: Option<Secret>,
     model: String,
@@ -46,7 +46,7 @@ struct Second {
     hedge_ms: Option<u64>,
 }
 
-impl Default for Second {
+impl Default for FallbackSetup {
     fn default() -> Self {
         Self {
             base_url: None,
@@ -58,7 +58,7 @@ impl Default for Second {
     }
 }
 
-impl Default for Setup {
+impl Default for TestModels {
     fn default() -> Self {
         let (model, agent) = (ModelConfig::default(), AgentConfig::default());
         Self {
@@ -69,8 +69,8 @@ impl Default for Setup {
             first_token_ms_max: model.first_token_ms_max,
             idle_ms_max: model.idle_ms_max,
             connect_ms_max: model.connect_ms_max,
-            turn_ms_max: agent.turn_ms_max,
-            judge_ms_max: agent.judge_ms_max,
+            reply_ms_max: agent.reply_ms_max,
+            name_verification_ms_max: agent.name_verification_ms_max,
             breaker_failures_max: agent.breaker_failures_max,
             breaker_open_ms: agent.breaker_open_ms,
             offline_word_ms: agent.offline_word_ms,
@@ -82,7 +82,7 @@ impl Default for Setup {
     }
 }
 
-impl Setup {
+impl TestModels {
     fn model(&self) -> ModelConfig {
         ModelConfig {
             base_url: self.base_url.clone(),
@@ -103,8 +103,8 @@ impl Setup {
         AgentConfig {
             fallback: second.iter().map(|_| "second".to_owned()).collect(),
             hedge_ms: second.and_then(|second| second.hedge_ms),
-            turn_ms_max: self.turn_ms_max,
-            judge_ms_max: self.judge_ms_max,
+            reply_ms_max: self.reply_ms_max,
+            name_verification_ms_max: self.name_verification_ms_max,
             breaker_failures_max: self.breaker_failures_max,
             breaker_open_ms: self.breaker_open_ms,
             offline_word_ms: self.offline_word_ms,
@@ -112,8 +112,8 @@ impl Setup {
         }
     }
 
-    fn models(&self) -> Models {
-        let mut models = Models::from([("default".to_owned(), self.model())]);
+    fn models(&self) -> ModelConfigs {
+        let mut models = ModelConfigs::from([("default".to_owned(), self.model())]);
         if let Some(second) = &self.fallback {
             let model = ModelConfig {
                 base_url: second.base_url.clone(),
@@ -130,39 +130,39 @@ impl Setup {
 }
 
 /// Deadlines far away, one model.
-fn config(server: &Server) -> Setup {
-    Setup {
+fn config(server: &FakeModelServer) -> TestModels {
+    TestModels {
         base_url: Some(server.base_url.clone()),
         first_token_ms_max: 20_000,
         idle_ms_max: 20_000,
-        turn_ms_max: 40_000,
-        ..Setup::default()
+        reply_ms_max: 40_000,
+        ..TestModels::default()
     }
 }
 
-fn agent(setup: &Setup) -> Agent {
-    Agent::new(&setup.agent(), &setup.models()).unwrap_or_else(|faults| panic!("{faults:?}"))
+fn agent(setup: &TestModels) -> Agent {
+    Agent::new(&setup.agent(), &setup.models()).unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
-fn brief(words: &str) -> Brief {
+fn prompt_context(words: &str) -> PromptContext {
     let caller = CallerFacts {
         language: "en-US".into(),
         ..CallerFacts::default()
     };
-    Brief::new(
+    PromptContext::new(
         &Arc::new(Persona::default()),
         Arc::new(caller),
         vec![Message::caller(words)],
     )
 }
 
-async fn next(reply: &mut Reply) -> Option<ReplyEvent> {
-    timeout(PATIENCE, reply.next())
+async fn next(reply: &mut ReplyStream) -> Option<ReplyEvent> {
+    timeout(TEST_TIMEOUT, reply.next())
         .await
         .expect("the reply has an event")
 }
 
-async fn next_token(reply: &mut Reply) -> String {
+async fn next_token(reply: &mut ReplyStream) -> String {
     match next(reply).await {
         Some(ReplyEvent::Token(token)) => token.to_string(),
         other => panic!("{other:?} instead of a token"),
@@ -170,13 +170,13 @@ async fn next_token(reply: &mut Reply) -> String {
 }
 
 /// A reply to its end.
-struct Heard {
-    words: String,
-    tools: Vec<ToolCall>,
-    end: Result<Finish, Failure>,
+struct CollectedReply {
+    text: String,
+    tool_calls: Vec<ToolCall>,
+    end: Result<Finish, ReplyFailure>,
 }
 
-async fn hear(mut reply: Reply) -> Heard {
+async fn collect(mut reply: ReplyStream) -> CollectedReply {
     let (mut words, mut tools) = (String::new(), Vec::new());
     let end = loop {
         match next(&mut reply)
@@ -190,9 +190,13 @@ async fn hear(mut reply: Reply) -> Heard {
         }
     };
     assert_eq!(next(&mut reply).await, None, "nothing comes after the end");
-    Heard { words, tools, end }
+    CollectedReply {
+        text: words,
+        tool_calls: tools,
+        end,
+    }
 }
 
-async fn ask(config: &Setup) -> Heard {
-    hear(agent(config).reply(brief("Is Onix a rock?"))).await
+async fn ask(config: &TestModels) -> CollectedReply {
+    collect(agent(config).reply(prompt_context("Is Onix a rock?"))).await
 }

@@ -1,7 +1,8 @@
 //! Answers that come.
 
-use super::server::{
-    Act, Server, Step, answer, done, event, finish, head, json, raw, token, token_json,
+use super::fake_model_server::{
+    FakeModelServer, ResponseStep, ScriptedResponse, answer, done, event, finish, head, json, raw,
+    token, token_json,
 };
 use super::*;
 
@@ -10,32 +11,32 @@ async fn tokens_are_passed_on_one_by_one_while_the_model_still_writes() {
     let script = vec![
         head(),
         token("It"),
-        Step::Gate,
+        ResponseStep::WaitForGate,
         token(" is"),
-        Step::Gate,
+        ResponseStep::WaitForGate,
         token(" rock."),
         finish("stop"),
         done(),
     ];
-    let server = Server::start([script]).await;
-    let mut reply = agent(&config(&server)).reply(brief("Onix?"));
+    let server = FakeModelServer::start([script]).await;
+    let mut reply = agent(&config(&server)).reply(prompt_context("Onix?"));
     // The server does not go on before the gate is opened, so these cannot have been collected.
     assert_eq!(next_token(&mut reply).await, "It");
     server.open_gate();
     assert_eq!(next_token(&mut reply).await, " is");
     server.open_gate();
-    let rest = hear(reply).await;
+    let rest = collect(reply).await;
     assert_eq!(
-        (rest.words.as_str(), rest.end.unwrap().tokens),
+        (rest.text.as_str(), rest.end.unwrap().text_pieces),
         (" rock.", 3)
     );
 }
 
 #[tokio::test]
 async fn a_request_carries_key_headers_model_and_conversation() {
-    let server = Server::start([answer(&["Yes."])]).await;
+    let server = FakeModelServer::start([answer(&["Yes."])]).await;
     let headers = [("x-line".to_owned(), Secret::new("one"))].into();
-    let config = Setup {
+    let config = TestModels {
         api_key: Some(Secret::new("key-1")),
         headers,
         ..config(&server)
@@ -65,19 +66,25 @@ async fn a_request_carries_key_headers_model_and_conversation() {
 
 #[tokio::test]
 async fn nothing_is_asked_before_the_reply_is_polled() {
-    let server = Server::start([answer(&["Yes."])]).await;
+    let server = FakeModelServer::start([answer(&["Yes."])]).await;
     let agent = agent(&config(&server));
-    drop(agent.reply(brief("Onix?")));
-    hear(agent.reply(brief("Onix?"))).await.end.unwrap();
+    drop(agent.reply(prompt_context("Onix?")));
+    collect(agent.reply(prompt_context("Onix?")))
+        .await
+        .end
+        .unwrap();
     assert_eq!(server.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn one_connection_serves_reply_after_reply() {
-    let server = Server::start((0..5).map(|_| answer(&["Yes", "."]))).await;
+    let server = FakeModelServer::start((0..5).map(|_| answer(&["Yes", "."]))).await;
     let agent = agent(&config(&server));
     for _ in 0..5 {
-        assert_eq!(hear(agent.reply(brief("Onix?"))).await.words, "Yes.");
+        assert_eq!(
+            collect(agent.reply(prompt_context("Onix?"))).await.text,
+            "Yes."
+        );
         // The end of the body is read behind the reply's back.
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
@@ -86,17 +93,20 @@ async fn one_connection_serves_reply_after_reply() {
 
 #[tokio::test]
 async fn a_connection_opened_ahead_is_the_one_that_is_used() {
-    let server = Server::start([answer(&["Yes."])]).await;
+    let server = FakeModelServer::start([answer(&["Yes."])]).await;
     let agent = agent(&config(&server));
     for _ in 0..10 {
-        agent.warm(&[], || brief("Hi"));
+        agent.prewarm(&[], || prompt_context("Hi"));
     }
     while server.connections() == 0 {
         tokio::task::yield_now().await;
     }
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    agent.warm(&[], || brief("Hi"));
-    hear(agent.reply(brief("Onix?"))).await.end.unwrap();
+    agent.prewarm(&[], || prompt_context("Hi"));
+    collect(agent.reply(prompt_context("Onix?")))
+        .await
+        .end
+        .unwrap();
     assert_eq!(server.connections(), 1);
 }
 
@@ -123,13 +133,13 @@ async fn whatever_the_wire_does_to_the_bytes_the_words_are_the_same() {
         ("\r\n", 100_000),
     ] {
         let pieces = body(end);
-        let script: Act = std::iter::once(head())
+        let script: ScriptedResponse = std::iter::once(head())
             .chain(pieces.chunks(piece_bytes).map(raw))
-            .chain([Step::Send(b"0\r\n\r\n".to_vec())])
+            .chain([ResponseStep::Send(b"0\r\n\r\n".to_vec())])
             .collect();
-        let server = Server::start([script]).await;
+        let server = FakeModelServer::start([script]).await;
         let heard = ask(&config(&server)).await;
-        assert_eq!(heard.words, "Pokémon  é ピカ.", "{end:?} {piece_bytes}");
+        assert_eq!(heard.text, "Pokémon  é ピカ.", "{end:?} {piece_bytes}");
         let usage = heard.end.unwrap().usage.unwrap();
         assert_eq!((usage.prompt_tokens, usage.completion_tokens), (7, 2));
     }
@@ -141,19 +151,28 @@ async fn done_may_be_missing() {
         head(),
         token("Yes."),
         finish("stop"),
-        Step::Send(b"0\r\n\r\n".to_vec()),
+        ResponseStep::Send(b"0\r\n\r\n".to_vec()),
     ];
-    let held_open = vec![head(), token("Yes."), finish("length"), Step::Hang];
-    let server = Server::start([script, held_open]).await;
+    let held_open = vec![
+        head(),
+        token("Yes."),
+        finish("length"),
+        ResponseStep::WaitForClose,
+    ];
+    let server = FakeModelServer::start([script, held_open]).await;
     let agent = agent(&config(&server));
     assert_eq!(
-        hear(agent.reply(brief("Onix?"))).await.end.unwrap().ending,
-        Ending::Said
+        collect(agent.reply(prompt_context("Onix?")))
+            .await
+            .end
+            .unwrap()
+            .finish_reason,
+        FinishReason::Stop
     );
-    let heard = hear(agent.reply(brief("Onix?"))).await;
+    let heard = collect(agent.reply(prompt_context("Onix?"))).await;
     assert_eq!(
-        (heard.words.as_str(), heard.end.unwrap().ending),
-        ("Yes.", Ending::Length)
+        (heard.text.as_str(), heard.end.unwrap().finish_reason),
+        ("Yes.", FinishReason::Length)
     );
 }
 
@@ -168,31 +187,31 @@ async fn an_empty_finish_reason_in_every_chunk_does_not_end_the_reply() {
         let script = vec![
             head(),
             piece("It is", nothing),
-            Step::Gate,
+            ResponseStep::WaitForGate,
             piece(" rock.", nothing),
             finish("stop"),
             done(),
         ];
-        let server = Server::start([script]).await;
-        let mut reply = agent(&config(&server)).reply(brief("Onix?"));
+        let server = FakeModelServer::start([script]).await;
+        let mut reply = agent(&config(&server)).reply(prompt_context("Onix?"));
         assert_eq!(next_token(&mut reply).await, "It is");
         // Longer than the formalities after an end may take.
         let waited = timeout(std::time::Duration::from_millis(400), reply.next()).await;
         assert!(waited.is_err(), "{nothing:?} was taken for an end");
         server.open_gate();
-        let rest = hear(reply).await;
-        assert_eq!((rest.words.as_str(), rest.end.is_ok()), (" rock.", true));
+        let rest = collect(reply).await;
+        assert_eq!((rest.text.as_str(), rest.end.is_ok()), (" rock.", true));
     }
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_stream_is_heard_too() {
     let whole = r#"{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"It is **rock**."},"finish_reason":"stop"}]}"#;
-    let server = Server::start([json(whole)]).await;
+    let server = FakeModelServer::start([json(whole)]).await;
     let heard = ask(&config(&server)).await;
     assert_eq!(
-        (heard.words.as_str(), heard.end.unwrap().ending),
-        ("It is rock.", Ending::Said)
+        (heard.text.as_str(), heard.end.unwrap().finish_reason),
+        ("It is rock.", FinishReason::Stop)
     );
 }
 
@@ -217,38 +236,38 @@ async fn tool_calls_in_pieces_become_tools() {
         finish("tool_calls"),
         done(),
     ];
-    let server = Server::start([script]).await;
+    let server = FakeModelServer::start([script]).await;
     let heard = ask(&config(&server)).await;
     assert_eq!(
-        (heard.words.as_str(), heard.end.unwrap().ending),
-        ("Nice to meet you.", Ending::Tools)
+        (heard.text.as_str(), heard.end.unwrap().finish_reason),
+        ("Nice to meet you.", FinishReason::ToolCalls)
     );
     let expected = [
         ToolCall {
             id: "c1".into(),
-            tool: Tool::SetName {
+            invocation: ToolInvocation::SetName {
                 name: "Misty".into(),
             },
         },
         ToolCall {
             id: "c2".into(),
-            tool: Tool::Unknown {
+            invocation: ToolInvocation::Unknown {
                 name: "launch_rocket".into(),
             },
         },
     ];
-    assert!(heard.tools == expected);
+    assert!(heard.tool_calls == expected);
 }
 
 #[tokio::test]
 async fn dropping_the_reply_closes_the_request() {
-    let before_the_head = vec![Step::Hang];
-    let before_a_token = vec![head(), Step::Hang];
-    let amid_the_words = vec![head(), token("It"), Step::Hang];
-    let server = Server::start([before_the_head, before_a_token, amid_the_words]).await;
+    let before_the_head = vec![ResponseStep::WaitForClose];
+    let before_a_token = vec![head(), ResponseStep::WaitForClose];
+    let amid_the_words = vec![head(), token("It"), ResponseStep::WaitForClose];
+    let server = FakeModelServer::start([before_the_head, before_a_token, amid_the_words]).await;
     let agent = agent(&config(&server));
     for asked in 1..=2 {
-        let mut reply = agent.reply(brief("Onix?"));
+        let mut reply = agent.reply(prompt_context("Onix?"));
         while server.requests().len() < asked {
             let waited = timeout(std::time::Duration::from_millis(5), reply.next()).await;
             assert!(waited.is_err(), "nothing was sent");
@@ -256,7 +275,7 @@ async fn dropping_the_reply_closes_the_request() {
         drop(reply);
         server.client_closed().await;
     }
-    let mut reply = agent.reply(brief("Onix?"));
+    let mut reply = agent.reply(prompt_context("Onix?"));
     assert_eq!(next_token(&mut reply).await, "It");
     drop(reply);
     server.client_closed().await;
@@ -264,30 +283,35 @@ async fn dropping_the_reply_closes_the_request() {
 
 #[tokio::test]
 async fn a_name_is_judged_by_the_words_that_were_said() {
-    let opinion = r#"{"choices":[{"message":{"content":"{\"name\":\"Misty\",\"kind\":\"self\",\"quote\":\"the name's misty\"}"},"finish_reason":"stop"}]}"#;
-    let server = Server::start([json(opinion), json(opinion), vec![Step::Hang]]).await;
-    let config = Setup {
-        judge_ms_max: SHORT_MS,
+    let verdict = r#"{"choices":[{"message":{"content":"{\"name\":\"Misty\",\"kind\":\"self\",\"quote\":\"the name's misty\"}"},"finish_reason":"stop"}]}"#;
+    let server = FakeModelServer::start([
+        json(verdict),
+        json(verdict),
+        vec![ResponseStep::WaitForClose],
+    ])
+    .await;
+    let config = TestModels {
+        name_verification_ms_max: EXPIRING_TIMEOUT_MS,
         ..config(&server)
     };
     let agent = agent(&config);
     let judged = agent
-        .judge_name(&[], "May I have your name?", "Uh the name's Misty")
+        .verify_name(&[], "May I have your name?", "Uh the name's Misty")
         .await
         .unwrap();
     assert_eq!(
         (judged.name.as_deref(), judged.kind),
-        (Some("Misty"), NameKind::Own)
+        (Some("Misty"), NameVerdictKind::Own)
     );
     assert_eq!(
         agent
-            .judge_name(&[], "May I have your name?", "Is Onix a rock?")
+            .verify_name(&[], "May I have your name?", "Is Onix a rock?")
             .await,
         None
     );
     assert_eq!(
         agent
-            .judge_name(&[], "May I have your name?", "It's Misty")
+            .verify_name(&[], "May I have your name?", "It's Misty")
             .await,
         None,
         "past the deadline"
@@ -303,20 +327,20 @@ async fn a_name_is_judged_by_the_words_that_were_said() {
 
 #[tokio::test]
 async fn the_offline_agent_speaks_word_by_word() {
-    let agent = agent(&Setup {
+    let agent = agent(&TestModels {
         offline_word_ms: 1,
-        ..Setup::default()
+        ..TestModels::default()
     });
     assert!(agent.is_offline());
-    agent.warm(&[], || brief("Hi"));
-    let mut reply = agent.reply(brief("What type is Pikachu?"));
+    agent.prewarm(&[], || prompt_context("Hi"));
+    let mut reply = agent.reply(prompt_context("What type is Pikachu?"));
     assert_eq!(next_token(&mut reply).await, "Just ");
-    let heard = hear(reply).await;
+    let heard = collect(reply).await;
     assert!(
-        heard.words.contains("Pikachu is an electric type"),
+        heard.text.contains("Pikachu is an electric type"),
         "{}",
-        heard.words
+        heard.text
     );
-    assert_eq!(heard.end.unwrap().ending, Ending::Said);
-    assert_eq!(agent.judge_name(&[], "Your name?", "Misty").await, None);
+    assert_eq!(heard.end.unwrap().finish_reason, FinishReason::Stop);
+    assert_eq!(agent.verify_name(&[], "Your name?", "Misty").await, None);
 }

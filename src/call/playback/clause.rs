@@ -2,49 +2,50 @@
 
 /// What a clause takes beside its characters, in milliseconds (recorded calls: 0.35 s and 1 s per 23
 /// characters).
-const CLAUSE_MS: u64 = 350;
+const CLAUSE_OVERHEAD_MS: u64 = 350;
 /// Characters said in a second.
-const CHARACTERS_PER_S: u64 = 23;
+const SPEECH_CHARS_PER_S: u64 = 23;
 
 /// End a clause where white space or nothing follows.
-const ENDS: &[char] = &['.', ':', ';', '!', '?', '…'];
+const CLAUSE_END_MARKS: &[char] = &['.', ':', ';', '!', '?', '…'];
 /// End a clause by themselves.
-const WIDE_ENDS: &[char] = &['。', '！', '？', '：', '；'];
+const CJK_CLAUSE_END_MARKS: &[char] = &['。', '！', '？', '：', '；'];
 /// Belong to the clause that they close.
-const CLOSERS: &[char] = &['"', '\'', '”', '’', ')', ']', '»'];
+const CLOSING_MARKS: &[char] = &['"', '\'', '”', '’', ')', ']', '»'];
 
 /// The end of the clause that begins at `from`, as a byte index; `None` if none ends in `text`.
-pub(super) fn end(text: &str, from: usize) -> Option<usize> {
+pub(super) fn clause_end(text: &str, from: usize) -> Option<usize> {
     let mut ended = false;
     let mut any = false;
     for (at, character) in text[from..].char_indices() {
         if ended && any && character.is_whitespace() {
             return Some(from + at);
         }
-        if WIDE_ENDS.contains(&character) && any {
+        if CJK_CLAUSE_END_MARKS.contains(&character) && any {
             return Some(from + at + character.len_utf8());
         }
         any |= character.is_alphanumeric();
-        ended = ENDS.contains(&character) || (ended && CLOSERS.contains(&character));
+        ended =
+            CLAUSE_END_MARKS.contains(&character) || (ended && CLOSING_MARKS.contains(&character));
     }
     (ended && any).then_some(text.len())
 }
 
 /// How long `text` takes to be said as one clause, in milliseconds; nothing takes no time.
-pub(super) fn lasts(text: &str) -> u64 {
+pub(super) fn clause_ms(text: &str) -> u64 {
     match text.trim().chars().count() as u64 {
         0 => 0,
-        characters => CLAUSE_MS + characters * 1_000 / CHARACTERS_PER_S,
+        characters => CLAUSE_OVERHEAD_MS + characters * 1_000 / SPEECH_CHARS_PER_S,
     }
 }
 
 /// The same for all clauses of `text`.
-pub(super) fn all_last(text: &str) -> u64 {
+pub(super) fn speech_ms(text: &str) -> u64 {
     let mut from = 0;
     let mut sum = 0;
     while from < text.len() {
-        let until = end(text, from).unwrap_or(text.len());
-        sum += lasts(&text[from..until]);
+        let until = clause_end(text, from).unwrap_or(text.len());
+        sum += clause_ms(&text[from..until]);
         from = until;
     }
     sum
@@ -52,8 +53,8 @@ pub(super) fn all_last(text: &str) -> u64 {
 
 /// How far `clause` was said `ms` milliseconds after it began, as a byte index: a word that was begun
 /// counts, as it does in Twilio's own reports.
-pub(super) fn said(clause: &str, ms: u64) -> usize {
-    let whole = lasts(clause);
+pub(super) fn spoken_bytes(clause: &str, ms: u64) -> usize {
+    let whole = clause_ms(clause);
     if ms == 0 || whole == 0 {
         return 0;
     }
@@ -77,12 +78,12 @@ mod tests {
         let text = "I heard: 3.5 kilos. \"Go.\" はい。次";
         let mut from = 0;
         let mut clauses = Vec::new();
-        while let Some(until) = end(text, from) {
+        while let Some(until) = clause_end(text, from) {
             clauses.push(&text[from..until]);
             from = until;
         }
         assert_eq!(clauses, ["I heard:", " 3.5 kilos.", " \"Go.\"", " はい。"]);
-        assert_eq!(end("not yet", 0), None);
+        assert_eq!(clause_end("not yet", 0), None);
     }
 
     #[test]
@@ -93,23 +94,23 @@ mod tests {
             (49, 2_400, 2_700),
             (99, 4_400, 4_900),
         ] {
-            let lasts = lasts(&"x".repeat(characters));
+            let lasts = clause_ms(&"x".repeat(characters));
             assert!((from..=to).contains(&lasts), "{characters}: {lasts}");
         }
-        assert_eq!(all_last("Yes. No."), lasts("Yes.") + lasts("No."));
+        assert_eq!(speech_ms("Yes. No."), clause_ms("Yes.") + clause_ms("No."));
     }
 
     #[test]
     fn a_word_that_was_begun_counts() {
         let clause = " Sentence 2 of twelve:";
-        let heard = |ms| clause[..said(clause, ms)].trim();
+        let heard = |ms| clause[..spoken_bytes(clause, ms)].trim();
         assert_eq!(heard(0), "");
         assert_eq!(heard(15), "Sentence");
         assert_eq!(heard(684), "Sentence 2 of");
         assert_eq!(heard(9_000), "Sentence 2 of twelve:");
         let clause = "My very long and quite unbroken sentence that goes on.";
         assert_eq!(
-            &clause[..said(clause, 1_900)],
+            &clause[..spoken_bytes(clause, 1_900)],
             "My very long and quite unbroken sentence"
         );
     }

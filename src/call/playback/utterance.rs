@@ -1,7 +1,9 @@
 //! One `text` cycle in Twilio's queue.
 
-use super::matching::find;
-use super::{Cut, GREETING_MS_MAX, LEAD_MS, Sounding, TurnSeq, UNDER_WAY_MS_MAX, clause};
+use super::text_matching::find_first_match;
+use super::{
+    AudioStart, GREETING_START_MS_MAX, HeardText, IN_FLIGHT_MS_MAX, TTS_LEAD_MS, TurnSeq, clause,
+};
 use std::collections::VecDeque;
 
 /// What was sent of one cycle, and how far it was heard.
@@ -11,11 +13,11 @@ pub(super) struct Utterance {
     /// Everything sent of it.
     pub(super) text: String,
     /// How far it was heard, as a byte index into `text`.
-    pub(super) heard: usize,
+    pub(super) heard_bytes: usize,
     /// What Twilio reported of it, word for word.
     pub(super) reported: String,
     /// Whether every report was found in `text`.
-    exact: bool,
+    reports_match: bool,
     /// How far it was heard was estimated.
     estimated: bool,
     /// `last:true` went out.
@@ -28,8 +30,8 @@ pub(super) struct Utterance {
     pub(super) one_clause: bool,
     /// When its last token went out.
     pub(super) sent_at: u64,
-    /// Where the tokens of the last [`UNDER_WAY_MS_MAX`] begin, one entry a millisecond.
-    marks: VecDeque<(u64, usize)>,
+    /// Where the tokens of the last [`IN_FLIGHT_MS_MAX`] begin, one entry a millisecond.
+    token_starts: VecDeque<(u64, usize)>,
 }
 
 impl Utterance {
@@ -37,29 +39,29 @@ impl Utterance {
         Self {
             turn,
             text: String::new(),
-            heard: 0,
+            heard_bytes: 0,
             reported: String::new(),
-            exact: true,
+            reports_match: true,
             estimated: false,
             closed: false,
             preemptible,
             superseded_at: None,
             one_clause: false,
             sent_at: 0,
-            marks: VecDeque::new(),
+            token_starts: VecDeque::new(),
         }
     }
 
-    pub(super) fn add(&mut self, token: &str, now: u64) {
+    pub(super) fn append(&mut self, token: &str, now: u64) {
         while self
-            .marks
+            .token_starts
             .front()
-            .is_some_and(|(at, _)| at + UNDER_WAY_MS_MAX < now)
+            .is_some_and(|(at, _)| at + IN_FLIGHT_MS_MAX < now)
         {
-            self.marks.pop_front();
+            self.token_starts.pop_front();
         }
-        if self.marks.back().is_none_or(|(at, _)| *at != now) {
-            self.marks.push_back((now, self.text.len()));
+        if self.token_starts.back().is_none_or(|(at, _)| *at != now) {
+            self.token_starts.push_back((now, self.text.len()));
         }
         self.sent_at = now;
         self.text.push_str(token);
@@ -73,84 +75,89 @@ impl Utterance {
     }
 
     /// It was cut off by something sent later, and long enough ago that nothing comes of it any more.
-    pub(super) fn is_gone(&self, now: u64) -> bool {
+    pub(super) fn is_dropped(&self, now: u64) -> bool {
         self.superseded_at
-            .is_some_and(|at| now > at + UNDER_WAY_MS_MAX)
+            .is_some_and(|at| now > at + IN_FLIGHT_MS_MAX)
     }
 
-    pub(super) fn is_whole(&self) -> bool {
-        self.closed && !self.text[self.heard..].chars().any(char::is_alphanumeric)
+    pub(super) fn is_fully_heard(&self) -> bool {
+        self.closed
+            && !self.text[self.heard_bytes..]
+                .chars()
+                .any(char::is_alphanumeric)
     }
 
     /// Twilio says that this was played.
     pub(super) fn report(&mut self, played: &str) {
         self.reported.push_str(played);
-        match find(&self.text, self.heard, played) {
-            Some(end) => self.heard = end,
-            None => self.exact = false,
+        match find_first_match(&self.text, self.heard_bytes, played) {
+            Some(end) => self.heard_bytes = end,
+            None => self.reports_match = false,
         }
     }
 
     pub(super) fn heard_text(&self) -> String {
-        if self.exact {
-            self.text[..self.heard].trim().to_owned()
+        if self.reports_match {
+            self.text[..self.heard_bytes].trim().to_owned()
         } else {
             self.reported.trim().to_owned()
         }
     }
 
     /// It ends here.
-    pub(super) fn cut(&self) -> Cut {
-        Cut {
+    pub(super) fn heard_so_far(&self) -> HeardText {
+        HeardText {
             turn: self.turn,
-            heard: self.heard_text(),
+            text: self.heard_text(),
             estimated: self.estimated,
-            whole: self.is_whole(),
+            complete: self.is_fully_heard(),
         }
     }
 
     /// Where the words begin that may still be under way to Twilio.
-    pub(super) fn under_way(&self, now: u64) -> Option<usize> {
-        let mut marks = self.marks.iter();
-        let (_, from) = marks.find(|(at, _)| at + UNDER_WAY_MS_MAX >= now)?;
-        Some((*from).max(self.heard)).filter(|from| *from < self.text.len())
+    pub(super) fn in_flight_from(&self, now: u64) -> Option<usize> {
+        let mut marks = self.token_starts.iter();
+        let (_, from) = marks.find(|(at, _)| at + IN_FLIGHT_MS_MAX >= now)?;
+        Some((*from).max(self.heard_bytes)).filter(|from| *from < self.text.len())
     }
 
     /// How far the clause in play was said by `now`.
-    pub(super) fn estimate(&mut self, sounding: Sounding, now: u64) {
+    pub(super) fn estimate(&mut self, sounding: AudioStart, now: u64) {
         let clause_end = match (self.one_clause, self.closed) {
             (true, _) => Some(self.text.len()),
-            (false, true) => clause::end(&self.text, self.heard).or(Some(self.text.len())),
+            (false, true) => {
+                clause::clause_end(&self.text, self.heard_bytes).or(Some(self.text.len()))
+            }
             // The tail of a reply that was not closed is not spoken.
-            (false, false) => clause::end(&self.text, self.heard),
+            (false, false) => clause::clause_end(&self.text, self.heard_bytes),
         };
-        let Some(clause_end) = clause_end.filter(|_| self.exact) else {
+        let Some(clause_end) = clause_end.filter(|_| self.reports_match) else {
             return;
         };
         let mut since = sounding.since;
-        let mut marks = self.marks.iter();
-        if self.heard > 0
-            && let Some((at, _)) = marks.find(|(_, from)| *from >= self.heard)
+        let mut marks = self.token_starts.iter();
+        if self.heard_bytes > 0
+            && let Some((at, _)) = marks.find(|(_, from)| *from >= self.heard_bytes)
         {
             // It was sent after the clause before it had been heard.
-            since = since.max(at + LEAD_MS);
+            since = since.max(at + TTS_LEAD_MS);
         }
         let lasted = now.saturating_sub(since);
-        if !sounding.told && lasted < GREETING_MS_MAX {
+        if !sounding.reported && lasted < GREETING_START_MS_MAX {
             return;
         }
-        let said = clause::said(&self.text[self.heard..clause_end], lasted);
+        let said = clause::spoken_bytes(&self.text[self.heard_bytes..clause_end], lasted);
         self.estimated = said > 0;
-        self.heard += said;
+        self.heard_bytes += said;
     }
 
     /// How long the rest of it takes to be said, in milliseconds.
-    pub(super) fn left_ms(&self) -> u64 {
-        let left = &self.text[self.heard..];
+    pub(super) fn remaining_ms(&self) -> u64 {
+        let left = &self.text[self.heard_bytes..];
         if self.one_clause {
-            clause::lasts(left)
+            clause::clause_ms(left)
         } else {
-            clause::all_last(left)
+            clause::speech_ms(left)
         }
     }
 }

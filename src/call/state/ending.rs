@@ -1,223 +1,240 @@
-//! How a call ends: our goodbye, a hand-over, a limit, the server's drain, the socket.
+//! How a call ends: our goodbye, a handoff, a limit, the server's drain, the socket.
 
-use super::{Action, CallState, Now};
-use calldex_storage::record::{Outcome, TurnKind};
-use calldex_storage::write::{CallEnded, NameGiven, Write};
+use super::{CallAction, CallState, EventTime};
+use calldex_storage::record::{CallOutcome, TurnKind};
+use calldex_storage::write::{CallEnded, StampedName, Write};
 
 /// Speech takes about this long a character (19-22 a second, protocol 9.3), in milliseconds; how
 /// long a goodbye lasts where Twilio does not report speech.
-const CHARACTER_MS: u64 = 60;
+const SPEECH_CHAR_MS: u64 = 60;
 /// And this long to become audible.
 const SPEECH_LEAD_MS: u64 = 1_500;
 /// How long a caller who speaks into the goodbye may take until their words are understood, in
 /// milliseconds.
-const OBJECTION_MS: u64 = 5_000;
+const GOODBYE_EXTENSION_MS: u64 = 5_000;
 
 /// A goodbye that is spoken into, or takes long to play, ends the call after this at the latest.
-const ENDING_MS_MAX: u64 = 30_000;
+const GOODBYE_MS_MAX: u64 = 30_000;
 
 /// A goodbye of up to so many characters is said again where it was lost with the socket; in place of a
 /// longer one the line's own sentence is.
-const GOODBYE_CHARS_MAX: usize = 200;
+const REPEATED_GOODBYE_CHARS_MAX: usize = 200;
 
 /// The end that was decided.
-pub(super) struct Ending {
-    pub(super) outcome: Outcome,
+pub(super) struct PendingEnd {
+    pub(super) outcome: CallOutcome,
     /// What was said before it.
-    words: String,
+    goodbye_text: String,
     handoff: Option<String>,
     /// The caller can still ask us to stay.
-    can_be_called_off: bool,
+    cancellable: bool,
     /// `end` goes out then, unless speech or an objection moves it.
-    pub(super) due: u64,
+    pub(super) due_ms: u64,
     /// And then whatever happens.
-    latest: u64,
+    latest_ms: u64,
     /// It went out.
-    pub(super) sent: bool,
+    pub(super) is_sent: bool,
 }
 
 impl CallState {
     /// `end` is sent when what was said is heard, or after a bounded wait.
     pub(super) fn end_after_speech(
         &mut self,
-        outcome: Outcome,
+        outcome: CallOutcome,
         handoff: Option<String>,
         can_be_called_off: bool,
-        now: Now,
+        now: EventTime,
     ) {
         let characters = self.transcript.last_said().chars().count() as u64;
-        let wait =
-            (SPEECH_LEAD_MS + characters * CHARACTER_MS).min(self.setting.bounds.end_wait_ms_max);
-        self.ending = Some(Ending {
+        let wait = (SPEECH_LEAD_MS + characters * SPEECH_CHAR_MS)
+            .min(self.context.limits.goodbye_playback_ms_max);
+        self.pending_end = Some(PendingEnd {
             outcome,
-            words: self.transcript.last_said().to_owned(),
+            goodbye_text: self.transcript.last_said().to_owned(),
             handoff,
-            can_be_called_off,
-            due: now.ms + wait.max(1),
-            latest: now.ms + wait + ENDING_MS_MAX,
-            sent: false,
+            cancellable: can_be_called_off,
+            due_ms: now.ms + wait.max(1),
+            latest_ms: now.ms + wait + GOODBYE_MS_MAX,
+            is_sent: false,
         });
-        self.silence_due = None;
+        self.silence_due_ms = None;
     }
 
     /// A caller who speaks into the goodbye asks us to stay; whether we do.
-    pub(super) fn call_off_end(&mut self) -> bool {
-        match &self.ending {
+    pub(super) fn try_cancel_end(&mut self) -> bool {
+        match &self.pending_end {
             None => true,
-            Some(ending) if ending.can_be_called_off && !ending.sent => {
-                self.ending = None;
+            Some(ending) if ending.cancellable && !ending.is_sent => {
+                self.pending_end = None;
                 true
             }
             Some(_) => false,
         }
     }
 
-    pub(super) fn end_when_said(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn end_if_played(&mut self, actions: &mut Vec<CallAction>) {
         // A caller who speaks or presses keys into the goodbye is about to call it off.
-        let objects = self.caller_speaking || self.keys_due.is_some();
-        let stands = |ending: &Ending| !(ending.can_be_called_off && objects);
-        if self.ending.as_ref().is_some_and(stands) && !self.playback.is_pending() {
+        let objects = self.caller_speaking || self.keys_due_ms.is_some();
+        let stands = |ending: &PendingEnd| !(ending.cancellable && objects);
+        if self.pending_end.as_ref().is_some_and(stands) && !self.playback.is_pending() {
             self.send_end(actions);
         }
     }
 
     /// The caller speaks into the goodbye: what they say is waited for, within a bound.
-    pub(super) fn hold_end(&mut self, now: Now) {
-        if let Some(ending) = &mut self.ending
-            && ending.can_be_called_off
+    pub(super) fn extend_goodbye(&mut self, now: EventTime) {
+        if let Some(ending) = &mut self.pending_end
+            && ending.cancellable
         {
-            ending.due = ending.due.max(now.ms + OBJECTION_MS).min(ending.latest);
+            ending.due_ms = ending
+                .due_ms
+                .max(now.ms + GOODBYE_EXTENSION_MS)
+                .min(ending.latest_ms);
         }
     }
 
     /// A clause of the goodbye was played: the next one is waited for too.
-    pub(super) fn goodbye_goes_on(&mut self, now: Now) {
+    pub(super) fn extend_goodbye_in_play(&mut self, now: EventTime) {
         if self.playback.is_pending()
-            && let Some(ending) = &mut self.ending
+            && let Some(ending) = &mut self.pending_end
         {
-            ending.due = ending.due.max(now.ms + OBJECTION_MS).min(ending.latest);
+            ending.due_ms = ending
+                .due_ms
+                .max(now.ms + GOODBYE_EXTENSION_MS)
+                .min(ending.latest_ms);
         }
     }
 
-    pub(super) fn send_end(&mut self, actions: &mut Vec<Action>) {
-        let Some(ending) = self.ending.as_mut().filter(|ending| !ending.sent) else {
+    pub(super) fn send_end(&mut self, actions: &mut Vec<CallAction>) {
+        let Some(ending) = self.pending_end.as_mut().filter(|ending| !ending.is_sent) else {
             return;
         };
-        ending.sent = true;
-        let end = Action::End(ending.handoff.clone());
-        self.close_stray_cycle(actions);
+        ending.is_sent = true;
+        let end = CallAction::EndSession(ending.handoff.clone());
+        self.close_in_flight_cycle(actions);
         actions.push(end);
     }
 
     /// The words that the call ends with, where its end was decided: said again where they were lost
     /// with the socket.
     pub fn goodbye(&self) -> Option<&str> {
-        let ending = self.ending.as_ref()?;
-        if ending.words.trim().is_empty() {
+        let ending = self.pending_end.as_ref()?;
+        if ending.goodbye_text.trim().is_empty() {
             return Some(&self.phrases().goodbye);
         }
-        if ending.words.chars().count() <= GOODBYE_CHARS_MAX {
-            return Some(&ending.words);
+        if ending.goodbye_text.chars().count() <= REPEATED_GOODBYE_CHARS_MAX {
+            return Some(&ending.goodbye_text);
         }
         Some(match ending.outcome {
-            Outcome::HandedOver => &self.phrases().handing_over,
+            CallOutcome::HandedOff => &self.phrases().handoff,
             _ => &self.phrases().goodbye,
         })
     }
 
     /// The goodbye was lost with the socket: it is said again, unless Twilio has (`greeted`), and
     /// the call ends after it.
-    pub(super) fn end_again(&mut self, greeted: Option<&str>, now: Now, actions: &mut Vec<Action>) {
+    pub(super) fn repeat_goodbye(
+        &mut self,
+        greeted: Option<&str>,
+        now: EventTime,
+        actions: &mut Vec<CallAction>,
+    ) {
         let words = self.goodbye().unwrap_or_default().to_owned();
-        let Some(ending) = self.ending.take() else {
+        let Some(ending) = self.pending_end.take() else {
             return;
         };
         if greeted == Some(words.as_str()) {
             let turn = self.transcript.say(&words, TurnKind::Speech, now.unix_ms);
-            self.playback.greet(turn.seq, &words, now.ms);
+            self.playback.add_greeting(turn.seq, &words, now.ms);
             self.record_turn(turn, actions);
         } else {
             if greeted.is_some() {
                 self.say_resumed(greeted, TurnKind::Note, now, actions);
             }
-            let must_be_heard = !ending.can_be_called_off;
-            self.say_as(&words, TurnKind::Speech, must_be_heard, now, actions);
+            let uninterruptible = !ending.cancellable;
+            self.say_sentence(&words, TurnKind::Speech, uninterruptible, now, actions);
         }
-        let stands = ending.can_be_called_off;
+        let stands = ending.cancellable;
         self.end_after_speech(ending.outcome, ending.handoff, stands, now);
     }
 
-    pub(super) fn end_at_limit(&mut self, now: Now, actions: &mut Vec<Action>) {
-        self.part(Outcome::Limit, now, actions);
+    pub(super) fn end_at_limit(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
+        self.say_closing_and_end(CallOutcome::Limit, now, actions);
     }
 
-    pub(super) fn on_drain(&mut self, now: Now, actions: &mut Vec<Action>) {
-        if self.ending.is_none() && !self.moves_at_once(now) {
-            self.stop_reply(actions);
-            self.part(Outcome::Drained, now, actions);
+    pub(super) fn on_drain(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
+        if self.pending_end.is_none() && !self.relocate_at_once(now) {
+            self.stop_and_close_reply(actions);
+            self.say_closing_and_end(CallOutcome::Drained, now, actions);
         }
     }
 
-    fn part(&mut self, outcome: Outcome, now: Now, actions: &mut Vec<Action>) {
+    fn say_closing_and_end(
+        &mut self,
+        outcome: CallOutcome,
+        now: EventTime,
+        actions: &mut Vec<CallAction>,
+    ) {
         let closing = self.phrases().closing.clone();
-        self.say_as(&closing, TurnKind::Speech, true, now, actions);
+        self.say_sentence(&closing, TurnKind::Speech, true, now, actions);
         self.end_after_speech(outcome, None, false, now);
     }
 
     /// The caller stayed silent: a goodbye they can still answer.
-    pub(super) fn end_for_silence(&mut self, now: Now, actions: &mut Vec<Action>) {
+    pub(super) fn end_for_silence(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
         let goodbye = self.phrases().goodbye.clone();
         self.say(&goodbye, TurnKind::Speech, now, actions);
-        self.end_after_speech(Outcome::Idle, None, true, now);
+        self.end_after_speech(CallOutcome::Idle, None, true, now);
     }
 
     /// The socket is gone: what was queued at Twilio was not heard.
-    pub(super) fn on_closed(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let in_play = self.abandon_reply(actions);
-        self.leave_tools(actions);
-        let cuts = self.playback.lost(now.ms);
-        self.cut_to_heard(cuts, in_play, actions);
+    pub(super) fn on_socket_closed(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
+        let in_play = self.abort_without_closing(actions);
+        self.detach_tools(actions);
+        let cuts = self.playback.socket_lost(now.ms);
+        self.truncate_to_heard(cuts, in_play, actions);
         self.agent_speaking = false;
         self.caller_speaking = false;
-        self.silence_due = None;
-        self.reopen_due = None;
-        if !self.keys.is_empty() {
-            self.keys_due = None;
+        self.silence_due_ms = None;
+        self.false_interruption_due_ms = None;
+        if !self.dtmf_keys.is_empty() {
+            self.keys_due_ms = None;
         }
     }
 
     /// The call is over: closes the conversation, once. A name heard and never contradicted is
     /// settled.
-    pub fn finish(&mut self, outcome: Outcome, now: Now, actions: &mut Vec<Action>) {
-        if self.over {
+    pub fn finish(&mut self, outcome: CallOutcome, now: EventTime, actions: &mut Vec<CallAction>) {
+        if self.is_over {
             return;
         }
-        self.on_closed(now, actions);
-        self.keep_keys(now, actions);
-        if let (Some(name), Some(number)) =
-            (self.naming.settled().cloned(), self.setting.number.clone())
-            && self.may_name()
+        self.on_socket_closed(now, actions);
+        self.record_keys(now, actions);
+        if let (Some(name), Some(number)) = (
+            self.name_dialogue.name_to_confirm().cloned(),
+            self.context.number.clone(),
+        ) && self.may_record_name()
         {
-            let stamp = self.stamp(now);
-            actions.push(Action::Record(Write::NameSettled(NameGiven {
+            let stamp = self.next_stamp(now);
+            actions.push(CallAction::Record(Write::NameSettled(StampedName {
                 number,
                 name,
                 stamp,
             })));
         }
-        actions.push(Action::Record(Write::CallEnded(CallEnded {
-            call_sid: self.setting.call_sid.clone(),
+        actions.push(CallAction::Record(Write::CallEnded(CallEnded {
+            call_sid: self.context.call_sid.clone(),
             epoch: Some(self.epoch()),
             at_ms: now.unix_ms,
             outcome,
         })));
         let lasted = now.ms.saturating_sub(self.started_ms);
         #[cfg(feature = "next-version")]
-        actions.push(Action::Record(Write::CallNoted {
-            call_sid: self.setting.call_sid.clone(),
+        actions.push(CallAction::Record(Write::CallNoted {
+            call_sid: self.context.call_sid.clone(),
             note: format!("{} s", lasted / 1_000).into(),
         }));
-        actions.push(Action::Over(outcome, lasted));
-        self.over = true;
+        actions.push(CallAction::EndCall(outcome, lasted));
+        self.is_over = true;
     }
 }

@@ -1,10 +1,10 @@
-//! What happens to a call, and what the call wants done about it.
+//! Input events and output actions of the call state machine.
 
-use super::{LateTool, Owner};
-use crate::agent::{Brief, Failure, Finish, ToolCall, ToolSpec};
-use crate::call::naming::NameVerdict;
+use super::{CallOwner, DetachedToolCall};
+use crate::agent::{Finish, PromptContext, ReplyFailure, ToolCall, ToolSpec};
+use crate::call::caller_name::NameSuggestion;
 use crate::call::tool_runner::ToolOutcome;
-use calldex_storage::record::Outcome;
+use calldex_storage::record::CallOutcome;
 use calldex_storage::write::Write;
 use compact_str::CompactString;
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// The moment of an event, by both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
+pub struct EventTime {
     /// Milliseconds on a clock that never jumps; its zero is arbitrary.
     pub ms: u64,
     /// Unix milliseconds, for what is kept.
@@ -21,7 +21,7 @@ pub struct Now {
 
 /// One thing that happened. Texts are borrowed from the frame or token they came in.
 #[derive(Clone, Copy)]
-pub enum Event<'a> {
+pub enum CallEvent<'a> {
     /// Twilio understood the caller; `last` when the utterance is finished (protocol 4.2).
     Prompt {
         /// The words.
@@ -32,7 +32,7 @@ pub enum Event<'a> {
         last: bool,
     },
     /// A key (protocol 4.3).
-    Keyed(char),
+    DtmfKey(char),
     /// The caller cut our speech; what they had heard of the clause in play (protocol 4.4).
     Interrupted(&'a str),
     /// Our speech is audible, or no longer.
@@ -40,12 +40,12 @@ pub enum Event<'a> {
     /// The caller speaks, or no longer.
     CallerSpeaking(bool),
     /// A clause was played.
-    Played(&'a str),
+    TokensPlayed(&'a str),
     /// A token of the reply asked for last.
-    Token(&'a str),
+    ReplyToken(&'a str),
     /// A tool call of that reply.
-    Tool(&'a ToolCall),
-    /// A tool of [`Action::CallTool`] is done, or its time is over.
+    ToolCalled(&'a ToolCall),
+    /// A tool of [`CallAction::StartTool`] is done, or its time is over.
     ToolReturned {
         /// Our id of the call.
         id: &'a str,
@@ -53,96 +53,96 @@ pub enum Event<'a> {
         outcome: &'a ToolOutcome,
     },
     /// That reply is complete.
-    Replied(&'a Finish),
+    ReplyCompleted(&'a Finish),
     /// That reply failed.
-    ReplyFailed(Failure),
+    ReplyFailed(ReplyFailure),
     /// The model's opinion about the caller's name.
-    NameJudged(NameVerdict<'a>),
+    NameVerified(NameSuggestion<'a>),
     /// A new session of the same call: after a lost socket.
     Resumed {
         /// `VX…`
         session_id: &'a str,
         /// Whether the caller has already been told (by the greeting of the TwiML).
-        greeted: Option<&'a str>,
+        twiml_greeting: Option<&'a str>,
         /// Whether the return was counted already, by whoever answered the request before it.
-        counted: bool,
+        already_counted: bool,
         /// Whether the connection was lost; else the call had been ended or given away by us, and what the
         /// caller is told belongs to the conversation.
-        lost: bool,
+        connection_lost: bool,
     },
     /// A deadline of [`super::CallState::deadline`] has passed.
-    Tick,
+    DeadlineReached,
     /// The server cannot wait for this call any longer.
     Drain,
     /// The server is stopping and others are not: the call is to leave at a turn boundary.
-    Move {
-        /// Not before, on the clock of [`Now::ms`].
+    Relocate {
+        /// Not before, on the clock of [`EventTime::ms`].
         from_ms: u64,
         /// And then whatever is being said.
         by_ms: u64,
     },
     /// The others are gone before the call has left: it stays.
-    Stay,
+    CancelRelocation,
     /// Storage told who owns the call.
-    Owner(Owner),
+    OwnerChanged(CallOwner),
     /// The socket is gone.
-    Closed,
+    SocketClosed,
 }
 
 /// A sentence of ours, said at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sentence {
+pub struct SpokenSentence {
     /// The words.
     pub text: String,
     /// The next thing we say may cut it off: a filler (protocol 5.2).
     pub preemptible: bool,
     /// The caller may not cut it off.
-    pub must_be_heard: bool,
+    pub uninterruptible: bool,
 }
 
 /// One thing to be done, in order.
 #[derive(Debug)]
-pub enum Action {
+pub enum CallAction {
     /// The token of this event goes to the socket as it is.
-    PassToken,
+    SendToken,
     /// More words of the reply in play, without ending it.
-    Append(String),
+    AppendText(String),
     /// The reply in play is complete: `last:true`.
     CloseReply,
     /// A whole sentence, closed by its own `last:true`.
-    Say(Sentence),
+    Say(SpokenSentence),
     /// The same in another language than the voice's own (BCP 47).
-    AppendIn(String, CompactString),
+    AppendTextInLanguage(String, CompactString),
     /// Speech and recognition change to these languages (BCP 47, or `multi`).
     SetLanguage {
         /// Spoken from now on.
-        spoken: String,
+        tts_language: String,
         /// Understood from now on.
-        heard: String,
+        transcription_language: String,
     },
     /// The session ends; the text is `handoffData`.
-    End(Option<String>),
+    EndSession(Option<String>),
     /// The agent is to reply; a reply before it was aborted.
-    Ask(Box<Brief>),
+    RequestReply(Box<PromptContext>),
     /// The reply is not wanted any more.
-    Abort,
-    /// A tool of the operator is to be run; [`Event::ToolReturned`] follows.
-    CallTool {
+    AbortReply,
+    /// A tool of the operator is to be run; [`CallEvent::ToolReturned`] follows.
+    StartTool {
         /// Which.
         spec: Arc<ToolSpec>,
         /// Our id of the call.
         id: CompactString,
         /// Arguments that fit its schema.
         arguments: Map<String, Value>,
-        /// When its time is over, on the clock of [`Now::ms`].
+        /// When its time is over, on the clock of [`EventTime::ms`].
         by_ms: u64,
     },
     /// The tool call of this id is broken off; nothing follows.
     CancelTool(CompactString),
     /// The call is left while this tool runs: what comes of it is kept.
-    KeepLate(Box<LateTool>),
-    /// The model is to judge a name in the background.
-    JudgeName {
+    DetachTool(Box<DetachedToolCall>),
+    /// The model verifies a name in the background.
+    VerifyName {
         /// What we had said.
         question: String,
         /// What the caller answered.
@@ -151,53 +151,53 @@ pub enum Action {
     /// To be kept.
     Record(Write),
     /// To be counted.
-    Count(Count),
+    Count(CallMetric),
     /// The call is over, whatever the socket does; it took this many milliseconds.
-    Over(Outcome, u64),
+    EndCall(CallOutcome, u64),
     /// The session closes its socket and leaves the call to another.
-    Leave(Parting),
+    ExitSession(ExitReason),
 }
 
 /// Why a session leaves a call that goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parting {
+pub enum ExitReason {
     /// Another session has it.
-    Taken,
+    TakenOver,
     /// So that another instance takes it up; what is recorded must be there first.
-    Moved,
+    Relocated,
 }
 
-impl Parting {
+impl ExitReason {
     /// In a word, for the log.
     pub fn label(self) -> &'static str {
         match self {
-            Self::Taken => "taken",
-            Self::Moved => "moved",
+            Self::TakenOver => "taken",
+            Self::Relocated => "moved",
         }
     }
 }
 
 /// What operators count.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Count {
+pub enum CallMetric {
     /// A turn, by role.
     Turn(&'static str),
-    /// A barge-in, by `speech` or `dtmf`.
-    BargeIn(&'static str),
-    /// A bridging sentence.
-    Bridge,
+    /// An interruption, by `speech` or `dtmf`.
+    Interruption(&'static str),
+    /// A filler.
+    Filler,
     /// An apology for the model.
     Apology,
     /// A step of the name workflow.
-    Name(&'static str),
+    NameEvent(&'static str),
     /// From the caller's last word to our first, in milliseconds.
     FirstToken(u64),
     /// An answer begun on a partial prompt.
-    EagerStart,
+    PreemptiveStart,
     /// A repeated event after a reconnect.
-    Replay,
+    RepeatedPrompt,
     /// A claim on the call that came too late.
     ClaimLost,
     /// A text of the prompt that could not be rendered, by its setting.
-    PromptFailed(&'static str),
+    PromptTextFailed(&'static str),
 }

@@ -1,21 +1,21 @@
 //! In which language the call goes on: by the model's tool, by the caller's wish, by what the recogniser
 //! hears.
 
-use super::{Action, CallState, Now};
-use crate::call::language_names::listed;
+use super::{CallAction, CallState, EventTime};
+use crate::call::language_names::native_names;
 use crate::call::language_tags::same_language;
-use crate::call::phrases::with_languages;
+use crate::call::phrases::fill_languages;
 use calldex_storage::record::TurnKind;
 use calldex_storage::write::Write;
 use compact_str::CompactString;
 
 /// A caller who says this many words in another language has changed to it; fewer may be a name, or
 /// misheard, until they say more in it.
-const WORDS_MIN: usize = 3;
+const OTHER_LANGUAGE_WORDS_MIN: usize = 3;
 /// The same where a language writes no spaces, in characters.
-const UNSPACED_CHARS_MIN: usize = 8;
+const OTHER_LANGUAGE_CHARS_MIN: usize = 8;
 /// For the model, where the line has no sentence of ours in the language that the caller asked for.
-const SWITCHED: &str = "The caller has just asked to go on in this language, and the call was switched to it. Say so in \
+const LANGUAGE_SWITCHED_INSTRUCTION: &str = "The caller has just asked to go on in this language, and the call was switched to it. Say so in \
                         one short sentence in this language, and ask what they would like to know.";
 
 impl CallState {
@@ -26,37 +26,42 @@ impl CallState {
         &mut self,
         wanted: &str,
         ask_name: bool,
-        now: Now,
-        actions: &mut Vec<Action>,
+        now: EventTime,
+        actions: &mut Vec<CallAction>,
     ) {
         // "Which one would you like?" is a question already.
         let mut ask_name = ask_name;
         let text = match self.offered_language(wanted) {
             Some(tag) => {
                 self.change_language(tag, now, actions);
-                if !self.setting.line.phrases.speaks(&self.language) {
-                    self.ask(Some(SWITCHED.to_owned()), ask_name, now, actions);
+                if !self.context.line.phrases.has_language(&self.language) {
+                    self.request_reply(
+                        Some(LANGUAGE_SWITCHED_INSTRUCTION.to_owned()),
+                        ask_name,
+                        now,
+                        actions,
+                    );
                     return;
                 }
                 self.phrases().language_switched.clone()
             }
             None => {
-                let languages = &self.setting.line.languages;
+                let languages = &self.context.line.languages;
                 ask_name &= languages.len() <= 1;
                 let template = if languages.len() > 1 {
                     &self.phrases().languages_offered
                 } else {
                     &self.phrases().only_language
                 };
-                with_languages(template, &listed(languages))
+                fill_languages(template, &native_names(languages))
             }
         };
-        let asks = ask_name && self.naming.name().is_none();
+        let asks = ask_name && self.name_dialogue.name().is_none();
         let text = match asks {
             true => format!("{text} {}", self.phrases().ask_name),
             false => text,
         };
-        self.naming_asked(asks, actions);
+        self.record_name_asked(asks, actions);
         self.say(&text, TurnKind::Speech, now, actions);
     }
 
@@ -64,8 +69,8 @@ impl CallState {
     pub(super) fn switch_language(
         &mut self,
         code: &str,
-        now: Now,
-        actions: &mut Vec<Action>,
+        now: EventTime,
+        actions: &mut Vec<CallAction>,
     ) -> &'static str {
         match self.offered_language(code) {
             None => "that language is not set up on this line",
@@ -83,11 +88,11 @@ impl CallState {
         &mut self,
         text: &str,
         heard: &str,
-        now: Now,
-        actions: &mut Vec<Action>,
+        now: EventTime,
+        actions: &mut Vec<CallAction>,
     ) {
-        let line = &self.setting.line;
-        if heard.is_empty() || !line.relay.hears_any() {
+        let line = &self.context.line;
+        if heard.is_empty() || !line.relay.transcribes_any_language() {
             return;
         }
         let before = self.heard_language.replace(heard.into());
@@ -95,8 +100,8 @@ impl CallState {
             return;
         }
         let again = before.is_some_and(|before| same_language(&before, heard));
-        let says_much = text.split_whitespace().count() >= WORDS_MIN
-            || (!text.is_ascii() && text.chars().count() >= UNSPACED_CHARS_MIN);
+        let says_much = text.split_whitespace().count() >= OTHER_LANGUAGE_WORDS_MIN
+            || (!text.is_ascii() && text.chars().count() >= OTHER_LANGUAGE_CHARS_MIN);
         if (again || says_much)
             && let Some(tag) = self.offered_language(heard)
         {
@@ -107,45 +112,50 @@ impl CallState {
     /// The line's own spelling of a language it has: that tag; else the call's own, or the line's first, of
     /// the same language.
     fn offered_language(&self, code: &str) -> Option<CompactString> {
-        let line = &self.setting.line;
+        let line = &self.context.line;
         let is_it = |tag: &&String| tag.eq_ignore_ascii_case(code);
         if !line.languages.iter().any(|tag| is_it(&tag)) && same_language(&self.language, code) {
             return Some(self.language.clone());
         }
-        line.offered(code).map(CompactString::from)
+        line.language_like(code).map(CompactString::from)
     }
 
-    fn change_language(&mut self, tag: CompactString, now: Now, actions: &mut Vec<Action>) {
+    fn change_language(
+        &mut self,
+        tag: CompactString,
+        now: EventTime,
+        actions: &mut Vec<CallAction>,
+    ) {
         if tag == self.language {
             return;
         }
         self.language = tag;
-        let stamp = self.stamp(now);
-        let number = self.rememberable();
-        actions.push(Action::Record(Write::LanguageChosen {
+        let stamp = self.next_stamp(now);
+        let number = self.trusted_number();
+        actions.push(CallAction::Record(Write::LanguageChosen {
             number,
             language: self.language.clone(),
             stamp,
         }));
-        self.tell_language(actions);
+        self.send_language(actions);
     }
 
     /// Somebody else speaks, and not the language that was chosen before: the line's own is spoken. It is
     /// nobody's choice and not remembered.
-    pub(super) fn leave_language(&mut self, spoken: &str, actions: &mut Vec<Action>) {
-        let own = CompactString::from(self.setting.line.language.as_str());
+    pub(super) fn reset_language(&mut self, spoken: &str, actions: &mut Vec<CallAction>) {
+        let own = CompactString::from(self.context.line.language.as_str());
         if spoken.is_empty() || same_language(spoken, &self.language) || own == self.language {
             return;
         }
         self.language = own;
-        self.tell_language(actions);
+        self.send_language(actions);
     }
 
-    fn tell_language(&self, actions: &mut Vec<Action>) {
-        let line = &self.setting.line;
-        actions.push(Action::SetLanguage {
-            spoken: line.spoken_as(&self.language),
-            heard: line.heard_as(&self.language),
+    fn send_language(&self, actions: &mut Vec<CallAction>) {
+        let line = &self.context.line;
+        actions.push(CallAction::SetLanguage {
+            tts_language: line.tts_language(&self.language),
+            transcription_language: line.transcription_language(&self.language),
         });
     }
 }

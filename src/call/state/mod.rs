@@ -1,50 +1,50 @@
 //! One call as a pure machine: `on(event, now)` says what is to be done. Knows nothing of sockets,
 //! clocks, disks or tasks; [`super::session`] carries its actions out.
 
-mod eager;
 mod ending;
 mod event;
-mod hearing;
+mod input;
 mod language;
-mod moving;
-mod open_tools;
-mod owning;
+mod ownership;
+mod pending_tools;
 mod people;
-mod replying;
+mod preemptive;
+mod relocation;
+mod reply;
 mod resuming;
-mod tooling;
-mod waiting;
+mod timers;
+mod tools;
 
-pub use event::{Action, Count, Event, Now, Parting, Sentence};
-pub use open_tools::LateTool;
-pub use owning::{Owner, Tenure, is_released};
-pub use replying::tools_of;
+pub use event::{CallAction, CallEvent, CallMetric, EventTime, ExitReason, SpokenSentence};
+pub use ownership::{CallOwner, OwnershipStatus, is_released};
+pub use pending_tools::DetachedToolCall;
+pub use reply::available_tools;
 
+use super::caller_name::{CallerNameDialogue, InitialCallerName};
 use super::greeting::Greeting;
-use super::naming::{NameStart, Naming};
 use super::playback::Playback;
 use super::tool_runner::ToolRequest;
 use super::transcript::Transcript;
 use crate::agent::ToolSpec;
-use crate::config::{CallSection, Line};
+use crate::config::{CallSection, PhoneLine};
 use calldex_storage::record::{
-    Caller, CallerKind, NameMark, NameState, Outcome, PhoneNumber, Role, Turn, TurnKind,
+    CallOutcome, Caller, CallerKind, DecisionMark, NameState, PhoneNumber, Turn, TurnKind, TurnRole,
 };
-use calldex_storage::write::{Stamp, Write};
+use calldex_storage::write::{DecisionStamp, Write};
 use compact_str::CompactString;
-use ending::Ending;
-use moving::Moving;
-use open_tools::OpenCall;
-use owning::Claim;
-use people::Note;
-use replying::Reply;
+use ending::PendingEnd;
+use ownership::OwnershipClaim;
+use pending_tools::PendingToolCall;
+use people::PreferenceNote;
+use relocation::Relocation;
+use reply::PendingReply;
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use tooling::CallIds;
+use tools::ToolCallIds;
 
 /// What a call is from its first moment on.
 #[derive(Clone)]
-pub struct Setting {
+pub struct CallContext {
     /// `CA…`
     pub call_sid: CompactString,
     /// Whose call, if that is an identity.
@@ -54,196 +54,210 @@ pub struct Setting {
     /// What was known of them before this call.
     pub caller: Option<Arc<Caller>>,
     /// The network vouches for the number, or need not: without it nothing known is used or told.
-    pub vouched: bool,
+    pub number_trusted: bool,
     /// The language the call's TwiML was written in.
     pub language: CompactString,
     /// The number called; empty where it is none.
-    pub called: CompactString,
+    pub called_number: CompactString,
     /// Its line, ready-made.
-    pub line: Arc<Line>,
+    pub line: Arc<PhoneLine>,
     /// Bounds and waits.
-    pub bounds: Arc<CallSection>,
-    /// Whether there is anybody to hand over to.
-    pub can_hand_over: bool,
+    pub limits: Arc<CallSection>,
+    /// Whether there is anybody to hand off to.
+    pub can_hand_off: bool,
     /// This instance.
     pub instance: CompactString,
-    /// Its place among several, part of every epoch it takes; 0 where it runs alone.
-    pub slot: u16,
+    /// Its node slot in the cluster, part of every epoch it takes; 0 on a single node.
+    pub node_slot: u16,
     /// The epoch of an earlier call with this `CallSid` that is over: this one goes on under a later one.
-    pub earlier: Option<u32>,
+    pub earlier_epoch: Option<u32>,
 }
 
 /// The state of one call.
 pub struct CallState {
-    setting: Setting,
+    context: CallContext,
     transcript: Transcript,
     playback: Playback,
-    naming: Naming,
+    name_dialogue: CallerNameDialogue,
     language: CompactString,
     /// What the recogniser said last about the caller's language.
     heard_language: Option<CompactString>,
     /// Preferences noted in this call.
-    notes: Vec<Note>,
+    preference_notes: Vec<PreferenceNote>,
     /// The name under which the person who speaks was known before this call, if it was put right in it.
-    recorded_as: Option<CompactString>,
-    reply: Option<Reply>,
+    recorded_name: Option<CompactString>,
+    reply: Option<PendingReply>,
     /// Since when the caller waits for the answer in the making.
-    asked_since: Option<u64>,
+    waiting_since_ms: Option<u64>,
     /// Questions in a row that no model answered.
     model_failures: u32,
     /// Ids of the model's tool calls.
-    call_ids: CallIds,
+    tool_call_ids: ToolCallIds,
     /// Tools with side effects that run on while nobody waits for them.
-    background: Vec<OpenCall>,
+    background_tools: Vec<PendingToolCall>,
     /// Keys pressed and not yet answered.
-    keys: String,
+    dtmf_keys: String,
     /// When they are.
-    keys_due: Option<u64>,
-    ending: Option<Ending>,
-    /// When a question that a barge-in left open is taken up by ourselves.
-    reopen_due: Option<u64>,
+    keys_due_ms: Option<u64>,
+    pending_end: Option<PendingEnd>,
+    /// When a question that an interruption left open is taken up by ourselves.
+    false_interruption_due_ms: Option<u64>,
     /// When the silence of the caller is asked about, or ends the call.
-    silence_due: Option<u64>,
+    silence_due_ms: Option<u64>,
     /// How often they were asked since their last sign.
     silence_asks: u8,
     /// Asking for the name was counted.
-    asked_counted: bool,
+    name_ask_counted: bool,
     started_ms: u64,
     /// When the call began, Unix milliseconds.
-    began_ms: i64,
+    started_unix_ms: i64,
     /// Repeated prompts are recognised until then.
-    replay_until: u64,
+    repeats_until_ms: u64,
     agent_speaking: bool,
     caller_speaking: bool,
-    last_bridge: usize,
+    last_filler: usize,
     /// Answers that may still be begun before this turn of the caller is finished.
-    eager_left: u32,
+    preemptive_left: u32,
     /// Steps of decisions about the caller, for their stamps.
-    steps: u32,
+    decision_steps: u32,
     /// The latest decision about the caller that is known here, Unix milliseconds.
-    decided_ms: i64,
+    latest_decision_unix_ms: i64,
     resumes: u32,
-    claim: Claim,
+    claim: OwnershipClaim,
     /// It was given up on purpose by whoever had it before.
-    released: bool,
-    moving: Option<Moving>,
-    over: bool,
+    was_released: bool,
+    relocation: Option<Relocation>,
+    is_over: bool,
 }
 
 impl CallState {
     /// A call whose greeting Twilio is about to play, in the session `session_id`. Among several
     /// instances it is claimed at once: its webhook may have gone to another.
     pub fn new(
-        setting: Setting,
+        context: CallContext,
         session_id: &str,
         greeting: &Greeting,
-        now: Now,
-        actions: &mut Vec<Action>,
+        now: EventTime,
+        actions: &mut Vec<CallAction>,
     ) -> Self {
-        let mut state = Self::bare(setting, Transcript::default(), greeting.start.clone(), now);
-        if let Some(epoch) = state.setting.earlier {
-            state.claim = Claim::found(epoch);
+        let mut state = Self::with_defaults(
+            context,
+            Transcript::default(),
+            greeting.initial_name.clone(),
+            now,
+        );
+        if let Some(epoch) = state.context.earlier_epoch {
+            state.claim = OwnershipClaim::at_epoch(epoch);
         }
-        if state.setting.slot != 0 || state.setting.earlier.is_some() {
+        if state.context.node_slot != 0 || state.context.earlier_epoch.is_some() {
             state.claim_call(session_id, false, now, actions);
-            state.transcript.enter(state.claim.epoch);
+            state.transcript.enter_epoch(state.claim.epoch);
         }
-        state.naming_asked(greeting.asks_name, actions);
+        state.record_name_asked(greeting.asks_name, actions);
         if !greeting.text.is_empty() {
             let turn = state
                 .transcript
                 .say(&greeting.text, TurnKind::Greeting, now.unix_ms);
-            state.playback.greet(turn.seq, &greeting.text, now.ms);
+            state
+                .playback
+                .add_greeting(turn.seq, &greeting.text, now.ms);
             state.record_turn(turn, actions);
         }
-        state.wait_for_caller(now);
+        state.start_silence_timer(now);
         state
     }
 
-    fn bare(setting: Setting, transcript: Transcript, start: NameStart, now: Now) -> Self {
-        let asks_max = setting.bounds.name_asks_max;
-        let known = setting.known();
+    fn with_defaults(
+        context: CallContext,
+        transcript: Transcript,
+        start: InitialCallerName,
+        now: EventTime,
+    ) -> Self {
+        let asks_max = context.limits.name_asks_max;
+        let known = context.trusted_caller();
         let declined = known.is_some_and(|caller| caller.name_state == NameState::Declined);
-        let language = setting.language.clone();
-        let decided = setting.caller.as_deref().map(Caller::latest_mark);
+        let language = context.language.clone();
+        let decided = context.caller.as_deref().map(Caller::latest_mark);
         Self {
             transcript,
-            playback: playback_of(&setting),
-            naming: Naming::new(start, declined, asks_max),
+            playback: new_playback(&context),
+            name_dialogue: CallerNameDialogue::new(start, declined, asks_max),
             language,
             heard_language: None,
-            notes: Vec::new(),
-            recorded_as: None,
+            preference_notes: Vec::new(),
+            recorded_name: None,
             reply: None,
-            asked_since: None,
+            waiting_since_ms: None,
             model_failures: 0,
-            call_ids: CallIds::since(0),
-            background: Vec::new(),
-            keys: String::new(),
-            keys_due: None,
-            ending: None,
-            reopen_due: None,
-            silence_due: None,
+            tool_call_ids: ToolCallIds::starting_after(0),
+            background_tools: Vec::new(),
+            dtmf_keys: String::new(),
+            keys_due_ms: None,
+            pending_end: None,
+            false_interruption_due_ms: None,
+            silence_due_ms: None,
             silence_asks: 0,
-            asked_counted: false,
+            name_ask_counted: false,
             started_ms: now.ms,
-            began_ms: now.unix_ms,
-            replay_until: 0,
+            started_unix_ms: now.unix_ms,
+            repeats_until_ms: 0,
             agent_speaking: false,
             caller_speaking: false,
-            last_bridge: usize::MAX,
-            eager_left: setting.bounds.eager_starts_max,
-            steps: 0,
-            decided_ms: decided.unwrap_or_default().at_ms,
+            last_filler: usize::MAX,
+            preemptive_left: context.limits.preemptive_attempts_max,
+            decision_steps: 0,
+            latest_decision_unix_ms: decided.unwrap_or_default().at_ms,
             resumes: 0,
-            claim: Claim::found(0),
-            released: false,
-            moving: None,
-            over: false,
-            setting,
+            claim: OwnershipClaim::at_epoch(0),
+            was_released: false,
+            relocation: None,
+            is_over: false,
+            context,
         }
     }
 
     /// Takes one event; what is to be done is added to `actions`, in order.
-    pub fn on(&mut self, event: Event<'_>, now: Now, actions: &mut Vec<Action>) {
-        if self.over {
+    pub fn on(&mut self, event: CallEvent<'_>, now: EventTime, actions: &mut Vec<CallAction>) {
+        if self.is_over {
             return;
         }
         match event {
-            Event::Prompt {
+            CallEvent::Prompt {
                 text,
                 language,
                 last,
             } => self.on_prompt(text, language, last, now, actions),
-            Event::Keyed(key) => self.on_key(key, now),
-            Event::Interrupted(fragment) => self.on_interrupt(fragment, now, actions),
-            Event::AgentSpeaking(on) => self.on_agent_speaking(on, now, actions),
-            Event::CallerSpeaking(on) => self.on_caller_speaking(on, now),
-            Event::Played(text) => self.on_played(text, now, actions),
-            Event::Token(text) => self.on_token(text, now, actions),
-            Event::Tool(call) => self.on_tool(call),
-            Event::Replied(finish) => self.on_replied(finish, now, actions),
-            Event::ToolReturned { id, outcome } => self.on_tool_returned(id, outcome, now, actions),
-            Event::ReplyFailed(_) => self.on_reply_failed(now, actions),
-            Event::NameJudged(name) => self.on_name_judged(name, now, actions),
-            Event::Resumed {
+            CallEvent::DtmfKey(key) => self.on_dtmf_key(key, now),
+            CallEvent::Interrupted(fragment) => self.on_interrupt(fragment, now, actions),
+            CallEvent::AgentSpeaking(on) => self.on_agent_speaking(on, now, actions),
+            CallEvent::CallerSpeaking(on) => self.on_caller_speaking(on, now),
+            CallEvent::TokensPlayed(text) => self.on_tokens_played(text, now, actions),
+            CallEvent::ReplyToken(text) => self.on_token(text, now, actions),
+            CallEvent::ToolCalled(call) => self.on_tool_called(call),
+            CallEvent::ReplyCompleted(finish) => self.on_reply_completed(finish, now, actions),
+            CallEvent::ToolReturned { id, outcome } => {
+                self.on_tool_returned(id, outcome, now, actions)
+            }
+            CallEvent::ReplyFailed(_) => self.on_reply_failed(now, actions),
+            CallEvent::NameVerified(name) => self.on_name_verified(name, now, actions),
+            CallEvent::Resumed {
                 session_id,
-                greeted,
-                counted,
-                lost,
+                twiml_greeting: greeted,
+                already_counted: counted,
+                connection_lost: lost,
             } => {
                 let counted = counted || !lost;
                 self.on_resumed(session_id, greeted, (counted, lost), now, actions);
             }
-            Event::Tick => self.on_tick(now, actions),
-            Event::Drain => self.on_drain(now, actions),
-            Event::Move { from_ms, by_ms } => self.on_move(from_ms, by_ms),
-            Event::Stay => self.on_stay(),
-            Event::Owner(owner) => self.on_owner(owner, now, actions),
-            Event::Closed => return self.on_closed(now, actions),
+            CallEvent::DeadlineReached => self.on_tick(now, actions),
+            CallEvent::Drain => self.on_drain(now, actions),
+            CallEvent::Relocate { from_ms, by_ms } => self.on_relocate(from_ms, by_ms),
+            CallEvent::CancelRelocation => self.on_cancel_relocation(),
+            CallEvent::OwnerChanged(owner) => self.on_owner_changed(owner, now, actions),
+            CallEvent::SocketClosed => return self.on_socket_closed(now, actions),
         }
-        if self.moving.is_some() && !self.over {
-            self.move_on(now, actions);
+        if self.relocation.is_some() && !self.is_over {
+            self.relocate_if_due(now, actions);
         }
     }
 
@@ -254,69 +268,71 @@ impl CallState {
 
     /// The call's SID.
     pub fn call_sid(&self) -> &CompactString {
-        &self.setting.call_sid
+        &self.context.call_sid
     }
 
     /// What the call was from its first moment on.
-    pub fn setting(&self) -> &Setting {
-        &self.setting
+    pub fn context(&self) -> &CallContext {
+        &self.context
     }
 
     /// Whether we said goodbye and ended it ourselves, and how.
-    pub fn outcome_so_far(&self) -> Option<Outcome> {
-        self.ending
+    pub fn outcome_of_sent_end(&self) -> Option<CallOutcome> {
+        self.pending_end
             .as_ref()
-            .filter(|ending| ending.sent)
+            .filter(|ending| ending.is_sent)
             .map(|ending| ending.outcome)
     }
 
-    fn phrases(&self) -> &super::phrases::Phrases {
-        self.setting.line.phrases(&self.language)
+    fn phrases(&self) -> &super::phrases::CannedPhrases {
+        self.context.line.phrases(&self.language)
     }
 
-    fn record_turn(&mut self, turn: Turn, actions: &mut Vec<Action>) {
-        actions.push(Action::Count(Count::Turn(match turn.role {
-            Role::Caller => "caller",
-            Role::Agent | Role::System => "agent",
-            Role::Tool => "tool",
+    fn record_turn(&mut self, turn: Turn, actions: &mut Vec<CallAction>) {
+        actions.push(CallAction::Count(CallMetric::Turn(match turn.role {
+            TurnRole::Caller => "caller",
+            TurnRole::Agent | TurnRole::System => "agent",
+            TurnRole::Tool => "tool",
         })));
-        let call_sid = self.setting.call_sid.clone();
-        actions.push(Action::Record(Write::TurnAppended { call_sid, turn }));
+        let call_sid = self.context.call_sid.clone();
+        actions.push(CallAction::Record(Write::TurnAppended { call_sid, turn }));
     }
 
-    fn amend_turn(&mut self, turn: Turn, actions: &mut Vec<Action>) {
-        let call_sid = self.setting.call_sid.clone();
-        actions.push(Action::Record(Write::TurnAmended { call_sid, turn }));
+    fn amend_turn(&mut self, turn: Turn, actions: &mut Vec<CallAction>) {
+        let call_sid = self.context.call_sid.clone();
+        actions.push(CallAction::Record(Write::TurnAmended { call_sid, turn }));
     }
 
     /// Another call decided something about the caller: what is decided here comes after it.
-    pub fn see(&mut self, mark: NameMark) {
-        self.decided_ms = self.decided_ms.max(mark.at_ms);
+    pub fn observe_decision(&mut self, mark: DecisionMark) {
+        self.latest_decision_unix_ms = self.latest_decision_unix_ms.max(mark.at_ms);
     }
 
     /// The next decision's stamp: later than every decision about the caller that is known here, even
     /// if the clock was set back since (a hybrid logical clock).
-    fn stamp(&mut self, now: Now) -> Stamp {
-        self.steps += 1;
-        self.decided_ms = now.unix_ms.max(self.decided_ms.saturating_add(1));
-        Stamp {
-            call_sid: self.setting.call_sid.clone(),
-            step: self.steps,
-            at_ms: self.decided_ms,
+    fn next_stamp(&mut self, now: EventTime) -> DecisionStamp {
+        self.decision_steps += 1;
+        self.latest_decision_unix_ms = now
+            .unix_ms
+            .max(self.latest_decision_unix_ms.saturating_add(1));
+        DecisionStamp {
+            call_sid: self.context.call_sid.clone(),
+            step: self.decision_steps,
+            at_ms: self.latest_decision_unix_ms,
         }
     }
 
-    fn naming_asked(&mut self, asks: bool, actions: &mut Vec<Action>) {
+    fn record_name_asked(&mut self, asks: bool, actions: &mut Vec<CallAction>) {
         if asks {
-            self.naming.ask();
-            if !std::mem::replace(&mut self.asked_counted, true) {
-                actions.push(Action::Count(Count::Name("asked")));
+            self.name_dialogue.mark_asked();
+            if !std::mem::replace(&mut self.name_ask_counted, true) {
+                actions.push(CallAction::Count(CallMetric::NameEvent("asked")));
             }
         }
     }
 }
 
-impl Setting {
+impl CallContext {
     /// One call of an operator's tool, from this call.
     pub fn tool_request(
         &self,
@@ -330,23 +346,23 @@ impl Setting {
             arguments,
             call_sid: self.call_sid.clone(),
             caller: self.number.as_ref().map(|number| number.as_str().into()),
-            line: self.called.clone(),
+            line: self.called_number.clone(),
         }
     }
 
     /// What may be used of the caller.
-    fn known(&self) -> Option<&Caller> {
-        self.caller.as_deref().filter(|_| self.vouched)
+    fn trusted_caller(&self) -> Option<&Caller> {
+        self.caller.as_deref().filter(|_| self.number_trusted)
     }
 }
 
 /// The image of Twilio's queue for a call: where our TwiML asks for reports, a call of Twilio's has
 /// them. Other providers use other call SIDs, and need not report.
-fn playback_of(setting: &Setting) -> Playback {
+fn new_playback(context: &CallContext) -> Playback {
     let mut playback = Playback::default();
-    let events = setting.line.relay.events.as_ref();
+    let events = context.line.relay.events.as_ref();
     let asks = events.is_some_and(|events| events.as_text().contains("tokens-played"));
-    if asks && setting.call_sid.starts_with("CA") {
+    if asks && context.call_sid.starts_with("CA") {
         playback.expect_reports();
     }
     playback

@@ -1,15 +1,15 @@
 //! What is kept and told of the people who use the number: each knows only what is theirs.
 
-use super::{Action, CallState, Now};
-use crate::agent::{CallerFacts, Channel};
-use crate::call::naming::{NameChange, NameStep};
+use super::{CallAction, CallState, EventTime};
+use crate::agent::{CallerChannel, CallerFacts};
+use crate::call::caller_name::{NameChange, NameStep};
 use calldex_storage::record::{Caller, CallerKind, PhoneNumber};
-use calldex_storage::write::{NameGiven, NumberStamped, Write};
+use calldex_storage::write::{StampedName, StampedNumber, Write};
 use compact_str::CompactString;
 use std::sync::Arc;
 
 /// A preference noted in this call.
-pub(super) struct Note {
+pub(super) struct PreferenceNote {
     text: CompactString,
     /// Whose; nobody's as long as it is not known who speaks.
     person: Option<CompactString>,
@@ -17,32 +17,33 @@ pub(super) struct Note {
 
 impl CallState {
     /// What the agent may know of the caller at this turn.
-    pub(super) fn facts(&self) -> Arc<CallerFacts> {
-        let known = self.setting.known();
-        let first_call = known.is_none_or(|caller| caller.calls == 0) || !self.naming.is_met();
+    pub(super) fn caller_facts(&self) -> Arc<CallerFacts> {
+        let known = self.context.trusted_caller();
+        let first_call =
+            known.is_none_or(|caller| caller.calls == 0) || !self.name_dialogue.is_known_person();
         // What they may not know that we know is not told either.
         let (calls, last_call_ms) = match first_call {
             true => (0, None),
             false => known.map_or((0, None), |caller| self.calls_before(caller)),
         };
         Arc::new(CallerFacts {
-            name: self.naming.name().cloned(),
+            name: self.name_dialogue.name().cloned(),
             first_call,
-            calls,
+            previous_calls: calls,
             last_call_ms,
             language: self.language.clone(),
             other_languages: self.other_languages(),
-            preferences: self.told_preferences(),
+            preferences: self.preferences_for_model(),
             recap: CompactString::default(),
-            asking: self.naming.asking(),
-            greeted: self.naming.is_spoken(),
-            channel: match self.setting.caller_kind {
-                CallerKind::Number => Channel::Phone,
-                CallerKind::Withheld | CallerKind::Other => Channel::Withheld,
-                CallerKind::Sip | CallerKind::Client => Channel::Internet,
+            name_ask_policy: self.name_dialogue.ask_policy(),
+            greeted_by_name: self.name_dialogue.has_spoken_name(),
+            channel: match self.context.caller_kind {
+                CallerKind::Number => CallerChannel::Phone,
+                CallerKind::Withheld | CallerKind::Other => CallerChannel::Withheld,
+                CallerKind::Sip | CallerKind::Client => CallerChannel::Internet,
             },
-            called: self.setting.called.clone(),
-            began_ms: self.began_ms,
+            called_number: self.context.called_number.clone(),
+            call_started_ms: self.started_unix_ms,
         })
     }
 
@@ -51,7 +52,7 @@ impl CallState {
     fn calls_before(&self, caller: &Caller) -> (u32, Option<i64>) {
         let last_ms = caller.last_call_at.map(|at| at.saturating_mul(1_000));
         match last_ms {
-            Some(last_ms) if last_ms / 1_000 >= self.began_ms / 1_000 => {
+            Some(last_ms) if last_ms / 1_000 >= self.started_unix_ms / 1_000 => {
                 (caller.calls.saturating_sub(1), None)
             }
             last_ms => (caller.calls, last_ms),
@@ -59,99 +60,105 @@ impl CallState {
     }
 
     /// Preferences of whoever speaks: from earlier calls only if it is known who that is.
-    fn told_preferences(&self) -> Vec<CompactString> {
-        let person = self.naming.identified();
+    fn preferences_for_model(&self) -> Vec<CompactString> {
+        let person = self.name_dialogue.identified();
         // The record of before this call has them under the name of then.
-        let recorded = self.recorded_as.as_ref().or(person);
+        let recorded = self.recorded_name.as_ref().or(person);
         let before = recorded
             .filter(|_| person.is_some())
-            .zip(self.setting.known());
+            .zip(self.context.trusted_caller());
         let before = before
             .into_iter()
             .flat_map(|(person, caller)| caller.preferences_of(person));
         let before = before.map(|preference| preference.text.clone());
-        let theirs = |note: &&Note| note.person.is_none() || note.person.as_ref() == person;
-        let noted = self.notes.iter().filter(theirs);
+        let theirs =
+            |note: &&PreferenceNote| note.person.is_none() || note.person.as_ref() == person;
+        let noted = self.preference_notes.iter().filter(theirs);
         before.chain(noted.map(|note| note.text.clone())).collect()
     }
 
     /// What one turn decided about the caller's name, and what follows for notes and language.
     /// `language`: the one the turn was spoken in.
-    pub(super) fn take_changes(
+    pub(super) fn apply_name_changes(
         &mut self,
         step: &mut NameStep,
         language: &str,
-        now: Now,
-        actions: &mut Vec<Action>,
+        now: EventTime,
+        actions: &mut Vec<CallAction>,
     ) {
-        if step.another {
-            self.part_notes();
-            self.leave_language(language, actions);
+        if step.speaker_changed {
+            self.drop_unattributed_notes();
+            self.reset_language(language, actions);
         }
         for change in std::mem::take(&mut step.changes) {
-            self.keep_name(change, now, actions);
+            self.record_name_change(change, now, actions);
         }
-        self.claim_notes(now, actions);
+        self.attribute_notes(now, actions);
     }
 
     /// Somebody else speaks: what nobody is known to have said before is not theirs.
-    pub(super) fn part_notes(&mut self) {
-        self.notes.retain(|note| note.person.is_some());
-        self.recorded_as = None;
+    pub(super) fn drop_unattributed_notes(&mut self) {
+        self.preference_notes.retain(|note| note.person.is_some());
+        self.recorded_name = None;
     }
 
     /// The line's languages but the one that is spoken.
     fn other_languages(&self) -> Vec<CompactString> {
-        let languages = self.setting.line.languages.iter();
+        let languages = self.context.line.languages.iter();
         let others = languages.filter(|tag| **tag != self.language);
         others.map(|tag| tag.as_str().into()).collect()
     }
 
     /// Whoever said their name meanwhile is who said what was noted before.
-    pub(super) fn claim_notes(&mut self, now: Now, actions: &mut Vec<Action>) {
-        let Some(person) = self.naming.identified().cloned() else {
+    pub(super) fn attribute_notes(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
+        let Some(person) = self.name_dialogue.identified().cloned() else {
             return;
         };
-        let mut notes = std::mem::take(&mut self.notes);
+        let mut notes = std::mem::take(&mut self.preference_notes);
         for note in notes.iter_mut().filter(|note| note.person.is_none()) {
             note.person = Some(person.clone());
-            self.keep_note(note, now, actions);
+            self.record_note(note, now, actions);
         }
-        self.notes = notes;
+        self.preference_notes = notes;
     }
 
     /// Notes a preference of whoever speaks; the result is for the model.
     pub(super) fn note_preference(
         &mut self,
         text: &str,
-        now: Now,
-        actions: &mut Vec<Action>,
+        now: EventTime,
+        actions: &mut Vec<CallAction>,
     ) -> &'static str {
-        if self.setting.number.is_none() {
+        if self.context.number.is_none() {
             return "not kept: the caller's number is withheld";
         }
-        if self.notes.len() >= Caller::PREFERENCES_MAX {
+        if self.preference_notes.len() >= Caller::PREFERENCES_MAX {
             return "not kept: there are enough notes from this call";
         }
-        let note = Note {
+        let note = PreferenceNote {
             text: text.into(),
-            person: self.naming.identified().cloned(),
+            person: self.name_dialogue.identified().cloned(),
         };
-        self.keep_note(&note, now, actions);
+        self.record_note(&note, now, actions);
         let kept = note.person.is_some();
-        self.notes.push(note);
-        match kept && self.setting.vouched {
+        self.preference_notes.push(note);
+        match kept && self.context.number_trusted {
             true => "noted",
             false => "noted for this call; it is kept once the caller has said their name",
         }
     }
 
-    fn keep_note(&mut self, note: &Note, now: Now, actions: &mut Vec<Action>) {
-        let (Some(number), Some(person)) = (self.rememberable(), note.person.clone()) else {
+    fn record_note(
+        &mut self,
+        note: &PreferenceNote,
+        now: EventTime,
+        actions: &mut Vec<CallAction>,
+    ) {
+        let (Some(number), Some(person)) = (self.trusted_number(), note.person.clone()) else {
             return;
         };
-        let stamp = self.stamp(now);
-        actions.push(Action::Record(Write::PreferenceNoted {
+        let stamp = self.next_stamp(now);
+        actions.push(CallAction::Record(Write::PreferenceNoted {
             number,
             text: note.text.clone(),
             person: Some(person),
@@ -160,32 +167,40 @@ impl CallState {
     }
 
     /// The number that a choice is remembered for: none that is not vouched for.
-    pub(super) fn rememberable(&self) -> Option<PhoneNumber> {
-        self.setting.number.clone().filter(|_| self.setting.vouched)
+    pub(super) fn trusted_number(&self) -> Option<PhoneNumber> {
+        self.context
+            .number
+            .clone()
+            .filter(|_| self.context.number_trusted)
     }
 
     /// Whether decisions about names are kept: a number that is not vouched for may be given its first
     /// name, and no known one changed.
-    pub(super) fn may_name(&self) -> bool {
+    pub(super) fn may_record_name(&self) -> bool {
         let named = |caller: &Caller| caller.name.is_some() || !caller.people.is_empty();
-        self.setting.vouched || !self.setting.caller.as_deref().is_some_and(named)
+        self.context.number_trusted || !self.context.caller.as_deref().is_some_and(named)
     }
 
     /// Keeps a decision about the name, where there is a number to keep it under.
-    pub(super) fn keep_name(&mut self, change: NameChange, now: Now, actions: &mut Vec<Action>) {
-        let Some(number) = self.setting.number.clone() else {
+    pub(super) fn record_name_change(
+        &mut self,
+        change: NameChange,
+        now: EventTime,
+        actions: &mut Vec<CallAction>,
+    ) {
+        let Some(number) = self.context.number.clone() else {
             return;
         };
-        if !self.may_name() {
+        if !self.may_record_name() {
             return;
         }
-        let stamp = self.stamp(now);
-        let given = |name: CompactString| NameGiven {
+        let stamp = self.next_stamp(now);
+        let given = |name: CompactString| StampedName {
             number: number.clone(),
             name,
             stamp: stamp.clone(),
         };
-        let stamped = NumberStamped {
+        let stamped = StampedNumber {
             number: number.clone(),
             stamp: stamp.clone(),
         };
@@ -193,50 +208,50 @@ impl CallState {
             NameChange::Heard(name) => Write::NameHeard(given(name)),
             NameChange::Confirmed(name) => Write::NameConfirmed(given(name)),
             NameChange::Corrected { to, from } => {
-                actions.push(Action::Record(Write::NameCorrected(given(to.clone()))));
+                actions.push(CallAction::Record(Write::NameCorrected(given(to.clone()))));
                 if let Some(from) = from.filter(|from| self.has_preferences(from)) {
-                    self.rename(number, from, to, now, actions);
+                    self.record_rename(number, from, to, now, actions);
                 }
                 return;
             }
             NameChange::PersonAdded(name) => Write::PersonAdded(given(name)),
             NameChange::PersonForgotten(name) => Write::PersonForgotten(given(name)),
             NameChange::PersonRenamed { from, to } => {
-                self.rename(number, from, to, now, actions);
+                self.record_rename(number, from, to, now, actions);
                 return;
             }
             NameChange::Declined => Write::NameDeclined(stamped),
             NameChange::Forgotten => Write::NameForgotten(stamped),
         };
-        actions.push(Action::Record(write));
+        actions.push(CallAction::Record(write));
     }
 
     /// Whether anything to remember is kept of a person.
     fn has_preferences(&self, person: &CompactString) -> bool {
         let noted = self
-            .notes
+            .preference_notes
             .iter()
             .any(|note| note.person.as_ref() == Some(person));
-        let known = self.setting.known();
+        let known = self.context.trusted_caller();
         noted || known.is_some_and(|caller| caller.preferences_of(person).next().is_some())
     }
 
-    fn rename(
+    fn record_rename(
         &mut self,
         number: PhoneNumber,
         from: CompactString,
         to: CompactString,
-        now: Now,
-        actions: &mut Vec<Action>,
+        now: EventTime,
+        actions: &mut Vec<CallAction>,
     ) {
-        for note in &mut self.notes {
+        for note in &mut self.preference_notes {
             if note.person.as_ref() == Some(&from) {
                 note.person = Some(to.clone());
             }
         }
-        self.recorded_as.get_or_insert_with(|| from.clone());
-        let stamp = self.stamp(now);
-        actions.push(Action::Record(Write::PersonRenamed {
+        self.recorded_name.get_or_insert_with(|| from.clone());
+        let stamp = self.next_stamp(now);
+        actions.push(CallAction::Record(Write::PersonRenamed {
             number,
             from,
             to,

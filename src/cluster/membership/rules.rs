@@ -2,7 +2,7 @@
 //! anybody.
 
 use crate::cluster::slot_of;
-use crate::cluster::wire::{Application, Listed, Roll};
+use crate::cluster::wire::{JoinRequest, ListedMember, MemberList};
 use calldex_storage::replication::{Member, NodeId};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,69 +16,69 @@ pub(super) const PROMOTION_ENTRIES_MAX: u64 = 64;
 
 /// How a member answers the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answers {
-    Yes,
+pub(super) enum Reachability {
+    Reachable,
     /// It has not, for so long.
-    No(Duration),
+    Unreachable(Duration),
     /// It has not been asked often enough to tell.
     Unknown,
 }
 
 /// What an application comes to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Admittance {
+pub(super) enum JoinDecision {
     /// It becomes a learner.
     Admit,
     /// It is a member already: its first application was answered, and the answer lost.
-    Already,
+    AlreadyMember,
     /// Its id is too like a member's.
-    ChooseAnother,
+    IdConflict,
     /// It must ask again.
     Wait(String),
     /// It does not become one.
     Refuse(String),
 }
 
-impl Answers {
+impl Reachability {
     /// Whether another may take its place: it may be away for a restart, an upgrade or a cut cable, and
     /// what it has accepted is in its outbox.
-    fn is_lost(self, replace_after: Duration) -> bool {
-        matches!(self, Self::No(silent) if silent >= replace_after)
+    fn is_replaceable(self, replace_after: Duration) -> bool {
+        matches!(self, Self::Unreachable(silent) if silent >= replace_after)
     }
 }
 
 /// What `application` comes to. A member that has been silent for `replace_after` gives its place to who
 /// comes with its name or address; an operator need not wait for that (`calldex cluster remove`).
-pub(super) fn admittance(
-    roll: &Roll,
-    application: &Application,
+pub(super) fn decide_join(
+    member_list: &MemberList,
+    application: &JoinRequest,
     replace_after: Duration,
-    answers: impl Fn(NodeId) -> Answers,
-) -> Admittance {
-    let Application {
+    answers: impl Fn(NodeId) -> Reachability,
+) -> JoinDecision {
+    let JoinRequest {
         node_id, member, ..
     } = application;
-    if let Some(listed) = roll.get(*node_id) {
+    if let Some(listed) = member_list.get(*node_id) {
         return if listed.member.address == member.address {
-            Admittance::Already
+            JoinDecision::AlreadyMember
         } else {
-            Admittance::ChooseAnother
+            JoinDecision::IdConflict
         };
     }
     // It tells epochs of two nodes apart: see `calldex_storage::record::next_epoch`.
     let slot = slot_of(*node_id);
-    let has_slot = |listed: &Listed| slot_of(listed.node_id) == slot;
-    if slot == 0 || roll.members.iter().any(has_slot) {
-        return Admittance::ChooseAnother;
+    let has_slot = |listed: &ListedMember| slot_of(listed.node_id) == slot;
+    if slot == 0 || member_list.members.iter().any(has_slot) {
+        return JoinDecision::IdConflict;
     }
-    for listed in &roll.members {
-        let Some(what) = shared(&listed.member, member) else {
+    for listed in &member_list.members {
+        let Some(what) = conflicting_setting(&listed.member, member) else {
             continue;
         };
         match answers(listed.node_id) {
-            silent if silent.is_lost(replace_after) => {}
-            Answers::No(silent) => {
-                return Admittance::Wait(format!(
+            silent if silent.is_replaceable(replace_after) => {}
+            Reachability::Unreachable(silent) => {
+                return JoinDecision::Wait(format!(
                     "{what} is that of node {}, which has not answered for {} s: after {} s it is replaced, at once by `calldex cluster remove {}`",
                     listed.node_id,
                     silent.as_secs(),
@@ -86,28 +86,28 @@ pub(super) fn admittance(
                     listed.node_id
                 ));
             }
-            Answers::Unknown => {
-                return Admittance::Wait(format!("whether node {} is gone", listed.node_id));
+            Reachability::Unknown => {
+                return JoinDecision::Wait(format!("whether node {} is gone", listed.node_id));
             }
-            Answers::Yes => {
-                return Admittance::Refuse(format!(
+            Reachability::Reachable => {
+                return JoinDecision::Refuse(format!(
                     "{what} is that of node {}, which is alive: set another one",
                     listed.node_id
                 ));
             }
         }
     }
-    let stay = roll.members.len() - replaced_by(roll, *node_id, member).len();
+    let stay = member_list.members.len() - replaced_by(member_list, *node_id, member).len();
     if stay >= MEMBERS_MAX {
-        return Admittance::Refuse(format!(
+        return JoinDecision::Refuse(format!(
             "there are {MEMBERS_MAX} members already: remove one with `calldex cluster remove`"
         ));
     }
-    Admittance::Admit
+    JoinDecision::Admit
 }
 
 /// What two instances must not have in common, in words, if they do.
-fn shared(one: &Member, other: &Member) -> Option<String> {
+fn conflicting_setting(one: &Member, other: &Member) -> Option<String> {
     if one.address == other.address {
         return Some(format!("cluster.advertise = {}", other.address));
     }
@@ -115,19 +115,24 @@ fn shared(one: &Member, other: &Member) -> Option<String> {
 }
 
 /// Members whose place `member` takes: the same address or the same name, and another id.
-pub(super) fn replaced_by(roll: &Roll, node_id: NodeId, member: &Member) -> BTreeSet<NodeId> {
-    let is_replaced =
-        |listed: &&Listed| listed.node_id != node_id && shared(&listed.member, member).is_some();
-    let replaced = roll.members.iter().filter(is_replaced);
+pub(super) fn replaced_by(
+    member_list: &MemberList,
+    node_id: NodeId,
+    member: &Member,
+) -> BTreeSet<NodeId> {
+    let is_replaced = |listed: &&ListedMember| {
+        listed.node_id != node_id && conflicting_setting(&listed.member, member).is_some()
+    };
+    let replaced = member_list.members.iter().filter(is_replaced);
     replaced.map(|listed| listed.node_id).collect()
 }
 
 /// What the primary knows of a member.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Progress {
-    pub(super) answers: Answers,
+pub(super) struct MemberProgress {
+    pub(super) reachability: Reachability,
     /// Whether it answers, and its engine runs.
-    pub(super) takes_part: bool,
+    pub(super) engine_running: bool,
     /// Whether it wants to vote, as it last said.
     pub(super) wants_vote: Option<bool>,
     /// Entries that it lacks of the primary's; none while nothing was acknowledged.
@@ -136,39 +141,41 @@ pub(super) struct Progress {
 
 /// A change of the members.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum MembershipChange {
     /// These vote from now on; who did and is none of them is no member any more.
-    Voters(BTreeSet<NodeId>),
+    SetVoters(BTreeSet<NodeId>),
     /// These vote from now on; who did and is none of them stays as a learner.
-    Demote(BTreeSet<NodeId>),
+    DemoteToLearner(BTreeSet<NodeId>),
     /// These learners are no members any more.
-    Drop(BTreeSet<NodeId>),
+    RemoveLearners(BTreeSet<NodeId>),
 }
 
 /// The next change that the primary `own` is to make by itself, if any: one at a time.
 pub(super) fn next_change(
-    roll: &Roll,
+    member_list: &MemberList,
     own: NodeId,
-    progress: impl Fn(NodeId) -> Progress,
-) -> Option<Change> {
-    let voters: BTreeSet<NodeId> = roll.voters().collect();
-    let takes_part = |node_id: NodeId| node_id == own || progress(node_id).takes_part;
+    progress: impl Fn(NodeId) -> MemberProgress,
+) -> Option<MembershipChange> {
+    let voters: BTreeSet<NodeId> = member_list.voters().collect();
+    let takes_part = |node_id: NodeId| node_id == own || progress(node_id).engine_running;
     let caught_up = |node_id| {
         let progress = progress(node_id);
         let behind = progress
             .behind
             .is_some_and(|behind| behind <= PROMOTION_ENTRIES_MAX);
-        progress.takes_part && behind
+        progress.engine_running && behind
     };
-    for listed in roll
+    for listed in member_list
         .members
         .iter()
         .filter(|listed| caught_up(listed.node_id))
     {
-        let gone: BTreeSet<NodeId> = replaced_by(roll, listed.node_id, &listed.member)
+        let gone: BTreeSet<NodeId> = replaced_by(member_list, listed.node_id, &listed.member)
             .into_iter()
             // That it may be replaced was decided when the other was admitted.
-            .filter(|old| matches!(progress(*old).answers, Answers::No(_)) && *old != own)
+            .filter(|old| {
+                matches!(progress(*old).reachability, Reachability::Unreachable(_)) && *old != own
+            })
             .collect();
         let mut next: BTreeSet<NodeId> = voters.difference(&gone).copied().collect();
         let wants_vote = progress(listed.node_id).wants_vote == Some(true);
@@ -176,23 +183,23 @@ pub(super) fn next_change(
             next.insert(listed.node_id);
         }
         if next != voters && has_majority(&next, takes_part) && has_majority(&voters, takes_part) {
-            return Some(Change::Voters(next));
+            return Some(MembershipChange::SetVoters(next));
         }
         let old_learners: BTreeSet<NodeId> = gone.difference(&voters).copied().collect();
         if !old_learners.is_empty() {
-            return Some(Change::Drop(old_learners));
+            return Some(MembershipChange::RemoveLearners(old_learners));
         }
     }
     demotion(&voters, own, &progress)
         .filter(|next| has_majority(next, takes_part))
-        .map(Change::Demote)
+        .map(MembershipChange::DemoteToLearner)
 }
 
 /// The voters without one that does not want to vote any more.
 fn demotion(
     voters: &BTreeSet<NodeId>,
     own: NodeId,
-    progress: &impl Fn(NodeId) -> Progress,
+    progress: &impl Fn(NodeId) -> MemberProgress,
 ) -> Option<BTreeSet<NodeId>> {
     let mut others = voters.iter().filter(|voter| **voter != own);
     let unwilling = others.find(|voter| progress(**voter).wants_vote == Some(false))?;
@@ -208,63 +215,63 @@ fn has_majority(voters: &BTreeSet<NodeId>, takes_part: impl Fn(NodeId) -> bool) 
 
 /// What removing comes to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Dismissing {
+pub(super) enum RemovalDecision {
     /// That member goes, by this change.
-    Go(Listed, Change),
+    Remove(ListedMember, MembershipChange),
     /// It stays, because.
     Refuse(String),
 }
 
 /// What removing the member called `who` (node id, instance or address) comes to.
-pub(super) fn dismissing(
-    roll: &Roll,
+pub(super) fn decide_removal(
+    member_list: &MemberList,
     who: &str,
     force: bool,
     takes_part: impl Fn(NodeId) -> bool,
-) -> Dismissing {
-    let is_meant = |listed: &&Listed| {
+) -> RemovalDecision {
+    let is_meant = |listed: &&ListedMember| {
         listed.node_id.to_string() == who
             || listed.member.instance == who
             || listed.member.address == who
     };
-    let meant: Vec<&Listed> = roll.members.iter().filter(is_meant).collect();
+    let meant: Vec<&ListedMember> = member_list.members.iter().filter(is_meant).collect();
     let listed = match meant.as_slice() {
         [] => {
-            let known: Vec<String> = roll.members.iter().map(name_of).collect();
-            return Dismissing::Refuse(format!(
+            let known: Vec<String> = member_list.members.iter().map(display_name).collect();
+            return RemovalDecision::Refuse(format!(
                 "no member is called {who:?}; there are {}",
                 known.join(", ")
             ));
         }
         [one] => (*one).clone(),
         several => {
-            let ids: Vec<String> = several.iter().map(|listed| name_of(listed)).collect();
-            return Dismissing::Refuse(format!(
+            let ids: Vec<String> = several.iter().map(|listed| display_name(listed)).collect();
+            return RemovalDecision::Refuse(format!(
                 "{who:?} may be {}: say which by its node id",
                 ids.join(" or ")
             ));
         }
     };
     if !listed.voter {
-        let change = Change::Drop(BTreeSet::from([listed.node_id]));
-        return Dismissing::Go(listed, change);
+        let change = MembershipChange::RemoveLearners(BTreeSet::from([listed.node_id]));
+        return RemovalDecision::Remove(listed, change);
     }
-    let mut rest: BTreeSet<NodeId> = roll.voters().collect();
+    let mut rest: BTreeSet<NodeId> = member_list.voters().collect();
     rest.remove(&listed.node_id);
     if rest.is_empty() {
         let words = "it is the last voter: without it there is no cluster";
-        return Dismissing::Refuse(words.to_owned());
+        return RemovalDecision::Refuse(words.to_owned());
     }
     if !force && !has_majority(&rest, takes_part) {
-        return Dismissing::Refuse(format!(
+        return RemovalDecision::Refuse(format!(
             "of the {} voters that remain no majority answers, and nothing could be written then; \
              bring them back first, or insist with --force",
             rest.len()
         ));
     }
-    Dismissing::Go(listed, Change::Voters(rest))
+    RemovalDecision::Remove(listed, MembershipChange::SetVoters(rest))
 }
 
-fn name_of(listed: &Listed) -> String {
+fn display_name(listed: &ListedMember) -> String {
     format!("{} (node {})", listed.member.instance, listed.node_id)
 }

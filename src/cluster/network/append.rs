@@ -7,8 +7,8 @@
 //! was given up and the next try the engine sends a heartbeat: the answer serves that one too, and is
 //! kept for the try.
 
-use crate::cluster::client::{Addressee, Client, Silence};
-use crate::cluster::wire::{APPEND_BYTES, Desk, pack};
+use crate::cluster::client::{ClusterClient, RpcError, RpcTarget};
+use crate::cluster::wire::{APPEND_BYTES_TARGET, Endpoint, pack};
 use calldex_storage::replication::{NodeId, TypeConfig};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
 use openraft::{EntryPayload, LogId, Vote};
@@ -17,74 +17,76 @@ use tokio::task::JoinHandle;
 
 /// What an answer may take, at most. Later it would let the primary believe that a majority has
 /// followed it more recently than it has.
-const UNDER_WAY_MAX: Duration = Duration::from_secs(1);
+const RESPONSE_MAX: Duration = Duration::from_secs(1);
 
 /// A message that was sent and whose answer has not been used.
-pub(super) struct Pending {
+pub(super) struct InFlightAppend {
     vote: Vote<NodeId>,
     /// The entry before the first.
-    before: Option<LogId<NodeId>>,
+    prev_log_id: Option<LogId<NodeId>>,
     /// The last entry; the one before where it carries none.
-    last: Option<LogId<NodeId>>,
+    last_log_id: Option<LogId<NodeId>>,
     sent_at: Instant,
-    answer: JoinHandle<Result<AppendEntriesResponse<NodeId>, Silence>>,
+    response: JoinHandle<Result<AppendEntriesResponse<NodeId>, RpcError>>,
     /// The answer was a success, and has only served a heartbeat so far.
     succeeded: bool,
 }
 
-impl Drop for Pending {
+impl Drop for InFlightAppend {
     fn drop(&mut self) {
-        self.answer.abort();
+        self.response.abort();
     }
 }
 
-impl Pending {
+impl InFlightAppend {
     /// Sends `rpc`, packed as `message`, on a task of its own.
     pub(super) fn send(
-        client: Client,
-        whom: Addressee,
+        client: ClusterClient,
+        rpc_target: RpcTarget,
         rpc: &AppendEntriesRequest<TypeConfig>,
         message: Vec<u8>,
     ) -> Self {
-        let answer = tokio::spawn(async move {
+        let response = tokio::spawn(async move {
             client
-                .ask_packed(&whom, Desk::Append, message, UNDER_WAY_MAX)
+                .request_encoded(&rpc_target, Endpoint::Append, message, RESPONSE_MAX)
                 .await
         });
         Self {
             vote: rpc.vote,
-            before: rpc.prev_log_id,
-            last: last_of(rpc),
+            prev_log_id: rpc.prev_log_id,
+            last_log_id: last_log_id(rpc),
             sent_at: Instant::now(),
-            answer,
+            response,
             succeeded: false,
         }
     }
 
     /// Waits for the answer. Given up in between, it can be called again.
-    pub(super) async fn answer(&mut self) -> Result<AppendEntriesResponse<NodeId>, Silence> {
+    pub(super) async fn response(&mut self) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
         if self.succeeded {
             return Ok(AppendEntriesResponse::Success);
         }
-        (&mut self.answer).await.unwrap_or(Err(Silence::Lost))
+        (&mut self.response)
+            .await
+            .unwrap_or(Err(RpcError::NoResponse))
     }
 
     /// Whether its answer says something about `rpc`: the same primary's entries from the same place,
     /// and none beyond; or a heartbeat from there.
-    fn serves(&self, rpc: &AppendEntriesRequest<TypeConfig>) -> bool {
+    fn applies_to(&self, rpc: &AppendEntriesRequest<TypeConfig>) -> bool {
         self.vote == rpc.vote
-            && self.before == rpc.prev_log_id
-            && self.sent_at.elapsed() <= UNDER_WAY_MAX
-            && (self.last == rpc.prev_log_id
+            && self.prev_log_id == rpc.prev_log_id
+            && self.sent_at.elapsed() <= RESPONSE_MAX
+            && (self.last_log_id == rpc.prev_log_id
                 || rpc.entries.is_empty()
                 || rpc
                     .entries
                     .iter()
-                    .any(|entry| Some(entry.log_id) == self.last))
+                    .any(|entry| Some(entry.log_id) == self.last_log_id))
     }
 
-    /// `answer` as one to `rpc`, which may carry more.
-    fn as_part_of(
+    /// `response` as one to `rpc`, which may carry more.
+    fn adapted_to(
         &self,
         rpc: &AppendEntriesRequest<TypeConfig>,
         answer: AppendEntriesResponse<NodeId>,
@@ -92,8 +94,8 @@ impl Pending {
         match answer {
             // Whoever has the entries has what is before them.
             AppendEntriesResponse::Success if rpc.entries.is_empty() => answer,
-            AppendEntriesResponse::Success if self.last != last_of(rpc) => {
-                AppendEntriesResponse::PartialSuccess(self.last)
+            AppendEntriesResponse::Success if self.last_log_id != last_log_id(rpc) => {
+                AppendEntriesResponse::PartialSuccess(self.last_log_id)
             }
             answer => answer,
         }
@@ -102,18 +104,18 @@ impl Pending {
 
 /// What became of entries that are still under way, if `rpc` asks for the same again or is a heartbeat
 /// from the same place.
-pub(super) async fn resume(
-    under_way: &mut Option<Pending>,
+pub(super) async fn reuse_in_flight(
+    under_way: &mut Option<InFlightAppend>,
     rpc: &AppendEntriesRequest<TypeConfig>,
 ) -> Option<AppendEntriesResponse<NodeId>> {
-    if !under_way.as_ref()?.serves(rpc) {
+    if !under_way.as_ref()?.applies_to(rpc) {
         *under_way = None;
         return None;
     }
     let pending = under_way.as_mut()?;
-    let answer = pending.answer().await;
-    let served_all = last_of(rpc) == pending.last;
-    let answer = answer.ok().map(|answer| pending.as_part_of(rpc, answer));
+    let answer = pending.response().await;
+    let served_all = last_log_id(rpc) == pending.last_log_id;
+    let answer = answer.ok().map(|answer| pending.adapted_to(rpc, answer));
     if answer == Some(AppendEntriesResponse::Success) && !served_all {
         pending.succeeded = true;
     } else {
@@ -122,7 +124,7 @@ pub(super) async fn resume(
     answer
 }
 
-fn last_of(rpc: &AppendEntriesRequest<TypeConfig>) -> Option<LogId<NodeId>> {
+fn last_log_id(rpc: &AppendEntriesRequest<TypeConfig>) -> Option<LogId<NodeId>> {
     rpc.entries
         .last()
         .map(|entry| entry.log_id)
@@ -130,13 +132,13 @@ fn last_of(rpc: &AppendEntriesRequest<TypeConfig>) -> Option<LogId<NodeId>> {
 }
 
 /// `rpc` as bytes; if it is too long to be sent quickly, how many of its entries are not.
-pub(super) fn packed(rpc: &AppendEntriesRequest<TypeConfig>) -> Result<Vec<u8>, u64> {
+pub(super) fn encode_bounded(rpc: &AppendEntriesRequest<TypeConfig>) -> Result<Vec<u8>, u64> {
     let mut bytes = 0;
     let fitting = rpc.entries.iter().take_while(|entry| {
         if let EntryPayload::Normal(batches) = &entry.payload {
             bytes += batches.bytes();
         }
-        bytes <= APPEND_BYTES
+        bytes <= APPEND_BYTES_TARGET
     });
     let fitting = fitting.count();
     if fitting < rpc.entries.len() && rpc.entries.len() > 1 {
@@ -148,7 +150,7 @@ pub(super) fn packed(rpc: &AppendEntriesRequest<TypeConfig>) -> Result<Vec<u8>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use calldex_storage::replication::Batches;
+    use calldex_storage::replication::EntryBatches;
     use openraft::{CommittedLeaderId, Entry};
 
     fn at(index: u64) -> LogId<NodeId> {
@@ -158,7 +160,7 @@ mod tests {
     fn rpc(before: u64, entries: u64, bytes: usize) -> AppendEntriesRequest<TypeConfig> {
         let entry = |index| Entry {
             log_id: at(index),
-            payload: EntryPayload::Normal(Batches(vec![vec![0; bytes].into()])),
+            payload: EntryPayload::Normal(EntryBatches(vec![vec![0; bytes].into()])),
         };
         AppendEntriesRequest {
             vote: Vote::new_committed(2, 7),
@@ -168,13 +170,13 @@ mod tests {
         }
     }
 
-    fn pending(rpc: &AppendEntriesRequest<TypeConfig>) -> Pending {
-        Pending {
+    fn pending(rpc: &AppendEntriesRequest<TypeConfig>) -> InFlightAppend {
+        InFlightAppend {
             vote: rpc.vote,
-            before: rpc.prev_log_id,
-            last: last_of(rpc),
+            prev_log_id: rpc.prev_log_id,
+            last_log_id: last_log_id(rpc),
             sent_at: Instant::now(),
-            answer: tokio::spawn(async { Ok(AppendEntriesResponse::Success) }),
+            response: tokio::spawn(async { Ok(AppendEntriesResponse::Success) }),
             succeeded: false,
         }
     }
@@ -184,20 +186,21 @@ mod tests {
     async fn a_heartbeat_between_two_tries_does_not_throw_a_late_answer_away() {
         let patience = Duration::from_millis(40);
         let mut sent = pending(&rpc(4, 2, 1));
-        sent.answer = tokio::spawn(async move {
+        sent.response = tokio::spawn(async move {
             tokio::time::sleep(patience * 3 / 2).await;
             Ok(AppendEntriesResponse::Success)
         });
         let mut under_way = Some(sent);
         let (entries, heartbeat) = (rpc(4, 2, 1), rpc(4, 0, 1));
-        let in_time = tokio::time::timeout(patience, resume(&mut under_way, &heartbeat)).await;
+        let in_time =
+            tokio::time::timeout(patience, reuse_in_flight(&mut under_way, &heartbeat)).await;
         assert!(in_time.is_err(), "the answer came too soon for this test");
         assert_eq!(
-            resume(&mut under_way, &heartbeat).await,
+            reuse_in_flight(&mut under_way, &heartbeat).await,
             Some(AppendEntriesResponse::Success)
         );
         assert_eq!(
-            resume(&mut under_way, &entries).await,
+            reuse_in_flight(&mut under_way, &entries).await,
             Some(AppendEntriesResponse::Success),
             "the answer to the entries was thrown away"
         );
@@ -207,9 +210,11 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_not_kept_for_longer_than_its_bound() {
         let mut under_way = Some(pending(&rpc(4, 2, 1)));
-        resume(&mut under_way, &rpc(4, 0, 1)).await.unwrap();
-        under_way.as_mut().unwrap().sent_at -= UNDER_WAY_MAX * 2;
-        assert_eq!(resume(&mut under_way, &rpc(4, 2, 1)).await, None);
+        reuse_in_flight(&mut under_way, &rpc(4, 0, 1))
+            .await
+            .unwrap();
+        under_way.as_mut().unwrap().sent_at -= RESPONSE_MAX * 2;
+        assert_eq!(reuse_in_flight(&mut under_way, &rpc(4, 2, 1)).await, None);
     }
 
     #[tokio::test]
@@ -223,31 +228,34 @@ mod tests {
                 AppendEntriesResponse::PartialSuccess(Some(at(6))),
             ),
         ] {
-            assert!(sent.serves(&again));
-            assert_eq!(sent.as_part_of(&again, success()), counts_as);
+            assert!(sent.applies_to(&again));
+            assert_eq!(sent.adapted_to(&again, success()), counts_as);
         }
         let heartbeat = pending(&rpc(4, 0, 1));
-        assert!(heartbeat.serves(&rpc(4, 2, 1)));
-        let part = heartbeat.as_part_of(&rpc(4, 2, 1), success());
+        assert!(heartbeat.applies_to(&rpc(4, 2, 1)));
+        let part = heartbeat.adapted_to(&rpc(4, 2, 1), success());
         assert_eq!(part, AppendEntriesResponse::PartialSuccess(Some(at(4))));
     }
 
     #[tokio::test]
     async fn a_late_answer_says_nothing_about_anything_else() {
         let sent = pending(&rpc(4, 2, 1));
-        assert!(!sent.serves(&rpc(5, 2, 1)), "from another place");
-        assert!(!sent.serves(&rpc(4, 1, 1)), "less than was sent");
-        assert!(!sent.serves(&rpc(5, 0, 1)), "a heartbeat from elsewhere");
+        assert!(!sent.applies_to(&rpc(5, 2, 1)), "from another place");
+        assert!(!sent.applies_to(&rpc(4, 1, 1)), "less than was sent");
+        assert!(
+            !sent.applies_to(&rpc(5, 0, 1)),
+            "a heartbeat from elsewhere"
+        );
         let mut other = rpc(4, 2, 1);
         other.vote = Vote::new_committed(3, 8);
-        assert!(!sent.serves(&other), "of another primary");
+        assert!(!sent.applies_to(&other), "of another primary");
     }
 
     #[test]
     fn a_long_message_is_cut_but_one_entry_is_always_sent() {
-        assert!(packed(&rpc(1, 5, 1_000)).is_ok());
-        assert_eq!(packed(&rpc(1, 5, APPEND_BYTES / 2)), Err(2));
-        assert_eq!(packed(&rpc(1, 5, APPEND_BYTES + 1)), Err(1));
-        assert!(packed(&rpc(1, 1, APPEND_BYTES + 1)).is_ok());
+        assert!(encode_bounded(&rpc(1, 5, 1_000)).is_ok());
+        assert_eq!(encode_bounded(&rpc(1, 5, APPEND_BYTES_TARGET / 2)), Err(2));
+        assert_eq!(encode_bounded(&rpc(1, 5, APPEND_BYTES_TARGET + 1)), Err(1));
+        assert!(encode_bounded(&rpc(1, 1, APPEND_BYTES_TARGET + 1)).is_ok());
     }
 }

@@ -1,14 +1,13 @@
 //! The engine's way to the other members.
 
 mod append;
-mod holdoff;
 mod snapshot;
+mod snapshot_backoff;
 
-use super::client::{Addressee, Client, Silence};
-use super::wire::Desk;
-use append::Pending;
+use super::client::{ClusterClient, RpcError, RpcTarget};
+use super::wire::Endpoint;
+use append::InFlightAppend;
 use calldex_storage::replication::{Member, NodeId, Replica, TypeConfig};
-pub(super) use holdoff::Holdoffs;
 use openraft::error::{
     Fatal, NetworkError, PayloadTooLarge, RPCError, RaftError, ReplicationClosed, StreamingError,
     Unreachable,
@@ -18,81 +17,83 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
 };
 use openraft::{RaftNetwork, RaftNetworkFactory, Snapshot, Vote};
-pub(super) use snapshot::{LABEL_BYTES_MAX, Label};
+pub(super) use snapshot::{SNAPSHOT_HEADER_BYTES_MAX, SnapshotHeader};
+pub(super) use snapshot_backoff::SnapshotBackoffs;
 use std::sync::Arc;
 use std::time::Duration;
 
 type SendError = RPCError<NodeId, Member, RaftError<NodeId>>;
 
 /// Makes the ways.
-pub(super) struct Network {
-    client: Client,
+pub(super) struct PeerConnections {
+    client: ClusterClient,
     replica: Arc<Replica>,
-    holdoffs: Arc<Holdoffs>,
+    snapshot_backoffs: Arc<SnapshotBackoffs>,
     /// An unreachable member is tried again after this long: often enough that its election timeout
     /// never passes between two tries.
     retry: Duration,
 }
 
-impl Network {
+impl PeerConnections {
     pub(super) fn new(
-        client: Client,
+        client: ClusterClient,
         replica: Arc<Replica>,
-        holdoffs: Arc<Holdoffs>,
+        snapshot_backoffs: Arc<SnapshotBackoffs>,
         heartbeat: Duration,
     ) -> Self {
         Self {
             client,
             replica,
-            holdoffs,
+            snapshot_backoffs,
             retry: heartbeat * 2,
         }
     }
 }
 
-impl RaftNetworkFactory<TypeConfig> for Network {
-    type Network = Way;
+impl RaftNetworkFactory<TypeConfig> for PeerConnections {
+    type Network = PeerConnection;
 
-    async fn new_client(&mut self, target: NodeId, node: &Member) -> Way {
-        Way {
+    async fn new_client(&mut self, target: NodeId, node: &Member) -> PeerConnection {
+        PeerConnection {
             client: self.client.clone(),
             replica: Arc::clone(&self.replica),
-            holdoffs: Arc::clone(&self.holdoffs),
+            snapshot_backoffs: Arc::clone(&self.snapshot_backoffs),
             target,
-            whom: Addressee::node(target, node.address.clone()),
+            rpc_target: RpcTarget::node(target, node.address.clone()),
             retry: self.retry,
-            pending: None,
+            in_flight: None,
         }
     }
 }
 
 /// The way to one member.
-pub(super) struct Way {
-    client: Client,
+pub(super) struct PeerConnection {
+    client: ClusterClient,
     replica: Arc<Replica>,
-    holdoffs: Arc<Holdoffs>,
+    snapshot_backoffs: Arc<SnapshotBackoffs>,
     target: NodeId,
-    whom: Addressee,
+    rpc_target: RpcTarget,
     retry: Duration,
     /// Entries under way that the engine no longer waits for.
-    pending: Option<Pending>,
+    in_flight: Option<InFlightAppend>,
 }
 
-impl RaftNetwork<TypeConfig> for Way {
+impl RaftNetwork<TypeConfig> for PeerConnection {
     async fn append_entries(
         &mut self,
         rpc: AppendEntriesRequest<TypeConfig>,
         _option: RPCOption,
     ) -> Result<AppendEntriesResponse<NodeId>, SendError> {
-        if let Some(answer) = append::resume(&mut self.pending, &rpc).await {
+        if let Some(answer) = append::reuse_in_flight(&mut self.in_flight, &rpc).await {
             return Ok(answer);
         }
-        let message = append::packed(&rpc).map_err(too_large)?;
-        let sent = Pending::send(self.client.clone(), self.whom.clone(), &rpc, message);
+        let message = append::encode_bounded(&rpc).map_err(too_large)?;
+        let sent =
+            InFlightAppend::send(self.client.clone(), self.rpc_target.clone(), &rpc, message);
         // Kept while it is waited for: the engine may give this future up.
-        let answer = self.pending.insert(sent).answer().await;
-        self.pending = None;
-        answer.map_err(failed)
+        let answer = self.in_flight.insert(sent).response().await;
+        self.in_flight = None;
+        answer.map_err(to_raft_error)
     }
 
     async fn vote(
@@ -102,8 +103,8 @@ impl RaftNetwork<TypeConfig> for Way {
     ) -> Result<VoteResponse<NodeId>, SendError> {
         let answer = self
             .client
-            .ask(&self.whom, Desk::Vote, &rpc, option.hard_ttl());
-        answer.await.map_err(failed)
+            .request(&self.rpc_target, Endpoint::Vote, &rpc, option.hard_ttl());
+        answer.await.map_err(to_raft_error)
     }
 
     async fn full_snapshot(
@@ -116,7 +117,7 @@ impl RaftNetwork<TypeConfig> for Way {
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
             sent = self.send_snapshot(vote) => {
-                sent.map_err(|silence| StreamingError::Unreachable(Unreachable::new(&silence)))
+                sent.map_err(|error| StreamingError::Unreachable(Unreachable::new(&error)))
             }
         }
     }
@@ -126,15 +127,25 @@ impl RaftNetwork<TypeConfig> for Way {
     }
 }
 
-impl Way {
+impl PeerConnection {
     /// Offers and sends the whole database, once the pause after the last attempt is over. Made of the
     /// present state, which is at or beyond the one that the engine means.
-    async fn send_snapshot(&self, vote: Vote<NodeId>) -> Result<SnapshotResponse<NodeId>, Silence> {
-        if let Some(until) = self.holdoffs.until(self.target) {
+    async fn send_snapshot(
+        &self,
+        vote: Vote<NodeId>,
+    ) -> Result<SnapshotResponse<NodeId>, RpcError> {
+        if let Some(until) = self.snapshot_backoffs.until(self.target) {
             tokio::time::sleep_until(until.into()).await;
         }
-        let to = (self.target, &self.whom);
-        snapshot::send(&self.client, to, vote, &self.replica, &self.holdoffs).await
+        let to = (self.target, &self.rpc_target);
+        snapshot::offer_and_send(
+            &self.client,
+            to,
+            vote,
+            &self.replica,
+            &self.snapshot_backoffs,
+        )
+        .await
     }
 }
 
@@ -142,10 +153,10 @@ fn too_large(entries: u64) -> SendError {
     RPCError::PayloadTooLarge(PayloadTooLarge::new_entries_hint(entries))
 }
 
-fn failed(silence: Silence) -> SendError {
-    match silence {
+fn to_raft_error(error: RpcError) -> SendError {
+    match error {
         // It lives and may answer the next one: no pause.
-        Silence::Lost => RPCError::Network(NetworkError::new(&silence)),
-        _ => RPCError::Unreachable(Unreachable::new(&silence)),
+        RpcError::NoResponse => RPCError::Network(NetworkError::new(&error)),
+        _ => RPCError::Unreachable(Unreachable::new(&error)),
     }
 }

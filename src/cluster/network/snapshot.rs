@@ -1,9 +1,9 @@
 //! The whole database on its way to a member: first it is asked whether it can take it, then the copy is
 //! made, then it goes piece by piece, never whole in memory.
 
-use super::holdoff::Holdoffs;
-use crate::cluster::client::{Addressee, Client, Silence};
-use crate::cluster::wire::{Desk, Offer, Offered, pack};
+use super::snapshot_backoff::SnapshotBackoffs;
+use crate::cluster::client::{ClusterClient, RpcError, RpcTarget};
+use crate::cluster::wire::{Endpoint, SnapshotOffer, SnapshotOfferResponse, pack};
 use bytes::Bytes;
 use calldex_observability::catalog;
 use calldex_storage::replication::{Member, NodeId, Replica, SnapshotFile};
@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One piece.
-const PIECE_BYTES: usize = 256 * 1024;
+const CHUNK_BYTES: usize = 256 * 1024;
 /// Pieces that were read and not sent yet.
-const PIECES_AHEAD: usize = 4;
+const CHUNKS_BUFFERED_MAX: usize = 4;
 /// The longest that sending and installing may take: 100 GiB at 60 MB/s.
 const SENDING_MAX: Duration = Duration::from_secs(30 * 60);
 
@@ -28,7 +28,7 @@ const OFFER_MAX: Duration = Duration::from_secs(5);
 
 /// Says what follows: first in the body, behind its own length in four bytes (big end first).
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::cluster) struct Label {
+pub(in crate::cluster) struct SnapshotHeader {
     pub(in crate::cluster) vote: Vote<NodeId>,
     pub(in crate::cluster) meta: SnapshotMeta<NodeId, Member>,
     /// Bytes of the database.
@@ -36,42 +36,42 @@ pub(in crate::cluster) struct Label {
 }
 
 /// Longest label.
-pub(in crate::cluster) const LABEL_BYTES_MAX: usize = 64 * 1024;
+pub(in crate::cluster) const SNAPSHOT_HEADER_BYTES_MAX: usize = 64 * 1024;
 
 /// Asks the member `to` whether it can take the whole database; if so, makes a snapshot of `replica`'s
 /// present state, sends it and waits until it is installed there. What fails is noted in `holdoffs`.
-pub(super) async fn send(
-    client: &Client,
-    (node_id, whom): (NodeId, &Addressee),
+pub(super) async fn offer_and_send(
+    client: &ClusterClient,
+    (node_id, rpc_target): (NodeId, &RpcTarget),
     vote: Vote<NodeId>,
     replica: &Arc<Replica>,
-    holdoffs: &Holdoffs,
-) -> Result<SnapshotResponse<NodeId>, Silence> {
-    if let Err(Refusal { why, after }) = offer(client, whom, replica).await? {
+    snapshot_backoffs: &SnapshotBackoffs,
+) -> Result<SnapshotResponse<NodeId>, RpcError> {
+    if let Err(OfferRefusal { why, after }) = offer(client, rpc_target, replica).await? {
         catalog::SNAPSHOTS_TOTAL
             .with("sent", "refused")
             .increment(1);
-        if holdoffs.refused(node_id, &why, after, Instant::now()) {
-            tracing::warn!(to = %whom.address, why, "the whole database cannot be handed over now: it is tried again, and no copy is made meanwhile");
+        if snapshot_backoffs.record_refusal(node_id, &why, after, Instant::now()) {
+            tracing::warn!(to = %rpc_target.address, reason = why, "the whole database cannot be handed over now: it is tried again, and no copy is made meanwhile");
         }
-        return Err(Silence::NotReady);
+        return Err(RpcError::NotReady);
     }
-    tracing::info!(to = %whom.address, "the whole database is handed over");
-    let sent = deliver(client, whom, vote, replica).await;
+    tracing::info!(to = %rpc_target.address, "the whole database is handed over");
+    let sent = send_copy(client, rpc_target, vote, replica).await;
     let result = if sent.is_ok() { "ok" } else { "failed" };
     catalog::SNAPSHOTS_TOTAL.with("sent", result).increment(1);
     match &sent {
-        Ok(_) => holdoffs.clear(node_id),
-        Err(silence) => {
-            holdoffs.failed(node_id, &silence.to_string(), Instant::now());
-            tracing::warn!(to = %whom.address, %silence, "a snapshot could not be handed over");
+        Ok(_) => snapshot_backoffs.clear(node_id),
+        Err(error) => {
+            snapshot_backoffs.record_failure(node_id, &error.to_string(), Instant::now());
+            tracing::warn!(to = %rpc_target.address, %error, "a snapshot could not be handed over");
         }
     }
     sent
 }
 
 /// Why no copy is made.
-struct Refusal {
+struct OfferRefusal {
     why: String,
     /// What the member asks for before the next offer.
     after: Duration,
@@ -79,40 +79,43 @@ struct Refusal {
 
 /// Whether there is room for the copy here, and for all that installing it takes there.
 async fn offer(
-    client: &Client,
-    whom: &Addressee,
+    client: &ClusterClient,
+    rpc_target: &RpcTarget,
     replica: &Arc<Replica>,
-) -> Result<Result<(), Refusal>, Silence> {
+) -> Result<Result<(), OfferRefusal>, RpcError> {
     let replica = Arc::clone(replica);
     let room = tokio::task::spawn_blocking(move || replica.room_for_copy()).await;
-    let room = room.map_err(|_| Silence::NotReady)?;
+    let room = room.map_err(|_| RpcError::NotReady)?;
     let (bytes, level) = match room {
         Ok(room) => room,
         Err(error) => {
             let why = format!("on this instance: {error}");
             let after = Duration::ZERO;
-            return Ok(Err(Refusal { why, after }));
+            return Ok(Err(OfferRefusal { why, after }));
         }
     };
-    let offer = Offer { bytes, level };
+    let offer = SnapshotOffer {
+        bytes,
+        format_version: level,
+    };
     let answer = client
-        .ask(whom, Desk::SnapshotOffer, &offer, OFFER_MAX)
+        .request(rpc_target, Endpoint::SnapshotOffer, &offer, OFFER_MAX)
         .await?;
     Ok(match answer {
-        Offered::GoOn => Ok(()),
-        Offered::Later { why, after_ms } => Err(Refusal {
+        SnapshotOfferResponse::Accepted => Ok(()),
+        SnapshotOfferResponse::RetryLater { why, after_ms } => Err(OfferRefusal {
             why,
             after: Duration::from_millis(after_ms),
         }),
     })
 }
 
-async fn deliver(
-    client: &Client,
-    whom: &Addressee,
+async fn send_copy(
+    client: &ClusterClient,
+    rpc_target: &RpcTarget,
     vote: Vote<NodeId>,
     replica: &Arc<Replica>,
-) -> Result<SnapshotResponse<NodeId>, Silence> {
+) -> Result<SnapshotResponse<NodeId>, RpcError> {
     // It takes as long as the database is large.
     let replica = Arc::clone(replica);
     let made = tokio::task::spawn_blocking(move || replica.snapshot_file()).await;
@@ -120,15 +123,15 @@ async fn deliver(
         Ok(Ok(made)) => made,
         Ok(Err(error)) => {
             tracing::warn!(%error, "a snapshot could not be made");
-            return Err(Silence::NotReady);
+            return Err(RpcError::NotReady);
         }
-        Err(_) => return Err(Silence::NotReady),
+        Err(_) => return Err(RpcError::NotReady),
     };
-    let (pieces, mut read) = tokio::sync::mpsc::channel(PIECES_AHEAD);
+    let (pieces, mut read) = tokio::sync::mpsc::channel(CHUNKS_BUFFERED_MAX);
     // Read by a thread that may wait for a disk; it ends when nobody takes its pieces.
     tokio::task::spawn_blocking(move || {
         let put = |piece| pieces.blocking_send(piece).is_ok();
-        if let Err(error) = read_out(&file, vote, meta, put) {
+        if let Err(error) = read_chunks(&file, vote, meta, put) {
             tracing::warn!(%error, "a snapshot could not be read");
             // The body ends with an error, so that half a database is not taken for a whole one.
             let _ = pieces.blocking_send(Err(error));
@@ -136,10 +139,12 @@ async fn deliver(
     });
     let body = stream::poll_fn(move |context| read.poll_recv(context));
     let body = reqwest::Body::wrap_stream(body);
-    client.send(whom, Desk::Snapshot, body, SENDING_MAX).await
+    client
+        .send(rpc_target, Endpoint::Snapshot, body, SENDING_MAX)
+        .await
 }
 
-fn read_out(
+fn read_chunks(
     file: &SnapshotFile,
     vote: Vote<NodeId>,
     meta: SnapshotMeta<NodeId, Member>,
@@ -147,13 +152,13 @@ fn read_out(
 ) -> io::Result<()> {
     let mut opened = File::open(file.path())?;
     let bytes = opened.metadata()?.len();
-    let label = pack(&Label { vote, meta, bytes });
+    let label = pack(&SnapshotHeader { vote, meta, bytes });
     let length = u32::try_from(label.len()).map_err(io::Error::other)?;
     let mut head = length.to_be_bytes().to_vec();
     head.extend_from_slice(&label);
     let mut goes_on = put(Ok(head.into()));
     while goes_on {
-        let mut piece = vec![0; PIECE_BYTES];
+        let mut piece = vec![0; CHUNK_BYTES];
         let read = opened.read(&mut piece)?;
         if read == 0 {
             break;

@@ -1,5 +1,5 @@
 //! Instances in one process: real storage, real sockets on loopback.
 
-mod house;
-mod leaving;
+mod removal;
+mod test_node;
 mod writing;

@@ -4,45 +4,47 @@
 //! A socket that is lost is usually noticed by Twilio itself, which asks for the action a second
 //! later. One that hangs, because its machine vanished without a word, is not.
 
-mod rest;
-mod watch;
+mod machine;
+mod twilio_rest;
 
-pub use rest::{Answer, ReferenceMaker, Rest, RestConfig, RestError};
-pub use watch::{Fellow, REDIRECTS_AT_ONCE_MAX, Roll};
+pub use machine::{Peer, PeerList, REDIRECTS_AT_ONCE_MAX};
+pub use twilio_rest::{
+    CallTokenMaker, RedirectResponse, TwilioRestClient, TwilioRestConfig, TwilioRestError,
+};
 
 use crate::call::clock;
 use calldex_observability::catalog;
 use calldex_storage::Storage;
 use calldex_storage::record::{CallSid, UnfinishedCall};
 use calldex_storage::write::Write;
+use machine::{RedirectOutcome, WatchdogAction, WatchdogEvent, WatchdogMachine};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
-use watch::{Action, Event, Result, Watch};
 
 /// How often is looked who is gone.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const POLL_PERIOD: Duration = Duration::from_millis(250);
 
 /// Who belongs to the cluster, as its primary sees it.
-pub trait Rolls: Send + Sync + 'static {
+pub trait PeerSource: Send + Sync + 'static {
     /// All members; `None` on an instance that is not the primary, which watches nobody.
-    fn roll(&self) -> Option<Roll>;
+    fn peers(&self) -> Option<PeerList>;
 }
 
 /// Watches over the calls of instances that are gone, wherever this instance is primary.
 pub struct Watchdog {
     storage: Arc<Storage>,
-    rolls: Arc<dyn Rolls>,
-    rest: Option<Arc<Rest>>,
-    watch: Watch,
-    work: JoinSet<Done>,
+    peers: Arc<dyn PeerSource>,
+    twilio: Option<Arc<TwilioRestClient>>,
+    machine: WatchdogMachine,
+    jobs: JoinSet<WatchdogJob>,
 }
 
 /// What came of a piece of work.
-enum Done {
+enum WatchdogJob {
     Read(Option<Vec<UnfinishedCall>>),
-    Redirected(CallSid, u32, Answer),
+    Redirected(CallSid, u32, RedirectResponse),
 }
 
 impl Watchdog {
@@ -50,39 +52,39 @@ impl Watchdog {
     /// without a sign, and its calls are closed when nobody has taken them up for `resume_s_max`.
     pub fn new(
         storage: Arc<Storage>,
-        rolls: Arc<dyn Rolls>,
-        rest: Option<Rest>,
+        peers: Arc<dyn PeerSource>,
+        rest: Option<TwilioRestClient>,
         watchdog_ms: u64,
         resume_s_max: u64,
     ) -> Self {
-        let watch = Watch::new(
+        let machine = WatchdogMachine::new(
             watchdog_ms,
             resume_s_max.saturating_mul(1_000),
             rest.is_some(),
         );
         Self {
             storage,
-            rolls,
-            rest: rest.map(Arc::new),
-            watch,
-            work: JoinSet::new(),
+            peers,
+            twilio: rest.map(Arc::new),
+            machine,
+            jobs: JoinSet::new(),
         }
     }
 
     /// Watches as long as it is polled; what is under way is given up with it.
     pub async fn run(mut self) {
-        let mut look = interval(LOOK_EVERY);
+        let mut look = interval(POLL_PERIOD);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = look.tick() => {
-                    let roll = self.rolls.roll();
-                    self.happen(Event::Roll(roll.as_ref()));
+                    let peers = self.peers.peers();
+                    self.handle(WatchdogEvent::Peers(peers.as_ref()));
                 }
-                Some(done) = self.work.join_next() => match done {
-                    Ok(Done::Read(calls)) => self.happen(Event::Unfinished(calls.as_deref())),
-                    Ok(Done::Redirected(call_sid, epoch, answer)) => {
-                        self.happen(Event::Answered { call_sid: &call_sid, epoch, answer });
+                Some(done) = self.jobs.join_next() => match done {
+                    Ok(WatchdogJob::Read(calls)) => self.handle(WatchdogEvent::Unfinished(calls.as_deref())),
+                    Ok(WatchdogJob::Redirected(call_sid, epoch, response)) => {
+                        self.handle(WatchdogEvent::RedirectAnswered { call_sid: &call_sid, epoch, response });
                     }
                     Err(error) => tracing::error!(%error, "a piece of the watchdog's work died"),
                 },
@@ -90,28 +92,28 @@ impl Watchdog {
         }
     }
 
-    fn happen(&mut self, event: Event<'_>) {
+    fn handle(&mut self, event: WatchdogEvent<'_>) {
         let mut actions = Vec::new();
-        self.watch.on(event, clock::now(), &mut actions);
+        self.machine.on(event, clock::now(), &mut actions);
         for action in actions {
-            self.carry_out(action);
+            self.execute(action);
         }
     }
 
-    fn carry_out(&mut self, action: Action) {
+    fn execute(&mut self, action: WatchdogAction) {
         match action {
-            Action::Read => {
+            WatchdogAction::ReadUnfinished => {
                 let conversations = self.storage.conversations.clone();
-                self.work.spawn(async move {
+                self.jobs.spawn(async move {
                     let calls = conversations.unfinished().await;
                     if let Err(error) = &calls {
                         tracing::warn!(%error, "the calls of an instance that is gone cannot be read");
                     }
-                    Done::Read(calls.ok())
+                    WatchdogJob::Read(calls.ok())
                 });
             }
-            Action::Redirect { call_sid, epoch } => self.redirect(call_sid, epoch),
-            Action::Close(end) => {
+            WatchdogAction::Redirect { call_sid, epoch } => self.redirect(call_sid, epoch),
+            WatchdogAction::Close(end) => {
                 catalog::CONVERSATIONS_RECOVERED_TOTAL
                     .with("closed")
                     .increment(1);
@@ -120,11 +122,11 @@ impl Watchdog {
                     .increment(1);
                 drop(self.storage.writer.submit(Write::CallEnded(end)));
             }
-            Action::Count(result) => {
+            WatchdogAction::Count(result) => {
                 catalog::CALLS_REDIRECTED_TOTAL
                     .with(result.label())
                     .increment(1);
-                if result == Result::CannotRedirect {
+                if result == RedirectOutcome::CannotRedirect {
                     tracing::error!(
                         "an instance is gone and its calls cannot be redirected: set \
                          twilio.account_sid beside TWILIO_AUTH_TOKEN and PUBLIC_URL"
@@ -135,18 +137,18 @@ impl Watchdog {
     }
 
     fn redirect(&mut self, call_sid: CallSid, epoch: u32) {
-        let Some(rest) = self.rest.clone() else {
+        let Some(rest) = self.twilio.clone() else {
             return;
         };
         let storage = Arc::clone(&self.storage);
-        self.work.spawn(async move {
+        self.jobs.spawn(async move {
             let answer = if is_owned_in(&storage, &call_sid, epoch).await {
-                tracing::info!(call = %call_sid, "its instance is gone: Twilio is asked to redirect it");
+                tracing::info!(call_sid = %call_sid, "its instance is gone: Twilio is asked to redirect it");
                 rest.redirect(&call_sid, storage.applied()).await
             } else {
-                Answer::NotAsked
+                RedirectResponse::NotSent
             };
-            Done::Redirected(call_sid, epoch, answer)
+            WatchdogJob::Redirected(call_sid, epoch, answer)
         });
     }
 }

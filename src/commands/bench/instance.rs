@@ -1,11 +1,15 @@
 //! A process that `calldex bench cluster` starts: one instance's storage and its place among several,
 //! without the rest of the server. Does what it is told on standard input, and ends with it.
 
+use super::instance_protocol::{
+    InstanceClusterConfig, InstanceCommand, InstanceConfig, InstanceReply,
+};
 use super::load;
-use super::orders::{Answer, Opening, Order, Place};
-use crate::cluster::{Cluster, ClusterSection, ClusterSetup, Role, State, await_identity};
+use crate::cluster::{
+    Cluster, ClusterSection, ClusterSetup, NodeReadiness, NodeRole, await_identity,
+};
 use calldex_observability::redaction::Secret;
-use calldex_storage::replication::Identity;
+use calldex_storage::replication::NodeIdentity;
 use calldex_storage::{Storage, StorageConfig};
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
@@ -17,31 +21,31 @@ use tokio::runtime::Runtime;
 /// Callers in memory: few, so that the other tiers are asked too.
 const HOT_CALLERS_MAX: usize = 2_000;
 /// How long what must come is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Carries orders out until there are no more.
 pub(super) fn run() -> ExitCode {
     let served = super::super::runtime().and_then(|runtime| serve(&runtime));
     match served {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => super::super::failed(error),
+        Err(error) => super::super::print_failure(error),
     }
 }
 
 fn serve(runtime: &Runtime) -> io::Result<()> {
-    let orders = listen()?;
-    let mut instance: Option<Instance> = None;
+    let orders = read_commands()?;
+    let mut instance: Option<BenchInstance> = None;
     for order in orders {
         let answer = match (order, &instance) {
-            (Order::Open(opening), _) => match Instance::open(runtime, *opening) {
+            (InstanceCommand::Open(opening), _) => match BenchInstance::open(runtime, *opening) {
                 Ok(opened) => {
                     instance = Some(opened);
-                    Answer::Done
+                    InstanceReply::Done
                 }
-                Err(why) => Answer::Failed { why },
+                Err(why) => InstanceReply::Failed { why },
             },
-            (order, Some(instance)) => instance.carry_out(runtime, &order),
-            (_, None) => Answer::Failed {
+            (order, Some(instance)) => instance.execute(runtime, &order),
+            (_, None) => InstanceReply::Failed {
                 why: "it is not open".to_owned(),
             },
         };
@@ -54,7 +58,7 @@ fn serve(runtime: &Runtime) -> io::Result<()> {
 }
 
 /// Reads orders beside the work: when who gives them is gone, so is this process, whatever it does.
-fn listen() -> io::Result<Receiver<Order>> {
+fn read_commands() -> io::Result<Receiver<InstanceCommand>> {
     let (give, given) = sync_channel(1);
     std::thread::Builder::new().spawn(move || {
         for line in io::stdin().lock().lines().map_while(Result::ok) {
@@ -68,20 +72,20 @@ fn listen() -> io::Result<Receiver<Order>> {
     Ok(given)
 }
 
-struct Instance {
+struct BenchInstance {
     storage: Arc<Storage>,
     cluster: Option<Arc<Cluster>>,
     warm: bool,
 }
 
-impl Instance {
-    fn open(runtime: &Runtime, opening: Opening) -> Result<Self, String> {
+impl BenchInstance {
+    fn open(runtime: &Runtime, opening: InstanceConfig) -> Result<Self, String> {
         let config = StorageConfig {
-            warm: opening.warm,
+            warm_cache: opening.warm,
             hot_callers_max: HOT_CALLERS_MAX,
             ..StorageConfig::new(&opening.data)
         };
-        let Some(place) = &opening.place else {
+        let Some(place) = &opening.cluster else {
             let storage = Storage::open(config).map_err(|error| error.to_string())?;
             return Ok(Self {
                 storage: Arc::new(storage),
@@ -89,13 +93,13 @@ impl Instance {
                 warm: opening.warm,
             });
         };
-        let section = section(place);
+        let section = cluster_section(place);
         if place.join.is_none() {
-            Identity::found(&opening.data).map_err(|error| error.to_string())?;
+            NodeIdentity::init_cluster(&opening.data).map_err(|error| error.to_string())?;
         }
         runtime.block_on(async {
             let identity = await_identity(&section, &opening.name, true, &opening.data, |_| ());
-            let identity = tokio::time::timeout(PATIENCE, identity).await;
+            let identity = tokio::time::timeout(WAIT_MAX, identity).await;
             identity
                 .map_err(|_| "it was not let in, in time".to_owned())?
                 .map_err(|error| error.to_string())
@@ -119,67 +123,70 @@ impl Instance {
         })
     }
 
-    fn carry_out(&self, runtime: &Runtime, order: &Order) -> Answer {
+    fn execute(&self, runtime: &Runtime, order: &InstanceCommand) -> InstanceReply {
         let storage = &self.storage;
         match order {
-            Order::Open(_) => Answer::Failed {
+            InstanceCommand::Open(_) => InstanceReply::Failed {
                 why: "it is open".to_owned(),
             },
-            Order::Stand => self.stand(),
-            Order::Reach { position } => self.reach(runtime, *position),
-            Order::Populate { callers } => load::populate(storage, *callers).into(),
-            Order::FlatOut(turns) => load::flat_out(storage, *turns).into(),
-            Order::Steady {
+            InstanceCommand::Status => self.status(),
+            InstanceCommand::WaitApplied { position } => self.wait_applied(runtime, *position),
+            InstanceCommand::Populate { callers } => load::populate(storage, *callers).into(),
+            InstanceCommand::FlatOut(turns) => load::write_at_max_rate(storage, *turns).into(),
+            InstanceCommand::Steady {
                 turns,
                 rate,
                 look_up_of,
-            } => load::steady(storage, runtime, *turns, *rate, *look_up_of),
-            Order::LookUp { of, ms } => {
+            } => load::write_at_rate(storage, runtime, *turns, *rate, *look_up_of),
+            InstanceCommand::LookUp { of, ms } => {
                 let end = Instant::now() + Duration::from_millis(*ms);
                 let is_over = || Instant::now() >= end;
-                Answer::LookedUp(load::look_up(storage, runtime, *of, is_over))
+                InstanceReply::LookedUp(load::look_up(storage, runtime, *of, is_over))
             }
-            Order::Learn(names) => load::learn(storage, *names),
-            Order::Watch(names) => load::watch(storage, runtime, *names, PATIENCE),
+            InstanceCommand::Learn(names) => load::write_names(storage, *names),
+            InstanceCommand::Watch(names) => {
+                load::wait_for_names(storage, runtime, *names, WAIT_MAX)
+            }
         }
     }
 
-    fn stand(&self) -> Answer {
+    fn status(&self) -> InstanceReply {
         let Some(cluster) = &self.cluster else {
-            return Answer::Standing {
+            return InstanceReply::Status {
                 is_primary: true,
                 voters: 1,
                 is_ready: true,
             };
         };
-        let standing = cluster.standing();
-        let voting = |member: &&crate::cluster::MemberStanding| member.voter && member.reachable;
-        Answer::Standing {
-            is_primary: standing.role == Role::Primary && cluster.is_primary(),
-            voters: standing.members.iter().filter(voting).count(),
-            is_ready: cluster.state() == State::Ready,
+        let status = cluster.status();
+        let voting = |member: &&crate::cluster::MemberStatus| member.voter && member.reachable;
+        InstanceReply::Status {
+            is_primary: status.role == NodeRole::Primary && cluster.is_primary(),
+            voters: status.members.iter().filter(voting).count(),
+            is_ready: cluster.readiness() == NodeReadiness::Ready,
         }
     }
 
-    fn reach(&self, runtime: &Runtime, position: u64) -> Answer {
+    fn wait_applied(&self, runtime: &Runtime, position: u64) -> InstanceReply {
         let begun = Instant::now();
         let is_there = match self.cluster {
-            Some(_) => runtime.block_on(self.storage.wait_applied(position, PATIENCE)),
+            Some(_) => runtime.block_on(self.storage.wait_applied(position, WAIT_MAX)),
             None => self.storage.applied() >= position,
         };
-        while self.warm && !self.storage.directory.is_warm() && begun.elapsed() < PATIENCE {
+        while self.warm && !self.storage.callers.is_warm_cache_ready() && begun.elapsed() < WAIT_MAX
+        {
             std::thread::sleep(Duration::from_millis(5));
         }
-        if is_there && (!self.warm || self.storage.directory.is_warm()) {
-            return Answer::Done;
+        if is_there && (!self.warm || self.storage.callers.is_warm_cache_ready()) {
+            return InstanceReply::Done;
         }
-        Answer::Failed {
+        InstanceReply::Failed {
             why: format!("it did not come to position {position} in time"),
         }
     }
 }
 
-fn section(place: &Place) -> ClusterSection {
+fn cluster_section(place: &InstanceClusterConfig) -> ClusterSection {
     ClusterSection {
         listen: Some(place.listen),
         join: place.join.iter().map(ToString::to_string).collect(),

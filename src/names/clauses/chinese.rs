@@ -1,9 +1,9 @@
 //! Names in Chinese.
 
-use super::rules::{GIVEN_CHARS_MAX, Rules};
+use super::rules::{ClauseRules, GIVEN_CHARS_MAX};
 use crate::language::Language;
 
-impl Rules {
+impl ClauseRules {
     /// Four Chinese characters without a family name are a phrase as often: 方便查询.
     pub(super) fn is_long_and_unknown(&self, said: &str) -> bool {
         self.language == Language::Chinese

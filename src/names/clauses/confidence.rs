@@ -1,13 +1,13 @@
 //! How sure a stretch of a clause is a name.
 
-use super::lists::THAI_CHARS_MAX;
-use super::rules::{Cue, Rules, is_in};
+use super::name_lists::THAI_CHARS_MAX;
+use super::rules::{ClauseCue, ClauseRules, is_in};
 use super::script::{is_kanji, is_katakana, is_separator, is_thai_mark};
-use crate::checks;
-use crate::extraction::{Context, Name};
+use crate::extraction::{ExtractionContext, Name};
 use crate::language::{Language, Script};
+use crate::non_names;
 use crate::text;
-use crate::wordlist::Word;
+use crate::wordlist::WordEntry;
 
 /// Characters of a name at most, separators counted.
 const NAME_CHARS_MAX: usize = 16;
@@ -16,18 +16,18 @@ const NATIVE_CHARS_MAX: usize = 8;
 /// A name that nobody asked for in so many words, or a single family name behind a cue.
 const FAMILY_CONFIDENCE: f32 = 0.82;
 
-impl Rules {
+impl ClauseRules {
     /// The name a stretch of text is, with its confidence.
     pub(super) fn name_in(
         &self,
         said: &str,
-        cue: Cue,
-        context: &Context<'_>,
+        cue: ClauseCue,
+        context: &ExtractionContext<'_>,
         greeted: bool,
         ended: bool,
     ) -> Option<(Name, f32)> {
         let said = said.trim_matches([' ', '　', '「', '」', '『', '』', '"', '“', '”', '\'']);
-        if !matches!(cue, Cue::Strong | Cue::Called) && is_in(&self.common, said) {
+        if !matches!(cue, ClauseCue::Strong | ClauseCue::NameBefore) && is_in(&self.common, said) {
             return None;
         }
         let said = self.without_honorific(said);
@@ -44,13 +44,13 @@ impl Rules {
         {
             return None;
         }
-        let strong = matches!(cue, Cue::Strong | Cue::Called);
-        if context.excluded.holds_domain() && Word::of(&folded).is_species() {
-            return strong.then(|| (self.name(said), 0.6));
+        let strong = matches!(cue, ClauseCue::Strong | ClauseCue::NameBefore);
+        if context.excluded.excludes_domain_words() && WordEntry::look_up(&folded).is_species() {
+            return strong.then(|| (self.to_name(said), 0.6));
         }
         let barred = is_in(&self.common, said) || is_in(&self.nouns, said);
         let foreign = self.language == Language::Japanese && is_katakana(said);
-        if checks::is_language_word(said) || barred && !strong && !foreign {
+        if non_names::is_language_word(said) || barred && !strong && !foreign {
             return None;
         }
         let confidence = if is_katakana(said) && self.language == Language::Japanese {
@@ -58,9 +58,9 @@ impl Rules {
         } else if said.is_ascii() {
             latin_confidence(&folded, strong)?
         } else {
-            self.native_confidence(said, strong, context.asked)?
+            self.native_confidence(said, strong, context.name_asked)?
         };
-        Some((self.name(said), confidence))
+        Some((self.to_name(said), confidence))
     }
 
     fn katakana_confidence(
@@ -138,15 +138,18 @@ const fn native_chars_max(language: Language) -> usize {
     }
 }
 
-fn is_excluded(folded: &str, context: &Context<'_>) -> bool {
+fn is_excluded(folded: &str, context: &ExtractionContext<'_>) -> bool {
     folded
         .split(['・', '·', ' ', '　', '=', '＝'])
-        .any(|part| context.excluded.holds(part))
+        .any(|part| context.excluded.contains(part))
 }
 
 fn latin_confidence(folded: &str, strong: bool) -> Option<f32> {
-    let word = Word::of(folded.split(' ').next().unwrap_or_default());
-    match (strong, word.is_given() && (strong || word.band() == 0)) {
+    let word = WordEntry::look_up(folded.split(' ').next().unwrap_or_default());
+    match (
+        strong,
+        word.is_first_name() && (strong || word.frequency_band() == 0),
+    ) {
         (_, true) => Some(0.85),
         (true, false) if folded.chars().all(|c| c.is_alphabetic() || c == ' ') => Some(0.7),
         _ => None,

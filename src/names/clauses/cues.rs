@@ -1,13 +1,13 @@
 //! Where a name begins and ends in a clause: "my name is" before it, "is" and titles behind.
 
-use super::phrase::letters_of;
-use super::rules::{Cue, Rules, without_prefix};
+use super::prefiltered_phrase::letters_of;
+use super::rules::{ClauseCue, ClauseRules, without_prefix};
 use super::script::ends_in_consonant;
 use crate::language::Language;
 
-impl Rules {
+impl ClauseRules {
     /// "石井ですけどそちらって…": where a listed name and its "is" end, and more follows.
-    pub(super) fn listed_start(&self, said: &str) -> Option<usize> {
+    pub(super) fn listed_name_end(&self, said: &str) -> Option<usize> {
         self.copula.iter().find_map(|copula| {
             let at = said.find(copula)?;
             let name = at > 0 && copula.chars().count() > 1 && self.is_listed(&said[..at]);
@@ -16,7 +16,7 @@ impl Rules {
     }
 
     /// What stands before "am called", and behind it.
-    pub(super) fn before_called<'t>(&self, said: &'t str) -> Option<(&'t str, &'t str)> {
+    pub(super) fn split_at_called<'t>(&self, said: &'t str) -> Option<(&'t str, &'t str)> {
         let letters = letters_of(said);
         let mut possible = self
             .called
@@ -74,10 +74,10 @@ impl Rules {
     }
 
     /// Where the next sentence begins behind a name, nothing written between them.
-    pub(super) fn starts_again(&self, said: &str, cue: Cue) -> Option<usize> {
+    pub(super) fn next_sentence_start(&self, said: &str, cue: ClauseCue) -> Option<usize> {
         let after_first = said.char_indices().nth(1).map(|(at, _)| at)?;
         let starters: &[&str] = match (self.language, cue) {
-            (Language::Korean | Language::Thai, _) | (Language::Japanese, Cue::Plain) => &[],
+            (Language::Korean | Language::Thai, _) | (Language::Japanese, ClauseCue::Plain) => &[],
             _ => &self.starters,
         };
         let courtesies: &[&str] = match self.language {
@@ -88,7 +88,7 @@ impl Rules {
             let at = said[after_first..].find(starter)? + after_first;
             Some(at)
         });
-        let behind_name = (cue != Cue::Plain)
+        let behind_name = (cue != ClauseCue::Plain)
             .then(|| self.thai_starters(said))
             .flatten();
         found.chain(behind_name).min()
@@ -107,7 +107,7 @@ impl Rules {
     }
 
     /// What stands behind "my name is", "I am", or nothing; `None` if it is of somebody else.
-    pub(super) fn after_cue<'t>(&self, clause: &'t str) -> Option<(&'t str, Cue)> {
+    pub(super) fn after_cue<'t>(&self, clause: &'t str) -> Option<(&'t str, ClauseCue)> {
         let letters = letters_of(clause);
         let mut possible = self
             .own_name
@@ -117,26 +117,26 @@ impl Rules {
         if let Some((own, owner, behind)) = possible.find_map(|own| {
             let at = clause.find(own)?;
             let behind = &clause[at + own.len()..];
-            let owned = self.language != Language::Chinese || self.is_own(&clause[..at]);
-            (owned && self.is_apart(own, behind)).then_some((own, &clause[..at], behind))
+            let owned = self.language != Language::Chinese || self.is_own_name(&clause[..at]);
+            (owned && self.is_separate_word(own, behind)).then_some((own, &clause[..at], behind))
         }) {
             // "叫" alone tells of anything that is called.
             let vague = self.language == Language::Chinese && own.chars().count() == 1;
             let cue = match vague && behind.chars().count() > 1 {
-                true => Cue::Self_,
-                false => Cue::Strong,
+                true => ClauseCue::OwnPerson,
+                false => ClauseCue::Strong,
             };
             let behind = behind.trim_start();
             // "ชื่อเล่น หนูชื่อ …": announced twice.
             let again = (self.own_name.iter()).any(|own| behind.contains(own.text));
             let said = again.then(|| self.after_cue(behind)).flatten();
-            let said = said.filter(|(_, cue)| *cue == Cue::Strong);
+            let said = said.filter(|(_, cue)| *cue == ClauseCue::Strong);
             return self
-                .is_own(owner.trim())
+                .is_own_name(owner.trim())
                 .then_some(said.unwrap_or((behind, cue)));
         }
         if let Some(rest) = self.after_own_person(clause) {
-            return Some((rest, Cue::Self_));
+            return Some((rest, ClauseCue::OwnPerson));
         }
         let presented = (self.language == Language::Japanese)
             .then(|| {
@@ -145,18 +145,20 @@ impl Rules {
                     .or_else(|| clause.strip_prefix("こちら"))
             })
             .flatten();
-        Some(presented.map_or((clause, Cue::Plain), |rest| (rest, Cue::Self_)))
+        Some(presented.map_or((clause, ClauseCue::Plain), |rest| {
+            (rest, ClauseCue::OwnPerson)
+        }))
     }
 
     /// Whether what stands before "name is" is the speaker or nothing.
-    fn is_own(&self, owner: &str) -> bool {
+    fn is_own_name(&self, owner: &str) -> bool {
         if self.language != Language::Japanese {
             return self.is_about_own_name(owner);
         }
         let owner = owner.trim_end_matches('の');
         let own = owner.is_empty() || self.own_person.iter().any(|me| owner.ends_with(me));
-        let other =
-            self.others.iter().any(|one| owner.ends_with(one)) && !self.own_person.contains(&owner);
+        let other = self.other_persons.iter().any(|one| owner.ends_with(one))
+            && !self.own_person.contains(&owner);
         own && !other
     }
 

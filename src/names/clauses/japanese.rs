@@ -1,13 +1,13 @@
 //! Names in Japanese.
 
-use super::rules::{Cue, Rules, holds_in_order, without_prefix};
+use super::rules::{ClauseCue, ClauseRules, contains_in_order, without_prefix};
 use super::script::is_katakana_letter;
 use crate::language::Language;
 
 /// A Japanese name that holds what may be a particle (ゆうと) has few characters.
 const JAPANESE_CHARS_MAX: usize = 5;
 
-impl Rules {
+impl ClauseRules {
     /// A Japanese name may hold one character that is a particle elsewhere: ゆうと.
     pub(super) fn is_ambiguous(&self, said: &str) -> bool {
         let grammar = self.particles.iter().filter(|one| one.chars().count() > 1);
@@ -17,7 +17,7 @@ impl Rules {
     }
 
     /// The name at the end of a stretch of Japanese: "株式会社青空の木村", "予約した阿部".
-    pub(super) fn japanese_name<'t>(&self, said: &'t str, cue: Cue) -> Option<&'t str> {
+    pub(super) fn japanese_name<'t>(&self, said: &'t str, cue: ClauseCue) -> Option<&'t str> {
         if self.is_listed(said) {
             return Some(said);
         }
@@ -26,16 +26,16 @@ impl Rules {
         if let Some(name) = me.filter(|name| self.is_listed(name)) {
             return Some(name);
         }
-        if cue == Cue::Called
+        if cue == ClauseCue::NameBefore
             && self
-                .others
+                .other_persons
                 .iter()
-                .any(|other| holds_in_order(said, &format!("{other}は")))
+                .any(|other| contains_in_order(said, &format!("{other}は")))
         {
             return None;
         }
         let told = ends("した").max(ends("いた"));
-        let of = ends("の").filter(|_| cue == Cue::Called);
+        let of = ends("の").filter(|_| cue == ClauseCue::NameBefore);
         let Some(at) = told.max(of) else {
             return Some(said);
         };
@@ -43,7 +43,7 @@ impl Rules {
         if !self.is_listed(name) {
             return Some(said);
         }
-        let other = self.others.iter().any(|other| {
+        let other = self.other_persons.iter().any(|other| {
             [lead.strip_suffix('の'), Some(lead)]
                 .into_iter()
                 .flatten()

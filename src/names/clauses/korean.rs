@@ -1,9 +1,9 @@
 //! Names in Korean.
 
-use super::rules::{Cue, GIVEN_CHARS_MAX, Rules};
+use super::rules::{ClauseCue, ClauseRules, GIVEN_CHARS_MAX};
 use super::script::ends_in_consonant;
 
-impl Rules {
+impl ClauseRules {
     /// A family name and two syllables, which are no noun and its particle.
     pub(super) fn may_be_korean(&self, said: &str) -> bool {
         const PARTICLES: [char; 14] = [
@@ -17,7 +17,7 @@ impl Rules {
     }
 
     /// The name at the end of a stretch of Korean: "예약한 오세훈", "김 나영", "소피아 김".
-    pub(super) fn korean_name<'t>(&self, said: &'t str, cue: Cue) -> Option<&'t str> {
+    pub(super) fn korean_name<'t>(&self, said: &'t str, cue: ClauseCue) -> Option<&'t str> {
         let words: Vec<&str> = said.split_whitespace().collect();
         let last = *words.last()?;
         let spelled =
@@ -50,7 +50,7 @@ impl Rules {
             .next_back()
             .is_some_and(|word| self.own_person.contains(&word));
         let own = of_me || !lead.split(' ').any(|word| self.is_of_another(word));
-        (own && (full || matches!(cue, Cue::Strong | Cue::Called))).then_some(name)
+        (own && (full || matches!(cue, ClauseCue::Strong | ClauseCue::NameBefore))).then_some(name)
     }
 
     /// "친구가": a word before the name that makes it somebody else's.
@@ -58,7 +58,9 @@ impl Rules {
         if self.own_person.iter().any(|me| word.starts_with(me)) {
             return false;
         }
-        self.others.iter().any(|other| word.starts_with(other))
+        self.other_persons
+            .iter()
+            .any(|other| word.starts_with(other))
             || word.chars().count() > 1 && word.ends_with(['가', '의'])
     }
 }

@@ -4,21 +4,21 @@
 mod chinese;
 mod confidence;
 mod cues;
-mod division;
 mod japanese;
 mod korean;
-mod lists;
-mod phrase;
+mod name_lists;
+mod name_parts;
+mod prefiltered_phrase;
 mod requests;
 mod rules;
 mod script;
+mod segmentation;
 mod thai;
-mod written;
 
-use crate::extraction::{Context, Decision, Extraction, Kind, Name};
+use crate::extraction::{Extraction, ExtractionContext, Name, NameDecision, NameIntent};
 use crate::language::Language;
-use division::Clause;
-use rules::{Cue, REFUSAL_END_CHARS_MAX, Rules};
+use rules::{ClauseCue, ClauseRules, REFUSAL_END_CHARS_MAX};
+use segmentation::Clause;
 
 /// Thai nicknames as short as this are everyday words as often (ทราย, sand).
 const THAI_BRIEF_CHARS_MAX: usize = 5;
@@ -27,88 +27,91 @@ const GREETED_CONFIDENCE_MAX: f32 = 0.7;
 
 /// Where a clause stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum ClausePosition {
     /// First, or behind greetings only.
     Opening,
     Inside,
     /// Behind a question of the speaker's own, which it may answer.
-    Answer,
+    AfterQuestion,
 }
 
 /// A name found in a clause.
-struct Found {
+struct ClauseName {
     name: Name,
     confidence: f32,
-    cue: Cue,
+    cue: ClauseCue,
     /// The clause goes on behind the name.
-    more: bool,
+    has_more: bool,
 }
 
 /// Reads one turn of such a language.
-pub fn read(turn: &str, context: &Context<'_>) -> Extraction {
-    Rules::of(context.language).read(turn, context)
+pub fn extract_from_turn(turn: &str, context: &ExtractionContext<'_>) -> Extraction {
+    ClauseRules::of(context.language).extract(turn, context)
 }
 
 /// Whether a text is a word of the language that is no name, or a courtesy.
-pub fn is_small_word(text: &str, language: Language) -> bool {
-    let rules = Rules::of(language);
+pub fn is_function_word(text: &str, language: Language) -> bool {
+    let rules = ClauseRules::of(language);
     let text = text.trim();
-    rules.peel(text).is_empty()
+    rules.without_fillers(text).is_empty()
         || [&rules.common, &rules.nouns, &rules.refusals_alone]
             .iter()
             .any(|list| list.contains(&text))
 }
 
-impl Rules {
-    fn read(&self, turn: &str, context: &Context<'_>) -> Extraction {
-        if let Some(wanted) = self.language_wanted(turn) {
+impl ClauseRules {
+    fn extract(&self, turn: &str, context: &ExtractionContext<'_>) -> Extraction {
+        if let Some(wanted) = self.requested_language(turn) {
             return Extraction {
-                language_wanted: Some(wanted),
-                rest: true,
+                requested_language: Some(wanted),
+                has_more: true,
                 ..Extraction::default()
             };
         }
-        let clauses = self.clauses(turn);
-        if let Some(at) = clauses.iter().position(|(clause, _)| self.forgets(clause)) {
+        let clauses = self.split_clauses(turn);
+        if let Some(at) = clauses
+            .iter()
+            .position(|(clause, _)| self.is_forget_request(clause))
+        {
             return Extraction {
-                kind: Kind::Forget,
+                intent: NameIntent::Forget,
                 confidence: 0.9,
-                name: self.unwanted(clauses[at].0, context),
-                rest: self.is_more_than(&clauses, at),
+                name: self.name_to_forget(clauses[at].0, context),
+                has_more: self.has_more_than(&clauses, at),
                 ..Extraction::default()
             };
         }
         let said = clauses
             .iter()
-            .filter(|(clause, _)| !self.peel(clause).is_empty());
+            .filter(|(clause, _)| !self.without_fillers(clause).is_empty());
         let alone = said.count() == 1;
-        if let Some(at) = (clauses.iter()).position(|(clause, _)| self.refuses(clause, alone)) {
+        if let Some(at) = (clauses.iter()).position(|(clause, _)| self.is_refusal(clause, alone)) {
             return Extraction {
-                kind: if context.asked {
-                    Kind::Refusal
+                intent: if context.name_asked {
+                    NameIntent::Refusal
                 } else {
-                    Kind::None
+                    NameIntent::None
                 },
                 // A refusal that is a question wants an answer.
-                rest: !context.asked || clauses[at].1 || self.is_more_than(&clauses, at),
+                has_more: !context.name_asked || clauses[at].1 || self.has_more_than(&clauses, at),
                 ..Extraction::default()
             };
         }
-        let mut best: Option<(Found, usize)> = None;
+        let mut best: Option<(ClauseName, usize)> = None;
         let mut rejected = None;
         let mut greeted = true;
         let mut asked_back = false;
         for (index, (clause, question)) in clauses.iter().enumerate() {
             let (clause, denied) = self.without_denial(clause);
             rejected = denied
-                .and_then(|part| self.name_in(part, Cue::Strong, context, true, true))
+                .and_then(|part| self.name_in(part, ClauseCue::Strong, context, true, true))
                 .map(|(name, _)| name)
                 .or(rejected);
-            let spoken = self.peel(clause);
+            let spoken = self.without_fillers(clause);
             let place = match (asked_back, greeted) {
-                (true, _) => Place::Answer,
-                (_, true) => Place::Opening,
-                _ => Place::Inside,
+                (true, _) => ClausePosition::AfterQuestion,
+                (_, true) => ClausePosition::Opening,
+                _ => ClausePosition::Inside,
             };
             let greeting = clause.len() > spoken.len();
             if !question
@@ -122,50 +125,50 @@ impl Rules {
             greeted = greeted && spoken.is_empty();
             asked_back |= question;
         }
-        self.finish(turn, &clauses, best, rejected)
+        self.extraction_of_best(turn, &clauses, best, rejected)
     }
 
-    fn finish(
+    fn extraction_of_best(
         &self,
         turn: &str,
         clauses: &[Clause<'_>],
-        best: Option<(Found, usize)>,
+        best: Option<(ClauseName, usize)>,
         rejected: Option<Name>,
     ) -> Extraction {
         let said = turn.trim_start();
         let denied = self.denial_starts.iter().any(|no| said.starts_with(no));
         let Some((found, at)) = best else {
             return Extraction {
-                kind: if rejected.is_some() {
-                    Kind::Correction
+                intent: if rejected.is_some() {
+                    NameIntent::Correction
                 } else {
-                    Kind::None
+                    NameIntent::None
                 },
-                rejected,
-                rest: !said.is_empty(),
+                rejected_name: rejected,
+                has_more: !said.is_empty(),
                 ..Extraction::default()
             };
         };
         Extraction {
-            kind: if denied || rejected.is_some() {
-                Kind::Correction
+            intent: if denied || rejected.is_some() {
+                NameIntent::Correction
             } else {
-                Kind::Introduction
+                NameIntent::Introduction
             },
-            decision: Decision::from_confidence(found.confidence),
-            strong: matches!(found.cue, Cue::Strong | Cue::Called),
-            rest: found.more || self.is_more_than(clauses, at),
+            decision: NameDecision::from_confidence(found.confidence),
+            has_explicit_cue: matches!(found.cue, ClauseCue::Strong | ClauseCue::NameBefore),
+            has_more: found.has_more || self.has_more_than(clauses, at),
             name: Some(found.name),
             confidence: found.confidence,
-            rejected,
+            rejected_name: rejected,
             ..Extraction::default()
         }
     }
 
     /// Whether anything but greetings and courtesies is said in other clauses than that at `at`.
-    fn is_more_than(&self, clauses: &[Clause<'_>], at: usize) -> bool {
+    fn has_more_than(&self, clauses: &[Clause<'_>], at: usize) -> bool {
         let courtesy = |clause: &str| {
-            let said = self.peel(clause);
+            let said = self.without_fillers(clause);
             said.is_empty()
                 || self.courtesies.iter().any(|one| said.starts_with(one))
                 || self.copula.contains(&said)
@@ -192,63 +195,67 @@ impl Rules {
     fn clause_name(
         &self,
         clause: &str,
-        context: &Context<'_>,
-        place: Place,
+        context: &ExtractionContext<'_>,
+        place: ClausePosition,
         greeting: bool,
-    ) -> Option<Found> {
+    ) -> Option<ClauseName> {
         let (mut said, mut cue) = self.after_cue(clause)?;
         if self.language == Language::Korean {
-            said = self.peel(said);
+            said = self.without_fillers(said);
         }
         let (mut more, mut polite) = (false, false);
-        if let Some((before, behind)) = self.before_called(said) {
+        if let Some((before, behind)) = self.split_at_called(said) {
             more = behind.chars().count() > REFUSAL_END_CHARS_MAX;
             said = before;
-            cue = Cue::Called;
-        } else if let Some(cut) = self.starts_again(said, cue) {
-            more = !self.ends(&said[cut..]);
+            cue = ClauseCue::NameBefore;
+        } else if let Some(cut) = self.next_sentence_start(said, cue) {
+            more = !self.is_sentence_ending(&said[cut..]);
             polite = self.language == Language::Thai;
             said = said[..cut].trim_end();
         }
         if self.language == Language::Japanese
-            && let Some(cut) = self.listed_start(said)
+            && let Some(cut) = self.listed_name_end(said)
         {
-            more |= !self.ends(&said[cut..]);
+            more |= !self.is_sentence_ending(&said[cut..]);
             said = &said[..cut];
         }
         let spoken = said;
         said = self.without_copula(said);
         let ended = polite || said.len() < spoken.len() && self.is_statement(&spoken[said.len()..]);
-        let stated = place == Place::Opening && ended;
-        if cue == Cue::Plain && !context.asked && !stated {
+        let stated = place == ClausePosition::Opening && ended;
+        if cue == ClauseCue::Plain && !context.name_asked && !stated {
             return None;
         }
-        let greeted = place != Place::Answer && (place == Place::Opening || cue == Cue::Self_);
+        let greeted = place != ClausePosition::AfterQuestion
+            && (place == ClausePosition::Opening || cue == ClauseCue::OwnPerson);
         let titled = self.without_honorific(said).len() < said.trim_end().len();
-        if cue == Cue::Plain && titled && (greeting && self.language == Language::Thai || !ended) {
+        if cue == ClauseCue::Plain
+            && titled
+            && (greeting && self.language == Language::Thai || !ended)
+        {
             return None;
         }
         let (name, mut confidence) = self.name_in(said, cue, context, greeted, ended)?;
         let brief = self.language == Language::Thai && said.chars().count() <= THAI_BRIEF_CHARS_MAX;
         let vocative = greeting && self.language != Language::Japanese;
-        if cue == Cue::Plain && !ended && (vocative || brief) {
+        if cue == ClauseCue::Plain && !ended && (vocative || brief) {
             confidence = confidence.min(GREETED_CONFIDENCE_MAX);
         }
-        Some(Found {
+        Some(ClauseName {
             name,
             confidence,
             cue,
-            more,
+            has_more: more,
         })
     }
 
-    fn unwanted(&self, clause: &str, context: &Context<'_>) -> Option<Name> {
+    fn name_to_forget(&self, clause: &str, context: &ExtractionContext<'_>) -> Option<Name> {
         let before = self
             .forgets
             .iter()
             .find_map(|phrase| clause.split_once(phrase.text).map(|(before, _)| before))?;
-        let (said, _) = self.after_cue(self.peel(before))?;
-        self.name_in(said, Cue::Strong, context, true, true)
+        let (said, _) = self.after_cue(self.without_fillers(before))?;
+        self.name_in(said, ClauseCue::Strong, context, true, true)
             .map(|(name, _)| name)
     }
 }

@@ -1,18 +1,18 @@
 //! What a caller asks of us: to forget the name, another language, to be left unasked.
 
-use super::phrase::letters_of;
-use super::rules::{CLOSE, Rules, holds_in_order, without_prefix};
+use super::prefiltered_phrase::letters_of;
+use super::rules::{ClauseRules, END_MARK, contains_in_order, without_prefix};
 use super::script::is_thai_mark;
 
-impl Rules {
-    pub(super) fn forgets(&self, clause: &str) -> bool {
+impl ClauseRules {
+    pub(super) fn is_forget_request(&self, clause: &str) -> bool {
         let letters = letters_of(clause);
         (self.forgets.iter())
-            .any(|phrase| phrase.may_be_in(letters) && holds_in_order(clause, phrase.text))
+            .any(|phrase| phrase.may_be_in(letters) && contains_in_order(clause, phrase.text))
     }
 
     /// The language that the turn asks for and says nothing else.
-    pub(super) fn language_wanted(&self, turn: &str) -> Option<&'static str> {
+    pub(super) fn requested_language(&self, turn: &str) -> Option<&'static str> {
         let mut rest = turn;
         let mut wanted = None;
         loop {
@@ -21,7 +21,7 @@ impl Rules {
                 return wanted;
             }
             let tongue = self
-                .tongues
+                .language_words
                 .iter()
                 .find_map(|(word, tag)| Some((rest.strip_prefix(word)?, *tag)));
             if let Some((shorter, tag)) = tongue {
@@ -29,7 +29,7 @@ impl Rules {
                 continue;
             }
             let around = [
-                &self.requests,
+                &self.language_request_words,
                 &self.fillers,
                 &self.courtesies,
                 &self.copula,
@@ -39,13 +39,13 @@ impl Rules {
     }
 
     /// "I don't want to say my name": nothing but the speaker and the name stands before it.
-    pub(super) fn refuses(&self, clause: &str, alone: bool) -> bool {
-        let said = self.peel(clause);
+    pub(super) fn is_refusal(&self, clause: &str, alone: bool) -> bool {
+        let said = self.without_fillers(clause);
         if alone
             && self
                 .refusals_alone
                 .iter()
-                .any(|one| self.is_only(said, one) || self.is_only(clause, one))
+                .any(|one| self.is_phrase_only(said, one) || self.is_phrase_only(clause, one))
         {
             return true;
         }
@@ -55,15 +55,15 @@ impl Rules {
             .iter()
             .filter(|phrase| phrase.may_be_in(letters));
         possible.any(|phrase| {
-            let (phrase, closes) = match phrase.text.strip_suffix(CLOSE) {
+            let (phrase, closes) = match phrase.text.strip_suffix(END_MARK) {
                 Some(phrase) => (phrase, true),
                 None => (phrase.text, false),
             };
             said.find(phrase).is_some_and(|at| {
                 let behind = &said[at + phrase.len()..];
                 let ends = match closes {
-                    true => self.is_polite(behind),
-                    false => self.ends(behind),
+                    true => self.is_politeness_only(behind),
+                    false => self.is_sentence_ending(behind),
                 };
                 ends && self.is_about_own_name(&said[..at])
             })
@@ -71,7 +71,7 @@ impl Rules {
     }
 
     /// The text is the phrase, but for endings.
-    fn is_only(&self, said: &str, phrase: &str) -> bool {
+    fn is_phrase_only(&self, said: &str, phrase: &str) -> bool {
         said.strip_prefix(phrase).is_some_and(|end| {
             let end = end.trim_matches([' ', '　']);
             end.is_empty() || self.copula.contains(&end) || self.courtesies.contains(&end)

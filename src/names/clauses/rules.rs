@@ -2,44 +2,44 @@
 
 use std::sync::OnceLock;
 
-use super::phrase::Phrase;
+use super::prefiltered_phrase::PrefilteredPhrase;
 use crate::language::Language;
-use crate::languages;
-use crate::languages::Clauses;
+use crate::language_data;
+use crate::language_data::ClausePhrases;
 
 /// What stands behind a refusal in its clause at most: politeness, endings.
 pub(super) const REFUSAL_END_CHARS_MAX: usize = 8;
 /// Stands in a phrase for anything between its parts: "my name … delete".
-pub(super) const GAP: char = '…';
+pub(super) const GAP_MARK: char = '…';
 /// Ends a refusal that must end its clause: "不想说$" is not 不想说话.
-pub(super) const CLOSE: char = '$';
+pub(super) const END_MARK: char = '$';
 /// Syllables of a Korean, characters of a Chinese family and given name at most.
 pub(super) const FAMILY_CHARS_MAX: usize = 2;
 pub(super) const GIVEN_CHARS_MAX: usize = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cue {
+pub(super) enum ClauseCue {
     Strong,
-    Called,
-    Self_,
+    NameBefore,
+    OwnPerson,
     Plain,
 }
 
 /// A language's phrases, longest first, so that the first match is the longest.
-pub(super) struct Rules {
+pub(super) struct ClauseRules {
     pub(super) language: Language,
     pub(super) fillers: Vec<&'static str>,
     pub(super) own_person: Vec<&'static str>,
     pub(super) own_person_ends: Vec<&'static str>,
-    pub(super) own_name: Vec<Phrase>,
-    pub(super) called: Vec<Phrase>,
+    pub(super) own_name: Vec<PrefilteredPhrase>,
+    pub(super) called: Vec<PrefilteredPhrase>,
     pub(super) copula: Vec<&'static str>,
     pub(super) honorifics: Vec<&'static str>,
-    pub(super) others: Vec<&'static str>,
+    pub(super) other_persons: Vec<&'static str>,
     pub(super) objects: Vec<&'static str>,
-    pub(super) refusals: Vec<Phrase>,
+    pub(super) refusals: Vec<PrefilteredPhrase>,
     pub(super) refusals_alone: Vec<&'static str>,
-    pub(super) forgets: Vec<Phrase>,
+    pub(super) forgets: Vec<PrefilteredPhrase>,
     pub(super) common: Vec<&'static str>,
     pub(super) nouns: Vec<&'static str>,
     pub(super) noun_endings: Vec<&'static str>,
@@ -52,26 +52,26 @@ pub(super) struct Rules {
     pub(super) particles: Vec<&'static str>,
     pub(super) family_names: Vec<&'static str>,
     /// The language's words for languages, with the tag of each.
-    pub(super) tongues: Vec<(&'static str, &'static str)>,
+    pub(super) language_words: Vec<(&'static str, &'static str)>,
     /// What stands around them where a language is asked for.
-    pub(super) requests: Vec<&'static str>,
+    pub(super) language_request_words: Vec<&'static str>,
 }
 
-impl Rules {
+impl ClauseRules {
     pub(super) fn of(language: Language) -> &'static Self {
-        static RULES: [OnceLock<Rules>; Language::COUNT] =
+        static RULES: [OnceLock<ClauseRules>; Language::COUNT] =
             [const { OnceLock::new() }; Language::COUNT];
         RULES[language as usize].get_or_init(|| {
-            static NONE: OnceLock<Clauses> = OnceLock::new();
-            let clauses = language.file().and_then(|file| file.clauses.as_ref());
+            static NONE: OnceLock<ClausePhrases> = OnceLock::new();
+            let clauses = language.data().and_then(|file| file.clauses.as_ref());
             Self::new(
                 language,
-                clauses.unwrap_or_else(|| NONE.get_or_init(Clauses::default)),
+                clauses.unwrap_or_else(|| NONE.get_or_init(ClausePhrases::default)),
             )
         })
     }
 
-    fn new(language: Language, clauses: &'static Clauses) -> Self {
+    fn new(language: Language, clauses: &'static ClausePhrases) -> Self {
         Self {
             language,
             fillers: longest_first(&clauses.fillers),
@@ -81,7 +81,7 @@ impl Rules {
             called: phrases(&clauses.called),
             copula: longest_first(&clauses.copula),
             honorifics: longest_first(&clauses.honorifics),
-            others: longest_first(&clauses.others),
+            other_persons: longest_first(&clauses.others),
             objects: longest_first(&clauses.objects),
             refusals: phrases(&clauses.refusals),
             refusals_alone: longest_first(&clauses.refusals_alone),
@@ -97,17 +97,17 @@ impl Rules {
             courtesies: longest_first(&clauses.courtesies),
             particles: longest_first(&clauses.particles),
             family_names: longest_first(&clauses.family_names),
-            tongues: tongues(language),
-            requests: requests(language),
+            language_words: language_words(language),
+            language_request_words: language_request_words(language),
         }
     }
 
-    pub(super) fn peel<'t>(&self, clause: &'t str) -> &'t str {
+    pub(super) fn without_fillers<'t>(&self, clause: &'t str) -> &'t str {
         let mut rest = clause;
         loop {
             let shorter = self.fillers.iter().find_map(|filler| {
                 let shorter = rest.strip_prefix(filler)?;
-                self.is_apart(filler, shorter).then_some(shorter)
+                self.is_separate_word(filler, shorter).then_some(shorter)
             });
             match shorter {
                 Some(shorter) => rest = shorter.trim_start_matches([' ', '　', 'ー']),
@@ -117,7 +117,7 @@ impl Rules {
     }
 
     /// Korean words end at a space: 응 is no part of 응우옌, nor あ of あおい.
-    pub(super) fn is_apart(&self, word: &str, behind: &str) -> bool {
+    pub(super) fn is_separate_word(&self, word: &str, behind: &str) -> bool {
         let joined = match self.language {
             Language::Korean => false,
             Language::Japanese => word.chars().count() > 1,
@@ -127,7 +127,7 @@ impl Rules {
     }
 
     /// Nothing but "is" and politeness.
-    pub(super) fn is_polite(&self, behind: &str) -> bool {
+    pub(super) fn is_politeness_only(&self, behind: &str) -> bool {
         let mut rest = behind.trim();
         while let Some(shorter) = without_prefix(rest, &self.copula) {
             rest = shorter.trim_start();
@@ -136,7 +136,7 @@ impl Rules {
     }
 
     /// Nothing but politeness and endings.
-    pub(super) fn ends(&self, behind: &str) -> bool {
+    pub(super) fn is_sentence_ending(&self, behind: &str) -> bool {
         let behind = behind.trim();
         behind.chars().count() <= REFUSAL_END_CHARS_MAX || self.copula.contains(&behind)
     }
@@ -163,7 +163,7 @@ impl Rules {
 }
 
 fn longest_first(text: &'static str) -> Vec<&'static str> {
-    let mut lines: Vec<&str> = languages::lines(text).collect();
+    let mut lines: Vec<&str> = language_data::lines(text).collect();
     lines.sort_by(|a, b| longest_first_order(a, b));
     lines
 }
@@ -179,7 +179,7 @@ pub(super) fn is_in(list: &[&str], word: &str) -> bool {
 }
 
 /// Whether `part` stands in `text`: both are short, so that looking at every place is the fastest.
-pub(super) fn holds(text: &str, part: &str) -> bool {
+pub(super) fn contains(text: &str, part: &str) -> bool {
     let mut places = text.as_bytes().windows(part.len().max(1));
     part.is_empty() || places.any(|place| place == part.as_bytes())
 }
@@ -191,14 +191,17 @@ pub(super) fn without_prefix<'t>(text: &'t str, longest_first: &[&str]) -> Optio
         .find_map(|phrase| text.strip_prefix(phrase))
 }
 
-fn phrases(text: &'static str) -> Vec<Phrase> {
-    longest_first(text).into_iter().map(Phrase::new).collect()
+fn phrases(text: &'static str) -> Vec<PrefilteredPhrase> {
+    longest_first(text)
+        .into_iter()
+        .map(PrefilteredPhrase::new)
+        .collect()
 }
 
-/// Whether the parts of a phrase, divided by [`GAP`], stand in the text in their order.
-pub(super) fn holds_in_order(text: &str, phrase: &str) -> bool {
+/// Whether the parts of a phrase, divided by [`GAP_MARK`], stand in the text in their order.
+pub(super) fn contains_in_order(text: &str, phrase: &str) -> bool {
     let mut rest = text;
-    phrase.split(GAP).all(|part| match rest.find(part) {
+    phrase.split(GAP_MARK).all(|part| match rest.find(part) {
         Some(at) => {
             rest = &rest[at + part.len()..];
             true
@@ -208,8 +211,8 @@ pub(super) fn holds_in_order(text: &str, phrase: &str) -> bool {
 }
 
 /// The file's words for languages, longest first.
-pub(super) fn tongues(language: Language) -> Vec<(&'static str, &'static str)> {
-    let mut tongues: Vec<(&str, &str)> = (language.file().iter())
+pub(super) fn language_words(language: Language) -> Vec<(&'static str, &'static str)> {
+    let mut tongues: Vec<(&str, &str)> = (language.data().iter())
         .flat_map(|file| &file.languages)
         .flat_map(|(tag, words)| {
             words
@@ -222,8 +225,8 @@ pub(super) fn tongues(language: Language) -> Vec<(&'static str, &'static str)> {
 }
 
 /// What stands around a language's name in a request, longest first.
-pub(super) fn requests(language: Language) -> Vec<&'static str> {
-    let words = language.file().map_or("", |file| &file.language_request);
+pub(super) fn language_request_words(language: Language) -> Vec<&'static str> {
+    let words = language.data().map_or("", |file| &file.language_request);
     let mut words: Vec<&str> = words.split_whitespace().collect();
     words.sort_by_key(|word| std::cmp::Reverse(word.len()));
     words

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 fn main() {
-    let mut options = calldex_names::score::Options::default();
+    let mut options = calldex_names::score::ScoreOptions::default();
     let mut input = Vec::new();
     for argument in std::env::args().skip(1) {
         match argument.as_str() {

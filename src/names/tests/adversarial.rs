@@ -1,6 +1,6 @@
 //! Our own hard lines for the product's domain, each with the decision it must get.
 
-use super::super::{Context, Decision, Excluded, Language, extract};
+use super::super::{ExcludedWords, ExtractionContext, Language, NameDecision, extract};
 
 const LINES: &str = include_str!("adversarial.tsv");
 const LINES_MIN: usize = 300;
@@ -34,19 +34,19 @@ fn lines() -> Vec<Line<'static>> {
 }
 
 /// What is wrong with the decision on a line, if anything is.
-fn complaint(line: &Line<'_>, excluded: &Excluded) -> Option<String> {
-    let context = Context {
-        asked: line.asked,
+fn complaint(line: &Line<'_>, excluded: &ExcludedWords) -> Option<String> {
+    let context = ExtractionContext {
+        name_asked: line.asked,
         language: line.language,
         excluded,
     };
     let heard = extract(line.text, &context);
     let first = heard.name.as_ref().map_or("-", |name| name.first.as_str());
     let decided = match line.expected {
-        "capture" => heard.decision == Decision::Capture,
-        "confirm" => heard.decision == Decision::Confirm,
-        "heard" => heard.decision != Decision::Ignore,
-        _ => heard.decision == Decision::Ignore,
+        "capture" => heard.decision == NameDecision::Capture,
+        "confirm" => heard.decision == NameDecision::Confirm,
+        "heard" => heard.decision != NameDecision::Ignore,
+        _ => heard.decision == NameDecision::Ignore,
     };
     let named = line.expected == "ignore" || first == line.name;
     (!decided || !named).then(|| {
@@ -59,7 +59,7 @@ fn complaint(line: &Line<'_>, excluded: &Excluded) -> Option<String> {
 
 #[test]
 fn every_adversarial_line_gets_its_decision() {
-    let excluded = Excluded::new(["Professor Oak"]);
+    let excluded = ExcludedWords::new(["Professor Oak"]);
     let lines = lines();
     assert!(lines.len() >= LINES_MIN, "{} lines", lines.len());
     let complaints: Vec<String> = lines

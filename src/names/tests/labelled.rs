@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::score::{self, Class, Options, Tally};
+use super::super::score::{self, ClassScore, ScoreClass, ScoreOptions};
 
 /// A debug build reads every this many turns.
 const SAMPLE_EVERY: usize = 1;
@@ -21,14 +21,18 @@ fn turns() -> Option<String> {
     found
 }
 
-fn tallies(input: &str, options: &Options) -> BTreeMap<Class, Tally> {
+fn tallies(input: &str, options: &ScoreOptions) -> BTreeMap<ScoreClass, ClassScore> {
     let (turns, complaints) = score::parse(input.as_bytes());
     assert_eq!(complaints, []);
     let sampled = turns.into_iter().step_by(SAMPLE_EVERY).collect();
-    score::tally(&score::score(sampled, options, || Duration::ZERO))
+    score::summarize(&score::score(sampled, options, || Duration::ZERO))
 }
 
-fn class<'t>(tallies: &'t BTreeMap<Class, Tally>, group: &str, lang: &str) -> &'t Tally {
+fn class<'t>(
+    tallies: &'t BTreeMap<ScoreClass, ClassScore>,
+    group: &str,
+    lang: &str,
+) -> &'t ClassScore {
     tallies
         .get(&(group.to_owned(), "*".to_owned(), lang.to_owned()))
         .unwrap_or_else(|| panic!("{group} {lang}"))
@@ -50,34 +54,49 @@ fn at_most(part: usize, whole: usize, thousandths: usize, what: &str) {
 }
 
 /// Targets, in thousandths: English asked, English volunteered, French and Italian and Japanese.
-fn reaches(tallies: &BTreeMap<Class, Tally>, asked: usize, volunteered: usize, others: usize) {
+fn reaches(
+    tallies: &BTreeMap<ScoreClass, ClassScore>,
+    asked: usize,
+    volunteered: usize,
+    others: usize,
+) {
     let english = class(tallies, "asked", "en");
-    at_least(english.right, english.n, asked, "English asked");
-    at_most(english.wrong, english.n, 5, "English asked, wrong");
+    at_least(english.right, english.turns, asked, "English asked");
+    at_most(english.wrong, english.turns, 5, "English asked, wrong");
     let english = class(tallies, "volunteered", "en");
-    at_least(english.right, english.n, volunteered, "English volunteered");
+    at_least(
+        english.right,
+        english.turns,
+        volunteered,
+        "English volunteered",
+    );
     let polish = class(tallies, "asked", "pl");
-    at_least(polish.right, polish.n, 970, "Polish asked");
+    at_least(polish.right, polish.turns, 970, "Polish asked");
     for lang in ["fr", "it", "ja"] {
         let introductions = class(tallies, "volunteered", lang);
-        at_least(introductions.right, introductions.n, others, lang);
+        at_least(introductions.right, introductions.turns, others, lang);
     }
     let negatives = class(tallies, "negatives", "*");
-    at_most(negatives.false_captures, negatives.n, 1, "false captures");
+    at_most(
+        negatives.false_captures,
+        negatives.turns,
+        1,
+        "false captures",
+    );
 }
 
 #[test]
 fn development_turns_reach_the_targets() {
     let Some(input) = turns() else { return };
-    reaches(&tallies(&input, &Options::default()), 975, 960, 950);
+    reaches(&tallies(&input, &ScoreOptions::default()), 975, 960, 950);
 }
 
 #[test]
 fn lower_cased_development_turns_reach_the_targets() {
     let Some(input) = turns() else { return };
-    let options = Options {
+    let options = ScoreOptions {
         lowercase: true,
-        ..Options::default()
+        ..ScoreOptions::default()
     };
     reaches(&tallies(&input, &options), 965, 910, 900);
 }
@@ -85,15 +104,15 @@ fn lower_cased_development_turns_reach_the_targets() {
 #[test]
 fn negatives_replayed_as_answers_are_seldom_captured() {
     let Some(input) = turns() else { return };
-    let options = Options {
+    let options = ScoreOptions {
         as_asked: true,
-        ..Options::default()
+        ..ScoreOptions::default()
     };
     let tallies = tallies(&input, &options);
     let negatives = class(&tallies, "negatives", "*");
     at_most(
         negatives.false_captures,
-        negatives.n,
+        negatives.turns,
         12,
         "replayed negatives",
     );

@@ -1,16 +1,17 @@
 //! The same behaviours in the other eight languages.
 
 use super::super::{
-    Confirmation, Context, Decision, Excluded, Extraction, Kind, Language, Name, confirm, extract,
+    Confirmation, ExcludedWords, Extraction, ExtractionContext, Language, Name, NameDecision,
+    NameIntent, extract, parse_confirmation,
 };
 use Language::{Dutch, French, German, Italian, Japanese, Polish, Portuguese, Spanish};
 
 fn hear(said: &str, asked: bool, language: Language) -> Extraction {
-    let excluded = Excluded::default();
+    let excluded = ExcludedWords::default();
     extract(
         said,
-        &Context {
-            asked,
+        &ExtractionContext {
+            name_asked: asked,
             language,
             excluded: &excluded,
         },
@@ -35,17 +36,17 @@ fn a_denied_read_back_takes_the_right_name() {
         ("nee, het is Willem", Dutch, "Willem"),
         ("いいえ、ケンです", Japanese, "ケン"),
     ] {
-        let excluded = Excluded::default();
+        let excluded = ExcludedWords::default();
         let asked_about = Name {
             title: None,
             first: "Kay".to_owned(),
             full: None,
         };
-        let reply = confirm(
+        let reply = parse_confirmation(
             &asked_about,
             said,
-            &Context {
-                asked: false,
+            &ExtractionContext {
+                name_asked: false,
                 language,
                 excluded: &excluded,
             },
@@ -55,7 +56,7 @@ fn a_denied_read_back_takes_the_right_name() {
         };
         assert_eq!(
             (first(&heard), heard.decision),
-            (name, Decision::Capture),
+            (name, NameDecision::Capture),
             "{said}"
         );
     }
@@ -74,8 +75,8 @@ fn a_second_person_says_so() {
     ] {
         let heard = hear(said, false, language);
         assert_eq!(
-            (first(&heard), heard.another_person, heard.decision),
-            ("Ana", true, Decision::Capture),
+            (first(&heard), heard.is_another_person, heard.decision),
+            ("Ana", true, NameDecision::Capture),
             "{said}"
         );
     }
@@ -95,8 +96,8 @@ fn a_name_is_forgotten_on_request() {
     ] {
         let heard = hear(said, false, language);
         assert_eq!(
-            (first(&heard), heard.kind, heard.decision),
-            (name, Kind::Forget, Decision::Ignore),
+            (first(&heard), heard.intent, heard.decision),
+            (name, NameIntent::Forget, NameDecision::Ignore),
             "{said}"
         );
     }
@@ -116,11 +117,11 @@ fn not_this_but_that_is_a_correction() {
     ] {
         let heard = hear(said, true, language);
         assert_eq!(
-            (first(&heard), heard.kind),
-            (name, Kind::Correction),
+            (first(&heard), heard.intent),
+            (name, NameIntent::Correction),
             "{said}"
         );
-        assert!(heard.rejected.is_some(), "{said}");
+        assert!(heard.rejected_name.is_some(), "{said}");
     }
 }
 
@@ -158,7 +159,7 @@ fn a_question_behind_the_introduction_is_the_rest() {
     ] {
         let heard = hear(said, true, language);
         assert_eq!(
-            (first(&heard), heard.rest, heard.strong),
+            (first(&heard), heard.has_more, heard.has_explicit_cue),
             (name, true, true),
             "{said}"
         );

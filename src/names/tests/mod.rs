@@ -1,10 +1,10 @@
 //! Tests of the extractor as a whole.
 
 mod adversarial;
-mod classes;
-mod files;
+mod behaviours;
 mod labelled;
+mod labelled_own;
+mod language_files;
 mod languages;
-mod own;
 mod properties;
 mod speech;

@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::super::{Answer, Context, Excluded, Language, Name, answer, confirm, extract, text};
+use super::super::{
+    ExcludedWords, ExtractionContext, Language, Name, YesNo, extract, parse_confirmation,
+    parse_yes_no, text,
+};
 
 fn languages() -> impl Strategy<Value = Language> {
     let mut all = Language::ALL.to_vec();
@@ -75,23 +78,23 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn arbitrary_unicode_never_panics(said in "\\PC{0,80}", asked: bool, language in languages()) {
-        let excluded = Excluded::default();
-        let context = Context { asked, language, excluded: &excluded };
+    fn arbitrary_unicode_never_panics(said in "\\PC{0,80}", name_asked: bool, language in languages()) {
+        let excluded = ExcludedWords::default();
+        let context = ExtractionContext { name_asked, language, excluded: &excluded };
         let heard = extract(&said, &context);
         prop_assert!((0.0..=1.0).contains(&heard.confidence));
         let kay = Name { first: "Kay".to_owned(), full: None, title: None };
-        let _ = confirm(&kay, &said, &context);
-        if let Answer::NoBut(rest) = answer(&said, language) {
+        let _ = parse_confirmation(&kay, &said, &context);
+        if let YesNo::NoWithText(rest) = parse_yes_no(&said, language) {
             prop_assert!(said.ends_with(rest));
         }
     }
 
     #[test]
-    fn a_heard_name_stands_in_the_turn_or_is_spelled_there(said in turns(), asked: bool, language in languages()) {
-        let excluded = Excluded::default();
-        let heard = extract(&said, &Context { asked, language, excluded: &excluded });
-        if let Some(name) = heard.name.filter(|_| !heard.letters) {
+    fn a_heard_name_stands_in_the_turn_or_is_spelled_there(said in turns(), name_asked: bool, language in languages()) {
+        let excluded = ExcludedWords::default();
+        let heard = extract(&said, &ExtractionContext { name_asked, language, excluded: &excluded });
+        if let Some(name) = heard.name.filter(|_| !heard.is_spelled) {
             prop_assert!(compact(&said).contains(&compact(&name.first)), "{name:?} in {said:?}");
             let words = name.full.iter().flat_map(|full| full.split(' '));
             let whole = { words }.all(|word| compact(&said).contains(&compact(word)));
@@ -100,9 +103,9 @@ proptest! {
     }
 
     #[test]
-    fn extraction_is_deterministic(said in turns(), asked: bool, language in languages()) {
-        let excluded = Excluded::default();
-        let context = Context { asked, language, excluded: &excluded };
+    fn extraction_is_deterministic(said in turns(), name_asked: bool, language in languages()) {
+        let excluded = ExcludedWords::default();
+        let context = ExtractionContext { name_asked, language, excluded: &excluded };
         prop_assert_eq!(extract(&said, &context), extract(&said, &context));
     }
 
@@ -115,9 +118,9 @@ proptest! {
     }
 
     #[test]
-    fn an_excluded_name_is_never_used(said in turns(), asked: bool, language in languages()) {
-        let excluded = Excluded::new(["Misty Tom Łukasz o'brien"]);
-        let heard = extract(&said, &Context { asked, language, excluded: &excluded });
+    fn an_excluded_name_is_never_used(said in turns(), name_asked: bool, language in languages()) {
+        let excluded = ExcludedWords::new(["Misty Tom Łukasz o'brien"]);
+        let heard = extract(&said, &ExtractionContext { name_asked, language, excluded: &excluded });
         if let Some(name) = heard.name {
             prop_assert!(!["misty", "tom", "lukasz", "o'brien"].contains(&text::fold(&name.first).as_str()), "{said:?}");
         }

@@ -1,6 +1,6 @@
 //! Our own everyday sentences, and introductions by names in no list: how many are heard right.
 
-use super::super::{Context, Decision, Excluded, Language, extract, text};
+use super::super::{ExcludedWords, ExtractionContext, Language, NameDecision, extract, text};
 
 const LINES: &str = include_str!("speech.tsv");
 /// Of the sentences without a name, at most so many in a thousand may give one.
@@ -19,14 +19,16 @@ fn heard(line: &str, lowered: bool) -> (Option<String>, Option<String>) {
     } else {
         said.to_owned()
     };
-    let excluded = Excluded::default();
-    let context = Context {
-        asked: asked == "asked",
+    let excluded = ExcludedWords::default();
+    let context = ExtractionContext {
+        name_asked: asked == "asked",
         language: Language::from_tag(language),
         excluded: &excluded,
     };
     let heard = extract(&said, &context);
-    let captured = heard.name.filter(|_| heard.decision == Decision::Capture);
+    let captured = heard
+        .name
+        .filter(|_| heard.decision == NameDecision::Capture);
     let wanted = (name != "-").then(|| text::fold(name));
     (captured.map(|name| text::fold(&name.first)), wanted)
 }

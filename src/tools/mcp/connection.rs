@@ -1,10 +1,10 @@
 //! One connection to an MCP server: over streamable HTTP, or to a process started here.
 
-use super::process::Process;
-use crate::tools::address::literal;
-use crate::tools::client::guarded;
-use crate::tools::config::{McpSection, reach};
-use crate::tools::secrets::filled;
+use super::process::McpProcess;
+use crate::tools::address_policy::literal_ip;
+use crate::tools::config::{McpSection, address_policy};
+use crate::tools::env_expansion::expand_variables;
+use crate::tools::restricted_client::restricted_client;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 use rmcp::model::{ClientConfig, Implementation, PaginatedRequestParams, Tool};
@@ -18,9 +18,9 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 /// One try to connect.
-const CONNECT_MAX: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The end of a session.
-const CLOSE_MAX: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest message of a server; a longer one is dropped.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Pages of a list of tools that are read.
@@ -28,14 +28,14 @@ const PAGES_MAX: usize = 8;
 /// Tools of a list that are read.
 const TOOLS_MAX: usize = 256;
 /// How often it is looked whether the connection still stands.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const CLOSED_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Our side: asks for nothing but tools, and hears when they change.
-struct Handler {
+struct ToolListHandler {
     changed: Arc<Notify>,
 }
 
-impl ClientHandler for Handler {
+impl ClientHandler for ToolListHandler {
     fn get_info(&self) -> ClientConfig {
         let mut info = ClientConfig::default();
         info.client_info = Implementation::new("calldex", env!("CARGO_PKG_VERSION"));
@@ -48,32 +48,35 @@ impl ClientHandler for Handler {
 }
 
 /// A connection. Dropping it ends it, and kills a process that was started for it.
-pub struct Connection {
-    service: RunningService<RoleClient, Handler>,
+pub struct McpConnection {
+    service: RunningService<RoleClient, ToolListHandler>,
     changed: Arc<Notify>,
-    process: Option<Process>,
+    process: Option<McpProcess>,
 }
 
-impl Connection {
+impl McpConnection {
     /// Connects, and tells who we are.
     ///
     /// # Errors
     /// Why it cannot, without secrets.
     pub async fn open(section: &McpSection) -> Result<Self, String> {
         let changed = Arc::new(Notify::new());
-        let handler = Handler {
+        let handler = ToolListHandler {
             changed: Arc::clone(&changed),
         };
         let (service, process) = match (&section.url, &section.command) {
             (Some(url), _) => {
-                let transport = over_http(section, url)?;
+                let transport = http_transport(section, url)?;
                 let service = handler.serve(transport).await;
-                (service.map_err(|error| brief(&error.to_string()))?, None)
+                (
+                    service.map_err(|error| one_line_error(&error.to_string()))?,
+                    None,
+                )
             }
             (None, Some(command)) => {
-                let (process, transport) = Process::start(section, command)?;
+                let (process, transport) = McpProcess::start(section, command)?;
                 let service = handler.serve(transport).await;
-                let service = service.map_err(|error| brief(&error.to_string()))?;
+                let service = service.map_err(|error| one_line_error(&error.to_string()))?;
                 (service, Some(process))
             }
             (None, None) => return Err("neither url nor command is set".to_owned()),
@@ -88,9 +91,9 @@ impl Connection {
     /// Ends it: the server is told, and one that was started here is waited for. At most three seconds.
     pub async fn close(self) {
         // Its standard input, or its session, ends with the service.
-        let _ = timeout(CLOSE_MAX, self.service.cancel()).await;
+        let _ = timeout(CLOSE_TIMEOUT, self.service.cancel()).await;
         if let Some(process) = self.process {
-            process.end().await;
+            process.terminate().await;
         }
     }
 
@@ -103,13 +106,13 @@ impl Connection {
     ///
     /// # Errors
     /// Why they cannot be had.
-    pub async fn tools(&self) -> Result<Vec<Tool>, String> {
+    pub async fn list_tools(&self) -> Result<Vec<Tool>, String> {
         let (mut tools, mut cursor) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
             let mut page = PaginatedRequestParams::default();
             page.cursor = cursor.take();
             let listed = self.service.peer().list_tools(Some(page)).await;
-            let listed = listed.map_err(|error| brief(&error.to_string()))?;
+            let listed = listed.map_err(|error| one_line_error(&error.to_string()))?;
             tools.extend(listed.tools);
             cursor = listed.next_cursor;
             if cursor.is_none() || tools.len() >= TOOLS_MAX {
@@ -121,11 +124,11 @@ impl Connection {
     }
 
     /// Waits until the tools have changed; `false` if the connection has ended.
-    pub async fn changed(&mut self) -> bool {
+    pub async fn tools_changed(&mut self) -> bool {
         loop {
             tokio::select! {
                 () = self.changed.notified() => return true,
-                () = sleep(LOOK_EVERY) => {
+                () = sleep(CLOSED_POLL_INTERVAL) => {
                     if self.service.peer().is_transport_closed() || self.service.is_closed() {
                         return false;
                     }
@@ -136,17 +139,17 @@ impl Connection {
 }
 
 /// The rules of a `[[tool]]`'s address hold here too: no redirect, no proxy, checked where it leads.
-fn over_http(
+fn http_transport(
     section: &McpSection,
     url: &str,
 ) -> Result<StreamableHttpClientTransport<Client>, String> {
     let parsed = Url::parse(url).map_err(|error| error.to_string())?;
-    let reach = reach(&parsed, section.allow_private);
-    if literal(&parsed).is_some_and(|address| !reach.allows(address)) {
+    let address_policy = address_policy(&parsed, section.allow_private);
+    if literal_ip(&parsed).is_some_and(|address| !address_policy.allows(address)) {
         return Err("its address is not allowed".to_owned());
     }
-    let client = guarded(&parsed, reach)
-        .connect_timeout(CONNECT_MAX)
+    let client = restricted_client(&parsed, address_policy)
+        .connect_timeout(CONNECT_TIMEOUT)
         .default_headers(headers(section)?)
         .build()
         .map_err(|error| error.to_string())?;
@@ -161,7 +164,7 @@ fn over_http(
 const ERROR_BYTES_MAX: usize = 300;
 
 /// An error in one bounded line.
-fn brief(error: &str) -> String {
+fn one_line_error(error: &str) -> String {
     let line: String = error.chars().filter(|c| !c.is_control()).collect();
     line[..line.floor_char_boundary(ERROR_BYTES_MAX)].to_owned()
 }
@@ -170,7 +173,7 @@ fn headers(section: &McpSection) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in &section.headers {
         let header = HeaderName::try_from(name.as_str()).map_err(|error| error.to_string())?;
-        let mut value = HeaderValue::try_from(filled(value.reveal())?)
+        let mut value = HeaderValue::try_from(expand_variables(value.reveal())?)
             .map_err(|_| format!("headers.{name} cannot be sent"))?;
         value.set_sensitive(true);
         headers.insert(header, value);

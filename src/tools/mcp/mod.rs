@@ -2,17 +2,15 @@
 //! One that is not there delays no call and no start; its tools are then not offered.
 
 mod connection;
-mod listing;
 mod process;
+mod tool_list;
 
-use super::answer::bounded;
 use super::config::McpSection;
+use super::result_text::truncated;
 use crate::agent::ToolSpec;
 use crate::call::tool_runner::{ToolFailure, ToolOutcome, ToolRequest, ToolText};
 use calldex_observability::catalog;
-use connection::Connection;
-pub use listing::Names;
-use listing::{Listed, listed};
+use connection::McpConnection;
 use rmcp::model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock};
 use rmcp::service::{Peer, RoleClient, ServiceError};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,32 +18,34 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+pub use tool_list::ToolNameTable;
+use tool_list::{ListedTool, list_offered_tools};
 
 /// The wait after the first failed attempt to connect; each further one doubles it.
 const BACK_OFF_MIN: Duration = Duration::from_millis(500);
 /// The longest wait between two attempts.
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 /// A connection that lasted so long was a good one: after it attempts begin without a wait again.
-const GOOD_AFTER: Duration = Duration::from_secs(60);
+const BACK_OFF_RESET_AFTER: Duration = Duration::from_secs(60);
 /// Connecting and asking for the tools take no longer.
-const CONNECT_MAX: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// A server's end takes no longer, at our own end.
-const CLOSE_MAX: Duration = Duration::from_secs(3);
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Calls of one server at the same time; beyond it a call fails at once.
 const IN_FLIGHT_MAX: usize = 64;
 
 /// What is known of a server now.
 #[derive(Default)]
-struct Present {
+struct ServerState {
     peer: Option<Peer<RoleClient>>,
-    tools: Vec<Listed>,
+    tools: Vec<ListedTool>,
 }
 
 /// One configured server.
 pub struct McpServer {
     section: McpSection,
-    present: Arc<RwLock<Present>>,
-    places: Semaphore,
+    state: Arc<RwLock<ServerState>>,
+    permits: Semaphore,
     stopping: watch::Sender<bool>,
     worker: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
@@ -53,27 +53,31 @@ pub struct McpServer {
 impl McpServer {
     /// Begins to connect, in the background. Belongs into a runtime. `place` is its place among the
     /// servers, by which its tools' names are kept apart from those of others.
-    pub fn start(section: &McpSection, place: usize, names: Arc<Names>) -> Arc<Self> {
+    pub fn start(
+        section: &McpSection,
+        server_index: usize,
+        names: Arc<ToolNameTable>,
+    ) -> Arc<Self> {
         for state in ["up", "down", "failed"] {
             catalog::MCP_CONNECTIONS_TOTAL.increment(&section.name, state, 0);
         }
-        catalog::TOOL_CALLS_TOTAL.show(&section.name);
-        catalog::TOOL_MILLISECONDS_TOTAL.show(&section.name);
+        catalog::TOOL_CALLS_TOTAL.init_series(&section.name);
+        catalog::TOOL_MILLISECONDS_TOTAL.init_series(&section.name);
         let (stopping, stop) = watch::channel(false);
-        let present = Arc::new(RwLock::new(Present::default()));
-        let keeper = Keeper {
+        let state = Arc::new(RwLock::new(ServerState::default()));
+        let worker = McpWorker {
             section: section.clone(),
-            place,
+            server_index,
             names,
-            present: Arc::clone(&present),
+            state: Arc::clone(&state),
             stop,
         };
         Arc::new(Self {
             section: section.clone(),
-            present,
-            places: Semaphore::new(IN_FLIGHT_MAX),
+            state,
+            permits: Semaphore::new(IN_FLIGHT_MAX),
             stopping,
-            worker: std::sync::Mutex::new(Some(tokio::spawn(keeper.run()))),
+            worker: std::sync::Mutex::new(Some(tokio::spawn(worker.run()))),
         })
     }
 
@@ -84,55 +88,56 @@ impl McpServer {
 
     /// Its tools, as long as it is there.
     pub fn specs(&self) -> Vec<Arc<ToolSpec>> {
-        let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
-        let tools = present.tools.iter();
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let tools = state.tools.iter();
         tools.map(|tool| Arc::clone(&tool.spec)).collect()
     }
 
     /// Whether it has a tool of this name now.
     pub fn has(&self, name: &str) -> bool {
-        let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
-        present.tools.iter().any(|tool| tool.spec.name == name)
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.tools.iter().any(|tool| tool.spec.name == name)
     }
 
     /// Carries one call out. Dropping it tells the server that it is cancelled.
     pub async fn run(&self, request: &ToolRequest) -> ToolOutcome {
         let failed = |failure| ToolOutcome::Failed(failure, None);
-        let Ok(_place) = self.places.try_acquire() else {
+        let Ok(_permit) = self.permits.try_acquire() else {
             return failed(ToolFailure::Busy);
         };
-        let Some((peer, name)) = self.address_of(&request.spec.name) else {
-            return failed(ToolFailure::Absent);
+        let Some((peer, name)) = self.peer_for(&request.spec.name) else {
+            return failed(ToolFailure::Unavailable);
         };
         let params = CallToolRequestParams::new(name).with_arguments(request.arguments.clone());
         match peer.call_tool_once(params).await {
-            Ok(CallToolResponse::Complete(result)) => self.outcome_of(&result),
+            Ok(CallToolResponse::Complete(result)) => self.outcome(&result),
             Ok(_) => failed(ToolFailure::Unreadable),
-            Err(ServiceError::McpError(error)) => {
-                ToolOutcome::Failed(ToolFailure::Refused, Some(self.text(&error.message)))
-            }
+            Err(ServiceError::McpError(error)) => ToolOutcome::Failed(
+                ToolFailure::ReportedError,
+                Some(self.truncated_text(&error.message)),
+            ),
             Err(ServiceError::Timeout { .. }) => failed(ToolFailure::TimedOut),
-            Err(_) => failed(ToolFailure::Absent),
+            Err(_) => failed(ToolFailure::Unavailable),
         }
     }
 
     /// Who is asked for the tool `name`, and what it is called there.
-    fn address_of(&self, name: &str) -> Option<(Peer<RoleClient>, String)> {
-        let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
-        let tool = present.tools.iter().find(|tool| tool.spec.name == name)?;
-        Some((present.peer.clone()?, tool.remote.clone()))
+    fn peer_for(&self, name: &str) -> Option<(Peer<RoleClient>, String)> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let tool = state.tools.iter().find(|tool| tool.spec.name == name)?;
+        Some((state.peer.clone()?, tool.remote_name.clone()))
     }
 
-    fn outcome_of(&self, result: &CallToolResult) -> ToolOutcome {
-        let text = self.text(&text_of(result));
+    fn outcome(&self, result: &CallToolResult) -> ToolOutcome {
+        let text = self.truncated_text(&result_text(result));
         match result.is_error {
-            Some(true) => ToolOutcome::Failed(ToolFailure::Refused, Some(text)),
+            Some(true) => ToolOutcome::Failed(ToolFailure::ReportedError, Some(text)),
             _ => ToolOutcome::Returned(text),
         }
     }
 
-    fn text(&self, text: &str) -> ToolText {
-        bounded(text, false, self.section.result_bytes_max)
+    fn truncated_text(&self, text: &str) -> ToolText {
+        truncated(text, false, self.section.result_bytes_max)
     }
 
     /// Ends the connection and, where it was started here, the server.
@@ -145,13 +150,13 @@ impl McpServer {
             .take();
         if let Some(worker) = worker {
             // What is left after it is killed with the runtime.
-            let _ = timeout(CLOSE_MAX, worker).await;
+            let _ = timeout(STOP_TIMEOUT, worker).await;
         }
     }
 }
 
 /// The text of a result: what is no text is named.
-fn text_of(result: &CallToolResult) -> String {
+fn result_text(result: &CallToolResult) -> String {
     let said = result.content.iter().map(|block| match block {
         ContentBlock::Text(text) => text.text.clone(),
         ContentBlock::Image(_) => "[an image]".to_owned(),
@@ -168,15 +173,15 @@ fn text_of(result: &CallToolResult) -> String {
 }
 
 /// Keeps one server connected until it is told to stop.
-struct Keeper {
+struct McpWorker {
     section: McpSection,
-    place: usize,
-    names: Arc<Names>,
-    present: Arc<RwLock<Present>>,
+    server_index: usize,
+    names: Arc<ToolNameTable>,
+    state: Arc<RwLock<ServerState>>,
     stop: watch::Receiver<bool>,
 }
 
-impl Keeper {
+impl McpWorker {
     async fn run(self) {
         let mut stop = self.stop.clone();
         let mut wait = BACK_OFF_MIN;
@@ -184,16 +189,16 @@ impl Keeper {
             let began = Instant::now();
             let name = &self.section.name;
             let opened = tokio::select! {
-                opened = timeout(CONNECT_MAX, Connection::open(&self.section)) => opened,
+                opened = timeout(CONNECT_TIMEOUT, McpConnection::open(&self.section)) => opened,
                 _ = stop.wait_for(|stop| *stop) => break,
             };
             match opened {
                 Ok(Ok(mut connection)) => {
                     tokio::select! {
-                        () = self.hold(&mut connection) => {}
+                        () = self.watch_connection(&mut connection) => {}
                         _ = stop.wait_for(|stop| *stop) => {}
                     }
-                    self.is_gone();
+                    self.clear_state();
                     connection.close().await;
                 }
                 Ok(Err(reason)) => {
@@ -205,7 +210,7 @@ impl Keeper {
                     tracing::warn!(server = %name, "an MCP server does not answer");
                 }
             }
-            if began.elapsed() >= GOOD_AFTER {
+            if began.elapsed() >= BACK_OFF_RESET_AFTER {
                 wait = BACK_OFF_MIN;
             }
             tokio::select! {
@@ -217,17 +222,17 @@ impl Keeper {
     }
 
     /// As long as the connection lasts.
-    async fn hold(&self, connection: &mut Connection) {
-        if let Err(reason) = self.list(connection).await {
+    async fn watch_connection(&self, connection: &mut McpConnection) {
+        if let Err(reason) = self.refresh_tools(connection).await {
             catalog::MCP_CONNECTIONS_TOTAL.increment(&self.section.name, "failed", 1);
             tracing::warn!(server = %self.section.name, %reason, "an MCP server lists no tools");
             return;
         }
         catalog::MCP_CONNECTIONS_TOTAL.increment(&self.section.name, "up", 1);
-        let up = Up(&self.section.name);
+        let up = ConnectedGuard(&self.section.name);
         tracing::info!(server = %self.section.name, "an MCP server is connected");
-        while connection.changed().await {
-            if let Err(reason) = self.list(connection).await {
+        while connection.tools_changed().await {
+            if let Err(reason) = self.refresh_tools(connection).await {
                 tracing::warn!(server = %self.section.name, %reason, "its tools stay as they were");
             }
         }
@@ -235,28 +240,28 @@ impl Keeper {
         tracing::warn!(server = %self.section.name, "an MCP server is gone");
     }
 
-    async fn list(&self, connection: &Connection) -> Result<(), String> {
-        let found = timeout(CONNECT_MAX, connection.tools()).await;
+    async fn refresh_tools(&self, connection: &McpConnection) -> Result<(), String> {
+        let found = timeout(CONNECT_TIMEOUT, connection.list_tools()).await;
         let found = found.map_err(|_| "it took too long".to_owned())??;
-        let tools = listed(&self.section, self.place, &self.names, found);
-        let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
-        *present = Present {
+        let tools = list_offered_tools(&self.section, self.server_index, &self.names, found);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        *state = ServerState {
             peer: Some(connection.peer()),
             tools,
         };
         Ok(())
     }
 
-    fn is_gone(&self) {
-        let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
-        *present = Present::default();
+    fn clear_state(&self) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        *state = ServerState::default();
     }
 }
 
 /// A connection that is up, until it is dropped.
-struct Up<'a>(&'a str);
+struct ConnectedGuard<'a>(&'a str);
 
-impl Drop for Up<'_> {
+impl Drop for ConnectedGuard<'_> {
     fn drop(&mut self) {
         catalog::MCP_CONNECTIONS_TOTAL.increment(self.0, "down", 1);
     }

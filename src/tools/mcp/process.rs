@@ -3,7 +3,7 @@
 
 use super::connection::MESSAGE_BYTES_MAX;
 use crate::tools::config::McpSection;
-use crate::tools::secrets::filled;
+use crate::tools::env_expansion::expand_variables;
 use rmcp::RoleClient;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -20,37 +20,37 @@ const STDERR_PIECE_BYTES_MAX: usize = 1_000;
 const STDERR_BYTES_MAX: usize = 64 * 1024;
 
 /// Messages over the pipes of a child.
-pub type Pipes = AsyncRwTransport<RoleClient, ChildStdout, ChildStdin>;
+pub type ChildTransport = AsyncRwTransport<RoleClient, ChildStdout, ChildStdin>;
 
 /// How long a server may take to end by itself once its standard input is closed; then it is killed.
-const END_MAX: Duration = Duration::from_secs(1);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a killed one may take to be gone.
-const GONE_MAX: Duration = Duration::from_secs(1);
+const REAP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A running child. Dropping it kills its process group.
-pub struct Process {
-    group: Option<Pid>,
+pub struct McpProcess {
+    process_group: Option<Pid>,
     /// `None` once it is waited for.
     child: Option<Child>,
     server: String,
 }
 
-impl Process {
+impl McpProcess {
     /// Starts `command`.
     ///
     /// # Errors
     /// Why it cannot be started.
-    pub fn start(section: &McpSection, command: &str) -> Result<(Self, Pipes), String> {
-        let mut child = command_of(section, command)?
+    pub fn start(section: &McpSection, command: &str) -> Result<(Self, ChildTransport), String> {
+        let mut child = build_command(section, command)?
             .spawn()
             .map_err(|error| format!("{command} cannot be started: {error}"))?;
         let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         let pipes = child.stdin.take().zip(child.stdout.take());
         if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(log(stderr, section.name.clone()));
+            tokio::spawn(log_stderr(stderr, section.name.clone()));
         }
         let process = Self {
-            group,
+            process_group: group,
             child: Some(child),
             server: section.name.clone(),
         };
@@ -60,14 +60,14 @@ impl Process {
     }
 }
 
-impl Process {
+impl McpProcess {
     /// Waits for its end, which the end of its standard input is asked to bring about; kills what is left then. At
-    /// most [`END_MAX`] and [`GONE_MAX`].
-    pub async fn end(mut self) {
+    /// most [`EXIT_TIMEOUT`] and [`REAP_TIMEOUT`].
+    pub async fn terminate(mut self) {
         let Some(mut child) = self.child.take() else {
             return;
         };
-        if timeout(END_MAX, child.wait()).await.is_err() {
+        if timeout(EXIT_TIMEOUT, child.wait()).await.is_err() {
             tracing::info!(server = %self.server, "an MCP server does not end by itself: killed");
         }
         // With what it has started and left behind.
@@ -76,7 +76,7 @@ impl Process {
     }
 
     fn kill_group(&mut self) {
-        if let Some(group) = self.group.take() {
+        if let Some(group) = self.process_group.take() {
             // Gone already: as well.
             let _ = kill_process_group(group, Signal::KILL);
         }
@@ -85,12 +85,12 @@ impl Process {
 
 /// Waits for a child that was killed, so that it does not stay in the table of processes.
 async fn reap(mut child: Child, server: &str) {
-    if timeout(GONE_MAX, child.wait()).await.is_err() {
+    if timeout(REAP_TIMEOUT, child.wait()).await.is_err() {
         tracing::warn!(%server, "an MCP server was killed and is not gone");
     }
 }
 
-fn command_of(section: &McpSection, command: &str) -> Result<Command, String> {
+fn build_command(section: &McpSection, command: &str) -> Result<Command, String> {
     let mut made = Command::new(command);
     made.args(&section.args)
         .env_clear()
@@ -103,12 +103,12 @@ fn command_of(section: &McpSection, command: &str) -> Result<Command, String> {
         made.env("PATH", path);
     }
     for (name, value) in &section.env {
-        made.env(name, filled(value.reveal())?);
+        made.env(name, expand_variables(value.reveal())?);
     }
     Ok(made)
 }
 
-impl Drop for Process {
+impl Drop for McpProcess {
     fn drop(&mut self) {
         self.kill_group();
         if let (Some(child), Ok(runtime)) = (self.child.take(), Handle::try_current()) {
@@ -119,7 +119,7 @@ impl Drop for Process {
 }
 
 /// Reads standard error to its end, so that the child never waits for it.
-async fn log(mut stderr: impl AsyncRead + Unpin, server: String) {
+async fn log_stderr(mut stderr: impl AsyncRead + Unpin, server: String) {
     let mut piece = [0; STDERR_PIECE_BYTES_MAX];
     let mut logged = 0;
     while let Ok(count) = stderr.read(&mut piece).await {
@@ -128,7 +128,7 @@ async fn log(mut stderr: impl AsyncRead + Unpin, server: String) {
         }
         if logged < STDERR_BYTES_MAX {
             let said = String::from_utf8_lossy(&piece[..count]);
-            tracing::debug!(%server, said = %said.trim_end(), "an MCP server's standard error");
+            tracing::debug!(%server, stderr = %said.trim_end(), "an MCP server's standard error");
         }
         logged = logged.saturating_add(count);
     }

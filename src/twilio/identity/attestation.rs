@@ -8,7 +8,7 @@ pub enum Attestation {
     /// `No-TN-Validation`, or a value that is not known: nobody vouches.
     Unverified,
     /// No such parameter: a call from outside SHAKEN, most countries' ordinary case.
-    Unstated,
+    Absent,
     /// Level C: the carrier let the call in at a gateway, and knows no more.
     Gateway,
     /// Level B: the carrier knows its customer, not the customer's right to the number.
@@ -19,9 +19,9 @@ pub enum Attestation {
 
 impl Attestation {
     /// Reads `StirVerstat` (or a bare `StirStatus` letter); blank counts as missing.
-    pub fn read(stir_verstat: Option<&str>) -> Self {
+    pub fn parse(stir_verstat: Option<&str>) -> Self {
         let Some(text) = stir_verstat.map(str::trim).filter(|text| !text.is_empty()) else {
-            return Self::Unstated;
+            return Self::Absent;
         };
         let text = text.to_ascii_lowercase();
         let level = text.strip_prefix("tn-validation-passed-").unwrap_or(&text);
@@ -36,7 +36,7 @@ impl Attestation {
 
     /// Whether the carrier vouches at least as far as `required`: asked before a name is
     /// spoken, where the operator wants that.
-    pub fn reaches(self, required: Self) -> bool {
+    pub fn is_at_least(self, required: Self) -> bool {
         self >= required
     }
 
@@ -45,7 +45,7 @@ impl Attestation {
         match self {
             Self::Failed => "failed",
             Self::Unverified => "unverified",
-            Self::Unstated => "unstated",
+            Self::Absent => "unstated",
             Self::Gateway => "gateway",
             Self::Partial => "partial",
             Self::Full => "full",

@@ -2,24 +2,24 @@
 //! (protocol 2.5), and how far the carrier vouches for it.
 
 mod attestation;
-mod party;
-mod tel;
+mod raw_address;
+mod tel_uri;
 
 pub use attestation::Attestation;
-pub use party::Party;
+pub use raw_address::RawAddress;
 
 use calldex_storage::record::{PSEUDO_NUMBERS, PhoneNumber};
 use std::fmt;
 
-/// A caller's kind. Only [`Identity::Number`] can be a key of a person: all withheld callers
+/// A caller's kind. Only [`CallerIdentity::Number`] can be a key of a person: all withheld callers
 /// would share one record, and SIP and client names are the far end's own invention.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Identity {
+pub enum CallerIdentity {
     /// A number in E.164 form and the network that brought it.
-    Number(PhoneNumber, Channel),
+    Number(PhoneNumber, NumberChannel),
     /// The caller, or a carrier on the way, keeps the number back.
-    Withheld(Withheld),
-    /// A SIP address, whatever its user part looks like: the text after `sip:` or `sips:`
+    Withheld(WithheldReason),
+    /// A SIP address, whatever its user part looks like: the text after `sip_identity:` or `sips:`
     /// without parameters.
     Sip(String),
     /// A Voice SDK identity: the text after `client:`.
@@ -30,16 +30,16 @@ pub enum Identity {
 
 /// The network that a number came over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Channel {
+pub enum NumberChannel {
     /// The telephone network.
-    Phone,
+    Pstn,
     /// WhatsApp Business Calling: the first one or two seconds of speech may be lost.
     WhatsApp,
 }
 
 /// Which word stood for the withheld number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Withheld {
+pub enum WithheldReason {
     /// `anonymous`, `private`, `+266696687`, or SIP's `anonymous.invalid` (RFC 3323).
     Anonymous,
     /// `unavailable` or `+86282452253`.
@@ -53,32 +53,32 @@ pub enum Withheld {
 }
 
 /// The pseudo-numbers' meanings, in the order of [`PSEUDO_NUMBERS`].
-const PSEUDO_MEANINGS: [Withheld; 5] = [
-    Withheld::Anonymous,
-    Withheld::Unavailable,
-    Withheld::Restricted,
-    Withheld::Blocked,
-    Withheld::Unknown,
+const PSEUDO_NUMBER_REASONS: [WithheldReason; 5] = [
+    WithheldReason::Anonymous,
+    WithheldReason::Unavailable,
+    WithheldReason::Restricted,
+    WithheldReason::Blocked,
+    WithheldReason::Unknown,
 ];
 
-impl Identity {
+impl CallerIdentity {
     /// Reads a `From`: surrounding white space and the case of schemes and words do not matter.
     ///
     /// `whatsapp:` is taken off; `tel:` URIs and visual separators (RFC 3966) are reduced to
     /// the digits. A number that also is the called one (From == To) stays a number: such calls
-    /// exist and ring; see `Voice::calls_itself`.
-    pub fn read(from: &str) -> Self {
+    /// exist and ring.
+    pub fn parse(from: &str) -> Self {
         let text = from.trim();
-        if let Some(withheld) = Withheld::read(text) {
+        if let Some(withheld) = WithheldReason::parse(text) {
             return Self::Withheld(withheld);
         }
         match scheme_of(text) {
             Some(("client", name)) => Self::Client(name.trim().to_owned()),
-            Some(("sip" | "sips", address)) => sip(address),
-            Some(("whatsapp", number)) => number_or_withheld(number, Channel::WhatsApp),
-            Some(("tel", number)) => number_or_withheld(number, Channel::Phone),
+            Some(("sip" | "sips", address)) => sip_identity(address),
+            Some(("whatsapp", number)) => number_identity(number, NumberChannel::WhatsApp),
+            Some(("tel", number)) => number_identity(number, NumberChannel::Pstn),
             Some(_) => Self::Unusable,
-            None => number_or_withheld(text, Channel::Phone),
+            None => number_identity(text, NumberChannel::Pstn),
         }
     }
 
@@ -93,8 +93,8 @@ impl Identity {
     /// A bounded word for metrics and logs.
     pub fn label(&self) -> &'static str {
         match self {
-            Self::Number(_, Channel::Phone) => "number",
-            Self::Number(_, Channel::WhatsApp) => "whatsapp",
+            Self::Number(_, NumberChannel::Pstn) => "number",
+            Self::Number(_, NumberChannel::WhatsApp) => "whatsapp",
             Self::Withheld(_) => "withheld",
             Self::Sip(_) => "sip",
             Self::Client(_) => "client",
@@ -103,7 +103,7 @@ impl Identity {
     }
 }
 
-impl fmt::Debug for Identity {
+impl fmt::Debug for CallerIdentity {
     /// Numbers masked; SIP and client names, which are names of people, not at all.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -120,11 +120,11 @@ impl fmt::Debug for Identity {
     }
 }
 
-impl Withheld {
+impl WithheldReason {
     /// The pseudo-numbers and the words, any case; `None` for anything else.
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         if let Some(at) = PSEUDO_NUMBERS.iter().position(|pseudo| *pseudo == text) {
-            return Some(PSEUDO_MEANINGS[at]);
+            return Some(PSEUDO_NUMBER_REASONS[at]);
         }
         Some(match text.to_ascii_lowercase().as_str() {
             "anonymous" | "private" | "withheld" => Self::Anonymous,
@@ -151,24 +151,24 @@ fn scheme_of(text: &str) -> Option<(&'static str, &str)> {
     ))
 }
 
-fn number_or_withheld(text: &str, channel: Channel) -> Identity {
+fn number_identity(text: &str, channel: NumberChannel) -> CallerIdentity {
     let text = text.trim();
-    if let Some(withheld) = Withheld::read(text) {
-        return Identity::Withheld(withheld);
+    if let Some(withheld) = WithheldReason::parse(text) {
+        return CallerIdentity::Withheld(withheld);
     }
-    let Some(digits) = tel::global_number(text) else {
-        return Identity::Unusable;
+    let Some(digits) = tel_uri::global_number(text) else {
+        return CallerIdentity::Unusable;
     };
-    match (Withheld::read(&digits), PhoneNumber::parse(&digits)) {
-        (Some(withheld), _) => Identity::Withheld(withheld),
-        (None, Some(number)) => Identity::Number(number, channel),
-        (None, None) => Identity::Unusable,
+    match (WithheldReason::parse(&digits), PhoneNumber::parse(&digits)) {
+        (Some(withheld), _) => CallerIdentity::Withheld(withheld),
+        (None, Some(number)) => CallerIdentity::Number(number, channel),
+        (None, None) => CallerIdentity::Unusable,
     }
 }
 
-/// A SIP address is never a number, not even `sip:+14155550100@…`: whoever runs the far end
+/// A SIP address is never a number, not even `sip_identity:+14155550100@…`: whoever runs the far end
 /// writes there what they like. Its words for withheld are believed, since they claim nothing.
-fn sip(address: &str) -> Identity {
+fn sip_identity(address: &str) -> CallerIdentity {
     let address = address
         .split([';', '?'])
         .next()
@@ -177,16 +177,16 @@ fn sip(address: &str) -> Identity {
         .trim_matches(['<', '>']);
     let (user, host) = address.split_once('@').unwrap_or(("", address));
     let user = user.split(':').next().unwrap_or_default();
-    if let Some(withheld) = Withheld::read(user) {
-        return Identity::Withheld(withheld);
+    if let Some(withheld) = WithheldReason::parse(user) {
+        return CallerIdentity::Withheld(withheld);
     }
     if host.eq_ignore_ascii_case("anonymous.invalid") {
-        return Identity::Withheld(Withheld::Anonymous);
+        return CallerIdentity::Withheld(WithheldReason::Anonymous);
     }
     if address.is_empty() {
-        Identity::Unusable
+        CallerIdentity::Unusable
     } else {
-        Identity::Sip(address.to_owned())
+        CallerIdentity::Sip(address.to_owned())
     }
 }
 

@@ -9,7 +9,7 @@ fn number(text: &str) -> PhoneNumber {
 
 #[test]
 fn a_number_is_known_however_it_is_written() {
-    let expected = Identity::Number(number("+16135550172"), Channel::Phone);
+    let expected = CallerIdentity::Number(number("+16135550172"), NumberChannel::Pstn);
     for text in [
         "+16135550172",
         "  +16135550172\n",
@@ -19,22 +19,25 @@ fn a_number_is_known_however_it_is_written() {
         "TEL:+1-613-555-0172;ext=44",
         "tel: +16135550172;phone-context=x",
     ] {
-        assert_eq!(Identity::read(text), expected, "{text}");
+        assert_eq!(CallerIdentity::parse(text), expected, "{text}");
     }
 }
 
 #[test]
 fn whatsapp_is_a_number_over_another_channel() {
-    let expected = Identity::Number(number("+4915550001234"), Channel::WhatsApp);
-    assert_eq!(Identity::read("whatsapp:+4915550001234"), expected);
-    assert_eq!(Identity::read("WhatsApp: +4915550001234 "), expected);
-    assert_eq!(Identity::read("whatsapp:misty"), Identity::Unusable);
+    let expected = CallerIdentity::Number(number("+4915550001234"), NumberChannel::WhatsApp);
+    assert_eq!(CallerIdentity::parse("whatsapp:+4915550001234"), expected);
+    assert_eq!(CallerIdentity::parse("WhatsApp: +4915550001234 "), expected);
+    assert_eq!(
+        CallerIdentity::parse("whatsapp:misty"),
+        CallerIdentity::Unusable
+    );
 }
 
 #[test]
 fn a_pseudo_number_is_withheld_and_never_a_person() {
-    for (pseudo, meaning) in PSEUDO_NUMBERS.iter().zip(PSEUDO_MEANINGS) {
-        let (digits, withheld) = (&pseudo[1..], Identity::Withheld(meaning));
+    for (pseudo, meaning) in PSEUDO_NUMBERS.iter().zip(PSEUDO_NUMBER_REASONS) {
+        let (digits, withheld) = (&pseudo[1..], CallerIdentity::Withheld(meaning));
         for text in [
             pseudo.to_string(),
             format!(" {pseudo} "),
@@ -43,8 +46,8 @@ fn a_pseudo_number_is_withheld_and_never_a_person() {
             format!("+{}-{}", &digits[..2], &digits[2..]),
             format!("sip:{pseudo}@carrier.test"),
         ] {
-            assert_eq!(Identity::read(&text), withheld, "{text}");
-            assert!(Identity::read(&text).number().is_none());
+            assert_eq!(CallerIdentity::parse(&text), withheld, "{text}");
+            assert!(CallerIdentity::parse(&text).number().is_none());
         }
     }
 }
@@ -52,43 +55,50 @@ fn a_pseudo_number_is_withheld_and_never_a_person() {
 #[test]
 fn words_for_withheld_are_read_in_any_case() {
     for (text, meaning) in [
-        ("anonymous", Withheld::Anonymous),
-        (" Anonymous ", Withheld::Anonymous),
-        ("PRIVATE", Withheld::Anonymous),
-        ("unknown", Withheld::Unknown),
-        ("Restricted", Withheld::Restricted),
-        ("unavailable", Withheld::Unavailable),
-        ("blocked", Withheld::Blocked),
-        ("sip:anonymous@anonymous.invalid", Withheld::Anonymous),
-        ("sip:x1@anonymous.invalid;user=phone", Withheld::Anonymous),
-        ("tel:anonymous", Withheld::Anonymous),
+        ("anonymous", WithheldReason::Anonymous),
+        (" Anonymous ", WithheldReason::Anonymous),
+        ("PRIVATE", WithheldReason::Anonymous),
+        ("unknown", WithheldReason::Unknown),
+        ("Restricted", WithheldReason::Restricted),
+        ("unavailable", WithheldReason::Unavailable),
+        ("blocked", WithheldReason::Blocked),
+        ("sip:anonymous@anonymous.invalid", WithheldReason::Anonymous),
+        (
+            "sip:x1@anonymous.invalid;user=phone",
+            WithheldReason::Anonymous,
+        ),
+        ("tel:anonymous", WithheldReason::Anonymous),
     ] {
-        assert_eq!(Identity::read(text), Identity::Withheld(meaning), "{text}");
+        assert_eq!(
+            CallerIdentity::parse(text),
+            CallerIdentity::Withheld(meaning),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn sip_and_client_names_are_kinds_of_their_own() {
-    let sip = |text: &str| Identity::Sip(text.to_owned());
+    let sip = |text: &str| CallerIdentity::Sip(text.to_owned());
     assert_eq!(
-        Identity::read("sip:2002@desk.sip.twilio.test"),
+        CallerIdentity::parse("sip:2002@desk.sip.twilio.test"),
         sip("2002@desk.sip.twilio.test")
     );
     assert_eq!(
-        Identity::read("SIPS:ana@desk.test:5061;transport=tls"),
+        CallerIdentity::parse("SIPS:ana@desk.test:5061;transport=tls"),
         sip("ana@desk.test:5061")
     );
     assert_eq!(
-        Identity::read("sip:+14155550100@far.test;user=phone"),
+        CallerIdentity::parse("sip:+14155550100@far.test;user=phone"),
         sip("+14155550100@far.test")
     );
     assert_eq!(
-        Identity::read("client:brock"),
-        Identity::Client("brock".to_owned())
+        CallerIdentity::parse("client:brock"),
+        CallerIdentity::Client("brock".to_owned())
     );
     assert_eq!(
-        Identity::read("client:+14155550100"),
-        Identity::Client("+14155550100".to_owned())
+        CallerIdentity::parse("client:+14155550100"),
+        CallerIdentity::Client("+14155550100".to_owned())
     );
 }
 
@@ -109,7 +119,11 @@ fn what_names_nobody_is_unusable() {
         "skype:ana",
         "+",
     ] {
-        assert_eq!(Identity::read(text), Identity::Unusable, "{text:?}");
+        assert_eq!(
+            CallerIdentity::parse(text),
+            CallerIdentity::Unusable,
+            "{text:?}"
+        );
     }
 }
 
@@ -121,7 +135,11 @@ fn debug_shows_no_number_and_no_name() {
         "client:brock",
         "whatsapp:+16135550172",
     ] {
-        let shown = format!("{:?} {:?}", Identity::read(text), Party::new(text));
+        let shown = format!(
+            "{:?} {:?}",
+            CallerIdentity::parse(text),
+            RawAddress::new(text)
+        );
         for personal in ["5550", "ana", "brock"] {
             assert!(!shown.contains(personal), "{shown}");
         }
@@ -130,7 +148,7 @@ fn debug_shows_no_number_and_no_name() {
 
 #[test]
 fn attestations_are_ordered_by_trust() {
-    let read = |text| Attestation::read(Some(text));
+    let read = |text| Attestation::parse(Some(text));
     assert_eq!(read("TN-Validation-Passed-A"), Attestation::Full);
     assert_eq!(read("TN-Validation-Passed-B"), Attestation::Partial);
     assert_eq!(read("TN-Validation-Passed-C"), Attestation::Gateway);
@@ -138,17 +156,17 @@ fn attestations_are_ordered_by_trust() {
     assert_eq!(read("TN-Validation-Failed-A"), Attestation::Failed);
     assert_eq!(read("No-TN-Validation"), Attestation::Unverified);
     assert_eq!(read("B"), Attestation::Partial);
-    assert_eq!(read(" "), Attestation::Unstated);
-    assert_eq!(Attestation::read(None), Attestation::Unstated);
-    assert!(Attestation::Full.reaches(Attestation::Partial));
-    assert!(!Attestation::Unstated.reaches(Attestation::Gateway));
-    assert!(!Attestation::Failed.reaches(Attestation::Unverified));
+    assert_eq!(read(" "), Attestation::Absent);
+    assert_eq!(Attestation::parse(None), Attestation::Absent);
+    assert!(Attestation::Full.is_at_least(Attestation::Partial));
+    assert!(!Attestation::Absent.is_at_least(Attestation::Gateway));
+    assert!(!Attestation::Failed.is_at_least(Attestation::Unverified));
 }
 
 proptest! {
     #[test]
     fn whatever_is_a_number_is_e164(text in "\\PC{0,40}|(whatsapp:|tel:|sip:)?\\+?[0-9().;-]{0,20}") {
-        if let Some(number) = Identity::read(&text).number() {
+        if let Some(number) = CallerIdentity::parse(&text).number() {
             prop_assert!(PhoneNumber::parse(number.as_str()).is_some());
         }
     }

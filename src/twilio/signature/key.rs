@@ -12,7 +12,7 @@ const SIGNATURE_CHARS_MAX: usize = 64;
 
 /// How a digest is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Algorithm {
+pub(super) enum HmacAlgorithm {
     /// HMAC-SHA1: what every account has.
     Sha1,
     /// HMAC-SHA256: shared keys only.
@@ -30,18 +30,18 @@ pub struct SharedKey {
 
 /// A key with its schedule computed once; cloned for each digest.
 #[derive(Clone)]
-pub(super) enum Key {
+pub(super) enum HmacKey {
     Sha1(Hmac<Sha1>),
     Sha256(Hmac<Sha256>),
 }
 
-impl Key {
-    pub fn new(algorithm: Algorithm, secret: &Secret) -> Self {
+impl HmacKey {
+    pub fn new(algorithm: HmacAlgorithm, secret: &Secret) -> Self {
         let bytes = secret.reveal().as_bytes();
         const ANY_LENGTH: &str = "HMAC takes a key of any length";
         match algorithm {
-            Algorithm::Sha1 => Self::Sha1(Hmac::new_from_slice(bytes).expect(ANY_LENGTH)),
-            Algorithm::Sha256 => Self::Sha256(Hmac::new_from_slice(bytes).expect(ANY_LENGTH)),
+            HmacAlgorithm::Sha1 => Self::Sha1(Hmac::new_from_slice(bytes).expect(ANY_LENGTH)),
+            HmacAlgorithm::Sha256 => Self::Sha256(Hmac::new_from_slice(bytes).expect(ANY_LENGTH)),
         }
     }
 
@@ -56,20 +56,20 @@ impl Key {
     /// The digest of what `feed` passes to its sink.
     pub fn digest(&self, feed: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Vec<u8> {
         match self {
-            Self::Sha1(key) => finish(key.clone(), feed),
-            Self::Sha256(key) => finish(key.clone(), feed),
+            Self::Sha1(key) => compute_mac(key.clone(), feed),
+            Self::Sha256(key) => compute_mac(key.clone(), feed),
         }
     }
 }
 
-fn finish<M: Mac>(mut mac: M, feed: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Vec<u8> {
+fn compute_mac<M: Mac>(mut mac: M, feed: impl FnOnce(&mut dyn FnMut(&[u8]))) -> Vec<u8> {
     feed(&mut |bytes| mac.update(bytes));
     mac.finalize().into_bytes().to_vec()
 }
 
 /// Standard base64 with its padding and nothing else: Twilio writes no other form, and a second
 /// spelling of one signature helps nobody honest.
-pub(super) fn decode(signature: &str) -> Option<Vec<u8>> {
+pub(super) fn decode_signature(signature: &str) -> Option<Vec<u8>> {
     (signature.len() <= SIGNATURE_CHARS_MAX)
         .then(|| STANDARD.decode(signature).ok())
         .flatten()
@@ -77,7 +77,7 @@ pub(super) fn decode(signature: &str) -> Option<Vec<u8>> {
 
 /// `key=<id>,algorithm=HMAC_SHA1|HMAC_SHA256`, in any order, with spaces; unknown settings are
 /// passed over. `None` when either is missing or the algorithm is not one of the two.
-pub(super) fn read_settings(header: &str) -> Option<(&str, Algorithm)> {
+pub(super) fn parse_settings(header: &str) -> Option<(&str, HmacAlgorithm)> {
     let (mut id, mut algorithm) = (None, None);
     for setting in header.split(',') {
         match setting
@@ -85,8 +85,8 @@ pub(super) fn read_settings(header: &str) -> Option<(&str, Algorithm)> {
             .map(|(name, value)| (name.trim(), value.trim()))
         {
             Some(("key", value)) if !value.is_empty() => id = Some(value),
-            Some(("algorithm", "HMAC_SHA1")) => algorithm = Some(Algorithm::Sha1),
-            Some(("algorithm", "HMAC_SHA256")) => algorithm = Some(Algorithm::Sha256),
+            Some(("algorithm", "HMAC_SHA1")) => algorithm = Some(HmacAlgorithm::Sha1),
+            Some(("algorithm", "HMAC_SHA256")) => algorithm = Some(HmacAlgorithm::Sha256),
             Some(("algorithm", _)) => return None,
             _ => {}
         }

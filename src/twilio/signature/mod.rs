@@ -1,36 +1,37 @@
 //! Whether a request is Twilio's: `X-Twilio-Signature` over webhooks and handshakes (protocol 7).
 
-mod data;
 mod key;
 mod public_url;
 mod sign;
-mod url_forms;
+mod signed_payload;
+mod url_variants;
 
 pub use key::SharedKey;
 pub use public_url::{
-    Door, ForwardedHeaders, PublicBase, PublicBaseError, Trust, requested_base, without_secrets,
+    EndpointKind, ForwardedHeaders, ProxyTrust, PublicBaseUrl, PublicBaseUrlError,
+    public_base_of_request, redact_url,
 };
 pub use sign::{sign_form, sign_url, sign_with_digest};
 
 use super::form::Form;
 use calldex_observability::redaction::Secret;
-use data::Signed;
-use key::{Algorithm, Key};
+use key::{HmacAlgorithm, HmacKey};
 use sha2::{Digest, Sha256};
+use signed_payload::SignedPayload;
 use std::fmt;
 use subtle::{Choice, ConstantTimeEq};
 
 /// Name of the header with the signature, in lower case.
 pub const SIGNATURE_HEADER: &str = "x-twilio-signature";
 /// Name of the header that names a shared key (protocol 7.3), in lower case.
-pub const SETTINGS_HEADER: &str = "x-twilio-webhooks-signature-settings";
+pub const SIGNATURE_SETTINGS_HEADER: &str = "x-twilio-webhooks-signature-settings";
 /// Query parameter with the SHA-256 of a body that is no form (protocol 7.2).
 pub const BODY_DIGEST_PARAMETER: &str = "bodySHA256";
 
-/// What came of a check. Only [`Verdict::Accepted`] lets a request in; the others differ for
+/// What came of a check. Only [`SignatureVerdict::Accepted`] lets a request in; the others differ for
 /// metrics and for the operator's log, never for the sender: all of them are HTTP 403.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SignatureVerdict {
     /// Signed by Twilio.
     Accepted,
     /// No signature header, or a blank one.
@@ -42,17 +43,17 @@ pub enum Verdict {
     /// The URL is signed, the body is not the one that `bodySHA256` names (or names none).
     BodyMismatch,
     /// A handshake must be checked under `wss://` (or `ws://` on loopback), and was not.
-    NotAHandshakeUrl,
+    NotAWebSocketUrl,
     /// Signed by a shared key (protocol 7.3) that is not configured, or with settings that are
     /// not understood.
     UnknownSharedKey,
     /// There is no token to check with: nothing can be accepted.
-    NoToken,
+    NoAuthToken,
 }
 
-impl Verdict {
+impl SignatureVerdict {
     /// Whether the request may come in.
-    pub fn accepted(self) -> bool {
+    pub fn is_accepted(self) -> bool {
         self == Self::Accepted
     }
 
@@ -64,23 +65,23 @@ impl Verdict {
             Self::Malformed => "malformed",
             Self::Mismatch => "mismatch",
             Self::BodyMismatch => "body_mismatch",
-            Self::NotAHandshakeUrl => "not_a_handshake_url",
+            Self::NotAWebSocketUrl => "not_a_handshake_url",
             Self::UnknownSharedKey => "unknown_shared_key",
-            Self::NoToken => "no_token",
+            Self::NoAuthToken => "no_token",
         }
     }
 }
 
 /// The headers of one request that speak of its signature.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Presented<'a> {
+pub struct SignatureHeaders<'a> {
     /// Value of [`SIGNATURE_HEADER`].
     pub signature: Option<&'a str>,
-    /// Value of [`SETTINGS_HEADER`]; `None` means auth token and HMAC-SHA1.
+    /// Value of [`SIGNATURE_SETTINGS_HEADER`]; `None` means auth token and HMAC-SHA1.
     pub settings: Option<&'a str>,
 }
 
-impl<'a> From<&'a str> for Presented<'a> {
+impl<'a> From<&'a str> for SignatureHeaders<'a> {
     fn from(signature: &'a str) -> Self {
         Self {
             signature: Some(signature),
@@ -89,7 +90,7 @@ impl<'a> From<&'a str> for Presented<'a> {
     }
 }
 
-impl<'a> From<Option<&'a str>> for Presented<'a> {
+impl<'a> From<Option<&'a str>> for SignatureHeaders<'a> {
     fn from(signature: Option<&'a str>) -> Self {
         Self {
             signature,
@@ -100,19 +101,19 @@ impl<'a> From<Option<&'a str>> for Presented<'a> {
 
 /// Checks signatures with every token that is accepted at the moment. `Debug` prints no key.
 #[derive(Clone)]
-pub struct Verifier {
-    tokens: Vec<Key>,
-    shared: Vec<(String, Key, Key)>,
+pub struct SignatureVerifier {
+    tokens: Vec<HmacKey>,
+    shared: Vec<(String, HmacKey, HmacKey)>,
 }
 
-impl Verifier {
+impl SignatureVerifier {
     /// `tokens`: the account's auth token, and while it is being rotated the old one as well.
     /// Empty ones are left out: an empty key would accept what anybody can sign.
     pub fn new(tokens: &[Secret]) -> Self {
         let tokens = tokens.iter().filter(|token| !token.is_empty());
         Self {
             tokens: tokens
-                .map(|token| Key::new(Algorithm::Sha1, token))
+                .map(|token| HmacKey::new(HmacAlgorithm::Sha1, token))
                 .collect(),
             shared: Vec::new(),
         }
@@ -125,8 +126,8 @@ impl Verifier {
             .filter(|key| !key.secret.is_empty() && !key.id.is_empty());
         self.shared = usable
             .map(|key| {
-                let both =
-                    [Algorithm::Sha1, Algorithm::Sha256].map(|kind| Key::new(kind, &key.secret));
+                let both = [HmacAlgorithm::Sha1, HmacAlgorithm::Sha256]
+                    .map(|kind| HmacKey::new(kind, &key.secret));
                 let [sha1, sha256] = both;
                 (key.id.clone(), sha1, sha256)
             })
@@ -134,68 +135,90 @@ impl Verifier {
         self
     }
 
-    /// A form POST (protocol 7.1): `url` as Twilio requested it, then the sorted parameters.
-    pub fn form<'a>(&self, url: &str, form: &Form, presented: impl Into<Presented<'a>>) -> Verdict {
-        self.check(&Signed::form(url, form), presented.into())
+    /// A form POST (protocol 7.1): `verify_url` as Twilio requested it, then the sorted parameters.
+    pub fn verify_form<'a>(
+        &self,
+        url: &str,
+        form: &Form,
+        presented: impl Into<SignatureHeaders<'a>>,
+    ) -> SignatureVerdict {
+        self.verify(&SignedPayload::form(url, form), presented.into())
     }
 
     /// A request whose parameters are all in its URL: GET, or a POST without a body.
-    pub fn url<'a>(&self, url: &str, presented: impl Into<Presented<'a>>) -> Verdict {
-        self.check(&Signed::url(url), presented.into())
+    pub fn verify_url<'a>(
+        &self,
+        url: &str,
+        presented: impl Into<SignatureHeaders<'a>>,
+    ) -> SignatureVerdict {
+        self.verify(&SignedPayload::url(url), presented.into())
     }
 
     /// A body that is no form (protocol 7.2): the URL is signed, and names the digest of the
     /// raw body. An empty body also matches the digest of `{}`.
-    pub fn json<'a>(&self, url: &str, body: &[u8], presented: impl Into<Presented<'a>>) -> Verdict {
-        match self.url(url, presented) {
-            Verdict::Accepted if digest_matches(url, body) => Verdict::Accepted,
-            Verdict::Accepted => Verdict::BodyMismatch,
+    pub fn verify_json<'a>(
+        &self,
+        url: &str,
+        body: &[u8],
+        presented: impl Into<SignatureHeaders<'a>>,
+    ) -> SignatureVerdict {
+        match self.verify_url(url, presented) {
+            SignatureVerdict::Accepted if digest_matches(url, body) => SignatureVerdict::Accepted,
+            SignatureVerdict::Accepted => SignatureVerdict::BodyMismatch,
             refused => refused,
         }
     }
 
-    /// A WebSocket handshake (protocol 7.4): `url` with the scheme of the TwiML, which is `wss`.
+    /// A WebSocket handshake (protocol 7.4): `verify_url` with the scheme of the TwiML, which is `wss`.
     /// `ws` is what a loopback server without TLS writes there; `https` never matches.
-    pub fn handshake<'a>(&self, url: &str, presented: impl Into<Presented<'a>>) -> Verdict {
+    pub fn verify_handshake<'a>(
+        &self,
+        url: &str,
+        presented: impl Into<SignatureHeaders<'a>>,
+    ) -> SignatureVerdict {
         if !url.starts_with("wss://") && !url.starts_with("ws://") {
-            return Verdict::NotAHandshakeUrl;
+            return SignatureVerdict::NotAWebSocketUrl;
         }
-        self.url(url, presented)
+        self.verify_url(url, presented)
     }
 
-    fn check(&self, signed: &Signed<'_>, presented: Presented<'_>) -> Verdict {
+    fn verify(
+        &self,
+        signed: &SignedPayload<'_>,
+        presented: SignatureHeaders<'_>,
+    ) -> SignatureVerdict {
         let Some(signature) = presented
             .signature
             .map(str::trim)
             .filter(|text| !text.is_empty())
         else {
-            return Verdict::Missing;
+            return SignatureVerdict::Missing;
         };
         match presented.settings {
-            None if self.tokens.is_empty() => Verdict::NoToken,
-            None => judge(self.tokens.iter(), signed, signature),
+            None if self.tokens.is_empty() => SignatureVerdict::NoAuthToken,
+            None => verify_digest(self.tokens.iter(), signed, signature),
             Some(settings) => match self.shared_key(settings) {
-                Some(key) => judge(std::iter::once(key), signed, signature),
-                None => Verdict::UnknownSharedKey,
+                Some(key) => verify_digest(std::iter::once(key), signed, signature),
+                None => SignatureVerdict::UnknownSharedKey,
             },
         }
     }
 
-    fn shared_key(&self, settings: &str) -> Option<&Key> {
-        let (id, algorithm) = key::read_settings(settings)?;
+    fn shared_key(&self, settings: &str) -> Option<&HmacKey> {
+        let (id, algorithm) = key::parse_settings(settings)?;
         let (_, sha1, sha256) = self.shared.iter().find(|(known, ..)| known == id)?;
         Some(match algorithm {
-            Algorithm::Sha1 => sha1,
-            Algorithm::Sha256 => sha256,
+            HmacAlgorithm::Sha1 => sha1,
+            HmacAlgorithm::Sha256 => sha256,
         })
     }
 }
 
-impl fmt::Debug for Verifier {
+impl fmt::Debug for SignatureVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "Verifier({} tokens, {} shared keys)",
+            "SignatureVerifier({} tokens, {} shared keys)",
             self.tokens.len(),
             self.shared.len()
         )
@@ -204,44 +227,48 @@ impl fmt::Debug for Verifier {
 
 /// Tries every key on every form of the URL and looks at all results together, so that the time
 /// tells neither which matched nor how far.
-fn judge<'k>(keys: impl Iterator<Item = &'k Key>, signed: &Signed<'_>, signature: &str) -> Verdict {
-    let Some(digest) = key::decode(signature) else {
-        return Verdict::Malformed;
+fn verify_digest<'k>(
+    keys: impl Iterator<Item = &'k HmacKey>,
+    signed: &SignedPayload<'_>,
+    signature: &str,
+) -> SignatureVerdict {
+    let Some(digest) = key::decode_signature(signature) else {
+        return SignatureVerdict::Malformed;
     };
     let mut matched = Choice::from(0);
     let mut comparable = false;
     for key in keys {
         comparable |= key.digest_bytes() == digest.len();
-        for url in signed.url_forms() {
+        for url in signed.url_variants() {
             matched |= key
-                .digest(|sink| signed.feed(&url, sink))
+                .digest(|sink| signed.write_to(&url, sink))
                 .as_slice()
                 .ct_eq(&digest);
         }
     }
     match (bool::from(matched), comparable) {
-        (true, _) => Verdict::Accepted,
-        (false, true) => Verdict::Mismatch,
-        (false, false) => Verdict::Malformed,
+        (true, _) => SignatureVerdict::Accepted,
+        (false, true) => SignatureVerdict::Mismatch,
+        (false, false) => SignatureVerdict::Malformed,
     }
 }
 
 fn digest_matches(url: &str, body: &[u8]) -> bool {
-    let Some(named) = body_digest(url) else {
+    let Some(named) = body_digest_in_url(url) else {
         return false;
     };
     let named = named.to_ascii_lowercase();
     let is = |bytes: &[u8]| {
-        data::hex(&Sha256::digest(bytes))
+        signed_payload::hex(&Sha256::digest(bytes))
             .as_bytes()
             .ct_eq(named.as_bytes())
     };
     bool::from(is(body)) || (body.is_empty() && bool::from(is(b"{}")))
 }
 
-/// The value of `bodySHA256` in the query of `url`.
-fn body_digest(url: &str) -> Option<&str> {
-    let query = url_forms::without_fragment(url).split_once('?')?.1;
+/// The value of `bodySHA256` in the query of `verify_url`.
+fn body_digest_in_url(url: &str) -> Option<&str> {
+    let query = url_variants::without_fragment(url).split_once('?')?.1;
     query
         .split('&')
         .find_map(|pair| pair.strip_prefix(BODY_DIGEST_PARAMETER)?.strip_prefix('='))

@@ -7,9 +7,9 @@ const SHOWN_PATH_BYTES_MAX: usize = 200;
 /// Bytes of a prefix that a proxy may name.
 const PREFIX_BYTES_MAX: usize = 200;
 
-/// Which door was knocked at: it decides the scheme of the signed URL.
+/// Which endpoint was requested: it decides the scheme of the signed URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum EndpointKind {
     /// Voice, action, status: `https` (or `http`).
     Webhook,
     /// The relay's upgrade: `wss` (or `ws`), protocol 7.4.
@@ -18,15 +18,15 @@ pub enum Door {
 
 /// Where the server is reached from outside: `https://host[:port][/mount]`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PublicBase {
-    secure: bool,
+pub struct PublicBaseUrl {
+    is_tls: bool,
     authority: String,
-    mount: String,
+    path_prefix: String,
 }
 
 /// Why a text is no public base URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PublicBaseError {
+pub enum PublicBaseUrlError {
     /// Another scheme, or none.
     #[error("a public URL starts with https:// (http:// only on loopback)")]
     Scheme,
@@ -35,83 +35,83 @@ pub enum PublicBaseError {
     Host,
     /// Query or fragment.
     #[error("a public URL ends with its path: no ? and no #")]
-    Extra,
+    QueryOrFragment,
 }
 
-impl PublicBase {
+impl PublicBaseUrl {
     /// Reads `https://host[:port][/mount]`; a slash at the end is ignored. `wss` and `ws` are
     /// taken for `https` and `http`. `http` is for loopback: Twilio itself wants TLS.
-    pub fn parse(text: &str) -> Result<Self, PublicBaseError> {
+    pub fn parse(text: &str) -> Result<Self, PublicBaseUrlError> {
         let (scheme, rest) = text
             .trim()
             .split_once("://")
-            .ok_or(PublicBaseError::Scheme)?;
+            .ok_or(PublicBaseUrlError::Scheme)?;
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "https" | "wss" => true,
             "http" | "ws" => false,
-            _ => return Err(PublicBaseError::Scheme),
+            _ => return Err(PublicBaseUrlError::Scheme),
         };
         if rest.contains(['?', '#']) {
-            return Err(PublicBaseError::Extra);
+            return Err(PublicBaseUrlError::QueryOrFragment);
         }
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         if !is_authority(authority) || !path.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(PublicBaseError::Host);
+            return Err(PublicBaseUrlError::Host);
         }
         Ok(Self {
-            secure,
+            is_tls: secure,
             authority: authority.to_owned(),
-            mount: mount_of(path),
+            path_prefix: normalized_prefix(path),
         })
     }
 
     /// The path that a proxy may take off, such as `/voice-ai`; empty where there is none.
-    pub fn mount(&self) -> &str {
-        &self.mount
+    pub fn path_prefix(&self) -> &str {
+        &self.path_prefix
     }
 
     /// Whether it is reached over TLS.
-    pub fn is_secure(&self) -> bool {
-        self.secure
+    pub fn is_tls(&self) -> bool {
+        self.is_tls
     }
 
     /// The URL of our own `target` (path and query): what goes into `action` and
     /// `<ConversationRelay url>`.
-    pub fn url(&self, door: Door, target: &str) -> String {
-        self.at(door, &self.mount, target)
+    pub fn url(&self, endpoint: EndpointKind, target: &str) -> String {
+        self.url_with_prefix(endpoint, &self.path_prefix, target)
     }
 
     /// The URLs that a request for `target` may have been made to, most likely first. A proxy takes the
     /// mount off, or leaves it on; where `target` begins like the mount it may be either (`/twilio/voice`
     /// under the mount `/twilio`).
-    pub fn requested(&self, door: Door, target: &str) -> Vec<String> {
-        let restored = self.url(door, target);
-        let is_left_on = !self.mount.is_empty()
+    pub fn candidate_urls(&self, endpoint: EndpointKind, target: &str) -> Vec<String> {
+        let restored = self.url(endpoint, target);
+        let is_left_on = !self.path_prefix.is_empty()
             && target
-                .strip_prefix(self.mount.as_str())
+                .strip_prefix(self.path_prefix.as_str())
                 .is_some_and(|rest| rest.starts_with(['/', '?']));
         match is_left_on {
-            true => vec![self.at(door, "", target), restored],
+            true => vec![self.url_with_prefix(endpoint, "", target), restored],
             false => vec![restored],
         }
     }
 
-    fn at(&self, door: Door, mount: &str, target: &str) -> String {
-        let (scheme, authority) = (scheme(door, self.secure), &self.authority);
+    fn url_with_prefix(&self, endpoint: EndpointKind, mount: &str, target: &str) -> String {
+        let (scheme, authority) = (scheme(endpoint, self.is_tls), &self.authority);
         let slash = if target.starts_with('/') { "" } else { "/" };
         format!("{scheme}://{authority}{mount}{slash}{target}")
     }
 }
 
-impl fmt::Debug for PublicBase {
+impl fmt::Debug for PublicBaseUrl {
     /// Without credentials, should the URL have any.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = self.authority.rsplit('@').next().unwrap_or_default();
         write!(
             f,
             "{}://{host}{}",
-            scheme(Door::Webhook, self.secure),
-            self.mount
+            scheme(EndpointKind::Webhook, self.is_tls),
+            self.path_prefix
         )
     }
 }
@@ -136,9 +136,9 @@ pub struct ForwardedHeaders<'a> {
 
 /// Whose word counts about the public URL when none is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trust {
+pub enum ProxyTrust {
     /// Nobody's: without a configured base there is no URL.
-    Nobody,
+    ConfiguredOnly,
     /// The peer connects directly and without TLS, as on loopback: `Host` counts, the
     /// forwarding headers do not.
     Direct,
@@ -148,50 +148,50 @@ pub enum Trust {
 
 /// The base that requests come to: the configured one, else what the headers say as far as they are
 /// trusted. `None` where nobody can say: the request must be refused.
-pub fn requested_base(
-    configured: Option<&PublicBase>,
+pub fn public_base_of_request(
+    configured: Option<&PublicBaseUrl>,
     headers: &ForwardedHeaders<'_>,
-    trust: Trust,
-) -> Option<PublicBase> {
+    trust: ProxyTrust,
+) -> Option<PublicBaseUrl> {
     if let Some(base) = configured {
         return Some(base.clone());
     }
     match trust {
-        Trust::Nobody => None,
-        Trust::Direct => base_at(headers.host?, false, ""),
-        Trust::Proxy => headers.base(),
+        ProxyTrust::ConfiguredOnly => None,
+        ProxyTrust::Direct => base_of_host(headers.host?, false, ""),
+        ProxyTrust::Proxy => headers.base(),
     }
 }
 
-fn base_at(host: &str, secure: bool, prefix: &str) -> Option<PublicBase> {
+fn base_of_host(host: &str, secure: bool, prefix: &str) -> Option<PublicBaseUrl> {
     let authority = host.trim().to_owned();
     let is_prefix = prefix.len() <= PREFIX_BYTES_MAX
         && prefix
             .bytes()
             .all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
-    (is_authority(&authority) && is_prefix).then(|| PublicBase {
-        secure,
+    (is_authority(&authority) && is_prefix).then(|| PublicBaseUrl {
+        is_tls: secure,
         authority,
-        mount: mount_of(prefix),
+        path_prefix: normalized_prefix(prefix),
     })
 }
 
 impl<'a> ForwardedHeaders<'a> {
     /// The base that our own proxy speaks of; `Host` and TLS where it says nothing.
-    fn base(&self) -> Option<PublicBase> {
+    fn base(&self) -> Option<PublicBaseUrl> {
         let said = |header: Option<&'a str>| header.map(first_value).filter(|v| !v.is_empty());
-        let proto = said(self.forwarded_proto).or_else(|| self.element("proto"));
+        let proto = said(self.forwarded_proto).or_else(|| self.forwarded_parameter("proto"));
         let secure = ["https", "wss"]
             .iter()
             .any(|name| proto.unwrap_or("https").eq_ignore_ascii_case(name));
         let host = said(self.forwarded_host)
-            .or_else(|| self.element("host"))
+            .or_else(|| self.forwarded_parameter("host"))
             .or(self.host)?;
         let port = said(self.forwarded_port).and_then(|port| port.parse::<u16>().ok());
         let usual = if secure { 443 } else { 80 };
-        let port = port.filter(|port| *port != usual && !names_port(host));
+        let port = port.filter(|port| *port != usual && !has_port(host));
         let host = port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        base_at(
+        base_of_host(
             &host,
             secure,
             said(self.forwarded_prefix).unwrap_or_default(),
@@ -199,7 +199,7 @@ impl<'a> ForwardedHeaders<'a> {
     }
 
     /// The value of `name` in the first element of `Forwarded`, its quotes taken off.
-    fn element(&self, name: &str) -> Option<&'a str> {
+    fn forwarded_parameter(&self, name: &str) -> Option<&'a str> {
         let first = self.forwarded?.split(',').next()?;
         first.split(';').find_map(|pair| {
             let (key, value) = pair.split_once('=')?;
@@ -212,14 +212,14 @@ impl<'a> ForwardedHeaders<'a> {
 }
 
 /// Whether a host ends in a port; an IPv6 address stands in brackets.
-fn names_port(host: &str) -> bool {
+fn has_port(host: &str) -> bool {
     host.rsplit(']')
         .next()
         .is_some_and(|after| after.contains(':'))
 }
 
 /// A path as a mount: with a slash before and none behind; empty for none.
-fn mount_of(path: &str) -> String {
+fn normalized_prefix(path: &str) -> String {
     match path.trim_matches('/') {
         "" => String::new(),
         path => format!("/{path}"),
@@ -227,7 +227,7 @@ fn mount_of(path: &str) -> String {
 }
 
 /// `url` as a log may show it: without credentials, query and fragment, which may hold secrets.
-pub fn without_secrets(url: &str) -> String {
+pub fn redact_url(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -236,12 +236,12 @@ pub fn without_secrets(url: &str) -> String {
     format!("{scheme}://{host}{path}")
 }
 
-fn scheme(door: Door, secure: bool) -> &'static str {
-    match (door, secure) {
-        (Door::Webhook, true) => "https",
-        (Door::Webhook, false) => "http",
-        (Door::Relay, true) => "wss",
-        (Door::Relay, false) => "ws",
+fn scheme(endpoint: EndpointKind, secure: bool) -> &'static str {
+    match (endpoint, secure) {
+        (EndpointKind::Webhook, true) => "https",
+        (EndpointKind::Webhook, false) => "http",
+        (EndpointKind::Relay, true) => "wss",
+        (EndpointKind::Relay, false) => "ws",
     }
 }
 
@@ -277,36 +277,37 @@ mod tests {
         }
     }
 
-    fn url(pairs: &[(&str, &str)], trust: Trust) -> Option<String> {
-        requested_base(None, &headers(pairs), trust).map(|base| base.url(Door::Relay, "/ws"))
+    fn url(pairs: &[(&str, &str)], trust: ProxyTrust) -> Option<String> {
+        public_base_of_request(None, &headers(pairs), trust)
+            .map(|base| base.url(EndpointKind::Relay, "/ws"))
     }
 
     #[test]
     fn a_configured_base_wins_over_every_header() {
-        let base = PublicBase::parse("https://calls.example.com/").unwrap();
+        let base = PublicBaseUrl::parse("https://calls.example.com/").unwrap();
         let lies = headers(&[
             ("host", "evil.test"),
             ("x-forwarded-host", "evil.test"),
             ("x-forwarded-proto", "http"),
             ("x-forwarded-prefix", "/evil"),
         ]);
-        let base = requested_base(Some(&base), &lies, Trust::Proxy).unwrap();
+        let base = public_base_of_request(Some(&base), &lies, ProxyTrust::Proxy).unwrap();
         assert_eq!(
-            base.url(Door::Webhook, "/twilio/voice?a=%27b"),
+            base.url(EndpointKind::Webhook, "/twilio/voice?a=%27b"),
             "https://calls.example.com/twilio/voice?a=%27b"
         );
         assert_eq!(
-            base.url(Door::Relay, "/twilio/relay"),
+            base.url(EndpointKind::Relay, "/twilio/relay"),
             "wss://calls.example.com/twilio/relay"
         );
     }
 
     #[test]
     fn a_mount_may_be_taken_off_by_the_proxy_or_left_on() {
-        let base = PublicBase::parse("https://example.com:8443/voice-ai").unwrap();
+        let base = PublicBaseUrl::parse("https://example.com:8443/voice-ai").unwrap();
         let restored = "wss://example.com:8443/voice-ai/ws";
-        let requested = |target| base.requested(Door::Relay, target);
-        assert_eq!(base.url(Door::Relay, "/ws"), restored);
+        let requested = |target| base.candidate_urls(EndpointKind::Relay, target);
+        assert_eq!(base.url(EndpointKind::Relay, "/ws"), restored);
         assert_eq!(requested("/ws"), [restored]);
         assert_eq!(requested("/voice-ai/ws")[0], restored);
         assert_eq!(
@@ -314,16 +315,16 @@ mod tests {
             ["wss://example.com:8443/voice-ai/voice-aid"]
         );
         // A mount that reads like our own paths says nothing about whether it is still on.
-        let twilio = PublicBase::parse("https://example.com/twilio").unwrap();
+        let twilio = PublicBaseUrl::parse("https://example.com/twilio").unwrap();
         assert_eq!(
-            twilio.requested(Door::Webhook, "/twilio/voice"),
+            twilio.candidate_urls(EndpointKind::Webhook, "/twilio/voice"),
             [
                 "https://example.com/twilio/voice",
                 "https://example.com/twilio/twilio/voice"
             ]
         );
         assert_eq!(
-            twilio.url(Door::Webhook, "/twilio/action"),
+            twilio.url(EndpointKind::Webhook, "/twilio/action"),
             "https://example.com/twilio/twilio/action"
         );
     }
@@ -336,11 +337,14 @@ mod tests {
             ("x-forwarded-proto", "https,http"),
         ];
         let seen = |trust| url(&both, trust);
-        assert_eq!(seen(Trust::Proxy).unwrap(), "wss://calls.example.com/ws");
-        assert_eq!(seen(Trust::Direct).unwrap(), "ws://127.0.0.1:8080/ws");
-        assert_eq!(seen(Trust::Nobody), None);
-        assert_eq!(url(&[], Trust::Proxy), None);
-        assert_eq!(url(&[("host", "a b/c")], Trust::Direct), None);
+        assert_eq!(
+            seen(ProxyTrust::Proxy).unwrap(),
+            "wss://calls.example.com/ws"
+        );
+        assert_eq!(seen(ProxyTrust::Direct).unwrap(), "ws://127.0.0.1:8080/ws");
+        assert_eq!(seen(ProxyTrust::ConfiguredOnly), None);
+        assert_eq!(url(&[], ProxyTrust::Proxy), None);
+        assert_eq!(url(&[("host", "a b/c")], ProxyTrust::Direct), None);
     }
 
     #[test]
@@ -387,36 +391,39 @@ mod tests {
                 "ws://calls.example.com/ws",
             ),
         ] {
-            assert_eq!(url(&pairs, Trust::Proxy).as_deref(), Some(wanted));
+            assert_eq!(url(&pairs, ProxyTrust::Proxy).as_deref(), Some(wanted));
             assert_eq!(
-                url(&pairs, Trust::Direct).as_deref(),
+                url(&pairs, ProxyTrust::Direct).as_deref(),
                 Some("ws://10.0.0.1:8080/ws")
             );
         }
         let odd = [host, ("x-forwarded-prefix", "/a?b")];
-        assert_eq!(url(&odd, Trust::Proxy), None);
+        assert_eq!(url(&odd, ProxyTrust::Proxy), None);
     }
 
     #[test]
     fn what_is_no_base_is_refused_with_its_reason() {
         for (text, why) in [
-            ("calls.example.com", PublicBaseError::Scheme),
-            ("ftp://calls.example.com", PublicBaseError::Scheme),
-            ("https://", PublicBaseError::Host),
-            ("https://a b", PublicBaseError::Host),
-            ("https://calls.example.com?x=1", PublicBaseError::Extra),
+            ("calls.example.com", PublicBaseUrlError::Scheme),
+            ("ftp://calls.example.com", PublicBaseUrlError::Scheme),
+            ("https://", PublicBaseUrlError::Host),
+            ("https://a b", PublicBaseUrlError::Host),
+            (
+                "https://calls.example.com?x=1",
+                PublicBaseUrlError::QueryOrFragment,
+            ),
         ] {
-            assert_eq!(PublicBase::parse(text), Err(why), "{text}");
+            assert_eq!(PublicBaseUrl::parse(text), Err(why), "{text}");
         }
     }
 
     #[test]
     fn secrets_are_not_shown() {
-        let base = PublicBase::parse("https://user:pass@calls.example.com/m").unwrap();
+        let base = PublicBaseUrl::parse("https://user:pass@calls.example.com/m").unwrap();
         assert_eq!(format!("{base:?}"), "https://calls.example.com/m");
-        let url = base.url(Door::Webhook, "/v?ref=secret#x");
+        let url = base.url(EndpointKind::Webhook, "/v?ref=secret#x");
         assert_eq!(url, "https://user:pass@calls.example.com/m/v?ref=secret#x");
-        assert_eq!(without_secrets(&url), "https://calls.example.com/m/v");
-        assert_eq!(without_secrets("nonsense?x"), "://nonsense");
+        assert_eq!(redact_url(&url), "https://calls.example.com/m/v");
+        assert_eq!(redact_url("nonsense?x"), "://nonsense");
     }
 }

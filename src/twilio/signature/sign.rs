@@ -1,9 +1,9 @@
 //! Signing as Twilio does: for our own requests in tests and for rehearsing a set-up.
 
 use super::BODY_DIGEST_PARAMETER;
-use super::data::{Signed, hex};
-use super::key::{Algorithm, Key};
-use super::url_forms::without_fragment;
+use super::key::{HmacAlgorithm, HmacKey};
+use super::signed_payload::{SignedPayload, hex};
+use super::url_variants::without_fragment;
 use crate::twilio::form::Form;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,12 +12,12 @@ use sha2::{Digest, Sha256};
 
 /// The signature of a form POST to `url`, in the form in which `url` is written.
 pub fn sign_form(token: &Secret, url: &str, form: &Form) -> String {
-    sign(token, &Signed::form(url, form))
+    sign(token, &SignedPayload::form(url, form))
 }
 
 /// The signature of a GET, or of a handshake when `url` is `wss://…`.
 pub fn sign_url(token: &Secret, url: &str) -> String {
-    sign(token, &Signed::url(url))
+    sign(token, &SignedPayload::url(url))
 }
 
 /// The URL to which a body that is no form is sent, and its signature (protocol 7.2).
@@ -32,10 +32,12 @@ pub fn sign_with_digest(token: &Secret, url: &str, body: &[u8]) -> (String, Stri
     (url, signature)
 }
 
-fn sign(token: &Secret, signed: &Signed<'_>) -> String {
+fn sign(token: &Secret, signed: &SignedPayload<'_>) -> String {
     let as_written = signed
-        .url_forms()
+        .url_variants()
         .next()
         .expect("the URL as written is always a form of itself");
-    STANDARD.encode(Key::new(Algorithm::Sha1, token).digest(|sink| signed.feed(&as_written, sink)))
+    STANDARD.encode(
+        HmacKey::new(HmacAlgorithm::Sha1, token).digest(|sink| signed.write_to(&as_written, sink)),
+    )
 }

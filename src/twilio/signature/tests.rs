@@ -18,38 +18,38 @@ fn form() -> Form {
 
 #[test]
 fn old_and_new_token_count_during_rotation() {
-    let verifier = Verifier::new(&[secret("new"), secret("old")]);
+    let verifier = SignatureVerifier::new(&[secret("new"), secret("old")]);
     for token in ["new", "old"] {
         let signature = sign_form(&secret(token), URL, &form());
         assert_eq!(
-            verifier.form(URL, &form(), signature.as_str()),
-            Verdict::Accepted,
+            verifier.verify_form(URL, &form(), signature.as_str()),
+            SignatureVerdict::Accepted,
             "{token}"
         );
     }
     let signature = sign_form(&secret("older"), URL, &form());
     assert_eq!(
-        verifier.form(URL, &form(), signature.as_str()),
-        Verdict::Mismatch
+        verifier.verify_form(URL, &form(), signature.as_str()),
+        SignatureVerdict::Mismatch
     );
 }
 
 #[test]
 fn an_empty_token_accepts_nothing() {
-    let verifier = Verifier::new(&[secret("")]);
+    let verifier = SignatureVerifier::new(&[secret("")]);
     let signature = sign_form(&secret(""), URL, &form());
     assert_eq!(
-        verifier.form(URL, &form(), signature.as_str()),
-        Verdict::NoToken
+        verifier.verify_form(URL, &form(), signature.as_str()),
+        SignatureVerdict::NoAuthToken
     );
 }
 
 #[test]
 fn what_is_no_signature_is_refused_with_its_reason() {
-    let verifier = Verifier::new(&[secret("new")]);
-    let verdict = |header: Option<&str>| verifier.form(URL, &form(), header);
-    assert_eq!(verdict(None), Verdict::Missing);
-    assert_eq!(verdict(Some("  ")), Verdict::Missing);
+    let verifier = SignatureVerifier::new(&[secret("new")]);
+    let verdict = |header: Option<&str>| verifier.verify_form(URL, &form(), header);
+    assert_eq!(verdict(None), SignatureVerdict::Missing);
+    assert_eq!(verdict(Some("  ")), SignatureVerdict::Missing);
     let good = sign_form(&secret("new"), URL, &form());
     let good = good.as_str();
     for odd in [
@@ -59,84 +59,87 @@ fn what_is_no_signature_is_refused_with_its_reason() {
         &good.replace('=', "=="),
         &"A".repeat(500),
     ] {
-        assert_eq!(verdict(Some(odd)), Verdict::Malformed, "{odd}");
+        assert_eq!(verdict(Some(odd)), SignatureVerdict::Malformed, "{odd}");
     }
-    assert_eq!(verdict(Some(good)), Verdict::Accepted);
+    assert_eq!(verdict(Some(good)), SignatureVerdict::Accepted);
     assert_eq!(
         verdict(Some("AAAAAAAAAAAAAAAAAAAAAAAAAAA=")),
-        Verdict::Mismatch
+        SignatureVerdict::Mismatch
     );
 }
 
 #[test]
 fn a_handshake_is_never_checked_under_another_scheme() {
-    let verifier = Verifier::new(&[secret("new")]);
+    let verifier = SignatureVerifier::new(&[secret("new")]);
     let url = "https://calls.example.test/twilio/relay";
     let signature = sign_url(&secret("new"), url);
     assert_eq!(
-        verifier.handshake(url, signature.as_str()),
-        Verdict::NotAHandshakeUrl
+        verifier.verify_handshake(url, signature.as_str()),
+        SignatureVerdict::NotAWebSocketUrl
     );
     assert_eq!(
-        verifier.handshake(&url.replace("https", "wss"), signature.as_str()),
-        Verdict::Mismatch
+        verifier.verify_handshake(&url.replace("https", "wss"), signature.as_str()),
+        SignatureVerdict::Mismatch
     );
     let loopback = "ws://127.0.0.1:8080/twilio/relay";
     assert_eq!(
-        verifier.handshake(loopback, sign_url(&secret("new"), loopback).as_str()),
-        Verdict::Accepted
+        verifier.verify_handshake(loopback, sign_url(&secret("new"), loopback).as_str()),
+        SignatureVerdict::Accepted
     );
 }
 
 #[test]
 fn a_body_is_held_against_its_digest() {
-    let verifier = Verifier::new(&[secret("new")]);
+    let verifier = SignatureVerifier::new(&[secret("new")]);
     for url in [URL.to_owned(), format!("{URL}?a=1#rc=3")] {
         let (signed_url, signature) = sign_with_digest(&secret("new"), &url, b"{\"a\":1}");
-        let verdict = |body: &[u8]| verifier.json(&signed_url, body, signature.as_str());
-        assert_eq!(verdict(b"{\"a\":1}"), Verdict::Accepted);
-        assert_eq!(verdict(b"{\"a\":2}"), Verdict::BodyMismatch);
-        assert_eq!(verdict(b""), Verdict::BodyMismatch);
+        let verdict = |body: &[u8]| verifier.verify_json(&signed_url, body, signature.as_str());
+        assert_eq!(verdict(b"{\"a\":1}"), SignatureVerdict::Accepted);
+        assert_eq!(verdict(b"{\"a\":2}"), SignatureVerdict::BodyMismatch);
+        assert_eq!(verdict(b""), SignatureVerdict::BodyMismatch);
     }
 }
 
 #[test]
 fn a_shared_key_counts_only_when_it_is_configured() {
     let settings = "key=k1, algorithm=HMAC_SHA1";
-    let by_token = Verifier::new(&[secret("new")]);
+    let by_token = SignatureVerifier::new(&[secret("new")]);
     let signature = sign_form(&secret("shared"), URL, &form());
-    let shared = Presented {
+    let shared = SignatureHeaders {
         signature: Some(&signature),
         settings: Some(settings),
     };
     assert_eq!(
-        by_token.form(URL, &form(), shared),
-        Verdict::UnknownSharedKey
+        by_token.verify_form(URL, &form(), shared),
+        SignatureVerdict::UnknownSharedKey
     );
 
     let token_signature = sign_form(&secret("new"), URL, &form());
-    let relabelled = Presented {
+    let relabelled = SignatureHeaders {
         signature: Some(&token_signature),
         settings: Some(settings),
     };
     assert_eq!(
-        by_token.form(URL, &form(), relabelled),
-        Verdict::UnknownSharedKey
+        by_token.verify_form(URL, &form(), relabelled),
+        SignatureVerdict::UnknownSharedKey
     );
 
     let by_both = by_token.with_shared_keys(&[SharedKey {
         id: "k1".into(),
         secret: secret("shared"),
     }]);
-    assert_eq!(by_both.form(URL, &form(), shared), Verdict::Accepted);
     assert_eq!(
-        by_both.form(URL, &form(), relabelled),
-        Verdict::Mismatch,
+        by_both.verify_form(URL, &form(), shared),
+        SignatureVerdict::Accepted
+    );
+    assert_eq!(
+        by_both.verify_form(URL, &form(), relabelled),
+        SignatureVerdict::Mismatch,
         "the token is not the shared key"
     );
     assert_eq!(
-        by_both.form(URL, &form(), token_signature.as_str()),
-        Verdict::Accepted
+        by_both.verify_form(URL, &form(), token_signature.as_str()),
+        SignatureVerdict::Accepted
     );
     for odd in [
         "",
@@ -145,13 +148,13 @@ fn a_shared_key_counts_only_when_it_is_configured() {
         "key=k1,algorithm=HMAC_MD5",
         "algorithm=HMAC_SHA1",
     ] {
-        let presented = Presented {
+        let presented = SignatureHeaders {
             settings: Some(odd),
             ..shared
         };
         assert_eq!(
-            by_both.form(URL, &form(), presented),
-            Verdict::UnknownSharedKey,
+            by_both.verify_form(URL, &form(), presented),
+            SignatureVerdict::UnknownSharedKey,
             "{odd}"
         );
     }
@@ -160,24 +163,24 @@ fn a_shared_key_counts_only_when_it_is_configured() {
 #[test]
 fn a_shared_key_may_sign_by_sha256() {
     use base64::Engine;
-    let verifier = Verifier::new(&[]).with_shared_keys(&[SharedKey {
+    let verifier = SignatureVerifier::new(&[]).with_shared_keys(&[SharedKey {
         id: "k1".into(),
         secret: secret("shared"),
     }]);
-    let key = Key::new(Algorithm::Sha256, &secret("shared"));
+    let key = HmacKey::new(HmacAlgorithm::Sha256, &secret("shared"));
     let digest = key.digest(|sink| sink(URL.as_bytes()));
     let signature = base64::engine::general_purpose::STANDARD.encode(digest);
-    let presented = |settings| Presented {
+    let presented = |settings| SignatureHeaders {
         signature: Some(&signature),
         settings: Some(settings),
     };
     assert_eq!(
-        verifier.url(URL, presented("key=k1,algorithm=HMAC_SHA256")),
-        Verdict::Accepted
+        verifier.verify_url(URL, presented("key=k1,algorithm=HMAC_SHA256")),
+        SignatureVerdict::Accepted
     );
     assert_eq!(
-        verifier.url(URL, presented("key=k1,algorithm=HMAC_SHA1")),
-        Verdict::Malformed
+        verifier.verify_url(URL, presented("key=k1,algorithm=HMAC_SHA1")),
+        SignatureVerdict::Malformed
     );
 }
 
@@ -189,7 +192,7 @@ fn no_key_is_shown() {
     }];
     let shown = format!(
         "{:?} {:?}",
-        Verifier::new(&[secret("tiger")]).with_shared_keys(&keys),
+        SignatureVerifier::new(&[secret("tiger")]).with_shared_keys(&keys),
         keys
     );
     assert!(!shown.contains("tiger"), "{shown}");

@@ -1,8 +1,8 @@
 //! What an attribute of `<ConversationRelay>` may hold. Twilio answers a bad value with error
 //! 64101 and the session does not start (protocol 3.1), so it is found before.
 
-use super::word::Word;
-use crate::twilio::relay::LanguageTag;
+use super::setting_value::SettingValue;
+use crate::twilio::frames::LanguageTag;
 use calldex_names::is_language_code;
 use std::borrow::Cow;
 
@@ -14,89 +14,89 @@ pub struct Attribute {
     /// In the XML: case-sensitive.
     pub name: &'static str,
     /// What it may hold.
-    pub rule: Rule,
+    pub rule: AttributeRule,
 }
 
 /// What an attribute may hold.
 #[derive(Debug, Clone, Copy)]
-pub enum Rule {
+pub enum AttributeRule {
     /// Any text.
     Text,
     /// `true` or `false`.
-    Flag,
+    Bool,
     /// `true` or `false`; `on` and `off` are taken for them and written as them.
-    Switch,
+    BoolOrOnOff,
     /// Which input of the caller counts: `none`, `dtmf`, `speech`, `any`; `true` is `any`,
     /// `false` is `none`.
-    Input,
+    InputKind,
     /// One of these, any case.
     OneOf(&'static [&'static str]),
     /// Some of these, with spaces between.
-    SomeOf(&'static [&'static str]),
+    AnyOf(&'static [&'static str]),
     /// `auto` or milliseconds in this range.
     AutoOrMs(u32, u32),
     /// A number in this range.
-    Between(f64, f64),
+    NumberInRange(f64, f64),
     /// BCP-47 or `multi`.
     Language,
     /// `wss://…` (`ws://` for a server on loopback only).
-    WebSocket,
+    WebSocketUrl,
 }
 
 const FLAGS: &[&str] = &["true", "false"];
 const INPUTS: &[&str] = &["none", "dtmf", "speech", "any"];
 
-impl Rule {
+impl AttributeRule {
     /// `value` as Twilio spells it, or what it should be instead.
-    pub fn check<'a>(&self, value: &'a Word) -> Result<Cow<'a, str>, String> {
+    pub fn normalize<'a>(&self, value: &'a SettingValue) -> Result<Cow<'a, str>, String> {
         let text = value.as_text();
         let trimmed = text.trim().to_owned();
         let checked: Option<Cow<'a, str>> = match *self {
             Self::Text => Some(text),
-            Self::Flag => one_of(FLAGS, &trimmed),
-            Self::Switch => match trimmed.to_ascii_lowercase().as_str() {
+            Self::Bool => one_of(FLAGS, &trimmed),
+            Self::BoolOrOnOff => match trimmed.to_ascii_lowercase().as_str() {
                 "on" => Some(Cow::Borrowed("true")),
                 "off" => Some(Cow::Borrowed("false")),
                 other => one_of(FLAGS, other),
             },
-            Self::Input => match trimmed.to_ascii_lowercase().as_str() {
+            Self::InputKind => match trimmed.to_ascii_lowercase().as_str() {
                 "true" => Some(Cow::Borrowed("any")),
                 "false" => Some(Cow::Borrowed("none")),
                 other => one_of(INPUTS, other),
             },
             Self::OneOf(values) => one_of(values, &trimmed),
-            Self::SomeOf(values) => some_of(values, &trimmed),
+            Self::AnyOf(values) => any_of(values, &trimmed),
             Self::AutoOrMs(low, high) => one_of(&["auto"], &trimmed).or_else(|| {
                 trimmed
                     .parse()
                     .is_ok_and(|ms: u32| (low..=high).contains(&ms))
                     .then_some(Cow::Owned(trimmed))
             }),
-            Self::Between(low, high) => trimmed
+            Self::NumberInRange(low, high) => trimmed
                 .parse()
                 .is_ok_and(|n: f64| (low..=high).contains(&n))
                 .then_some(Cow::Owned(trimmed)),
             Self::Language => LanguageTag::parse(&trimmed)
                 .filter(|tag| tag.as_str() == "multi" || is_language_code(tag.as_str()))
                 .map(|_| Cow::Owned(trimmed)),
-            Self::WebSocket => is_websocket(&trimmed).then_some(Cow::Owned(trimmed)),
+            Self::WebSocketUrl => is_websocket_url(&trimmed).then_some(Cow::Owned(trimmed)),
         };
-        checked.ok_or_else(|| self.remedy())
+        checked.ok_or_else(|| self.hint())
     }
 
-    fn remedy(&self) -> String {
+    fn hint(&self) -> String {
         match *self {
             Self::Text => "any text".to_owned(),
-            Self::Flag | Self::Switch => "true or false".to_owned(),
-            Self::Input => format!("one of {}", INPUTS.join(", ")),
+            Self::Bool | Self::BoolOrOnOff => "true or false".to_owned(),
+            Self::InputKind => format!("one of {}", INPUTS.join(", ")),
             Self::OneOf(values) => format!("one of {}", values.join(", ")),
-            Self::SomeOf(values) => {
+            Self::AnyOf(values) => {
                 format!("one or more of {}, with spaces between", values.join(", "))
             }
             Self::AutoOrMs(low, high) => format!("auto, or {low} to {high} milliseconds"),
-            Self::Between(low, high) => format!("a number from {low} to {high}"),
+            Self::NumberInRange(low, high) => format!("a number from {low} to {high}"),
             Self::Language => "a language such as en-US, or multi".to_owned(),
-            Self::WebSocket => "a URL that begins with wss:// and has no spaces".to_owned(),
+            Self::WebSocketUrl => "a URL that begins with wss:// and has no spaces".to_owned(),
         }
     }
 }
@@ -108,7 +108,7 @@ fn one_of<'a>(values: &'static [&'static str], text: &str) -> Option<Cow<'a, str
         .map(|value| Cow::Borrowed(*value))
 }
 
-fn some_of<'a>(values: &'static [&'static str], text: &str) -> Option<Cow<'a, str>> {
+fn any_of<'a>(values: &'static [&'static str], text: &str) -> Option<Cow<'a, str>> {
     let words: Option<Vec<_>> = text
         .split_whitespace()
         .map(|word| one_of(values, word))
@@ -118,7 +118,7 @@ fn some_of<'a>(values: &'static [&'static str], text: &str) -> Option<Cow<'a, st
         .map(|words| Cow::Owned(words.join(" ")))
 }
 
-fn is_websocket(text: &str) -> bool {
+fn is_websocket_url(text: &str) -> bool {
     let host = text
         .strip_prefix("wss://")
         .or_else(|| text.strip_prefix("ws://"));
@@ -137,7 +137,7 @@ macro_rules! attributes {
     ) => {
         $(#[$meta])*
         pub struct $name {
-            $($(#[doc = $doc])+ #[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<Word>,)+
+            $($(#[doc = $doc])+ #[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<SettingValue>,)+
             $($($(#[$extra_meta])+ pub $extra: $extra_type,)+)?
         }
 
@@ -153,7 +153,7 @@ macro_rules! attributes {
 
             /// The field of the attribute `name`, by the XML's or the settings' spelling.
             #[allow(dead_code, reason = "not every struct of attributes is set by name")]
-            pub(super) fn field(&mut self, name: &str) -> Option<&mut Option<Word>> {
+            pub(super) fn field(&mut self, name: &str) -> Option<&mut Option<SettingValue>> {
                 match name {
                     $($xml => Some(&mut self.$field),)+
                     $(setting if setting == stringify!($field) => Some(&mut self.$field),)+
@@ -162,9 +162,9 @@ macro_rules! attributes {
             }
 
             /// Every attribute with what it is set to, blanks counting as not set.
-            pub fn values(&self) -> impl Iterator<Item = (&'static Attribute, Option<&Word>)> {
+            pub fn values(&self) -> impl Iterator<Item = (&'static Attribute, Option<&SettingValue>)> {
                 let values = [$(self.$field.as_ref()),+];
-                Self::ATTRIBUTES.iter().zip(values.map(|value| value.filter(|word| !word.is_blank())))
+                Self::ATTRIBUTES.iter().zip(values.map(|value| value.filter(|value| !value.is_blank())))
             }
         }
     };

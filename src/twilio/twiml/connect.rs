@@ -1,15 +1,15 @@
 //! `<Connect><ConversationRelay>`: the answer that opens the relay for one call.
 
-use super::relay::Relay;
-use super::word::Word;
-use super::xml::Xml;
+use super::relay_config::RelayConfig;
+use super::setting_value::SettingValue;
+use super::xml_writer::XmlWriter;
 use std::collections::BTreeMap;
 
 /// What one call gets: the settings, with what is this call's own laid over them. `Debug` and
 /// equality are the settings' and the texts'.
 #[derive(Clone, PartialEq)]
 pub struct Connect {
-    relay: Relay,
+    relay: RelayConfig,
     action: Option<String>,
     by_get: bool,
     parameters: BTreeMap<String, String>,
@@ -17,9 +17,11 @@ pub struct Connect {
 
 impl Connect {
     /// The relay at `url` (`wss://…`), unless the settings name an address of their own.
-    pub fn new(relay: &Relay, url: impl Into<String>) -> Self {
+    pub fn new(relay: &RelayConfig, url: impl Into<String>) -> Self {
         let mut relay = relay.clone();
-        relay.url.get_or_insert_with(|| Word::Text(url.into()));
+        relay
+            .url
+            .get_or_insert_with(|| SettingValue::Text(url.into()));
         let parameters = std::mem::take(&mut relay.parameters);
         Self {
             relay,
@@ -49,13 +51,13 @@ impl Connect {
     /// Spoken on connecting, in place of the settings' greeting. A blank one leaves the greeting
     /// out, as a call that is taken up again needs it: Twilio would speak it again (protocol 6.3).
     pub fn greeting(mut self, text: impl Into<String>) -> Self {
-        self.relay.welcome_greeting = Some(Word::Text(text.into()));
+        self.relay.welcome_greeting = Some(SettingValue::Text(text.into()));
         self
     }
 
     /// Sets an attribute for this call, by the XML's or the settings' spelling of its name; one
     /// that is not known goes the way of `extra`.
-    pub fn set(mut self, name: &str, value: impl Into<Word>) -> Self {
+    pub fn set(mut self, name: &str, value: impl Into<SettingValue>) -> Self {
         let value = value.into();
         match self.relay.field(name) {
             Some(field) => *field = Some(value),
@@ -74,7 +76,7 @@ impl Connect {
 
     /// A value that the validation refuses is left out: with Twilio's default the call is
     /// answered, with a bad value it is not (error 64101).
-    pub(super) fn write(&self, xml: &mut Xml) {
+    pub(super) fn write(&self, xml: &mut XmlWriter) {
         xml.open("Connect");
         xml.optional("action", self.action.as_deref());
         xml.optional(
@@ -85,7 +87,7 @@ impl Connect {
         );
         xml.open("ConversationRelay");
         for (attribute, value) in self.relay.values() {
-            if let Some(value) = value.and_then(|value| attribute.rule.check(value).ok()) {
+            if let Some(value) = value.and_then(|value| attribute.rule.normalize(value).ok()) {
                 xml.attribute(attribute.name, &value);
             }
         }

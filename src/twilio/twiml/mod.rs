@@ -3,24 +3,24 @@
 
 mod attribute;
 mod connect;
-mod language;
-mod languages;
-mod relay;
-mod speakable;
+mod language_selection;
+mod relay_config;
+mod relay_language;
+mod setting_value;
+mod speakable_name;
 mod verb;
 mod voice_name;
-mod word;
-mod xml;
+mod xml_writer;
 
-pub use attribute::{Attribute, Rule};
+pub use attribute::{Attribute, AttributeRule};
 pub use connect::Connect;
-pub use language::Language;
-pub use relay::{PARAMETERS_MAX, Relay};
-pub use speakable::{NAME_CHARS_MAX, speakable_name};
+pub use relay_config::{PARAMETERS_MAX, RelayConfig};
+pub use relay_language::RelayLanguage;
+pub use setting_value::SettingValue;
+pub use speakable_name::{NAME_CHARS_MAX, speakable_name};
 pub use verb::{Dial, Enqueue, RejectReason, Say, Verb};
-pub use word::Word;
 
-use xml::Xml;
+use xml_writer::XmlWriter;
 
 /// Bytes of a document at most: what Twilio takes (protocol 2.4).
 pub const TWIML_BYTES_MAX: usize = 64 * 1024;
@@ -29,19 +29,19 @@ pub const TWIML_CONTENT_TYPE: &str = "text/xml; charset=utf-8";
 
 /// A document, verb by verb in the order in which they are carried out.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Response {
+pub struct TwimlResponse {
     verbs: Vec<Verb>,
 }
 
 /// The document is larger than [`TWIML_BYTES_MAX`]: Twilio would refuse it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a TwiML document of {bytes} bytes is over the {TWIML_BYTES_MAX} that Twilio takes")]
-pub struct TooLarge {
+pub struct TwimlTooLarge {
     /// Its size.
     pub bytes: usize,
 }
 
-impl Response {
+impl TwimlResponse {
     /// A document that does nothing: what a status callback or a finished call gets.
     pub fn new() -> Self {
         Self::default()
@@ -79,14 +79,14 @@ impl Response {
     }
 
     /// The document's text.
-    pub fn render(&self) -> Result<String, TooLarge> {
-        let mut xml = Xml::document();
+    pub fn render(&self) -> Result<String, TwimlTooLarge> {
+        let mut xml = XmlWriter::document();
         xml.open("Response");
         self.verbs.iter().for_each(|verb| verb.write(&mut xml));
         xml.close();
         let text = xml.finish();
         if text.len() > TWIML_BYTES_MAX {
-            Err(TooLarge { bytes: text.len() })
+            Err(TwimlTooLarge { bytes: text.len() })
         } else {
             Ok(text)
         }

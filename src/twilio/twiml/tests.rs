@@ -72,8 +72,8 @@ fn element(tag: &quick_xml::events::BytesStart<'_>) -> Element {
     }
 }
 
-fn relay_element(relay: &Relay) -> Element {
-    let document = Response::new()
+fn relay_element(relay: &RelayConfig) -> Element {
+    let document = TwimlResponse::new()
         .then(Connect::new(relay, RELAY_URL))
         .render()
         .unwrap();
@@ -83,7 +83,7 @@ fn relay_element(relay: &Relay) -> Element {
         .unwrap()
 }
 
-fn settings(toml: &str) -> Relay {
+fn settings(toml: &str) -> RelayConfig {
     toml::from_str(toml).unwrap_or_else(|why| panic!("{why}"))
 }
 
@@ -97,8 +97,8 @@ fn faults(toml: &str) -> Vec<String> {
 
 #[test]
 fn the_defaults_carry_what_a_correct_transcript_needs() {
-    assert_eq!(Relay::default().validate(""), []);
-    let relay = relay_element(&Relay::default());
+    assert_eq!(RelayConfig::default().validate(""), []);
+    let relay = relay_element(&RelayConfig::default());
     let expected = [
         ("url", RELAY_URL),
         ("interruptible", "any"),
@@ -116,12 +116,12 @@ fn the_defaults_carry_what_a_correct_transcript_needs() {
 
 #[test]
 fn the_whole_document_is_as_twilio_reads_it() {
-    let relay = Relay {
-        languages: vec![Language {
+    let relay = RelayConfig {
+        languages: vec![RelayLanguage {
             voice: Some("v".into()),
-            ..Language::new("es-MX")
+            ..RelayLanguage::new("es-MX")
         }],
-        ..Relay::unset()
+        ..RelayConfig::unset()
     };
     let connect = Connect::new(&relay, RELAY_URL)
         .action("https://calls.example.test/twilio/action?callRef=a&x=1")
@@ -130,7 +130,7 @@ fn the_whole_document_is_as_twilio_reads_it() {
         .set("eotThreshold", 0.8)
         .set("newAttribute", true)
         .parameter("callRef", "ref_1");
-    let document = Response::new()
+    let document = TwimlResponse::new()
         .pause(1)
         .then(connect)
         .hangup()
@@ -149,24 +149,24 @@ fn the_whole_document_is_as_twilio_reads_it() {
 #[test]
 fn every_attribute_can_be_set_and_is_written_by_its_name() {
     let value = |attribute: &Attribute| match attribute.rule {
-        Rule::Text => "some text",
-        Rule::Flag | Rule::Switch => "true",
-        Rule::Input => "speech",
-        Rule::OneOf(values) | Rule::SomeOf(values) => values[0],
-        Rule::AutoOrMs(..) => "600",
-        Rule::Between(..) => "0.6",
-        Rule::Language => "en-US",
-        Rule::WebSocket => "wss://other.example.test/ws",
+        AttributeRule::Text => "some text",
+        AttributeRule::Bool | AttributeRule::BoolOrOnOff => "true",
+        AttributeRule::InputKind => "speech",
+        AttributeRule::OneOf(values) | AttributeRule::AnyOf(values) => values[0],
+        AttributeRule::AutoOrMs(..) => "600",
+        AttributeRule::NumberInRange(..) => "0.6",
+        AttributeRule::Language => "en-US",
+        AttributeRule::WebSocketUrl => "wss://other.example.test/ws",
     };
-    let toml: String = Relay::ATTRIBUTES
+    let toml: String = RelayConfig::ATTRIBUTES
         .iter()
         .map(|a| format!("{} = {:?}\n", a.setting, value(a)))
         .collect();
     let relay = settings(&toml);
     assert_eq!(relay.validate(""), []);
     let written = relay_element(&relay).attributes;
-    assert_eq!(written.len(), Relay::ATTRIBUTES.len());
-    for attribute in Relay::ATTRIBUTES {
+    assert_eq!(written.len(), RelayConfig::ATTRIBUTES.len());
+    for attribute in RelayConfig::ATTRIBUTES {
         assert_eq!(
             written[attribute.name],
             value(attribute),
@@ -194,17 +194,17 @@ fn snake_case(name: &str) -> String {
 
 #[test]
 fn the_settings_read_back_as_they_are_written() {
-    let relay = Relay {
+    let relay = RelayConfig {
         eot_threshold: Some(0.7.into()),
-        extra: [("newAttribute".to_owned(), Word::from(3))].into(),
+        extra: [("newAttribute".to_owned(), SettingValue::from(3))].into(),
         parameters: [("desk".to_owned(), "3".to_owned())].into(),
-        languages: vec![Language::new("sv-SE")],
-        ..Relay::default()
+        languages: vec![RelayLanguage::new("sv-SE")],
+        ..RelayConfig::default()
     };
     assert_eq!(settings(&toml::to_string(&relay).unwrap()), relay);
-    assert_eq!(settings(""), Relay::default());
+    assert_eq!(settings(""), RelayConfig::default());
     assert!(
-        toml::from_str::<Relay>("eotThreshold = 0.7").is_err(),
+        toml::from_str::<RelayConfig>("eotThreshold = 0.7").is_err(),
         "an unknown key is refused"
     );
 }
@@ -357,7 +357,7 @@ fn a_bad_value_never_reaches_the_document() {
 #[test]
 fn a_call_taken_up_again_is_not_greeted() {
     let relay = settings("welcome_greeting = 'Hello'");
-    let document = Response::new()
+    let document = TwimlResponse::new()
         .then(Connect::new(&relay, RELAY_URL).greeting(""))
         .render()
         .unwrap();
@@ -377,7 +377,7 @@ fn the_other_verbs_are_written() {
     let enqueue = Enqueue::workflow("WW1")
         .task(r#"{"a":"<b>"}"#)
         .action(Some("https://calls.example.test/back?a=1&b=2".into()));
-    let document = Response::new()
+    let document = TwimlResponse::new()
         .then(
             Say::new("Please call again.")
                 .language("en-GB")
@@ -439,25 +439,25 @@ fn the_other_verbs_are_written() {
     );
     assert_eq!(elements.last().unwrap().text, "desk & co");
     assert_eq!(
-        Response::new().render().unwrap(),
+        TwimlResponse::new().render().unwrap(),
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response/>"
     );
 }
 
 #[test]
 fn a_document_over_64_kb_is_refused() {
-    let long = Response::new().say("x".repeat(TWIML_BYTES_MAX));
-    assert!(matches!(long.render(), Err(TooLarge { bytes }) if bytes > TWIML_BYTES_MAX));
+    let long = TwimlResponse::new().say("x".repeat(TWIML_BYTES_MAX));
+    assert!(matches!(long.render(), Err(TwimlTooLarge { bytes }) if bytes > TWIML_BYTES_MAX));
 }
 
 #[test]
 fn debug_shows_no_greeting_and_no_number() {
-    let connect = Connect::new(&Relay::default(), RELAY_URL)
+    let connect = Connect::new(&RelayConfig::default(), RELAY_URL)
         .greeting("Hello Misty")
         .parameter("p", "secret");
     let shown = format!(
         "{:?}",
-        Response::new()
+        TwimlResponse::new()
             .then(connect)
             .say("Misty")
             .then(Dial::new("+16135550199"))
@@ -471,9 +471,9 @@ fn debug_shows_no_greeting_and_no_number() {
 proptest! {
     #[test]
     fn whatever_is_put_in_parses_back(text in "(?s).{0,60}|[\\x00-\\x7f]{0,60}", name in "(?s).{1,12}") {
-        let legal = |text: &str| text.chars().filter(|c| xml::is_legal(*c)).collect::<String>();
-        let connect = Connect::new(&Relay::default(), RELAY_URL).greeting(text.as_str()).parameter(name.as_str(), text.as_str());
-        let elements = parse(&Response::new().then(connect).say(text.as_str()).render().unwrap());
+        let legal = |text: &str| text.chars().filter(|c| xml_writer::is_legal_char(*c)).collect::<String>();
+        let connect = Connect::new(&RelayConfig::default(), RELAY_URL).greeting(text.as_str()).parameter(name.as_str(), text.as_str());
+        let elements = parse(&TwimlResponse::new().then(connect).say(text.as_str()).render().unwrap());
         let (say, relay) = (elements.last().unwrap(), &elements[2]);
         prop_assert_eq!(&say.text, &legal(&text));
         let greeting = relay.attributes.get("welcomeGreeting").cloned().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The verbs beside `<Connect>`: what happens before and after the relay.
 
 use super::connect::Connect;
-use super::xml::Xml;
+use super::xml_writer::XmlWriter;
 use std::fmt;
 
 /// One instruction. `Debug` names it and shows no words and no numbers.
@@ -103,7 +103,7 @@ impl Dial {
         }
     }
 
-    fn write(&self, xml: &mut Xml) {
+    fn write(&self, xml: &mut XmlWriter) {
         xml.open("Dial");
         xml.optional("callerId", self.caller_id.as_deref());
         xml.optional(
@@ -173,7 +173,7 @@ impl Enqueue {
         }
     }
 
-    fn write(&self, xml: &mut Xml) {
+    fn write(&self, xml: &mut XmlWriter) {
         xml.open("Enqueue");
         xml.optional("workflowSid", self.workflow_sid.as_deref());
         xml.optional("action", self.action.as_deref());
@@ -192,7 +192,7 @@ impl Enqueue {
 }
 
 impl Verb {
-    pub(super) fn write(&self, xml: &mut Xml) {
+    pub(super) fn write(&self, xml: &mut XmlWriter) {
         match self {
             Self::Connect(connect) => connect.write(xml),
             Self::Say(say) => {

@@ -1,22 +1,22 @@
 //! The language that the name of a voice tells.
 
-use super::word::{Word, text_of};
+use super::setting_value::{SettingValue, non_blank_text};
 
 /// The language where the settings name none (Twilio's default).
-pub(super) const DEFAULT: &str = "en-US";
+pub(super) const DEFAULT_LANGUAGE: &str = "en-US";
 /// Any language: of the recogniser, or of the voice.
-pub(super) const ANY: &str = "multi";
+pub(super) const ANY_LANGUAGE: &str = "multi";
 
 /// The language of a voice whose name tells it (`es-US-Neural2-A`), if that is not the language of
 /// `spoken`. Languages whose voices are named by another code than the language count as the same.
 pub(super) fn voice_of_another_language<'v>(
-    voice: Option<&'v Word>,
-    spoken: Option<&Word>,
-) -> Option<&'v Word> {
+    voice: Option<&'v SettingValue>,
+    spoken: Option<&SettingValue>,
+) -> Option<&'v SettingValue> {
     let voice = voice?;
-    let text = text_of(Some(voice))?;
-    let spoken = text_of(spoken).unwrap_or_else(|| DEFAULT.to_owned());
-    if spoken == ANY {
+    let text = non_blank_text(Some(voice))?;
+    let spoken = non_blank_text(spoken).unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned());
+    if spoken == ANY_LANGUAGE {
         return None;
     }
     let text = text.strip_prefix("Google.").unwrap_or(&text);
@@ -28,10 +28,11 @@ pub(super) fn voice_of_another_language<'v>(
         && region.bytes().all(|b| b.is_ascii_uppercase())
         && rest.is_some();
     let primary = spoken.split('-').next().unwrap_or_default();
-    (names_language && family(language) != family(&primary.to_ascii_lowercase())).then_some(voice)
+    (names_language && language_family(language) != language_family(&primary.to_ascii_lowercase()))
+        .then_some(voice)
 }
 
-fn family(language: &str) -> &str {
+fn language_family(language: &str) -> &str {
     match language {
         "cmn" | "yue" => "zh",
         "nb" | "nn" => "no",

@@ -1,12 +1,12 @@
 //! The log's file, `raft.db`: one SQLite database at `synchronous=FULL`, one connection that writes.
 
-use super::LogError;
-use super::form;
-use crate::faults::{Faults, Operation};
-use crate::private;
+use super::RaftLogError;
+use super::row_encoding;
+use crate::fault_injection::{DiskOperation, FaultInjector};
+use crate::file_permissions;
 use crate::replication::{NodeId, TypeConfig};
 use crate::sqlite::connection;
-use crate::writer::LogPages;
+use crate::writer::WalPages;
 use openraft::{Entry, LogId, Vote};
 use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
@@ -17,15 +17,15 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The version of the tables.
-const VERSION: i64 = 1;
+const LOG_SCHEMA_VERSION: i64 = 1;
 /// What tells the file from any other (`PRAGMA application_id`): "cdrl".
-const APPLICATION_ID: i32 = 0x6364_726c;
+const LOG_APPLICATION_ID: i32 = 0x6364_726c;
 /// SQLite's page cache, KiB: entries are written once and read from memory.
 const CACHE_KIB: i64 = 4 * 1024;
 /// How long a lock of somebody else's (a shell, a backup tool) is waited for.
 const BUSY_MAX: Duration = Duration::from_millis(2_000);
 /// Entries removed in one transaction.
-pub(super) const PURGED_STEP: u64 = 128;
+pub(super) const PURGE_STEP_ENTRIES: u64 = 128;
 /// Free pages kept in the file for what comes next (16 MiB); what is beyond is given back.
 const FREE_PAGES_MAX: i64 = 4_096;
 /// Free pages given back at once.
@@ -47,7 +47,7 @@ CREATE TABLE marks (
 ";
 
 /// The names of the marks.
-pub(crate) mod mark {
+pub(crate) mod meta_key {
     pub(crate) const VOTE: &str = "vote";
     pub(crate) const COMMITTED: &str = "committed";
     pub(crate) const PURGED: &str = "purged";
@@ -58,7 +58,7 @@ pub(crate) mod mark {
 
 /// What the log held when it was opened.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Contents {
+pub(crate) struct LogContents {
     pub vote: Option<Vote<NodeId>>,
     pub committed: Option<LogId<NodeId>>,
     pub purged: Option<LogId<NodeId>>,
@@ -69,7 +69,7 @@ pub(crate) struct Contents {
     pub bytes: u64,
 }
 
-impl Contents {
+impl LogContents {
     /// The index after the last entry.
     pub(crate) fn end(&self) -> u64 {
         self.last.map_or(0, |last| last.index + 1)
@@ -79,19 +79,19 @@ impl Contents {
 /// See the module.
 pub(crate) struct LogFile {
     connection: Connection,
-    faults: Faults,
-    pages: LogPages,
+    faults: FaultInjector,
+    wal_pages: WalPages,
 }
 
 impl LogFile {
     /// Makes the file, which must not be there, with its tables.
-    pub(crate) fn create(path: &Path, faults: Faults) -> Result<Self, LogError> {
+    pub(crate) fn create(path: &Path, faults: FaultInjector) -> Result<Self, RaftLogError> {
         // What cannot be made, SQLite says better.
-        let _ = private::create_file(path);
+        let _ = file_permissions::create_file(path);
         let file = Self::connect(path, faults, OpenFlags::SQLITE_OPEN_CREATE)?;
         file.connection.execute_batch(&format!(
             "BEGIN IMMEDIATE; {TABLES}
-             PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT"
+             PRAGMA application_id = {LOG_APPLICATION_ID}; PRAGMA user_version = {LOG_SCHEMA_VERSION}; COMMIT"
         ))?;
         Ok(file)
     }
@@ -99,59 +99,62 @@ impl LogFile {
     /// Opens the file and verifies it: what a failed fsync left in the kernel's cache may look
     /// written and not be, so the write-ahead log is copied into the database, which writes and syncs
     /// every page of it again; then everything is read through.
-    pub(crate) fn open(path: &Path, faults: Faults) -> Result<(Self, Contents), LogError> {
-        faults.at(Operation::RaftOpen)?;
+    pub(crate) fn open(
+        path: &Path,
+        faults: FaultInjector,
+    ) -> Result<(Self, LogContents), RaftLogError> {
+        faults.inject(DiskOperation::RaftOpen)?;
         let file = Self::connect(path, faults, OpenFlags::empty())?;
-        file.recognise()?;
-        file.faults.at(Operation::RaftVerify)?;
+        file.check_application_id()?;
+        file.faults.inject(DiskOperation::RaftVerify)?;
         if !connection::checkpoint_and_truncate(&file.connection)? {
-            return Err(LogError::Disk("somebody else has it open".to_owned()));
+            return Err(RaftLogError::Disk("somebody else has it open".to_owned()));
         }
-        if let Some(damage) = connection::damage(&file.connection)? {
-            return Err(LogError::Damaged(damage));
+        if let Some(damage) = connection::quick_check(&file.connection)? {
+            return Err(RaftLogError::Damaged(damage));
         }
-        let contents = file.read_through()?;
+        let contents = file.verify_rows()?;
         Ok((file, contents))
     }
 
     /// Opens the file for a look at its marks; not verified.
-    pub(crate) fn peek(path: &Path) -> Result<Self, LogError> {
-        let file = Self::connect(path, Faults::default(), OpenFlags::empty())?;
-        file.recognise()?;
+    pub(crate) fn peek(path: &Path) -> Result<Self, RaftLogError> {
+        let file = Self::connect(path, FaultInjector::default(), OpenFlags::empty())?;
+        file.check_application_id()?;
         Ok(file)
     }
 
-    fn connect(path: &Path, faults: Faults, added: OpenFlags) -> Result<Self, LogError> {
+    fn connect(path: &Path, faults: FaultInjector, added: OpenFlags) -> Result<Self, RaftLogError> {
         let mut connection = open_writer_with(path, added)?;
-        let pages = LogPages::default();
-        pages.watch(&mut connection)?;
+        let pages = WalPages::default();
+        pages.install_hook(&mut connection)?;
         Ok(Self {
             connection,
             faults,
-            pages,
+            wal_pages: pages,
         })
     }
 
-    fn recognise(&self) -> Result<(), LogError> {
-        let pragma = |name| connection::pragma(&self.connection, name);
-        if pragma("application_id")? != i64::from(APPLICATION_ID) {
-            return Err(LogError::Damaged("it is another database".to_owned()));
+    fn check_application_id(&self) -> Result<(), RaftLogError> {
+        let pragma = |name| connection::read_pragma(&self.connection, name);
+        if pragma("application_id")? != i64::from(LOG_APPLICATION_ID) {
+            return Err(RaftLogError::Damaged("it is another database".to_owned()));
         }
         match pragma("user_version")? {
-            version if version > VERSION => Err(LogError::Newer),
+            version if version > LOG_SCHEMA_VERSION => Err(RaftLogError::Newer),
             _ => Ok(()),
         }
     }
 
     /// Reads every row: checksums, and that no index is missing.
-    fn read_through(&self) -> Result<Contents, LogError> {
-        let purged: Option<LogId<NodeId>> = self.mark(mark::PURGED)?;
-        let mut contents = Contents {
-            vote: self.mark(mark::VOTE)?,
-            committed: self.mark(mark::COMMITTED)?,
+    fn verify_rows(&self) -> Result<LogContents, RaftLogError> {
+        let purged: Option<LogId<NodeId>> = self.meta(meta_key::PURGED)?;
+        let mut contents = LogContents {
+            vote: self.meta(meta_key::VOTE)?,
+            committed: self.meta(meta_key::COMMITTED)?,
             purged,
             last: purged,
-            ..Contents::default()
+            ..LogContents::default()
         };
         let mut statement = self
             .connection
@@ -161,11 +164,11 @@ impl LogFile {
         while let Some(row) = rows.next()? {
             let index = row.get::<_, i64>(0)?.cast_unsigned();
             let body = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
-            form::check(&index.to_be_bytes(), body, row.get(1)?, || {
+            row_encoding::check_row(&index.to_be_bytes(), body, row.get(1)?, || {
                 format!("entry {index}")
             })?;
             if next != index {
-                return Err(LogError::Damaged(format!("no entry before {index}")));
+                return Err(RaftLogError::Damaged(format!("no entry before {index}")));
             }
             next = index + 1;
             contents.first_index.get_or_insert(index);
@@ -178,7 +181,7 @@ impl LogFile {
     }
 
     /// The log id of the entry at `index`.
-    pub(super) fn log_id(&self, index: u64) -> Result<Option<LogId<NodeId>>, LogError> {
+    pub(super) fn log_id(&self, index: u64) -> Result<Option<LogId<NodeId>>, RaftLogError> {
         let entries = read(&self.connection, index, index + 1, u64::MAX)?;
         Ok(entries.first().map(|entry| entry.log_id))
     }
@@ -188,12 +191,12 @@ impl LogFile {
         &self,
         range: std::ops::Range<u64>,
         bytes_max: u64,
-    ) -> Result<Vec<Entry<TypeConfig>>, LogError> {
+    ) -> Result<Vec<Entry<TypeConfig>>, RaftLogError> {
         read(&self.connection, range.start, range.end, bytes_max)
     }
 
     /// The mark of `name`.
-    pub(crate) fn mark<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, LogError> {
+    pub(crate) fn meta<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, RaftLogError> {
         let row = self
             .connection
             .query_row(
@@ -202,15 +205,15 @@ impl LogFile {
                 |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)),
             )
             .optional()?;
-        row.map(|(sum, body)| read_mark(name, sum, &body))
+        row.map(|(sum, body)| decode_meta(name, sum, &body))
             .transpose()
     }
 
     /// All marks whose names begin with `prefix`, without it.
-    pub(crate) fn marks<T: DeserializeOwned>(
+    pub(crate) fn meta_with_prefix<T: DeserializeOwned>(
         &self,
         prefix: &str,
-    ) -> Result<Vec<(String, T)>, LogError> {
+    ) -> Result<Vec<(String, T)>, RaftLogError> {
         let mut statement = self
             .connection
             .prepare("SELECT name, checksum, body FROM marks WHERE substr(name, 1, ?2) = ?1")?;
@@ -219,56 +222,60 @@ impl LogFile {
         while let Some(row) = rows.next()? {
             let name: String = row.get(0)?;
             let body: Vec<u8> = row.get(2)?;
-            let mark = read_mark(&name, row.get(1)?, &body)?;
+            let mark = decode_meta(&name, row.get(1)?, &body)?;
             marks.push((name[prefix.len()..].to_owned(), mark));
         }
         Ok(marks)
     }
 
     /// Writes one mark in a transaction of its own, on disk when it returns.
-    pub(crate) fn put_mark(&mut self, name: &str, value: &impl Serialize) -> Result<(), LogError> {
-        self.write(|transaction| transaction.mark(name, value))
+    pub(crate) fn put_meta(
+        &mut self,
+        name: &str,
+        value: &impl Serialize,
+    ) -> Result<(), RaftLogError> {
+        self.transact(|transaction| transaction.put_meta(name, value))
     }
 
     /// Writes in one transaction, on disk when it returns.
-    pub(super) fn write<T>(
+    pub(super) fn transact<T>(
         &mut self,
-        work: impl FnOnce(&LogTransaction<'_>) -> Result<T, LogError>,
-    ) -> Result<T, LogError> {
-        self.faults.at(Operation::RaftBegin)?;
+        work: impl FnOnce(&LogTransaction<'_>) -> Result<T, RaftLogError>,
+    ) -> Result<T, RaftLogError> {
+        self.faults.inject(DiskOperation::RaftBegin)?;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let transaction = LogTransaction(transaction);
         let written = work(&transaction)?;
-        self.faults.at(Operation::RaftCommit)?;
+        self.faults.inject(DiskOperation::RaftCommit)?;
         transaction.0.commit()?;
-        self.faults.at(Operation::RaftCommitted)?;
+        self.faults.inject(DiskOperation::RaftCommitted)?;
         Ok(written)
     }
 
     /// Pages in the write-ahead log, as each commit tells them.
-    pub(super) fn pages(&self) -> LogPages {
-        self.pages.clone()
+    pub(super) fn wal_pages(&self) -> WalPages {
+        self.wal_pages.clone()
     }
 
     /// Copies the write-ahead log into the database as far as readers allow.
-    pub(super) fn copy_log(&self) -> Result<(), LogError> {
-        self.faults.at(Operation::RaftCheckpoint)?;
+    pub(super) fn checkpoint(&self) -> Result<(), RaftLogError> {
+        self.faults.inject(DiskOperation::RaftCheckpoint)?;
         connection::checkpoint_passively(&self.connection)?;
         Ok(())
     }
 
     /// Removes the entries up to `upto` and marks them as gone; how many bytes that were. The caller
-    /// sees to it that they are few ([`PURGED_STEP`]).
-    pub(super) fn purge(&mut self, upto: LogId<NodeId>) -> Result<u64, LogError> {
-        self.faults.at(Operation::RaftPurge)?;
-        self.write(|transaction| transaction.purge(upto))
+    /// sees to it that they are few ([`PURGE_STEP_ENTRIES`]).
+    pub(super) fn purge(&mut self, upto: LogId<NodeId>) -> Result<u64, RaftLogError> {
+        self.faults.inject(DiskOperation::RaftPurge)?;
+        self.transact(|transaction| transaction.purge(upto))
     }
 
     /// Gives free pages back to the file system, a bounded number. Whether there are more.
-    pub(super) fn shrink(&self) -> Result<bool, LogError> {
-        let free = connection::pragma(&self.connection, "freelist_count")?;
+    pub(super) fn shrink(&self) -> Result<bool, RaftLogError> {
+        let free = connection::read_pragma(&self.connection, "freelist_count")?;
         if free <= FREE_PAGES_MAX {
             return Ok(false);
         }
@@ -281,9 +288,9 @@ impl LogFile {
     }
 }
 
-fn read_mark<T: DeserializeOwned>(name: &str, sum: u32, body: &[u8]) -> Result<T, LogError> {
-    form::check(name.as_bytes(), body, sum, || format!("the mark `{name}`"))?;
-    form::from_bytes(body, name)
+fn decode_meta<T: DeserializeOwned>(name: &str, sum: u32, body: &[u8]) -> Result<T, RaftLogError> {
+    row_encoding::check_row(name.as_bytes(), body, sum, || format!("the mark `{name}`"))?;
+    row_encoding::from_bytes(body, name)
 }
 
 /// A transaction on the log.
@@ -291,8 +298,8 @@ pub(super) struct LogTransaction<'a>(Transaction<'a>);
 
 impl LogTransaction<'_> {
     /// Writes an entry.
-    pub(super) fn entry(&self, index: u64, body: &[u8]) -> Result<(), LogError> {
-        let sum = form::checksum(&index.to_be_bytes(), body);
+    pub(super) fn put_entry(&self, index: u64, body: &[u8]) -> Result<(), RaftLogError> {
+        let sum = row_encoding::checksum(&index.to_be_bytes(), body);
         self.0
             .prepare_cached(
                 "INSERT OR REPLACE INTO entries (log_index, checksum, body) VALUES (?1, ?2, ?3)",
@@ -302,13 +309,13 @@ impl LogTransaction<'_> {
     }
 
     /// Writes a mark.
-    pub(super) fn mark(&self, name: &str, value: &impl Serialize) -> Result<(), LogError> {
-        self.raw_mark(name, &form::to_bytes(value))
+    pub(super) fn put_meta(&self, name: &str, value: &impl Serialize) -> Result<(), RaftLogError> {
+        self.put_encoded_meta(name, &row_encoding::to_bytes(value))
     }
 
     /// Writes a mark whose value is encoded already.
-    pub(super) fn raw_mark(&self, name: &str, body: &[u8]) -> Result<(), LogError> {
-        let sum = form::checksum(name.as_bytes(), body);
+    pub(super) fn put_encoded_meta(&self, name: &str, body: &[u8]) -> Result<(), RaftLogError> {
+        let sum = row_encoding::checksum(name.as_bytes(), body);
         self.0
             .prepare_cached(
                 "INSERT INTO marks (name, checksum, body) VALUES (?1, ?2, ?3)
@@ -319,7 +326,10 @@ impl LogTransaction<'_> {
     }
 
     /// Removes the entries from `since`; how many bytes that were, and the last entry left.
-    pub(super) fn truncate(&self, since: u64) -> Result<(u64, Option<LogId<NodeId>>), LogError> {
+    pub(super) fn truncate(
+        &self,
+        since: u64,
+    ) -> Result<(u64, Option<LogId<NodeId>>), RaftLogError> {
         let bytes = self.bytes("log_index >= ?1", since)?;
         self.0
             .prepare_cached("DELETE FROM entries WHERE log_index >= ?1")?
@@ -329,16 +339,16 @@ impl LogTransaction<'_> {
         Ok((bytes, last.first().map(|entry| entry.log_id)))
     }
 
-    fn purge(&self, upto: LogId<NodeId>) -> Result<u64, LogError> {
+    fn purge(&self, upto: LogId<NodeId>) -> Result<u64, RaftLogError> {
         let bytes = self.bytes("log_index <= ?1", upto.index)?;
         self.0
             .prepare_cached("DELETE FROM entries WHERE log_index <= ?1")?
             .execute([upto.index.cast_signed()])?;
-        self.mark(mark::PURGED, &upto)?;
+        self.put_meta(meta_key::PURGED, &upto)?;
         Ok(bytes)
     }
 
-    fn bytes(&self, which: &str, index: u64) -> Result<u64, LogError> {
+    fn bytes(&self, which: &str, index: u64) -> Result<u64, RaftLogError> {
         let sql = format!(
             "SELECT COALESCE(SUM(LENGTH(body) + {ROW_BYTES}), 0) FROM entries WHERE {which}"
         );
@@ -351,7 +361,7 @@ impl LogTransaction<'_> {
 }
 
 /// A connection for copying the write-ahead log beside the writing one.
-pub(super) fn open_writer(path: &Path) -> Result<Connection, LogError> {
+pub(super) fn open_writer(path: &Path) -> Result<Connection, RaftLogError> {
     Ok(open_writer_with(path, OpenFlags::empty())?)
 }
 
@@ -370,7 +380,7 @@ fn open_writer_with(path: &Path, added: OpenFlags) -> rusqlite::Result<Connectio
 }
 
 /// A connection for reading entries beside the writing one.
-pub(super) fn open_reader(path: &Path) -> Result<Connection, LogError> {
+pub(super) fn open_reader(path: &Path) -> Result<Connection, RaftLogError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_MAX)?;
@@ -384,12 +394,12 @@ pub(super) fn read(
     start: u64,
     end: u64,
     bytes_max: u64,
-) -> Result<Vec<Entry<TypeConfig>>, LogError> {
+) -> Result<Vec<Entry<TypeConfig>>, RaftLogError> {
     let mut statement = connection.prepare_cached(
         "SELECT log_index, checksum, body FROM entries
          WHERE log_index >= ?1 AND log_index < ?2 ORDER BY log_index",
     )?;
-    let mut rows = statement.query([start, end].map(signed))?;
+    let mut rows = statement.query([start, end].map(to_sqlite_integer))?;
     let (mut entries, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
         let index = row.get::<_, i64>(0)?.cast_unsigned();
@@ -398,12 +408,12 @@ pub(super) fn read(
         if bytes > bytes_max && !entries.is_empty() {
             break;
         }
-        entries.push(form::entry(index, body, row.get(1)?)?);
+        entries.push(row_encoding::decode_entry(index, body, row.get(1)?)?);
     }
     Ok(entries)
 }
 
 /// SQLite's integers are signed: an index beyond them means "to the end".
-fn signed(index: u64) -> i64 {
+fn to_sqlite_integer(index: u64) -> i64 {
     i64::try_from(index).unwrap_or(i64::MAX)
 }

@@ -1,19 +1,19 @@
 //! raft's log: entries, vote and marks in `raft.db`. Each append, vote and truncation is one transaction and
 //! one fsync, for openraft waits for each before it goes on.
 
-mod failure;
+mod entry_cache;
 mod file;
-mod form;
-mod keeper;
-mod store;
-mod tail;
+mod maintenance_worker;
+mod raft_log_error;
+mod row_encoding;
+mod store_core;
 
-pub use failure::LogError;
-pub(crate) use file::{Contents, LogFile, mark};
+pub(crate) use file::{LogContents, LogFile, meta_key};
+pub use raft_log_error::RaftLogError;
 
-use super::{NodeId, Reach, TypeConfig};
-use crate::faults::Faults;
-use keeper::Keeper;
+use super::{AppliedIndex, NodeId, TypeConfig};
+use crate::fault_injection::FaultInjector;
+use maintenance_worker::LogMaintenanceWorker;
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{
     AnyError, Entry, LogId, LogState, OptionalSend, RaftLogReader, StorageError, StorageIOError,
@@ -26,31 +26,31 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use store::Store;
+use store_core::LogStoreCore;
 
 /// The log's file in the data directory.
 pub const LOG_FILE: &str = "raft.db";
 /// Bytes of entries that are read at once for a replica, one entry at least.
 const READ_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How long whoever works on a failed log may take to end before it can be opened anew.
-const ENDING_MAX: Duration = Duration::from_secs(10);
+const CLOSE_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// The log as openraft uses it. Cheap to clone; after a failure all clones refuse, and
 /// [`super::Replica::log_store`] gives one that was opened anew and verified.
 #[derive(Clone)]
-pub struct LogStore(Arc<Store>);
+pub struct LogStore(Arc<LogStoreCore>);
 
 impl LogStore {
     /// Does `work`, which blocks, where that harms nobody. It goes on when nobody waits for it any more.
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Store) -> Result<T, LogError> + Send + 'static,
-    ) -> Result<T, LogError> {
+        work: impl FnOnce(&LogStoreCore) -> Result<T, RaftLogError> + Send + 'static,
+    ) -> Result<T, RaftLogError> {
         let store = Arc::clone(&self.0);
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
         done.unwrap_or_else(|_| {
             // What it left on disk has to be verified.
-            let error = LogError::Disk("who worked on it panicked".to_owned());
+            let error = RaftLogError::Disk("who worked on it panicked".to_owned());
             self.0.close(error.clone());
             Err(error)
         })
@@ -60,14 +60,14 @@ impl LogStore {
         &self,
         range: Range<u64>,
         bytes_max: u64,
-    ) -> Result<Vec<Entry<TypeConfig>>, LogError> {
-        let (from_disk, in_memory) = self.0.find(range, bytes_max);
+    ) -> Result<Vec<Entry<TypeConfig>>, RaftLogError> {
+        let (from_disk, in_memory) = self.0.locate(range, bytes_max);
         if from_disk.is_empty() {
             return Ok(in_memory);
         }
         let store = Arc::clone(&self.0);
         let read = tokio::task::spawn_blocking(move || store.read(from_disk, bytes_max));
-        let panicked = |_| LogError::Disk("a read panicked".to_owned());
+        let panicked = |_| RaftLogError::Disk("a read panicked".to_owned());
         let mut entries = read.await.map_err(panicked)??;
         if bytes_max == u64::MAX {
             entries.extend(in_memory);
@@ -90,11 +90,11 @@ fn bounds(range: &impl RangeBounds<u64>) -> Range<u64> {
     start..end
 }
 
-fn unread(error: LogError) -> StorageError<NodeId> {
+fn read_error(error: RaftLogError) -> StorageError<NodeId> {
     StorageIOError::read_logs(AnyError::new(&error)).into()
 }
 
-fn unwritten(error: LogError) -> StorageError<NodeId> {
+fn write_error(error: RaftLogError) -> StorageError<NodeId> {
     StorageIOError::write_logs(AnyError::new(&error)).into()
 }
 
@@ -104,7 +104,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
         range: RB,
     ) -> Result<Vec<Entry<TypeConfig>>, StorageError<NodeId>> {
         let read = self.read(bounds(&range), u64::MAX).await;
-        read.map_err(unread)
+        read.map_err(read_error)
     }
 
     async fn limited_get_log_entries(
@@ -113,7 +113,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
         end: u64,
     ) -> Result<Vec<Entry<TypeConfig>>, StorageError<NodeId>> {
         let read = self.read(start..end, READ_BYTES_MAX).await;
-        read.map_err(unread)
+        read.map_err(read_error)
     }
 }
 
@@ -175,7 +175,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     /// Gone from disk when it returns.
     async fn truncate(&mut self, log_id: LogId<NodeId>) -> Result<(), StorageError<NodeId>> {
         let truncated = self.blocking(move |store| store.truncate(log_id.index));
-        truncated.await.map_err(unwritten)
+        truncated.await.map_err(write_error)
     }
 
     /// Gone from sight when it returns. From disk they go in steps, and only as far as the database
@@ -188,83 +188,85 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 }
 
 /// Where the log is kept: opens it, and opens it anew after it failed.
-pub(crate) struct RaftLog {
+pub(crate) struct ReopenableLog {
     path: PathBuf,
-    faults: Faults,
-    reach: Arc<Reach>,
+    faults: FaultInjector,
+    applied_index: Arc<AppliedIndex>,
     bytes: Arc<AtomicU64>,
-    running: Mutex<Running>,
-    /// Held while the log is opened anew, which may take long: `running` is not.
+    current_log: Mutex<OpenedLog>,
+    /// Held while the log is opened anew, which may take long: `current_log` is not.
     reopening: Mutex<()>,
 }
 
-struct Running {
+struct OpenedLog {
     store: LogStore,
-    keeper: Keeper,
+    worker: LogMaintenanceWorker,
 }
 
-impl RaftLog {
+impl ReopenableLog {
     /// Begins to work on a verified file.
     pub(crate) fn start(
         path: PathBuf,
-        faults: Faults,
-        reach: Arc<Reach>,
-        opened: (LogFile, Contents),
-    ) -> Result<Self, LogError> {
+        faults: FaultInjector,
+        applied_index: Arc<AppliedIndex>,
+        opened: (LogFile, LogContents),
+    ) -> Result<Self, RaftLogError> {
         let bytes = Arc::new(AtomicU64::new(0));
-        let running = run(path.clone(), &faults, &reach, &bytes, opened)?;
+        let running = start_opened(path.clone(), &faults, &applied_index, &bytes, opened)?;
         Ok(Self {
             path,
             faults,
-            reach,
+            applied_index,
             bytes,
-            running: Mutex::new(running),
+            current_log: Mutex::new(running),
             reopening: Mutex::new(()),
         })
     }
 
-    fn running(&self) -> MutexGuard<'_, Running> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn current_log(&self) -> MutexGuard<'_, OpenedLog> {
+        self.current_log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn current(&self) -> Arc<Store> {
-        Arc::clone(&self.running().store.0)
+    fn current(&self) -> Arc<LogStoreCore> {
+        Arc::clone(&self.current_log().store.0)
     }
 
     /// The log; one that failed is opened anew and verified first. Blocks for as long as that takes.
-    pub(crate) fn store(&self) -> Result<LogStore, LogError> {
+    pub(crate) fn store(&self) -> Result<LogStore, RaftLogError> {
         let alone = self.reopening.lock();
         let _alone = alone.unwrap_or_else(PoisonError::into_inner);
         let store = self.current();
         if store.closed().is_none() {
             return Ok(LogStore(store));
         }
-        let end = Instant::now() + ENDING_MAX;
-        let hangs = || LogError::Closed("who works on it hangs in the disk".to_owned());
+        let end = Instant::now() + CLOSE_WAIT_MAX;
+        let hangs = || RaftLogError::Closed("who works on it hangs in the disk".to_owned());
         *store.writer_until(end).ok_or_else(hangs)? = None;
-        store.wake_keeper();
-        if !self.end_keeper(end) {
+        store.wake_worker();
+        if !self.join_worker(end) {
             return Err(hangs());
         }
         let opened = LogFile::open(&self.path, self.faults.clone())?;
         let (vote, acknowledged) = store.acknowledged();
         if opened.1.vote < vote || opened.1.end() < acknowledged {
             let found = opened.1.end();
-            return Err(LogError::Lost(format!(
+            return Err(RaftLogError::Lost(format!(
                 "entries up to {acknowledged} were written, it has those up to {found}"
             )));
         }
         let path = self.path.clone();
-        let running = run(path, &self.faults, &self.reach, &self.bytes, opened)?;
+        let running = start_opened(path, &self.faults, &self.applied_index, &self.bytes, opened)?;
         let store = running.store.clone();
-        *self.running() = running;
+        *self.current_log() = running;
         Ok(store)
     }
 
     /// Waits until it is on disk that the log begins behind `upto`, which the database has for good.
-    pub(crate) async fn let_go(&self, upto: LogId<NodeId>) -> Result<(), LogError> {
+    pub(crate) async fn purge_durably(&self, upto: LogId<NodeId>) -> Result<(), RaftLogError> {
         let store = LogStore(self.current());
-        let purge = |store: &Store| {
+        let purge = |store: &LogStoreCore| {
             while store.purge_step()? {}
             Ok(())
         };
@@ -273,13 +275,19 @@ impl RaftLog {
     }
 
     /// Writes a mark with the next transaction, whenever that is.
-    pub(crate) fn note_mark(&self, name: String, value: &impl Serialize) {
-        self.current().note_mark(name, form::to_bytes(value));
+    pub(crate) fn defer_meta(&self, name: String, value: &impl Serialize) {
+        self.current()
+            .defer_meta(name, row_encoding::to_bytes(value));
     }
 
     /// Writes a mark, on disk when it returns. Blocks.
-    pub(crate) fn put_mark(&self, name: String, value: &impl Serialize) -> Result<(), LogError> {
-        self.current().put_mark(&name, &form::to_bytes(value))
+    pub(crate) fn put_meta(
+        &self,
+        name: String,
+        value: &impl Serialize,
+    ) -> Result<(), RaftLogError> {
+        self.current()
+            .put_meta(&name, &row_encoding::to_bytes(value))
     }
 
     /// Bytes of entries on disk.
@@ -291,32 +299,38 @@ impl RaftLog {
     /// does.
     pub(crate) fn close(&self, end: Instant) -> bool {
         let has_finished = self.current().finish(end);
-        self.end_keeper(end) && has_finished
+        self.join_worker(end) && has_finished
     }
 
     /// Waits for the keeper, the log having been closed, until `end`. Whether it ended. Nobody else waits
     /// meanwhile.
-    fn end_keeper(&self, end: Instant) -> bool {
-        let mut keeper = std::mem::take(&mut self.running().keeper);
-        let has_ended = keeper.join(end);
+    fn join_worker(&self, end: Instant) -> bool {
+        let mut worker = std::mem::take(&mut self.current_log().worker);
+        let has_ended = worker.join(end);
         if !has_ended {
-            self.running().keeper = keeper;
+            self.current_log().worker = worker;
         }
         has_ended
     }
 }
 
-fn run(
+fn start_opened(
     path: PathBuf,
-    faults: &Faults,
-    reach: &Arc<Reach>,
+    faults: &FaultInjector,
+    applied_index: &Arc<AppliedIndex>,
     bytes: &Arc<AtomicU64>,
-    (file, contents): (LogFile, Contents),
-) -> Result<Running, LogError> {
-    let pages = file.pages();
-    let (reach, bytes) = (Arc::clone(reach), Arc::clone(bytes));
-    let store = Arc::new(Store::new(path.clone(), reach, bytes, file, contents));
-    let keeper = Keeper::start(path, faults.clone(), pages, Arc::clone(&store))?;
+    (file, contents): (LogFile, LogContents),
+) -> Result<OpenedLog, RaftLogError> {
+    let pages = file.wal_pages();
+    let (applied_index, bytes) = (Arc::clone(applied_index), Arc::clone(bytes));
+    let store = Arc::new(LogStoreCore::new(
+        path.clone(),
+        applied_index,
+        bytes,
+        file,
+        contents,
+    ));
+    let worker = LogMaintenanceWorker::start(path, faults.clone(), pages, Arc::clone(&store))?;
     let store = LogStore(store);
-    Ok(Running { store, keeper })
+    Ok(OpenedLog { store, worker })
 }

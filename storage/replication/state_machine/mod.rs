@@ -1,14 +1,14 @@
 //! The database as openraft's state machine: a handle that gives jobs to the one thread which writes.
 
 mod applier;
-mod decoded;
+mod decoded_entry;
 
-pub(crate) use applier::Applier;
-pub(super) use decoded::Decoded;
+pub(crate) use applier::EntryApplier;
+pub(super) use decoded_entry::DecodedEntry;
 
-use super::log::RaftLog;
-use super::snapshot::{SnapshotBuilder, Snapshots};
-use super::{Member, NodeId, Outcome, Reach, SnapshotFile, TypeConfig};
+use super::log::ReopenableLog;
+use super::snapshot::{SnapshotBuilder, SnapshotStore};
+use super::{AppliedIndex, EntryResult, Member, NodeId, SnapshotFile, TypeConfig};
 use openraft::storage::RaftStateMachine;
 use openraft::{
     AnyError, Entry, LogId, OptionalSend, Snapshot, SnapshotMeta, StorageError, StorageIOError,
@@ -22,13 +22,13 @@ pub(crate) const JOBS_MAX: usize = 4;
 
 /// Why a job was not done. All end the engine; it may be started again.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum Halt {
+pub(crate) enum ApplyHalt {
     /// An entry was proposed by a later version of this program: nothing may be passed over, or this
     /// instance's database would differ from the others'.
     #[error(
         "an entry of the cluster's log is of a later calldex ({0}): upgrade this instance, which applies nothing until then"
     )]
-    Newer(String),
+    UnsupportedEntry(String),
     /// A received snapshot is not what it was said to be.
     #[error("{0}")]
     Snapshot(String),
@@ -38,14 +38,14 @@ pub(crate) enum Halt {
 }
 
 /// Who waits for a job.
-type Answer<T> = oneshot::Sender<Result<T, Halt>>;
+type JobReply<T> = oneshot::Sender<Result<T, ApplyHalt>>;
 
 /// What the thread does.
-pub(crate) enum Job {
+pub(crate) enum ApplyJob {
     /// Entries to apply in one transaction.
-    Apply(Vec<Entry<TypeConfig>>, Answer<Vec<Outcome>>),
+    Apply(Vec<Entry<TypeConfig>>, JobReply<Vec<EntryResult>>),
     /// A snapshot that takes the database's place.
-    Install(SnapshotMeta<NodeId, Member>, SnapshotFile, Answer<()>),
+    Install(SnapshotMeta<NodeId, Member>, SnapshotFile, JobReply<()>),
     /// Only a look at whether to end.
     Wake,
 }
@@ -53,18 +53,18 @@ pub(crate) enum Job {
 /// See the module. Cheap to clone.
 #[derive(Clone)]
 pub struct StateMachine {
-    pub(crate) jobs: mpsc::Sender<Job>,
-    pub(crate) snapshots: Arc<Snapshots>,
-    pub(crate) reach: Arc<Reach>,
-    pub(crate) log: Arc<RaftLog>,
+    pub(crate) jobs: mpsc::Sender<ApplyJob>,
+    pub(crate) snapshots: Arc<SnapshotStore>,
+    pub(crate) applied_index: Arc<AppliedIndex>,
+    pub(crate) log: Arc<ReopenableLog>,
 }
 
 impl StateMachine {
-    async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, Halt> {
+    async fn run_job<T>(&self, job: impl FnOnce(JobReply<T>) -> ApplyJob) -> Result<T, ApplyHalt> {
         let (answer, answered) = oneshot::channel();
         let given = self.jobs.send(job(answer)).await;
-        given.map_err(|_| Halt::Closed)?;
-        answered.await.unwrap_or(Err(Halt::Closed))
+        given.map_err(|_| ApplyHalt::Closed)?;
+        answered.await.unwrap_or(Err(ApplyHalt::Closed))
     }
 }
 
@@ -75,11 +75,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         &mut self,
     ) -> Result<(Option<LogId<NodeId>>, StoredMembership<NodeId, Member>), StorageError<NodeId>>
     {
-        let applied = self.reach.applied();
-        Ok((applied.last, applied.membership))
+        let applied = self.applied_index.applied_state();
+        Ok((applied.last_log_id, applied.membership))
     }
 
-    async fn apply<I>(&mut self, entries: I) -> Result<Vec<Outcome>, StorageError<NodeId>>
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<EntryResult>, StorageError<NodeId>>
     where
         I: IntoIterator<Item = Entry<TypeConfig>> + OptionalSend,
         I::IntoIter: OptionalSend,
@@ -88,7 +88,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let Some(last) = entries.last().map(|entry| entry.log_id) else {
             return Ok(Vec::new());
         };
-        let outcomes = self.ask(|answer| Job::Apply(entries, answer)).await;
+        let outcomes = self
+            .run_job(|answer| ApplyJob::Apply(entries, answer))
+            .await;
         outcomes.map_err(|halt| StorageIOError::apply(last, AnyError::new(&halt)).into())
     }
 
@@ -99,7 +101,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     async fn begin_receiving_snapshot(
         &mut self,
     ) -> Result<Box<SnapshotFile>, StorageError<NodeId>> {
-        Ok(Box::new(self.snapshots.blank()))
+        Ok(Box::new(self.snapshots.new_received_file()))
     }
 
     /// On disk for good when it returns, and no cache shows what was there before. The log says so too:
@@ -113,14 +115,14 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let meta = meta.clone();
         let (signature, last) = (meta.signature(), meta.last_log_id);
         let installed = self
-            .ask(|answer| Job::Install(meta, *snapshot, answer))
+            .run_job(|answer| ApplyJob::Install(meta, *snapshot, answer))
             .await;
         installed.map_err(|halt| {
             StorageIOError::write_snapshot(Some(signature), AnyError::new(&halt))
         })?;
         match last {
-            Some(last) if self.reach.durable_index() >= Some(last.index) => {
-                let gone = self.log.let_go(last).await;
+            Some(last) if self.applied_index.durable_index() >= Some(last.index) => {
+                let gone = self.log.purge_durably(last).await;
                 gone.map_err(|error| StorageIOError::write_logs(AnyError::new(&error)).into())
             }
             _ => Ok(()),

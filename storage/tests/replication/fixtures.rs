@@ -1,12 +1,15 @@
 //! An instance with a data directory of its own, without the network: what openraft would ask of it
 //! is asked by the test.
 
-use calldex_storage::record::{CallerKind, Outcome as End, PhoneNumber, Role, Turn};
+use calldex_storage::record::{CallOutcome as End, CallerKind, PhoneNumber, Turn, TurnRole};
 use calldex_storage::replication::{
-    Batches, Identity, LogStore, Member, NodeId, Replica, StateMachine, TypeConfig, random_node_id,
+    EntryBatches, LogStore, Member, NodeId, NodeIdentity, Replica, StateMachine, TypeConfig,
+    random_node_id,
 };
-use calldex_storage::write::{CallEnded, CallStarted, NameGiven, Stamp, Write, encode};
-use calldex_storage::{Faults, Operation, Storage, StorageConfig};
+use calldex_storage::write::{
+    CallEnded, CallStarted, DecisionStamp, StampedName, Write, encode_batch,
+};
+use calldex_storage::{DiskOperation, FaultInjector, Storage, StorageConfig};
 use openraft::storage::{RaftLogStorageExt, RaftStateMachine};
 use openraft::{CommittedLeaderId, Entry, EntryPayload, LogId, Membership, StorageError};
 use rusqlite::Connection;
@@ -20,32 +23,32 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub const AT_MS: i64 = 1_700_000_000_000;
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// openraft's error is large.
-pub type Refused = Box<StorageError<NodeId>>;
+pub type RaftStorageError = Box<StorageError<NodeId>>;
 
-pub struct Instance {
+pub struct TestReplica {
     pub dir: TempDir,
     open: Option<(Storage, Replica)>,
 }
 
-impl Instance {
+impl TestReplica {
     /// The first of a new cluster.
-    pub fn founded() -> Self {
+    pub fn first_of_cluster() -> Self {
         let dir = TempDir::new().unwrap();
-        Identity::found(dir.path()).unwrap();
-        Self::open(dir, Faults::default())
+        NodeIdentity::init_cluster(dir.path()).unwrap();
+        Self::open(dir, FaultInjector::default())
     }
 
     /// One that joined `cluster_id`.
     pub fn joined(cluster_id: &str) -> Self {
-        Self::joined_with(cluster_id, Faults::default())
+        Self::joined_with(cluster_id, FaultInjector::default())
     }
 
-    pub fn joined_with(cluster_id: &str, faults: Faults) -> Self {
+    pub fn joined_with(cluster_id: &str, faults: FaultInjector) -> Self {
         let dir = TempDir::new().unwrap();
-        Identity::join(dir.path(), cluster_id, random_node_id().unwrap()).unwrap();
+        NodeIdentity::join(dir.path(), cluster_id, random_node_id().unwrap()).unwrap();
         Self::open(dir, faults)
     }
 
@@ -53,15 +56,15 @@ impl Instance {
     /// snapshot, of nothing.
     pub fn of_one_lineage() -> Self {
         let dir = TempDir::new().unwrap();
-        Identity::join(dir.path(), "c0ffee", random_node_id().unwrap()).unwrap();
+        NodeIdentity::join(dir.path(), "c0ffee", random_node_id().unwrap()).unwrap();
         let database = Connection::open(dir.path().join("calls.db")).unwrap();
         database
             .execute("UPDATE meta SET lineage = 'same'", [])
             .unwrap();
-        Self::open(dir, Faults::default())
+        Self::open(dir, FaultInjector::default())
     }
 
-    pub fn open(dir: TempDir, faults: Faults) -> Self {
+    pub fn open(dir: TempDir, faults: FaultInjector) -> Self {
         let open = Some(Storage::open_replicated(config(dir.path(), faults)).unwrap());
         Self { dir, open }
     }
@@ -82,32 +85,32 @@ impl Instance {
         self.replica().log_store().unwrap()
     }
 
-    pub fn machine(&self) -> StateMachine {
+    pub fn state_machine(&self) -> StateMachine {
         self.replica().state_machine()
     }
 
     pub fn close(&mut self) {
         if let Some((storage, replica)) = self.open.take() {
             drop(replica);
-            assert_eq!(storage.close(PATIENCE), 0, "writes were given up");
+            assert_eq!(storage.close(WAIT_MAX), 0, "writes were given up");
         }
     }
 
     pub fn reopen(&mut self) {
         self.close();
-        let config = config(self.dir.path(), Faults::default());
+        let config = config(self.dir.path(), FaultInjector::default());
         self.open = Some(Storage::open_replicated(config).unwrap());
     }
 
     /// Another instance on what a kill at this moment leaves of the files.
     pub fn after_a_kill(&self) -> Self {
-        Self::open(self.copied(|_| true), Faults::default())
+        Self::open(self.copied(|_| true), FaultInjector::default())
     }
 
     /// Another instance on what a power cut may leave: of the database only what was checkpointed.
     pub fn after_a_power_cut(&self) -> Self {
         let copy = self.copied(|file| !file.starts_with("calls.db-"));
-        Self::open(copy, Faults::default())
+        Self::open(copy, FaultInjector::default())
     }
 
     /// A copy of the data directory's files that `keep` keeps.
@@ -128,7 +131,7 @@ impl Instance {
     }
 
     pub fn apply(&self, entries: Vec<Entry<TypeConfig>>) {
-        let mut machine = self.machine();
+        let mut machine = self.state_machine();
         let count = entries.len();
         let outcomes = run(machine.apply(entries)).unwrap();
         assert_eq!(outcomes.len(), count);
@@ -139,17 +142,17 @@ impl Instance {
         self.try_append(entries).unwrap();
     }
 
-    pub fn try_append(&self, entries: Vec<Entry<TypeConfig>>) -> Result<(), Refused> {
+    pub fn try_append(&self, entries: Vec<Entry<TypeConfig>>) -> Result<(), RaftStorageError> {
         let mut log = self.log();
         run(log.blocking_append(entries)).map_err(Box::new)
     }
 
-    pub fn dump(&self) -> Dump {
+    pub fn dump(&self) -> DatabaseDump {
         dump(&self.dir.path().join("calls.db"))
     }
 }
 
-fn config(dir: &Path, faults: Faults) -> StorageConfig {
+fn config(dir: &Path, faults: FaultInjector) -> StorageConfig {
     StorageConfig {
         faults,
         ..StorageConfig::new(dir)
@@ -168,16 +171,16 @@ pub fn run<T>(future: impl Future<Output = T>) -> T {
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "{what}");
+        assert!(begun.elapsed() < WAIT_MAX, "{what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
 /// Fails `operation` as often as the counter says.
-pub fn failing(operation: Operation) -> (Arc<AtomicU64>, Faults) {
+pub fn fail_at(operation: DiskOperation) -> (Arc<AtomicU64>, FaultInjector) {
     let left = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&left);
-    let faults = Faults::new(move |at| {
+    let faults = FaultInjector::new(move |at| {
         let is_to_fail = |left: u64| left.checked_sub(1);
         let fails = at == operation
             && counter
@@ -224,14 +227,14 @@ pub fn members(index: u64, ids: &[NodeId]) -> Entry<TypeConfig> {
 
 /// An entry of one batch.
 pub fn entry(index: u64, writes: &[Write]) -> Entry<TypeConfig> {
-    raw(index, vec![encode(writes)])
+    raw(index, vec![encode_batch(writes)])
 }
 
 /// An entry of these batches, whatever they are.
 pub fn raw(index: u64, batches: Vec<Vec<u8>>) -> Entry<TypeConfig> {
     Entry {
         log_id: log_id(1, index),
-        payload: EntryPayload::Normal(Batches(batches.into_iter().map(Into::into).collect())),
+        payload: EntryPayload::Normal(EntryBatches(batches.into_iter().map(Into::into).collect())),
     }
 }
 
@@ -239,7 +242,7 @@ pub fn number(digits: &str) -> PhoneNumber {
     PhoneNumber::parse(digits).unwrap()
 }
 
-pub fn started(call_sid: &str, from: &str) -> Write {
+pub fn call_started(call_sid: &str, from: &str) -> Write {
     Write::CallStarted(CallStarted {
         call_sid: call_sid.into(),
         number: Some(number(from)),
@@ -252,14 +255,14 @@ pub fn started(call_sid: &str, from: &str) -> Write {
     })
 }
 
-pub fn said(call_sid: &str, seq: u32, words: &str) -> Write {
+pub fn turn_appended(call_sid: &str, seq: u32, words: &str) -> Write {
     Write::TurnAppended {
         call_sid: call_sid.into(),
-        turn: Turn::new(Role::Caller, words, AT_MS + i64::from(seq), 0, seq),
+        turn: Turn::new(TurnRole::Caller, words, AT_MS + i64::from(seq), 0, seq),
     }
 }
 
-pub fn ended(call_sid: &str) -> Write {
+pub fn call_ended(call_sid: &str) -> Write {
     Write::CallEnded(CallEnded {
         call_sid: call_sid.into(),
         epoch: Some(0),
@@ -268,11 +271,11 @@ pub fn ended(call_sid: &str) -> Write {
     })
 }
 
-pub fn named(from: &str, name: &str, at: i64) -> Write {
-    Write::NameConfirmed(NameGiven {
+pub fn name_heard(from: &str, name: &str, at: i64) -> Write {
+    Write::NameConfirmed(StampedName {
         number: number(from),
         name: name.into(),
-        stamp: Stamp {
+        stamp: DecisionStamp {
             call_sid: "CA-name".into(),
             step: 1,
             at_ms: AT_MS + at,
@@ -282,9 +285,9 @@ pub fn named(from: &str, name: &str, at: i64) -> Write {
 
 /// A call of `turns` turns from start to end, one entry each write, from `first` on.
 pub fn whole_call(first: u64, call_sid: &str, from: &str, turns: u32) -> Vec<Entry<TypeConfig>> {
-    let mut writes = vec![started(call_sid, from), named(from, "Ada", 1)];
-    writes.extend((0..turns).map(|seq| said(call_sid, seq, "hello")));
-    writes.push(ended(call_sid));
+    let mut writes = vec![call_started(call_sid, from), name_heard(from, "Ada", 1)];
+    writes.extend((0..turns).map(|seq| turn_appended(call_sid, seq, "hello")));
+    writes.push(call_ended(call_sid));
     let numbered = (first..).zip(writes);
     numbered
         .map(|(index, write)| entry(index, &[write]))
@@ -292,9 +295,9 @@ pub fn whole_call(first: u64, call_sid: &str, from: &str, turns: u32) -> Vec<Ent
 }
 
 /// Every row of every table, in order.
-pub type Dump = Vec<String>;
+pub type DatabaseDump = Vec<String>;
 
-pub fn dump(database: &Path) -> Dump {
+pub fn dump(database: &Path) -> DatabaseDump {
     let connection = Connection::open(database).unwrap();
     let tables: Vec<String> = {
         let mut statement = connection

@@ -1,14 +1,19 @@
 //! Who a data directory is, and when it must not go on as that.
 
 use super::fixtures::*;
-use calldex_storage::replication::{Hello, Identity, IdentityError, Refusal, Standing};
-use calldex_storage::{Faults, Storage, StorageConfig};
+use calldex_storage::replication::{
+    DataDirState, IdentityError, NodeIdentity, StartupCheck, StartupCheckError,
+};
+use calldex_storage::{FaultInjector, Storage, StorageConfig};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 #[test]
 fn a_founder_is_somebody_new_each_time() {
-    let (one, two) = (Instance::founded(), Instance::founded());
+    let (one, two) = (
+        TestReplica::first_of_cluster(),
+        TestReplica::first_of_cluster(),
+    );
     let (one, two) = (one.replica().identity(), two.replica().identity());
     assert_eq!(one.cluster_id().len(), 32);
     assert_ne!(one.cluster_id(), two.cluster_id());
@@ -19,7 +24,7 @@ fn a_founder_is_somebody_new_each_time() {
 
 #[test]
 fn every_start_is_counted_with_a_nonce_of_its_own() {
-    let mut instance = Instance::founded();
+    let mut instance = TestReplica::first_of_cluster();
     let before = instance.replica().identity().clone();
     instance.reopen();
     let after = instance.replica().identity();
@@ -34,19 +39,22 @@ fn a_single_instances_database_is_adopted_with_its_calls() {
     for seq in 0..5 {
         storage
             .writer
-            .submit(said("CA1", seq, "kept"))
+            .submit(turn_appended("CA1", seq, "kept"))
             .wait()
             .unwrap();
     }
-    storage.close(PATIENCE);
-    Identity::found(dir.path()).unwrap();
-    let instance = Instance::open(dir, Faults::default());
+    storage.close(WAIT_MAX);
+    NodeIdentity::init_cluster(dir.path()).unwrap();
+    let instance = TestReplica::open(dir, FaultInjector::default());
     assert_eq!(
         instance.storage().applied(),
         0,
         "positions are the log's from now on"
     );
-    instance.apply(vec![blank(1, 0), entry(1, &[said("CA1", 5, "new")])]);
+    instance.apply(vec![
+        blank(1, 0),
+        entry(1, &[turn_appended("CA1", 5, "new")]),
+    ]);
     let turns = instance
         .dump()
         .iter()
@@ -69,12 +77,12 @@ fn a_database_with_pages_of_another_size_is_adopted_so_that_the_others_can_take_
     )
     .unwrap();
     drop(old);
-    Identity::found(dir.path()).unwrap();
-    let founder = Instance::open(dir, Faults::default());
+    NodeIdentity::init_cluster(dir.path()).unwrap();
+    let founder = TestReplica::open(dir, FaultInjector::default());
     founder.apply(vec![blank(1, 0)]);
-    let joined = Instance::joined(&founder.cluster_id());
+    let joined = TestReplica::joined(&founder.cluster_id());
     let (meta, file) = founder.replica().snapshot_file().unwrap();
-    let mut machine = joined.machine();
+    let mut machine = joined.state_machine();
     run(openraft::storage::RaftStateMachine::install_snapshot(
         &mut machine,
         &meta,
@@ -86,34 +94,40 @@ fn a_database_with_pages_of_another_size_is_adopted_so_that_the_others_can_take_
 
 #[test]
 fn a_directory_that_is_somebody_is_not_made_another() {
-    let mut instance = Instance::founded();
-    let running = Identity::found(instance.dir.path()).unwrap_err();
+    let mut instance = TestReplica::first_of_cluster();
+    let running = NodeIdentity::init_cluster(instance.dir.path()).unwrap_err();
     assert!(running.to_string().contains("stop it first"), "{running}");
     instance.close();
     let dir = instance.dir.path();
-    let again = Identity::found(dir).unwrap_err();
+    let again = NodeIdentity::init_cluster(dir).unwrap_err();
     assert!(again.to_string().contains("`calldex serve`"), "{again}");
-    let join = Identity::join(dir, "c0ffee", 1).unwrap_err();
-    assert!(matches!(join, IdentityError::Exists { .. }), "{join}");
-    let later = Identity::join_later(dir, &["host:7946".to_owned()]).unwrap_err();
-    assert!(matches!(later, IdentityError::Exists { .. }), "{later}");
+    let join = NodeIdentity::join(dir, "c0ffee", 1).unwrap_err();
+    assert!(
+        matches!(join, IdentityError::AlreadyMember { .. }),
+        "{join}"
+    );
+    let later = NodeIdentity::set_join_addresses(dir, &["host:7946".to_owned()]).unwrap_err();
+    assert!(
+        matches!(later, IdentityError::AlreadyMember { .. }),
+        "{later}"
+    );
 }
 
 #[test]
 fn joining_is_noted_until_the_cluster_has_agreed() {
     let dir = TempDir::new().unwrap();
-    assert_eq!(Identity::read(dir.path()).unwrap(), None);
+    assert_eq!(NodeIdentity::read(dir.path()).unwrap(), None);
     let addresses = ["one:7946".to_owned(), "two:7946".to_owned()];
-    Identity::join_later(dir.path(), &addresses).unwrap();
-    let standing = Identity::read(dir.path()).unwrap();
-    assert_eq!(standing, Some(Standing::Joining(addresses.to_vec())));
-    let founding = Identity::found(dir.path()).unwrap_err();
+    NodeIdentity::set_join_addresses(dir.path(), &addresses).unwrap();
+    let standing = NodeIdentity::read(dir.path()).unwrap();
+    assert_eq!(standing, Some(DataDirState::Joining(addresses.to_vec())));
+    let founding = NodeIdentity::init_cluster(dir.path()).unwrap_err();
     assert!(
         founding.to_string().contains("one:7946, two:7946"),
         "{founding}"
     );
-    Identity::join(dir.path(), "c0ffee", 0x1_0007).unwrap();
-    let Some(Standing::Member(identity)) = Identity::read(dir.path()).unwrap() else {
+    NodeIdentity::join(dir.path(), "c0ffee", 0x1_0007).unwrap();
+    let Some(DataDirState::Member(identity)) = NodeIdentity::read(dir.path()).unwrap() else {
         panic!("it is a member");
     };
     assert_eq!((identity.cluster_id(), identity.slot()), ("c0ffee", 7));
@@ -125,13 +139,13 @@ fn a_directory_with_calls_of_its_own_does_not_join() {
     let storage = Storage::open(StorageConfig::new(dir.path())).unwrap();
     storage
         .writer
-        .submit(said("CA1", 0, "kept"))
+        .submit(turn_appended("CA1", 0, "kept"))
         .wait()
         .unwrap();
-    storage.close(PATIENCE);
+    storage.close(WAIT_MAX);
     for refused in [
-        Identity::join(dir.path(), "c0ffee", 1).map(|_| ()),
-        Identity::join_later(dir.path(), &["one:7946".to_owned()]),
+        NodeIdentity::join(dir.path(), "c0ffee", 1).map(|_| ()),
+        NodeIdentity::set_join_addresses(dir.path(), &["one:7946".to_owned()]),
     ] {
         let refused = refused.unwrap_err().to_string();
         assert!(refused.contains("`calldex cluster init`"), "{refused}");
@@ -139,13 +153,15 @@ fn a_directory_with_calls_of_its_own_does_not_join() {
 }
 
 /// What opening says after `change` was made to a member's directory.
-fn refused_after(change: impl FnOnce(&std::path::Path)) -> String {
-    let mut instance = Instance::founded();
+fn open_error_after(change: impl FnOnce(&std::path::Path)) -> String {
+    let mut instance = TestReplica::first_of_cluster();
     instance.append((0..10).map(|index| blank(1, index)).collect());
     instance.apply((0..10).map(|index| blank(1, index)).collect());
     instance.close();
     change(instance.dir.path());
-    let read = Identity::read(instance.dir.path()).unwrap_err().to_string();
+    let read = NodeIdentity::read(instance.dir.path())
+        .unwrap_err()
+        .to_string();
     let config = StorageConfig::new(instance.dir.path());
     let open = Storage::open_replicated(config).err().unwrap().to_string();
     assert!(open.ends_with(&read), "{open} / {read}");
@@ -163,22 +179,22 @@ fn remove(dir: &std::path::Path, file: &str) {
 
 #[test]
 fn a_directory_that_lost_a_part_of_itself_does_not_go_on() {
-    let wiped = refused_after(|dir| remove(dir, "raft.db"));
+    let wiped = open_error_after(|dir| remove(dir, "raft.db"));
     assert!(wiped.contains("its log (raft.db) is gone"), "{wiped}");
     assert!(wiped.contains("join anew"), "{wiped}");
-    let nameless = refused_after(|dir| remove(dir, "node.json"));
+    let nameless = open_error_after(|dir| remove(dir, "node.json"));
     assert!(nameless.contains("no node.json"), "{nameless}");
-    let empty = refused_after(|dir| remove(dir, "calls.db"));
+    let empty = open_error_after(|dir| remove(dir, "calls.db"));
     assert!(empty.contains("calls.db of node"), "{empty}");
-    let garbled = refused_after(|dir| std::fs::write(dir.join("node.json"), b"{").unwrap());
+    let garbled = open_error_after(|dir| std::fs::write(dir.join("node.json"), b"{").unwrap());
     assert!(garbled.contains("node.json cannot be read"), "{garbled}");
 }
 
 #[test]
 fn files_of_two_instances_are_not_one() {
-    let mut other = Instance::founded();
+    let mut other = TestReplica::first_of_cluster();
     other.close();
-    let mixed = refused_after(|dir| {
+    let mixed = open_error_after(|dir| {
         remove(dir, "raft.db");
         std::fs::copy(other.dir.path().join("raft.db"), dir.join("raft.db")).unwrap();
     });
@@ -190,7 +206,7 @@ fn files_of_two_instances_are_not_one() {
 
 #[test]
 fn a_restored_backup_is_refused_in_an_old_cluster() {
-    let unmarked = refused_after(|dir| {
+    let unmarked = open_error_after(|dir| {
         let database = Connection::open(dir.join("calls.db")).unwrap();
         database
             .execute("UPDATE meta SET cluster_id = NULL", [])
@@ -200,7 +216,7 @@ fn a_restored_backup_is_refused_in_an_old_cluster() {
         unmarked.contains("a restored backup makes a cluster of its own"),
         "{unmarked}"
     );
-    let other = refused_after(|dir| {
+    let other = open_error_after(|dir| {
         let database = Connection::open(dir.join("calls.db")).unwrap();
         database
             .execute("UPDATE meta SET cluster_id = 'other'", [])
@@ -212,12 +228,12 @@ fn a_restored_backup_is_refused_in_an_old_cluster() {
 #[test]
 fn an_older_database_beside_a_log_that_has_let_go_is_refused() {
     use openraft::storage::RaftLogStorage;
-    let mut instance = Instance::founded();
+    let mut instance = TestReplica::first_of_cluster();
     instance.append((0..10).map(|index| blank(1, index)).collect());
     let older = instance.copied(|file| file == "calls.db");
     instance.apply((0..10).map(|index| blank(1, index)).collect());
     let mut builder = run(openraft::storage::RaftStateMachine::get_snapshot_builder(
-        &mut instance.machine(),
+        &mut instance.state_machine(),
     ));
     run(openraft::RaftSnapshotBuilder::build_snapshot(&mut builder)).unwrap();
     run(instance.log().purge(log_id(1, 7))).unwrap();
@@ -235,23 +251,25 @@ fn an_older_database_beside_a_log_that_has_let_go_is_refused() {
         instance.dir.path().join("calls.db"),
     )
     .unwrap();
-    let refused = Identity::read(instance.dir.path()).unwrap_err().to_string();
+    let refused = NodeIdentity::read(instance.dir.path())
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("put back from an older copy"), "{refused}");
 }
 
 #[test]
 fn founding_and_joining_that_were_cut_short_can_be_done_again() {
     let dir = TempDir::new().unwrap();
-    let first = Identity::join(dir.path(), "c0ffee", 5).unwrap();
+    let first = NodeIdentity::join(dir.path(), "c0ffee", 5).unwrap();
     std::fs::remove_file(dir.path().join("node.json")).unwrap();
-    let second = Identity::join(dir.path(), "c0ffee", 6).unwrap();
+    let second = NodeIdentity::join(dir.path(), "c0ffee", 6).unwrap();
     assert_ne!(first.node_id(), second.node_id());
-    Instance::open(dir, Faults::default());
+    TestReplica::open(dir, FaultInjector::default());
     let dir = TempDir::new().unwrap();
-    Identity::found(dir.path()).unwrap();
+    NodeIdentity::init_cluster(dir.path()).unwrap();
     std::fs::remove_file(dir.path().join("node.json")).unwrap();
-    Identity::found(dir.path()).unwrap();
-    Instance::open(dir, Faults::default());
+    NodeIdentity::init_cluster(dir.path()).unwrap();
+    TestReplica::open(dir, FaultInjector::default());
 }
 
 #[test]
@@ -272,69 +290,75 @@ fn files_that_a_kill_left_before_anything_was_in_them_stand_in_nobodys_way() {
     let dir = TempDir::new().unwrap();
     begin_log(dir.path());
     assert!(std::fs::metadata(dir.path().join("raft.db")).unwrap().len() > 0);
-    assert_eq!(Identity::read(dir.path()).unwrap(), None);
-    Identity::found(dir.path()).unwrap();
+    assert_eq!(NodeIdentity::read(dir.path()).unwrap(), None);
+    NodeIdentity::init_cluster(dir.path()).unwrap();
     let dir = TempDir::new().unwrap();
     begin_calls(dir.path());
     begin_log(dir.path());
-    assert!(!Identity::has_calls(dir.path()).unwrap());
-    Identity::join(dir.path(), "c0ffee", 5).unwrap();
-    Instance::open(dir, Faults::default());
+    assert!(!NodeIdentity::has_calls(dir.path()).unwrap());
+    NodeIdentity::join(dir.path(), "c0ffee", 5).unwrap();
+    TestReplica::open(dir, FaultInjector::default());
     // Another program's file is not calldex's to remove.
     let dir = TempDir::new().unwrap();
     let foreign = Connection::open(dir.path().join("calls.db")).unwrap();
     foreign.execute_batch("CREATE TABLE theirs (x)").unwrap();
-    assert!(Identity::has_calls(dir.path()).unwrap());
-    Identity::join(dir.path(), "c0ffee", 5).unwrap_err();
+    assert!(NodeIdentity::has_calls(dir.path()).unwrap());
+    NodeIdentity::join(dir.path(), "c0ffee", 5).unwrap_err();
 }
 
 #[test]
 fn a_directory_that_is_to_join_is_not_opened_alone() {
     let dir = TempDir::new().unwrap();
-    Identity::join_later(dir.path(), &["one:7946".to_owned()]).unwrap();
+    NodeIdentity::set_join_addresses(dir.path(), &["one:7946".to_owned()]).unwrap();
     let config = StorageConfig::new(dir.path());
     let alone = Storage::open(config).err().unwrap().to_string();
     assert!(alone.contains("[cluster] listen and secret"), "{alone}");
     assert!(!dir.path().join("calls.db").exists());
 }
 
-fn hello(starts: u64, nonce: u64, last: Option<u64>) -> Hello {
-    Hello {
+fn startup_check(starts: u64, nonce: u64, last: Option<u64>) -> StartupCheck {
+    StartupCheck {
         node_id: 42,
         starts,
         nonce,
-        earlier: Vec::new(),
+        earlier_nonces: Vec::new(),
         last_log_index: last,
     }
 }
 
 #[test]
 fn what_a_peer_was_seen_to_have_outlives_this_instance() {
-    let mut instance = Instance::founded();
-    let peers = instance.replica().peers();
-    peers.check(hello(2, 7, None)).unwrap();
-    peers.check(hello(2, 7, Some(3))).unwrap();
-    peers.note(42, 100);
+    let mut instance = TestReplica::first_of_cluster();
+    let peers = instance.replica().peer_records();
+    peers.check(startup_check(2, 7, None)).unwrap();
+    peers.check(startup_check(2, 7, Some(3))).unwrap();
+    peers.note_acknowledged(42, 100);
     let killed = instance.after_a_kill();
-    let twin = killed.replica().peers().check(hello(2, 8, Some(100)));
-    assert_eq!(twin, Err(Refusal::Twin { node_id: 42 }));
+    let twin = killed
+        .replica()
+        .peer_records()
+        .check(startup_check(2, 8, Some(100)));
+    assert_eq!(
+        twin,
+        Err(StartupCheckError::DuplicateProcess { node_id: 42 })
+    );
     instance.reopen();
-    let peers = instance.replica().peers();
+    let peers = instance.replica().peer_records();
     assert!(matches!(
-        peers.check(hello(1, 7, Some(100))),
-        Err(Refusal::Older { .. })
+        peers.check(startup_check(1, 7, Some(100))),
+        Err(StartupCheckError::OlderCopy { .. })
     ));
     assert!(matches!(
-        peers.check(hello(3, 9, Some(99))),
-        Err(Refusal::Forgot { .. })
+        peers.check(startup_check(3, 9, Some(99))),
+        Err(StartupCheckError::LostEntries { .. })
     ));
     assert!(matches!(
-        peers.check(hello(3, 9, None)),
-        Err(Refusal::Forgot { .. })
+        peers.check(startup_check(3, 9, None)),
+        Err(StartupCheckError::LostEntries { .. })
     ));
-    peers.check(hello(3, 9, Some(100))).unwrap();
+    peers.check(startup_check(3, 9, Some(100))).unwrap();
     assert!(matches!(
-        peers.check(hello(2, 7, Some(100))),
-        Err(Refusal::Older { .. })
+        peers.check(startup_check(2, 7, Some(100))),
+        Err(StartupCheckError::OlderCopy { .. })
     ));
 }

@@ -3,10 +3,10 @@
 
 mod fixtures;
 
-mod engines;
 mod identities;
-mod installing;
-mod logs;
-mod machines;
-mod suite;
-mod survivors;
+mod openraft_suite;
+mod raft_engines;
+mod raft_log;
+mod snapshot_install;
+mod state_machine;
+mod survivor_recovery;

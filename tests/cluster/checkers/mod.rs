@@ -8,25 +8,25 @@ pub mod tokens;
 pub mod turns;
 
 #[cfg(test)]
-mod told;
+mod history_builder;
 
-use crate::books::Books;
+use crate::database_contents::DatabaseContents;
 use crate::history::History;
 
 /// Violations told of one checker; the rest is counted.
-const TOLD_MAX: usize = 8;
+const REPORTED_MAX: usize = 8;
 
 /// What is wrong.
 #[derive(Default)]
-pub struct Verdict {
+pub struct CheckResult {
     wrong: Vec<String>,
     more: usize,
 }
 
-impl Verdict {
+impl CheckResult {
     /// Notes what is wrong.
     pub fn add(&mut self, violation: String) {
-        match self.wrong.len() < TOLD_MAX {
+        match self.wrong.len() < REPORTED_MAX {
             true => self.wrong.push(violation),
             false => self.more += 1,
         }
@@ -45,27 +45,27 @@ impl Verdict {
     }
 
     /// In words.
-    pub fn tell(&self) -> String {
+    pub fn report(&self) -> String {
         format!("{}\n(and {} more)", self.wrong.join("\n"), self.more)
     }
 }
 
 /// Judges what can be judged from the history alone.
-pub fn judge_history(history: &History) -> Verdict {
-    let mut verdict = Verdict::default();
-    order::judge(history, &mut verdict);
-    ownership::judge(history, &mut verdict);
-    names::judge(history, &mut verdict);
-    tokens::judge(history, &mut verdict);
+pub fn check_history(history: &History) -> CheckResult {
+    let mut verdict = CheckResult::default();
+    order::check(history, &mut verdict);
+    ownership::check(history, &mut verdict);
+    names::check(history, &mut verdict);
+    tokens::check(history, &mut verdict);
     verdict
 }
 
 /// Judges what one instance holds, once everything has come to rest.
-pub fn judge_books(history: &History, books: &Books) -> Verdict {
-    let mut verdict = Verdict::default();
-    turns::judge(history, books, &mut verdict);
-    order::judge_books(history, books, &mut verdict);
-    ownership::judge_books(history, books, &mut verdict);
-    names::judge_books(history, books, &mut verdict);
+pub fn check_database(history: &History, books: &DatabaseContents) -> CheckResult {
+    let mut verdict = CheckResult::default();
+    turns::check(history, books, &mut verdict);
+    order::check_database(history, books, &mut verdict);
+    ownership::check_database(history, books, &mut verdict);
+    names::check_database(history, books, &mut verdict);
     verdict
 }

@@ -2,21 +2,23 @@
 //! is kept of a call has no hole before it, and lies in the order in which it was said. This holds
 //! through the outbox too.
 
-use super::Verdict;
-use crate::books::Books;
-use crate::events::Deed;
-use crate::history::{Fate, History};
+use super::CheckResult;
+use crate::database_contents::DatabaseContents;
+use crate::events::SubmittedWrite;
+use crate::history::{History, WriteOutcome};
 use std::collections::BTreeMap;
 
-fn call_of(deed: &Deed) -> Option<&str> {
+fn call_of(deed: &SubmittedWrite) -> Option<&str> {
     match deed {
-        Deed::Began { call, .. } | Deed::Turn { call, .. } | Deed::Ended { call } => Some(call),
-        Deed::Named { .. } | Deed::Claimed { .. } => None,
+        SubmittedWrite::Began { call, .. }
+        | SubmittedWrite::Turn { call, .. }
+        | SubmittedWrite::Ended { call } => Some(call),
+        SubmittedWrite::Named { .. } | SubmittedWrite::Claimed { .. } => None,
     }
 }
 
 /// Judges the positions that one submitter was given for one call.
-pub fn judge(history: &History, verdict: &mut Verdict) {
+pub fn check(history: &History, verdict: &mut CheckResult) {
     let mut last: BTreeMap<(u64, &str), u64> = BTreeMap::new();
     for (life, write) in history.acknowledged() {
         let (Some(call), Some(position)) = (call_of(&write.deed), write.position()) else {
@@ -33,11 +35,11 @@ pub fn judge(history: &History, verdict: &mut Verdict) {
 }
 
 /// Judges that what is kept of a submitter's turns is a beginning of what it said.
-pub fn judge_books(history: &History, books: &Books, verdict: &mut Verdict) {
+pub fn check_database(history: &History, books: &DatabaseContents, verdict: &mut CheckResult) {
     let mut missing: BTreeMap<(u64, &str), (u32, u32)> = BTreeMap::new();
     let mut last_row: BTreeMap<(u64, &str), i64> = BTreeMap::new();
     for ((life, _), write) in &history.writes {
-        let Deed::Turn {
+        let SubmittedWrite::Turn {
             call,
             epoch,
             seq,
@@ -46,7 +48,7 @@ pub fn judge_books(history: &History, books: &Books, verdict: &mut Verdict) {
         else {
             continue;
         };
-        if matches!(write.fate, Fate::Denied(_)) {
+        if matches!(write.fate, WriteOutcome::Denied(_)) {
             continue;
         }
         let submitter = (*life, call.as_str());
@@ -63,16 +65,16 @@ pub fn judge_books(history: &History, books: &Books, verdict: &mut Verdict) {
                 "hole: turn {}.{} of {call} is missing, {epoch}.{seq} that was said after it is there",
                 hole.0, hole.1
             )),
-            (Some(turn), None) => judge_row(submitter, turn.row, &mut last_row, verdict),
+            (Some(turn), None) => check_row(submitter, turn.row, &mut last_row, verdict),
         }
     }
 }
 
-fn judge_row<'a>(
+fn check_row<'a>(
     submitter: (u64, &'a str),
     row: Option<i64>,
     last_row: &mut BTreeMap<(u64, &'a str), i64>,
-    verdict: &mut Verdict,
+    verdict: &mut CheckResult,
 ) {
     let Some(row) = row else { return };
     let before = last_row.insert(submitter, row);
@@ -87,20 +89,20 @@ fn judge_row<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkers::told::{Told, books, row, turn};
+    use crate::checkers::history_builder::{HistoryBuilder, books, row, turn};
 
-    fn judged(told: &Told, books: &Books) -> String {
-        let mut verdict = Verdict::default();
-        judge(&told.history, &mut verdict);
-        judge_books(&told.history, books, &mut verdict);
+    fn check_sample(told: &HistoryBuilder, books: &DatabaseContents) -> String {
+        let mut verdict = CheckResult::default();
+        check(&told.history, &mut verdict);
+        check_database(&told.history, books, &mut verdict);
         if verdict.is_clean() {
             return String::new();
         }
-        verdict.tell()
+        verdict.report()
     }
 
-    fn three() -> Told {
-        let mut told = Told::default();
+    fn three() -> HistoryBuilder {
+        let mut told = HistoryBuilder::default();
         told.acknowledged(1, turn("CA1", 0, 0, 0), 5);
         told.submitted(1, turn("CA1", 0, 1, 0));
         told.submitted(1, turn("CA1", 0, 2, 0));
@@ -111,18 +113,18 @@ mod tests {
     fn a_beginning_is_right_and_a_hole_is_not() {
         let first = row("CA1", 0, 0, 0, 1);
         let kept = books("CA1", vec![first.clone(), row("CA1", 0, 1, 0, 2)]);
-        assert_eq!(judged(&three(), &kept), "");
+        assert_eq!(check_sample(&three(), &kept), "");
         let holed = books("CA1", vec![first, row("CA1", 0, 2, 0, 2)]);
-        assert!(judged(&three(), &holed).contains("hole: turn 0.1"));
+        assert!(check_sample(&three(), &holed).contains("hole: turn 0.1"));
     }
 
     #[test]
     fn a_denied_turn_makes_no_hole() {
-        let mut told = Told::default();
+        let mut told = HistoryBuilder::default();
         told.denied(1, turn("CA1", 0, 0, 0));
         told.acknowledged(1, turn("CA1", 0, 1, 0), 5);
         assert_eq!(
-            judged(&told, &books("CA1", vec![row("CA1", 0, 1, 0, 1)])),
+            check_sample(&told, &books("CA1", vec![row("CA1", 0, 1, 0, 1)])),
             ""
         );
     }
@@ -132,12 +134,12 @@ mod tests {
         let mut told = three();
         told.acknowledged(1, turn("CA1", 0, 3, 0), 4);
         let all = (0..4).map(|seq| row("CA1", 0, seq, 0, i64::from(seq)));
-        assert!(judged(&told, &books("CA1", all.collect())).contains("position 4"));
+        assert!(check_sample(&told, &books("CA1", all.collect())).contains("position 4"));
     }
 
     #[test]
     fn turns_that_lie_in_another_order_are_found() {
         let swapped = vec![row("CA1", 0, 0, 0, 9), row("CA1", 0, 1, 0, 3)];
-        assert!(judged(&three(), &books("CA1", swapped)).contains("lies before"));
+        assert!(check_sample(&three(), &books("CA1", swapped)).contains("lies before"));
     }
 }

@@ -2,21 +2,21 @@
 //! Never two owners in an epoch, epochs only grow, no two winners from one state, every instance
 //! hears the same.
 
-use super::Verdict;
-use crate::books::Books;
-use crate::events::{Deed, Ruling, instance_name};
-use crate::history::{Heard, History};
+use super::CheckResult;
+use crate::database_contents::DatabaseContents;
+use crate::events::{ClaimReport, SubmittedWrite, instance_name};
+use crate::history::{ClaimFeedItem, History};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Judges the feeds of all lives.
-pub fn judge(history: &History, verdict: &mut Verdict) {
-    judge_owners(history, verdict);
-    judge_winners(history, verdict);
+pub fn check(history: &History, verdict: &mut CheckResult) {
+    check_owners(history, verdict);
+    check_winners(history, verdict);
     for (life, feed) in &history.feeds {
-        judge_growth(*life, feed, verdict);
-        judge_agreement(*life, feed, &winners(history), verdict);
+        check_epochs_grow(*life, feed, verdict);
+        check_agreement(*life, feed, &winners(history), verdict);
     }
-    judge_answers(history, verdict);
+    check_answers(history, verdict);
     let winners = winners(history);
     for ((life, call), epochs) in &history.owners_seen {
         // An instance reads its own claim while it waits to be decided, and it may lose.
@@ -29,10 +29,10 @@ pub fn judge(history: &History, verdict: &mut Verdict) {
     }
 }
 
-fn rulings(feed: &[Heard]) -> impl Iterator<Item = &Ruling> {
+fn rulings(feed: &[ClaimFeedItem]) -> impl Iterator<Item = &ClaimReport> {
     feed.iter().filter_map(|heard| match heard {
-        Heard::Ruled(ruling) => Some(ruling),
-        Heard::Missed => None,
+        ClaimFeedItem::Ruled(ruling) => Some(ruling),
+        ClaimFeedItem::Missed => None,
     })
 }
 
@@ -48,7 +48,7 @@ fn winners(history: &History) -> BTreeMap<String, BTreeSet<u32>> {
     winners
 }
 
-fn judge_owners(history: &History, verdict: &mut Verdict) {
+fn check_owners(history: &History, verdict: &mut CheckResult) {
     let mut owners: BTreeMap<(&str, u32), &str> = BTreeMap::new();
     for ruling in history.feeds.values().flat_map(|feed| rulings(feed)) {
         let place = (ruling.call.as_str(), ruling.epoch);
@@ -64,12 +64,12 @@ fn judge_owners(history: &History, verdict: &mut Verdict) {
 }
 
 /// Each state of a call lets one claim win.
-fn judge_winners(history: &History, verdict: &mut Verdict) {
+fn check_winners(history: &History, verdict: &mut CheckResult) {
     let winners = winners(history);
     let mut taken: BTreeMap<(&str, u32), BTreeSet<u32>> = BTreeMap::new();
     let mut expected_by: BTreeMap<(&str, u32), BTreeSet<u32>> = BTreeMap::new();
     for write in history.writes.values() {
-        if let Deed::Claimed {
+        if let SubmittedWrite::Claimed {
             call,
             expected,
             epoch,
@@ -104,7 +104,7 @@ fn judge_winners(history: &History, verdict: &mut Verdict) {
     }
 }
 
-fn judge_growth(life: u64, feed: &[Heard], verdict: &mut Verdict) {
+fn check_epochs_grow(life: u64, feed: &[ClaimFeedItem], verdict: &mut CheckResult) {
     let mut last: BTreeMap<&str, u32> = BTreeMap::new();
     for ruling in rulings(feed) {
         let before = last.insert(&ruling.call, ruling.epoch);
@@ -117,13 +117,13 @@ fn judge_growth(life: u64, feed: &[Heard], verdict: &mut Verdict) {
 
 /// Between two winners that a life heard of there is no other; unless it was told that it missed some
 /// (or was sent a snapshot, in which only the last of several is told).
-fn judge_agreement(
+fn check_agreement(
     life: u64,
-    feed: &[Heard],
+    feed: &[ClaimFeedItem],
     winners: &BTreeMap<String, BTreeSet<u32>>,
-    verdict: &mut Verdict,
+    verdict: &mut CheckResult,
 ) {
-    if feed.contains(&Heard::Missed) {
+    if feed.contains(&ClaimFeedItem::Missed) {
         return;
     }
     let mut last: BTreeMap<&str, u32> = BTreeMap::new();
@@ -147,13 +147,13 @@ fn judge_agreement(
 }
 
 /// Who claims and lives on is answered.
-fn judge_answers(history: &History, verdict: &mut Verdict) {
+fn check_answers(history: &History, verdict: &mut CheckResult) {
     for (life, write) in history.acknowledged() {
-        let Deed::Claimed { call, epoch, .. } = &write.deed else {
+        let SubmittedWrite::Claimed { call, epoch, .. } = &write.deed else {
             continue;
         };
         let feed = history.feeds.get(&life).map_or(&[][..], Vec::as_slice);
-        if history.dead.contains(&life) || feed.contains(&Heard::Missed) {
+        if history.dead.contains(&life) || feed.contains(&ClaimFeedItem::Missed) {
             continue;
         }
         let name = name_of(history, life);
@@ -172,10 +172,10 @@ fn name_of(history: &History, life: u64) -> String {
 }
 
 /// Judges the owners that one instance has in its books.
-pub fn judge_books(history: &History, books: &Books, verdict: &mut Verdict) {
+pub fn check_database(history: &History, books: &DatabaseContents, verdict: &mut CheckResult) {
     let mut claimants: BTreeMap<(&str, u32), String> = BTreeMap::new();
     for ((life, _), write) in &history.writes {
-        if let Deed::Claimed { call, epoch, .. } = &write.deed {
+        if let SubmittedWrite::Claimed { call, epoch, .. } = &write.deed {
             claimants.insert((call, *epoch), name_of(history, *life));
         }
     }
@@ -201,22 +201,22 @@ pub fn judge_books(history: &History, books: &Books, verdict: &mut Verdict) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::books::CallRow;
-    use crate::checkers::told::{Told, claimed, lost, won};
-    use crate::events::Event;
+    use crate::checkers::history_builder::{HistoryBuilder, claimed, lost, won};
+    use crate::database_contents::StoredCallRow;
+    use crate::events::InstanceEvent;
 
-    fn judged(told: &Told) -> String {
-        let mut verdict = Verdict::default();
-        judge(&told.history, &mut verdict);
+    fn check_sample(told: &HistoryBuilder) -> String {
+        let mut verdict = CheckResult::default();
+        check(&told.history, &mut verdict);
         if verdict.is_clean() {
             return String::new();
         }
-        verdict.tell()
+        verdict.report()
     }
 
     /// Two lives, of instances 0 and 1; the first claims from 0, the second from there.
-    fn told() -> Told {
-        let mut told = Told::default();
+    fn told() -> HistoryBuilder {
+        let mut told = HistoryBuilder::default();
         told.history.nodes.extend([(1, 0), (2, 1)]);
         told.acknowledged(1, claimed("CW1", 0, 10), 5);
         told.acknowledged(2, claimed("CW1", 10, 20), 6);
@@ -229,14 +229,14 @@ mod tests {
 
     #[test]
     fn owners_one_after_the_other_are_right() {
-        assert_eq!(judged(&told()), "");
+        assert_eq!(check_sample(&told()), "");
     }
 
     #[test]
     fn two_owners_in_an_epoch_are_found() {
         let mut told = told();
         told.ruled(3, won("CW1", 20, "calldex-0"));
-        assert!(judged(&told).contains("two owners of CW1 in epoch 20"));
+        assert!(check_sample(&told).contains("two owners of CW1 in epoch 20"));
     }
 
     #[test]
@@ -244,39 +244,41 @@ mod tests {
         let mut told = told();
         told.submitted(1, claimed("CW1", 10, 21));
         told.ruled(1, won("CW1", 21, "calldex-0"));
-        assert!(judged(&told).contains("won from epoch 10 by several"));
+        assert!(check_sample(&told).contains("won from epoch 10 by several"));
     }
 
     #[test]
     fn a_winner_that_nobody_knows_is_found() {
         let mut told = told();
         told.ruled(1, won("CW1", 33, "calldex-0"));
-        assert!(judged(&told).contains("which nobody claimed"));
+        assert!(check_sample(&told).contains("which nobody claimed"));
     }
 
     #[test]
     fn an_epoch_that_falls_is_found() {
         let mut told = told();
         told.ruled(1, lost("CW1", 10, "calldex-0", 11, "calldex-1"));
-        assert!(judged(&told).contains("heard the epoch fall"));
-        let mut read = Told::default();
+        assert!(check_sample(&told).contains("heard the epoch fall"));
+        let mut read = HistoryBuilder::default();
         for epoch in [4, 3] {
             read.ruled(5, won("CW1", epoch, "calldex-0"));
             let call = "CW1".to_owned();
-            read.history.note(1, &Event::OwnerSeen { call, epoch });
+            read.history
+                .note(1, &InstanceEvent::OwnerSeen { call, epoch });
         }
-        assert!(judged(&read).contains("read the epoch"));
+        assert!(check_sample(&read).contains("read the epoch"));
     }
 
     #[test]
     fn an_own_claim_that_was_read_before_it_lost_is_no_fall() {
-        let mut read = Told::default();
+        let mut read = HistoryBuilder::default();
         read.ruled(5, won("CW1", 3, "calldex-0"));
         for epoch in [4, 3] {
             let call = "CW1".to_owned();
-            read.history.note(1, &Event::OwnerSeen { call, epoch });
+            read.history
+                .note(1, &InstanceEvent::OwnerSeen { call, epoch });
         }
-        assert!(!judged(&read).contains("read the epoch"));
+        assert!(!check_sample(&read).contains("read the epoch"));
     }
 
     #[test]
@@ -286,7 +288,7 @@ mod tests {
         told.ruled(1, won("CW1", 30, "calldex-0"));
         told.ruled(4, won("CW1", 10, "calldex-0"));
         told.ruled(4, won("CW1", 30, "calldex-0"));
-        assert!(judged(&told).contains("life 4 did not hear that CW1 was won in Some(20)"));
+        assert!(check_sample(&told).contains("life 4 did not hear that CW1 was won in Some(20)"));
     }
 
     #[test]
@@ -295,40 +297,40 @@ mod tests {
         told.submitted(1, claimed("CW1", 20, 30));
         told.ruled(1, won("CW1", 30, "calldex-0"));
         told.ruled(4, won("CW1", 10, "calldex-0"));
-        told.history.note(4, &Event::Missed);
+        told.history.note(4, &InstanceEvent::Missed);
         told.ruled(4, won("CW1", 30, "calldex-0"));
-        assert_eq!(judged(&told), "");
+        assert_eq!(check_sample(&told), "");
     }
 
     #[test]
     fn a_claim_without_an_answer_is_found_unless_its_maker_died() {
         let mut told = told();
         told.acknowledged(2, claimed("CW1", 10, 31), 9);
-        assert!(judged(&told).contains("never heard what became"));
+        assert!(check_sample(&told).contains("never heard what became"));
         told.history.dead.insert(2);
-        assert_eq!(judged(&told), "");
+        assert_eq!(check_sample(&told), "");
     }
 
-    fn judged_books(epoch: u32, owner: &str) -> String {
-        let mut books = Books::default();
-        let row = CallRow {
+    fn check_sample_database(epoch: u32, owner: &str) -> String {
+        let mut books = DatabaseContents::default();
+        let row = StoredCallRow {
             epoch,
             owner: Some(owner.to_owned()),
-            ..CallRow::default()
+            ..StoredCallRow::default()
         };
         books.calls.insert("CW1".to_owned(), row);
-        let mut verdict = Verdict::default();
-        super::judge_books(&told().history, &books, &mut verdict);
+        let mut verdict = CheckResult::default();
+        super::check_database(&told().history, &books, &mut verdict);
         if verdict.is_clean() {
             return String::new();
         }
-        verdict.tell()
+        verdict.report()
     }
 
     #[test]
     fn a_take_over_that_is_lost_and_a_false_owner_are_found() {
-        assert_eq!(judged_books(20, "calldex-1"), "");
-        assert!(judged_books(10, "calldex-0").contains("lost: CW1 was won in 20"));
-        assert!(judged_books(20, "calldex-0").contains("claimed by"));
+        assert_eq!(check_sample_database(20, "calldex-1"), "");
+        assert!(check_sample_database(10, "calldex-0").contains("lost: CW1 was won in 20"));
+        assert!(check_sample_database(20, "calldex-0").contains("claimed by"));
     }
 }

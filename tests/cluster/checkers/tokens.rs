@@ -1,11 +1,11 @@
 //! Reading one's own writes elsewhere: an instance that says it has reached the position of a write
 //! shows that write.
 
-use super::Verdict;
+use super::CheckResult;
 use crate::history::History;
 
 /// Judges all looks.
-pub fn judge(history: &History, verdict: &mut Verdict) {
+pub fn check(history: &History, verdict: &mut CheckResult) {
     for look in &history.looks {
         verdict.expect(look.found || !look.reached, || {
             format!(
@@ -37,26 +37,28 @@ pub fn tell(history: &History) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkers::told::turn;
-    use crate::history::Look;
+    use crate::checkers::history_builder::turn;
+    use crate::history::ReadCheck;
 
-    fn judged(reached: bool, found: bool) -> bool {
+    fn check_sample(reached: bool, found: bool) -> bool {
         let mut history = History::default();
-        history.looks.push(Look {
+        history.looks.push(ReadCheck {
             life: 1,
             deed: turn("CA1", 0, 0, 0),
             reached,
             found,
             waited_us: None,
         });
-        let mut verdict = Verdict::default();
-        judge(&history, &mut verdict);
+        let mut verdict = CheckResult::default();
+        check(&history, &mut verdict);
         verdict.is_clean()
     }
 
     #[test]
     fn what_is_not_shown_at_its_position_is_found() {
-        assert!(judged(true, true) && judged(false, false) && judged(false, true));
-        assert!(!judged(true, false));
+        assert!(
+            check_sample(true, true) && check_sample(false, false) && check_sample(false, true)
+        );
+        assert!(!check_sample(true, false));
     }
 }

@@ -1,26 +1,26 @@
 //! The set of unique turns: nothing acknowledged is lost, nothing is there twice, nothing is there
 //! that was never said, and every word is right. Calls counted on a number are counted once each.
 
-use super::Verdict;
-use crate::books::{Books, CallRow};
-use crate::events::Deed;
-use crate::history::{Fate, History};
-use crate::words;
+use super::CheckResult;
+use crate::database_contents::{DatabaseContents, StoredCallRow};
+use crate::events::SubmittedWrite;
+use crate::generated_text;
+use crate::history::{History, WriteOutcome};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Judges what one instance holds.
-pub fn judge(history: &History, books: &Books, verdict: &mut Verdict) {
-    let all = Claims::gather(history);
+pub fn check(history: &History, books: &DatabaseContents, verdict: &mut CheckResult) {
+    let all = AcknowledgedFacts::gather(history);
     for (call, row) in &books.calls {
-        judge_words(call, row, &all, verdict);
+        check_texts(call, row, &all, verdict);
     }
-    all.judge_loss(books, verdict);
-    all.judge_counts(books, verdict);
+    all.check_loss(books, verdict);
+    all.check_counts(books, verdict);
 }
 
 /// What was submitted, and what of it is durable.
 #[derive(Default)]
-struct Claims {
+struct AcknowledgedFacts {
     calls: BTreeSet<String>,
     /// Highest revision submitted, and highest acknowledged, by place.
     turns: BTreeMap<(String, u32, u32), (u32, Option<u32>)>,
@@ -31,20 +31,22 @@ struct Claims {
     counts: BTreeMap<String, (u64, u64)>,
 }
 
-impl Claims {
+impl AcknowledgedFacts {
     fn gather(history: &History) -> Self {
         let mut claims = Self::default();
         for write in history.writes.values() {
-            let durable = matches!(write.fate, Fate::Acknowledged { .. });
+            let durable = matches!(write.fate, WriteOutcome::Acknowledged { .. });
             claims.add(&write.deed, durable);
         }
         claims
     }
 
-    fn add(&mut self, deed: &Deed, durable: bool) {
+    fn add(&mut self, deed: &SubmittedWrite, durable: bool) {
         match deed {
-            Deed::Began { call, number } => self.add_begun(call, number.as_deref(), durable),
-            Deed::Turn {
+            SubmittedWrite::Began { call, number } => {
+                self.add_begun(call, number.as_deref(), durable)
+            }
+            SubmittedWrite::Turn {
                 call,
                 epoch,
                 seq,
@@ -58,16 +60,16 @@ impl Claims {
                     *acknowledged = (*acknowledged).max(Some(*revision));
                 }
             }
-            Deed::Ended { call } => {
+            SubmittedWrite::Ended { call } => {
                 self.may_have_ended.insert(call.clone());
                 if durable {
                     self.ended.insert(call.clone());
                 }
             }
-            Deed::Claimed { call, .. } => {
+            SubmittedWrite::Claimed { call, .. } => {
                 self.calls.insert(call.clone());
             }
-            Deed::Named { .. } => {}
+            SubmittedWrite::Named { .. } => {}
         }
     }
 
@@ -83,13 +85,15 @@ impl Claims {
         }
     }
 
-    fn judge_loss(&self, books: &Books, verdict: &mut Verdict) {
+    fn check_loss(&self, books: &DatabaseContents, verdict: &mut CheckResult) {
         for ((call, epoch, seq), (_, acknowledged)) in &self.turns {
             let Some(revision) = acknowledged else {
                 continue;
             };
             let kept = books.calls.get(call).and_then(|row| {
-                let at = |turn: &&crate::books::TurnRow| (turn.epoch, turn.seq) == (*epoch, *seq);
+                let at = |turn: &&crate::database_contents::StoredTurn| {
+                    (turn.epoch, turn.seq) == (*epoch, *seq)
+                };
                 row.turns.iter().find(at)
             });
             match kept {
@@ -109,7 +113,7 @@ impl Claims {
         }
     }
 
-    fn judge_counts(&self, books: &Books, verdict: &mut Verdict) {
+    fn check_counts(&self, books: &DatabaseContents, verdict: &mut CheckResult) {
         for (number, (least, most)) in &self.counts {
             let counted = books.callers.get(number).map_or(0, |caller| caller.calls);
             let rows = books.calls.values();
@@ -126,7 +130,12 @@ impl Claims {
     }
 }
 
-fn judge_words(call: &str, row: &CallRow, all: &Claims, verdict: &mut Verdict) {
+fn check_texts(
+    call: &str,
+    row: &StoredCallRow,
+    all: &AcknowledgedFacts,
+    verdict: &mut CheckResult,
+) {
     verdict.expect(all.calls.contains(call), || {
         format!("ghost: call {call} was never made")
     });
@@ -150,7 +159,7 @@ fn judge_words(call: &str, row: &CallRow, all: &Claims, verdict: &mut Verdict) {
             let (epoch, seq, revision) = (turn.epoch, turn.seq, turn.revision);
             format!("ghost: turn {epoch}.{seq} revision {revision} of {call}")
         });
-        let right = words::of_turn(call, turn.epoch, turn.seq, turn.revision);
+        let right = generated_text::of_turn(call, turn.epoch, turn.seq, turn.revision);
         verdict.expect(turn.content == right, || {
             format!("wrong words: turn {}.{} of {call}", turn.epoch, turn.seq)
         });
@@ -160,10 +169,10 @@ fn judge_words(call: &str, row: &CallRow, all: &Claims, verdict: &mut Verdict) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkers::told::{Told, began, books, row, turn};
+    use crate::checkers::history_builder::{HistoryBuilder, began, books, row, turn};
 
-    fn told() -> Told {
-        let mut told = Told::default();
+    fn told() -> HistoryBuilder {
+        let mut told = HistoryBuilder::default();
         told.acknowledged(1, began("CA1", None), 4);
         told.acknowledged(1, turn("CA1", 0, 0, 0), 5);
         told.acknowledged(1, turn("CA1", 0, 0, 1), 6);
@@ -171,78 +180,80 @@ mod tests {
         told
     }
 
-    fn judged(told: &Told, books: &Books) -> String {
-        let mut verdict = Verdict::default();
-        judge(&told.history, books, &mut verdict);
+    fn check_sample(told: &HistoryBuilder, books: &DatabaseContents) -> String {
+        let mut verdict = CheckResult::default();
+        check(&told.history, books, &mut verdict);
         if verdict.is_clean() {
             return String::new();
         }
-        verdict.tell()
+        verdict.report()
     }
 
     #[test]
     fn what_is_undecided_may_be_there_or_not() {
         let turns = vec![row("CA1", 0, 0, 1, 1)];
-        assert_eq!(judged(&told(), &books("CA1", turns.clone())), "");
+        assert_eq!(check_sample(&told(), &books("CA1", turns.clone())), "");
         let both = [turns, vec![row("CA1", 0, 1, 0, 2)]].concat();
-        assert_eq!(judged(&told(), &books("CA1", both)), "");
+        assert_eq!(check_sample(&told(), &books("CA1", both)), "");
     }
 
     #[test]
     fn a_lost_turn_is_found() {
-        assert!(judged(&told(), &books("CA1", vec![])).contains("lost: turn 0.0"));
-        assert!(judged(&told(), &Books::default()).contains("lost: the beginning"));
+        assert!(check_sample(&told(), &books("CA1", vec![])).contains("lost: turn 0.0"));
+        assert!(
+            check_sample(&told(), &DatabaseContents::default()).contains("lost: the beginning")
+        );
     }
 
     #[test]
     fn a_lost_amendment_is_found() {
         let turns = vec![row("CA1", 0, 0, 0, 1)];
-        assert!(judged(&told(), &books("CA1", turns)).contains("lost: amendment"));
+        assert!(check_sample(&told(), &books("CA1", turns)).contains("lost: amendment"));
     }
 
     #[test]
     fn a_lost_end_is_found() {
         let mut told = told();
-        let ended = Deed::Ended { call: "CA1".into() };
+        let ended = SubmittedWrite::Ended { call: "CA1".into() };
         told.acknowledged(1, ended, 9);
         let turns = vec![row("CA1", 0, 0, 1, 1)];
-        assert!(judged(&told, &books("CA1", turns)).contains("lost: the end"));
+        assert!(check_sample(&told, &books("CA1", turns)).contains("lost: the end"));
     }
 
     #[test]
     fn a_turn_that_is_there_twice_is_found() {
         let turns = vec![row("CA1", 0, 0, 1, 1), row("CA1", 0, 0, 1, 2)];
-        assert!(judged(&told(), &books("CA1", turns)).contains("duplicate"));
+        assert!(check_sample(&told(), &books("CA1", turns)).contains("duplicate"));
     }
 
     #[test]
     fn what_was_never_said_is_found() {
         let turns = vec![row("CA1", 0, 0, 1, 1), row("CA1", 0, 7, 0, 2)];
-        assert!(judged(&told(), &books("CA1", turns)).contains("ghost: turn 0.7"));
+        assert!(check_sample(&told(), &books("CA1", turns)).contains("ghost: turn 0.7"));
         let turns = vec![row("CA1", 0, 0, 2, 1)];
-        assert!(judged(&told(), &books("CA1", turns)).contains("ghost"));
+        assert!(check_sample(&told(), &books("CA1", turns)).contains("ghost"));
         let mut other = books("CA1", vec![row("CA1", 0, 0, 1, 1)]);
-        other.calls.insert("CA9".into(), CallRow::default());
-        assert!(judged(&told(), &other).contains("ghost: call CA9"));
+        other.calls.insert("CA9".into(), StoredCallRow::default());
+        assert!(check_sample(&told(), &other).contains("ghost: call CA9"));
     }
 
     #[test]
     fn other_words_are_found() {
         let mut wrong = row("CA1", 0, 0, 1, 1);
         wrong.content.push('!');
-        assert!(judged(&told(), &books("CA1", vec![wrong])).contains("wrong words"));
+        assert!(check_sample(&told(), &books("CA1", vec![wrong])).contains("wrong words"));
     }
 
     #[test]
     fn a_call_that_is_counted_twice_is_found() {
-        let mut told = Told::default();
+        let mut told = HistoryBuilder::default();
         told.acknowledged(1, began("CA1", Some("+15550100000")), 4);
         let mut kept = books("CA1", vec![]);
         kept.calls.get_mut("CA1").unwrap().number = Some("+15550100000".into());
-        let caller = |calls| crate::books::CallerRow { name: None, calls };
+        let caller = |calls| crate::database_contents::StoredCaller { name: None, calls };
         kept.callers.insert("+15550100000".into(), caller(1));
-        assert_eq!(judged(&told, &kept), "");
+        assert_eq!(check_sample(&told, &kept), "");
         kept.callers.insert("+15550100000".into(), caller(2));
-        assert!(judged(&told, &kept).contains("2 times"));
+        assert!(check_sample(&told, &kept).contains("2 times"));
     }
 }

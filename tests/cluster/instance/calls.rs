@@ -1,18 +1,18 @@
 //! Calls: each begins, has turns, some of them amended, and mostly ends. No two tellers share one.
 
 use super::submitter::Submitter;
-use super::{Pace, now_us};
-use crate::events::{Birth, Deed};
-use crate::random::Random;
-use crate::words;
-use calldex_storage::record::{CallerKind, Outcome, PhoneNumber, Role, Turn};
+use super::{WorkloadPace, now_us};
+use crate::events::{InstanceSetup, SubmittedWrite};
+use crate::generated_text;
+use crate::random::SeededRandom;
+use calldex_storage::record::{CallOutcome, CallerKind, PhoneNumber, Turn, TurnRole};
 use calldex_storage::write::{CallEnded, CallStarted, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Threads that talk.
-const TELLERS: u64 = 2;
+const CALL_WRITERS: u64 = 2;
 /// What is looked at when nothing is to be said.
 const IDLE: Duration = Duration::from_millis(3);
 /// A teller that was held up makes up for this much.
@@ -25,13 +25,13 @@ pub fn clock_ms() -> i64 {
 }
 
 /// Starts the tellers.
-pub fn begin(birth: &Birth, submitter: &Submitter, pace: &Arc<Pace>) {
-    for teller in 0..TELLERS {
-        let mut teller = Teller {
+pub fn begin(birth: &InstanceSetup, submitter: &Submitter, pace: &Arc<WorkloadPace>) {
+    for teller in 0..CALL_WRITERS {
+        let mut teller = CallWriter {
             life: birth.life,
             teller,
             instance: birth.instance(),
-            random: Random::from_seed(birth.life * 16 + teller),
+            random: SeededRandom::from_seed(birth.life * 16 + teller),
             submitter: submitter.another(),
             calls: 0,
             call: None,
@@ -41,25 +41,25 @@ pub fn begin(birth: &Birth, submitter: &Submitter, pace: &Arc<Pace>) {
     }
 }
 
-struct Call {
+struct GeneratedCall {
     call_sid: String,
     next_seq: u32,
     turns: u32,
     is_amended: bool,
 }
 
-struct Teller {
+struct CallWriter {
     life: u64,
     teller: u64,
     instance: String,
-    random: Random,
+    random: SeededRandom,
     submitter: Submitter,
     calls: u64,
-    call: Option<Call>,
+    call: Option<GeneratedCall>,
 }
 
-impl Teller {
-    fn talk(&mut self, pace: &Pace) {
+impl CallWriter {
+    fn talk(&mut self, pace: &WorkloadPace) {
         let mut due_us = now_us();
         loop {
             let writes_per_s = pace.writes_per_s.load(Ordering::SeqCst);
@@ -69,7 +69,7 @@ impl Teller {
                 continue;
             }
             self.say_next(pace.long_winded.load(Ordering::SeqCst));
-            due_us = (due_us + TELLERS * 1_000_000 / writes_per_s)
+            due_us = (due_us + CALL_WRITERS * 1_000_000 / writes_per_s)
                 .max(now_us().saturating_sub(MADE_UP_US_MAX));
             let wait_us = due_us.saturating_sub(now_us());
             std::thread::sleep(Duration::from_micros(wait_us));
@@ -85,10 +85,10 @@ impl Teller {
     }
 
     fn begin_call(&mut self, long_winded: bool) {
-        let call_sid = words::call_sid(self.life, self.teller, self.calls, long_winded);
+        let call_sid = generated_text::call_sid(self.life, self.teller, self.calls, long_winded);
         self.calls += 1;
         let is_known = self.random.chance(50);
-        let number = is_known.then(|| words::caller(self.random.next() >> 8));
+        let number = is_known.then(|| generated_text::caller(self.random.next() >> 8));
         let started = CallStarted {
             call_sid: call_sid.as_str().into(),
             number: number.as_deref().and_then(PhoneNumber::parse),
@@ -103,9 +103,11 @@ impl Teller {
             instance: self.instance.as_str().into(),
         };
         let call = call_sid.clone();
-        self.submitter
-            .submit(Deed::Began { call, number }, Write::CallStarted(started));
-        self.call = Some(Call {
+        self.submitter.submit(
+            SubmittedWrite::Began { call, number },
+            Write::CallStarted(started),
+        );
+        self.call = Some(GeneratedCall {
             call_sid,
             next_seq: 0,
             turns: self.random.within(3, 14) as u32,
@@ -114,7 +116,7 @@ impl Teller {
     }
 
     /// The next turn, or an amendment of the last one.
-    fn turn(&mut self, mut call: Call) {
+    fn turn(&mut self, mut call: GeneratedCall) {
         let amends = call.next_seq > 0 && !call.is_amended && self.random.chance(20);
         let seq = call.next_seq - u32::from(amends);
         let revision = u32::from(amends);
@@ -131,7 +133,7 @@ impl Teller {
     }
 
     /// Most calls end; the others are left open, so that their turns stay where they can be seen.
-    fn leave(&mut self, call: Call) {
+    fn leave(&mut self, call: GeneratedCall) {
         if !self.random.chance(60) {
             return self.begin_call(call.call_sid.starts_with("CF"));
         }
@@ -139,26 +141,26 @@ impl Teller {
             call_sid: call.call_sid.as_str().into(),
             epoch: Some(0),
             at_ms: clock_ms(),
-            outcome: Outcome::HungUp,
+            outcome: CallOutcome::HungUp,
         };
         let call = call.call_sid;
         self.submitter
-            .submit(Deed::Ended { call }, Write::CallEnded(ended));
+            .submit(SubmittedWrite::Ended { call }, Write::CallEnded(ended));
     }
 }
 
 /// A turn whose words follow from its place.
-pub fn turn_of(call: &str, epoch: u32, seq: u32, revision: u32) -> (Deed, Turn) {
+pub fn turn_of(call: &str, epoch: u32, seq: u32, revision: u32) -> (SubmittedWrite, Turn) {
     let role = match seq % 2 {
-        0 => Role::Agent,
-        _ => Role::Caller,
+        0 => TurnRole::Agent,
+        _ => TurnRole::Caller,
     };
-    let content = words::of_turn(call, epoch, seq, revision);
+    let content = generated_text::of_turn(call, epoch, seq, revision);
     let turn = Turn {
         revision,
         ..Turn::new(role, content, clock_ms(), epoch, seq)
     };
-    let deed = Deed::Turn {
+    let deed = SubmittedWrite::Turn {
         call: call.to_owned(),
         epoch,
         seq,

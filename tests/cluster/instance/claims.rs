@@ -2,12 +2,12 @@
 //! speaks in those it has won.
 
 use super::calls::{clock_ms, turn_of};
-use super::house::House;
+use super::runtime::InstanceRuntime;
 use super::submitter::Submitter;
-use super::{Pace, say};
-use crate::events::{Birth, Deed, Event};
-use crate::random::Random;
-use crate::words;
+use super::{WorkloadPace, print_event};
+use crate::events::{InstanceEvent, InstanceSetup, SubmittedWrite};
+use crate::generated_text;
+use crate::random::SeededRandom;
 use calldex_storage::record::next_epoch;
 use calldex_storage::write::{CallResumed, Write};
 use std::sync::Arc;
@@ -15,16 +15,21 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long the result of a claim is waited for here, once it is durable.
-const APPLIED_MAX: Duration = crate::exchange::PATIENCE;
+const APPLIED_MAX: Duration = crate::fault_cluster::WAIT_MAX;
 
 /// Starts the claimant.
-pub fn begin(birth: &Birth, house: &Arc<House>, submitter: &Submitter, pace: &Arc<Pace>) {
+pub fn begin(
+    birth: &InstanceSetup,
+    runtime: &Arc<InstanceRuntime>,
+    submitter: &Submitter,
+    pace: &Arc<WorkloadPace>,
+) {
     let mut claimant = Claimant {
         life: birth.life,
         instance: birth.instance(),
-        house: Arc::downgrade(house),
+        runtime: Arc::downgrade(runtime),
         submitter: submitter.another(),
-        random: Random::from_seed(birth.life * 16 + 8),
+        random: SeededRandom::from_seed(birth.life * 16 + 8),
         pace: Arc::clone(pace),
         claims: 0,
     };
@@ -43,10 +48,10 @@ pub fn begin(birth: &Birth, house: &Arc<House>, submitter: &Submitter, pace: &Ar
 struct Claimant {
     life: u64,
     instance: String,
-    house: std::sync::Weak<House>,
+    runtime: std::sync::Weak<InstanceRuntime>,
     submitter: Submitter,
-    random: Random,
-    pace: Arc<Pace>,
+    random: SeededRandom,
+    pace: Arc<WorkloadPace>,
     claims: u64,
 }
 
@@ -57,12 +62,12 @@ impl Claimant {
     }
 
     async fn claim_one(&mut self, calls: u64) {
-        let call = words::wanted_call(self.random.within(0, calls - 1));
+        let call = generated_text::wanted_call(self.random.within(0, calls - 1));
         let Some((expected, epoch)) = self.read(&call).await else {
             return;
         };
         let write = self.claim(&call, expected, epoch);
-        let deed = Deed::Claimed {
+        let deed = SubmittedWrite::Claimed {
             call: call.clone(),
             expected,
             epoch,
@@ -70,11 +75,11 @@ impl Claimant {
         let Some(position) = self.submitter.submit_and_wait(deed, write).await else {
             return;
         };
-        let Some(house) = self.house.upgrade() else {
+        let Some(runtime) = self.runtime.upgrade() else {
             return;
         };
-        if house.storage.wait_applied(position, APPLIED_MAX).await
-            && house.owner(&call) == Some((epoch, self.instance.clone()))
+        if runtime.storage.wait_applied(position, APPLIED_MAX).await
+            && runtime.owner(&call) == Some((epoch, self.instance.clone()))
             // It may have been waited for so long that the databases are being compared by now.
             && self.wanted_calls() > 0
         {
@@ -87,14 +92,14 @@ impl Claimant {
 
     /// The epoch that the call has, and the one that this instance would take.
     async fn read(&self, call: &str) -> Option<(u32, u32)> {
-        let house = self.house.upgrade()?;
-        let read = house.storage.conversations.read(call).await.ok()?;
+        let runtime = self.runtime.upgrade()?;
+        let read = runtime.storage.conversations.read(call).await.ok()?;
         let epoch = read.map_or(0, |read| read.conversation.epoch);
-        say(&Event::OwnerSeen {
+        print_event(&InstanceEvent::OwnerSeen {
             call: call.to_owned(),
             epoch,
         });
-        Some((epoch, next_epoch(epoch, house.slot())))
+        Some((epoch, next_epoch(epoch, runtime.slot())))
     }
 
     fn claim(&mut self, call: &str, expected: u32, epoch: u32) -> Write {

@@ -3,23 +3,23 @@
 
 mod calls;
 mod claims;
-mod house;
+mod commands;
+mod fault_plan;
 mod names;
-mod orders;
+mod runtime;
 mod submitter;
-mod trouble;
 
-pub use trouble::DIES;
+pub use fault_plan::DIES;
 
-use crate::events::{BIRTH, Birth, Event, Load, Order};
+use crate::events::{InstanceEvent, InstanceSetup, SETUP_VARIABLE, TestCommand, WorkloadRates};
 use calldex_observability::logs::LogFormat;
-use house::House;
+use fault_plan::FaultPlan;
+use runtime::InstanceRuntime;
 use std::io::{BufRead, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use submitter::Submitter;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use trouble::Trouble;
 
 /// What an instance writes to its log, which is kept when a test fails.
 const LOG_LEVEL: &str = "info,openraft=warn";
@@ -28,10 +28,10 @@ pub const TEST: &str = "instance::runs_when_told_to";
 
 #[test]
 fn runs_when_told_to() {
-    let Ok(birth) = std::env::var(BIRTH) else {
+    let Ok(birth) = std::env::var(SETUP_VARIABLE) else {
         return;
     };
-    let birth: Birth = serde_json::from_str(&birth).expect("a birth");
+    let birth: InstanceSetup = serde_json::from_str(&birth).expect("a birth");
     calldex_observability::recorder::install();
     calldex_observability::logs::init(LogFormat::Human, LOG_LEVEL).expect("a log");
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -45,7 +45,7 @@ fn runs_when_told_to() {
 }
 
 /// Tells the test; whoever hears it may rely on it, whatever happens to this process.
-pub fn say(event: &Event) {
+pub fn print_event(event: &InstanceEvent) {
     let line = event.to_line();
     let mut out = std::io::stdout().lock();
     // Without its parent there is nothing to live for.
@@ -66,15 +66,15 @@ pub fn now_us() -> u64 {
 
 /// What is to be submitted at present.
 #[derive(Default)]
-pub struct Pace {
+pub struct WorkloadPace {
     writes_per_s: AtomicU64,
     long_winded: AtomicBool,
     wanted_calls: AtomicU64,
     names: AtomicBool,
 }
 
-impl Pace {
-    fn set(&self, load: Load) {
+impl WorkloadPace {
+    fn set(&self, load: WorkloadRates) {
         self.long_winded.store(load.long_winded, Ordering::SeqCst);
         self.wanted_calls.store(load.wanted_calls, Ordering::SeqCst);
         self.names.store(load.names, Ordering::SeqCst);
@@ -83,80 +83,82 @@ impl Pace {
 }
 
 /// Nothing is submitted.
-const SILENCE: Load = Load {
+const SILENCE: WorkloadRates = WorkloadRates {
     writes_per_s: 0,
     long_winded: false,
     wanted_calls: 0,
     names: false,
 };
 
-async fn live(birth: Birth) {
+async fn live(birth: InstanceSetup) {
     let orders = listen();
-    let trouble = Arc::new(Trouble::default());
+    let fault_plan = Arc::new(FaultPlan::default());
     if let Some(operation) = &birth.dies_at {
-        trouble.set(operation, 0, trouble::DIES, 1);
+        fault_plan.set(operation, 0, fault_plan::DIES, 1);
     }
-    let house = match House::open(&birth, trouble.faults()).await {
-        Ok(house) => Arc::new(house),
+    let runtime = match InstanceRuntime::open(&birth, fault_plan.faults()).await {
+        Ok(runtime) => Arc::new(runtime),
         Err(refusal) => {
             let (stage, reason) = (refusal.stage.to_owned(), refusal.reason);
-            return say(&Event::Refused { stage, reason });
+            return print_event(&InstanceEvent::Refused { stage, reason });
         }
     };
-    say(&Event::Open {
-        cluster_id: house.cluster_id(),
-        node_id: house.node_id(),
-        slot: house.slot().into(),
+    print_event(&InstanceEvent::Open {
+        cluster_id: runtime.cluster_id(),
+        node_id: runtime.node_id(),
+        slot: runtime.slot().into(),
     });
-    let pace = Arc::new(Pace::default());
-    let submitter = Submitter::new(&house, birth.lies);
+    let pace = Arc::new(WorkloadPace::default());
+    let submitter = Submitter::new(&runtime, birth.lies);
     calls::begin(&birth, &submitter, &pace);
-    claims::begin(&birth, &house, &submitter, &pace);
-    names::begin(&birth, &house, &submitter, &pace);
-    house.tell_when_serving();
-    obey(orders, &house, &submitter, &pace, &trouble).await;
-    let given_up = house.stop().await;
-    say(&Event::Stopped { given_up });
+    claims::begin(&birth, &runtime, &submitter, &pace);
+    names::begin(&birth, &runtime, &submitter, &pace);
+    runtime.report_when_serving();
+    execute(orders, &runtime, &submitter, &pace, &fault_plan).await;
+    let given_up = runtime.stop().await;
+    print_event(&InstanceEvent::Stopped { given_up });
 }
 
-async fn obey(
-    mut orders: UnboundedReceiver<Order>,
-    house: &Arc<House>,
+async fn execute(
+    mut orders: UnboundedReceiver<TestCommand>,
+    runtime: &Arc<InstanceRuntime>,
     submitter: &Submitter,
-    pace: &Pace,
-    trouble: &Trouble,
+    pace: &WorkloadPace,
+    fault_plan: &FaultPlan,
 ) {
     while let Some(order) = orders.recv().await {
         match order {
-            Order::Load(load) => pace.set(load),
-            Order::Hush => pace.set(SILENCE),
-            Order::Submit { batch } => {
-                let writes = calldex_storage::write::decode(batch.as_bytes());
+            TestCommand::Load(load) => pace.set(load),
+            TestCommand::Hush => pace.set(SILENCE),
+            TestCommand::Submit { batch } => {
+                let writes = calldex_storage::write::decode_batch(batch.as_bytes());
                 for write in writes.expect("a batch") {
-                    drop(house.storage.writer.submit(write));
+                    drop(runtime.storage.writer.submit(write));
                 }
             }
-            Order::UnderWay { asked } => {
-                let writes = submitter.under_way();
-                say(&Event::UnderWay { asked, writes });
+            TestCommand::UnderWay { asked } => {
+                let writes = submitter.in_flight();
+                print_event(&InstanceEvent::UnderWay { asked, writes });
             }
-            Order::Fault {
+            TestCommand::Fault {
                 operation,
                 delay_ms,
                 errno,
                 times,
-            } => trouble.set(&operation, delay_ms, errno, times),
-            Order::Stop => return pace.set(SILENCE),
+            } => fault_plan.set(&operation, delay_ms, errno, times),
+            TestCommand::Stop => return pace.set(SILENCE),
             question => {
-                let house = Arc::clone(house);
-                tokio::spawn(async move { say(&orders::answer(&house, question).await) });
+                let runtime = Arc::clone(runtime);
+                tokio::spawn(
+                    async move { print_event(&commands::answer(&runtime, question).await) },
+                );
             }
         }
     }
 }
 
 /// Orders as they come. When the test is gone, so is this process.
-fn listen() -> UnboundedReceiver<Order> {
+fn listen() -> UnboundedReceiver<TestCommand> {
     let (tell, told) = unbounded_channel();
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {

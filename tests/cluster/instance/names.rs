@@ -1,15 +1,15 @@
 //! Names: every instance decides the names of the same few numbers, and asks for them.
 
 use super::calls::clock_ms;
-use super::house::House;
+use super::runtime::InstanceRuntime;
 use super::submitter::Submitter;
-use super::{Pace, say};
-use crate::events::{Birth, Deed, Event, Mark};
-use crate::random::Random;
-use crate::words;
-use calldex_storage::Recall;
+use super::{WorkloadPace, print_event};
+use crate::events::{InstanceEvent, InstanceSetup, NameOrder, SubmittedWrite};
+use crate::generated_text;
+use crate::random::SeededRandom;
+use calldex_storage::LookupResult;
 use calldex_storage::record::PhoneNumber;
-use calldex_storage::write::{NameGiven, Stamp, Write};
+use calldex_storage::write::{DecisionStamp, StampedName, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,37 +20,44 @@ const NODES_MAX: u64 = 8;
 const LOOKUP_MAX: Duration = Duration::from_millis(300);
 
 /// Starts whoever asks and decides.
-pub fn begin(birth: &Birth, house: &Arc<House>, submitter: &Submitter, pace: &Arc<Pace>) {
-    let (house, pace) = (Arc::downgrade(house), Arc::clone(pace));
+pub fn begin(
+    birth: &InstanceSetup,
+    runtime: &Arc<InstanceRuntime>,
+    submitter: &Submitter,
+    pace: &Arc<WorkloadPace>,
+) {
+    let (runtime, pace) = (Arc::downgrade(runtime), Arc::clone(pace));
     let (submitter, birth) = (submitter.another(), birth.clone());
     tokio::spawn(async move {
-        let mut random = Random::from_seed(birth.life * 16 + 9);
+        let mut random = SeededRandom::from_seed(birth.life * 16 + 9);
         for count in 0.. {
             tokio::time::sleep(Duration::from_millis(random.within(5, 35))).await;
-            let Some(house) = house.upgrade() else { return };
+            let Some(runtime) = runtime.upgrade() else {
+                return;
+            };
             if !pace.names.load(Ordering::SeqCst) {
                 continue;
             }
-            let number = words::named(random.next() >> 8);
+            let number = generated_text::named(random.next() >> 8);
             if random.chance(25) && submitter.has_room() {
                 decide(&birth, &submitter, &number, count, random.chance(50));
             }
-            if let Some(mark) = name_of(&house, &number).await {
-                say(&Event::NameSeen { number, mark });
+            if let Some(mark) = name_of(&runtime, &number).await {
+                print_event(&InstanceEvent::NameSeen { number, mark });
             }
         }
     });
 }
 
-fn decide(birth: &Birth, submitter: &Submitter, number: &str, count: u64, corrects: bool) {
-    let mark = Mark {
+fn decide(birth: &InstanceSetup, submitter: &Submitter, number: &str, count: u64, corrects: bool) {
+    let mark = NameOrder {
         at_ms: clock_ms(),
         step: u32::try_from(count * NODES_MAX + birth.node % NODES_MAX).unwrap_or(u32::MAX),
     };
-    let given = NameGiven {
+    let given = StampedName {
         number: PhoneNumber::parse(number).expect("a number of the harness"),
-        name: words::of_name(mark).into(),
-        stamp: Stamp {
+        name: generated_text::of_name(mark).into(),
+        stamp: DecisionStamp {
             call_sid: format!("CN{:05}{count:06}", birth.life).into(),
             step: mark.step,
             at_ms: mark.at_ms,
@@ -61,14 +68,14 @@ fn decide(birth: &Birth, submitter: &Submitter, number: &str, count: u64, correc
         true => Write::NameCorrected(given),
         false => Write::NameConfirmed(given),
     };
-    submitter.submit(Deed::Named { number, mark }, write);
+    submitter.submit(SubmittedWrite::Named { number, mark }, write);
 }
 
 /// The decision behind the name that `number` has here.
-pub async fn name_of(house: &House, number: &str) -> Option<Mark> {
+pub async fn name_of(runtime: &InstanceRuntime, number: &str) -> Option<NameOrder> {
     let number = PhoneNumber::parse(number)?;
-    match house.storage.directory.recall(&number, LOOKUP_MAX).await {
-        Recall::Known(caller) => words::mark_of_name(caller.name.as_deref()?),
-        Recall::Unknown | Recall::TimedOut => None,
+    match runtime.storage.callers.look_up(&number, LOOKUP_MAX).await {
+        LookupResult::Known(caller) => generated_text::mark_of_name(caller.name.as_deref()?),
+        LookupResult::Unknown | LookupResult::TimedOut => None,
     }
 }

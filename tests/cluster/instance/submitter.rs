@@ -1,39 +1,39 @@
 //! Gives writes to storage and tells the test of each: before, and once its fate is known.
 
-use super::house::House;
-use super::{now_us, say};
-use crate::events::{Deed, Event};
+use super::runtime::InstanceRuntime;
+use super::{now_us, print_event};
+use crate::events::{InstanceEvent, SubmittedWrite};
 use calldex_storage::write::Write;
-use calldex_storage::{NotDurable, Position, Receipt, Writer};
+use calldex_storage::{Position, Receipt, WriteError, Writer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// Writes under way in all, at most; then nobody submits.
-pub const UNDER_WAY_MAX: u64 = 20_000;
+pub const IN_FLIGHT_MAX: u64 = 20_000;
 
 /// Cheap to clone. Writes of one clone are awaited in their order.
 pub struct Submitter {
     writer: Writer,
-    shared: Arc<Shared>,
+    shared: Arc<SubmitterState>,
     awaited: UnboundedSender<(u64, Receipt)>,
     lies: bool,
 }
 
 #[derive(Default)]
-struct Shared {
+struct SubmitterState {
     ids: AtomicU64,
     under_way: AtomicU64,
 }
 
 impl Submitter {
     /// The first. One that lies says that each write is durable when it is submitted.
-    pub fn new(house: &House, lies: bool) -> Self {
-        let writer = house.storage.writer.clone();
+    pub fn new(runtime: &InstanceRuntime, lies: bool) -> Self {
+        let writer = runtime.storage.writer.clone();
         Self::with(writer, Arc::default(), lies)
     }
 
-    fn with(writer: Writer, shared: Arc<Shared>, lies: bool) -> Self {
+    fn with(writer: Writer, shared: Arc<SubmitterState>, lies: bool) -> Self {
         let (awaited, mut receipts) = unbounded_channel::<(u64, Receipt)>();
         let submitter = Self {
             writer,
@@ -45,7 +45,7 @@ impl Submitter {
             while let Some((id, receipt)) = receipts.recv().await {
                 let outcome = receipt.await;
                 if !lies {
-                    tell(id, outcome);
+                    report(id, outcome);
                 }
                 // Only now: who hears that nothing is under way has heard what became of it.
                 shared.under_way.fetch_sub(1, Ordering::SeqCst);
@@ -60,57 +60,57 @@ impl Submitter {
     }
 
     /// Writes whose fate is not known yet.
-    pub fn under_way(&self) -> u64 {
+    pub fn in_flight(&self) -> u64 {
         self.shared.under_way.load(Ordering::SeqCst)
     }
 
     /// Whether there is room for more.
     pub fn has_room(&self) -> bool {
-        self.under_way() < UNDER_WAY_MAX
+        self.in_flight() < IN_FLIGHT_MAX
     }
 
     /// Submits, and tells its fate when it is known.
-    pub fn submit(&self, deed: Deed, write: Write) {
+    pub fn submit(&self, deed: SubmittedWrite, write: Write) {
         let (id, receipt) = self.begin(deed, write);
         // Only without a runtime is there nobody who waits, and then nothing else either.
         let _ = self.awaited.send((id, receipt));
     }
 
     /// Submits and waits; the position if it is durable.
-    pub async fn submit_and_wait(&self, deed: Deed, write: Write) -> Option<Position> {
+    pub async fn submit_and_wait(&self, deed: SubmittedWrite, write: Write) -> Option<Position> {
         let (id, receipt) = self.begin(deed, write);
         let outcome = receipt.await;
         if !self.lies {
-            tell(id, outcome);
+            report(id, outcome);
         }
         self.shared.under_way.fetch_sub(1, Ordering::SeqCst);
         outcome.ok()
     }
 
-    fn begin(&self, deed: Deed, write: Write) -> (u64, Receipt) {
+    fn begin(&self, deed: SubmittedWrite, write: Write) -> (u64, Receipt) {
         let id = self.shared.ids.fetch_add(1, Ordering::SeqCst);
         self.shared.under_way.fetch_add(1, Ordering::SeqCst);
         let at_us = now_us();
-        say(&Event::Submitted { id, deed, at_us });
+        print_event(&InstanceEvent::Submitted { id, deed, at_us });
         if self.lies {
-            tell(id, Ok(0));
+            report(id, Ok(0));
         }
         (id, self.writer.submit(write))
     }
 }
 
-fn tell(id: u64, outcome: Result<Position, NotDurable>) {
+fn report(id: u64, outcome: Result<Position, WriteError>) {
     let at_us = now_us();
     match outcome {
-        Ok(position) => say(&Event::Acknowledged {
+        Ok(position) => print_event(&InstanceEvent::Acknowledged {
             id,
             position,
             at_us,
         }),
-        Err(NotDurable::Kept) => say(&Event::Kept { id }),
+        Err(WriteError::SavedToOutbox) => print_event(&InstanceEvent::Kept { id }),
         // It may be in the outbox or not: nothing is known.
-        Err(NotDurable::Closed) => {}
-        Err(reason) => say(&Event::Denied {
+        Err(WriteError::Closed) => {}
+        Err(reason) => print_event(&InstanceEvent::Denied {
             id,
             reason: reason.to_string(),
         }),

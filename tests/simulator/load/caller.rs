@@ -1,26 +1,26 @@
 //! One caller of a load: a whole call in one task.
 
 use super::{
-    chance::Chance,
-    connecting::Stop,
-    meter::{Event, Meter, Timing},
+    connection::SessionStop,
+    meter::{LoadEvent, LoadMeter, Timing},
     options::LoadOptions,
-    watch::Standing,
+    random::LoadRandom,
+    session::LoadSession,
 };
 use crate::{
     model::told_in,
     twilio::{
         Dial, Twilio, Utterance,
-        internals::{Listed, SimulatedCaller, interrupt_frame},
+        internals::{LiveCallEntry, SimulatedCaller, interrupt_frame},
     },
 };
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 /// Without playback a barge-in comes after so many tokens.
-const BLIND_BARGE_TOKENS: u64 = 3;
+const INTERRUPT_AFTER_TOKENS: u64 = 3;
 /// How long the agent speaks before it is interrupted, in seconds of Twilio's time.
-const BARGE_AFTER_S: (f64, f64) = (0.3, 2.0);
+const INTERRUPT_AFTER_S: (f64, f64) = (0.3, 2.0);
 /// At the end of a steady load callers hang up within this time, not all at once.
 const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 /// A question whose socket was lost is asked again after this long without a word, in Twilio's time: the server may
@@ -29,24 +29,24 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Sockets that one call may lose.
 const LOSSES_MAX: u32 = 20;
 /// What an interrupting caller says.
-const BARGE_LINE: &str = "Wait, I have another question.";
+const INTERRUPTION_TEXT: &str = "Wait, I have another question.";
 
 /// Why a call of a load broke off, as it is counted.
-pub(super) struct Broken(pub(super) String);
+pub(super) struct CallFailure(pub(super) String);
 
 /// One caller.
-pub(super) struct Caller<'a> {
+pub(super) struct LoadCaller<'a> {
     pub(super) twilio: &'a Twilio,
     pub(super) options: &'a LoadOptions,
-    pub(super) meter: &'a Meter,
+    pub(super) meter: &'a LoadMeter,
     pub(super) dial: Dial,
     pub(super) call_sid: String,
-    pub(super) chance: Chance,
+    pub(super) chance: LoadRandom,
     pub(super) began: Instant,
     /// When callers have said enough; `None`: when they have had all their turns.
     pub(super) end: Option<Instant>,
     /// Where the REST API finds the call.
-    pub(super) listed: Listed,
+    pub(super) listed: LiveCallEntry,
     /// A question was asked and is not answered.
     pub(super) owed: bool,
     /// The session before this one was lost, and nothing was heard since.
@@ -56,14 +56,14 @@ pub(super) struct Caller<'a> {
 }
 
 /// Whether a caller stays.
-enum Mood {
+enum CallerDecision {
     Stays,
     Leaves,
 }
 
-impl Caller<'_> {
+impl LoadCaller<'_> {
     /// The whole call.
-    pub(super) async fn call(&mut self) -> Result<(), Broken> {
+    pub(super) async fn call(&mut self) -> Result<(), CallFailure> {
         let mut standing = self.connect().await?;
         let drops = self.options.turns > 1 && self.chance.happens(self.options.drop_share);
         let hangs_up = self.chance.happens(self.options.hang_up_share);
@@ -75,13 +75,13 @@ impl Caller<'_> {
                 standing = self.reconnect(standing).await?;
             }
             match self.round(&mut standing, turn, hangs_up).await {
-                Ok(Mood::Stays) => {}
-                Ok(Mood::Leaves) => break,
+                Ok(CallerDecision::Stays) => {}
+                Ok(CallerDecision::Leaves) => break,
                 Err(stop) => {
                     losses += 1;
                     standing = self.taken_up(standing, stop).await?;
                     if losses > LOSSES_MAX {
-                        return Err(Broken("lost again and again".into()));
+                        return Err(CallFailure("lost again and again".into()));
                     }
                 }
             }
@@ -92,33 +92,37 @@ impl Caller<'_> {
     /// A turn and the thinking before it. What was asked before a loss is not asked at once again.
     async fn round(
         &mut self,
-        standing: &mut Standing,
+        standing: &mut LoadSession,
         turn: usize,
         hangs_up: bool,
-    ) -> Result<Mood, Stop> {
+    ) -> Result<CallerDecision, SessionStop> {
         if self.owed {
-            self.recall(standing, turn).await?;
-            return Ok(Mood::Stays);
+            self.wait_for_return(standing, turn).await?;
+            return Ok(CallerDecision::Stays);
         }
         self.think(standing).await?;
         if self.end.is_some_and(|end| Instant::now() >= end) {
-            return Ok(Mood::Leaves);
+            return Ok(CallerDecision::Leaves);
         }
         if hangs_up && turn + 1 == self.options.turns {
             self.ask(standing, turn).await?;
             self.first_token(standing).await?;
-            self.meter.count(Event::HangUp);
-            return Ok(Mood::Leaves);
+            self.meter.count(LoadEvent::HangUp);
+            return Ok(CallerDecision::Leaves);
         }
         self.turn(standing, turn).await?;
-        Ok(Mood::Stays)
+        Ok(CallerDecision::Stays)
     }
 
     /// The answer to a question of the session before; the question again, if nothing comes.
-    async fn recall(&mut self, standing: &mut Standing, turn: usize) -> Result<(), Stop> {
+    async fn wait_for_return(
+        &mut self,
+        standing: &mut LoadSession,
+        turn: usize,
+    ) -> Result<(), SessionStop> {
         let wait = ASK_AGAIN_AFTER.div_f64(self.twilio.config.speed);
         let deadline = Instant::now() + wait.max(Duration::from_millis(500));
-        let heard = |standing: &Standing| standing.watch.first_token.is_some();
+        let heard = |standing: &LoadSession| standing.watch.first_token.is_some();
         if !self.until(standing, deadline, heard).await? {
             self.ask(standing, turn).await?;
         }
@@ -127,21 +131,21 @@ impl Caller<'_> {
     }
 
     /// One turn: a line, its reply, perhaps cut by another line.
-    async fn turn(&mut self, standing: &mut Standing, turn: usize) -> Result<(), Stop> {
+    async fn turn(&mut self, standing: &mut LoadSession, turn: usize) -> Result<(), SessionStop> {
         self.ask(standing, turn).await?;
-        if self.chance.happens(self.options.barge_in_share) && self.barge_in(standing).await? {
-            self.meter.count(Event::BargeIn);
+        if self.chance.happens(self.options.interruption_share) && self.interrupt(standing).await? {
+            self.meter.count(LoadEvent::Interruption);
         }
         self.reply(standing).await?;
         self.finish(standing).await
     }
 
     /// The reply is there; it is listened to.
-    async fn finish(&mut self, standing: &mut Standing) -> Result<(), Stop> {
+    async fn finish(&mut self, standing: &mut LoadSession) -> Result<(), SessionStop> {
         self.owed = false;
-        self.meter.count(Event::Turn);
+        self.meter.count(LoadEvent::Turn);
         if std::mem::take(&mut self.was_lost) {
-            self.meter.count(Event::Continued);
+            self.meter.count(LoadEvent::Continued);
         }
         if self.options.history {
             self.check_history(&standing.watch.heard);
@@ -159,14 +163,14 @@ impl Caller<'_> {
     fn check_history(&self, heard: &str) {
         match told_in(heard) {
             Some(told) if told > self.answered => {}
-            Some(_) => self.meter.count(Event::Forgotten),
+            Some(_) => self.meter.count(LoadEvent::Forgotten),
             None => self
                 .meter
                 .error("history: the reply does not tell how much is known".into()),
         }
     }
 
-    async fn ask(&mut self, standing: &mut Standing, turn: usize) -> Result<(), Stop> {
+    async fn ask(&mut self, standing: &mut LoadSession, turn: usize) -> Result<(), SessionStop> {
         let lines = &self.options.lines;
         let line = lines
             .get(turn % lines.len().max(1))
@@ -176,7 +180,7 @@ impl Caller<'_> {
         self.say(standing, &line).await
     }
 
-    async fn say(&self, standing: &mut Standing, text: &str) -> Result<(), Stop> {
+    async fn say(&self, standing: &mut LoadSession, text: &str) -> Result<(), SessionStop> {
         standing.watch.forget();
         standing
             .line
@@ -185,11 +189,11 @@ impl Caller<'_> {
             .line
             .flush(&mut standing.watch)
             .await
-            .map_err(Stop::from)
+            .map_err(SessionStop::from)
     }
 
     /// Waits for the first token after `asked` and times it.
-    async fn first_token(&mut self, standing: &mut Standing) -> Result<(), Stop> {
+    async fn first_token(&mut self, standing: &mut LoadSession) -> Result<(), SessionStop> {
         let asked = standing.line.last_event();
         let deadline = asked + self.options.reply_timeout;
         if !self
@@ -198,7 +202,7 @@ impl Caller<'_> {
             })
             .await?
         {
-            return Err(Broken("no first token in time".into()).into());
+            return Err(CallFailure("no first token in time".into()).into());
         }
         if let Some(first) = standing.watch.first_token.filter(|_| !self.was_lost) {
             self.meter
@@ -207,7 +211,7 @@ impl Caller<'_> {
         Ok(())
     }
 
-    async fn reply(&mut self, standing: &mut Standing) -> Result<(), Stop> {
+    async fn reply(&mut self, standing: &mut LoadSession) -> Result<(), SessionStop> {
         let asked = standing.line.last_event();
         self.first_token(standing).await?;
         loop {
@@ -226,33 +230,36 @@ impl Caller<'_> {
                 break;
             }
             if !moved {
-                return Err(Broken("a reply stalled".into()).into());
+                return Err(CallFailure("a reply stalled".into()).into());
             }
         }
         for gap in standing.watch.gaps.drain(..) {
             self.meter.time(Timing::TokenGap, gap);
         }
-        self.meter
-            .count(Event::Tokens(std::mem::take(&mut standing.watch.tokens)));
+        self.meter.count(LoadEvent::Tokens(std::mem::take(
+            &mut standing.watch.tokens,
+        )));
         Ok(())
     }
 
     /// Interrupts the reply and asks something else. `false`: it was over too soon for that.
-    async fn barge_in(&mut self, standing: &mut Standing) -> Result<bool, Stop> {
+    async fn interrupt(&mut self, standing: &mut LoadSession) -> Result<bool, SessionStop> {
         self.first_token(standing).await?;
         let deadline = Instant::now() + self.options.reply_timeout;
         if self.options.playback {
-            let after =
-                Duration::from_secs_f64(self.chance.between(BARGE_AFTER_S.0, BARGE_AFTER_S.1));
-            standing.line.caller(SimulatedCaller::BargeIn(
-                Utterance::at_once(BARGE_LINE),
+            let after = Duration::from_secs_f64(
+                self.chance
+                    .between(INTERRUPT_AFTER_S.0, INTERRUPT_AFTER_S.1),
+            );
+            standing.line.caller(SimulatedCaller::Interrupt(
+                Utterance::at_once(INTERRUPTION_TEXT),
                 after,
             ));
             standing
                 .line
                 .flush(&mut standing.watch)
                 .await
-                .map_err(Stop::from)?;
+                .map_err(SessionStop::from)?;
             self.until(standing, deadline, |standing| {
                 standing.watch.interrupted || standing.watch.not_speaking
             })
@@ -264,7 +271,7 @@ impl Caller<'_> {
             return Ok(true);
         }
         self.until(standing, deadline, |standing| {
-            standing.watch.tokens >= BLIND_BARGE_TOKENS || standing.watch.answered.is_some()
+            standing.watch.tokens >= INTERRUPT_AFTER_TOKENS || standing.watch.answered.is_some()
         })
         .await?;
         if standing.watch.answered.is_some() {
@@ -272,11 +279,11 @@ impl Caller<'_> {
         }
         let frame = interrupt_frame(&standing.watch.heard, 600);
         standing.line.caller(SimulatedCaller::CutBlindly(frame));
-        self.say(standing, BARGE_LINE).await?;
+        self.say(standing, INTERRUPTION_TEXT).await?;
         Ok(true)
     }
 
-    async fn think(&mut self, standing: &mut Standing) -> Result<(), Stop> {
+    async fn think(&mut self, standing: &mut LoadSession) -> Result<(), SessionStop> {
         let time = self.options.think.mul_f64(self.chance.between(0.75, 1.25));
         let mut deadline = Instant::now() + time;
         if let Some(end) = self.end {
@@ -289,10 +296,10 @@ impl Caller<'_> {
     /// Drives the line until something holds, `true`, or until the deadline, `false`.
     async fn until(
         &mut self,
-        standing: &mut Standing,
+        standing: &mut LoadSession,
         deadline: Instant,
-        holds: impl Fn(&Standing) -> bool,
-    ) -> Result<bool, Stop> {
+        holds: impl Fn(&LoadSession) -> bool,
+    ) -> Result<bool, SessionStop> {
         loop {
             standing.line.flush(&mut standing.watch).await?;
             if holds(standing) {
@@ -301,7 +308,7 @@ impl Caller<'_> {
             tokio::select! {
                 happened = standing.line.next(&mut standing.watch) => happened?,
                 Some(redirect) = self.listed.redirects.recv() => {
-                    return Err(Stop::Redirected(redirect));
+                    return Err(SessionStop::Redirected(redirect));
                 }
                 () = sleep_until(deadline) => return Ok(false),
             }

@@ -3,7 +3,7 @@
 use super::{
     histogram::Histogram,
     options::LoadOptions,
-    report::{Report, Verdict},
+    report::{LoadReport, LoadVerdict},
 };
 use std::{
     collections::BTreeMap,
@@ -31,14 +31,14 @@ pub(super) enum Timing {
 
 /// What is counted.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Event {
+pub(super) enum LoadEvent {
     CallStarted,
     CallEnded {
         completed: bool,
     },
     Turn,
     Tokens(u64),
-    BargeIn,
+    Interruption,
     HangUp,
     Drop,
     Reconnect,
@@ -53,8 +53,8 @@ pub(super) enum Event {
 }
 
 #[derive(Default)]
-struct Counts {
-    report: Report,
+struct LoadCounts {
+    report: LoadReport,
     live: u64,
     webhook: Histogram,
     handshake: Histogram,
@@ -67,12 +67,12 @@ struct Counts {
 
 /// When times are counted: from the end of the warm-up to the end of the steady load.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Window {
+pub(super) struct MeasurementWindow {
     pub(super) from: Option<Instant>,
     pub(super) to: Option<Instant>,
 }
 
-impl Window {
+impl MeasurementWindow {
     fn is_open(&self, now: Instant) -> bool {
         self.from.is_none_or(|from| now >= from) && self.to.is_none_or(|to| now < to)
     }
@@ -80,14 +80,14 @@ impl Window {
 
 /// Shared by all calls; each entry holds its lock for a few nanoseconds.
 #[derive(Default)]
-pub(super) struct Meter {
-    counts: Mutex<Counts>,
+pub(super) struct LoadMeter {
+    counts: Mutex<LoadCounts>,
     model_first_token: Option<Duration>,
-    window: Window,
+    window: MeasurementWindow,
 }
 
-impl Meter {
-    pub(super) fn new(model_first_token: Option<Duration>, window: Window) -> Self {
+impl LoadMeter {
+    pub(super) fn new(model_first_token: Option<Duration>, window: MeasurementWindow) -> Self {
         Self {
             model_first_token,
             window,
@@ -95,7 +95,7 @@ impl Meter {
         }
     }
 
-    fn counts(&self) -> MutexGuard<'_, Counts> {
+    fn counts(&self) -> MutexGuard<'_, LoadCounts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -120,28 +120,30 @@ impl Meter {
         }
     }
 
-    pub(super) fn count(&self, event: Event) {
+    pub(super) fn count(&self, event: LoadEvent) {
         let mut counts = self.counts();
         match event {
-            Event::CallStarted => {
+            LoadEvent::CallStarted => {
                 counts.report.calls_started += 1;
                 counts.live += 1;
                 counts.report.calls_at_once_max = counts.report.calls_at_once_max.max(counts.live);
             }
-            Event::CallEnded { completed } => {
+            LoadEvent::CallEnded { completed } => {
                 counts.live -= 1;
                 counts.report.calls_completed += u64::from(completed);
             }
-            Event::Turn => counts.report.turns += 1,
-            Event::Tokens(count) => counts.report.tokens += count,
-            Event::BargeIn => counts.report.barge_ins += 1,
-            Event::HangUp => counts.report.hang_ups += 1,
-            Event::Drop => counts.report.drops += 1,
-            Event::Reconnect => counts.report.reconnects += 1,
-            Event::Loss => counts.report.losses += 1,
-            Event::Continued => counts.report.continued += 1,
-            Event::Forgotten => counts.report.forgotten += 1,
-            Event::Session(instance) => *counts.report.sessions.entry(instance).or_default() += 1,
+            LoadEvent::Turn => counts.report.turns += 1,
+            LoadEvent::Tokens(count) => counts.report.tokens += count,
+            LoadEvent::Interruption => counts.report.interruptions += 1,
+            LoadEvent::HangUp => counts.report.hang_ups += 1,
+            LoadEvent::Drop => counts.report.drops += 1,
+            LoadEvent::Reconnect => counts.report.reconnects += 1,
+            LoadEvent::Loss => counts.report.losses += 1,
+            LoadEvent::Continued => counts.report.continued += 1,
+            LoadEvent::Forgotten => counts.report.forgotten += 1,
+            LoadEvent::Session(instance) => {
+                *counts.report.sessions.entry(instance).or_default() += 1
+            }
         }
     }
 
@@ -180,7 +182,7 @@ impl Meter {
     }
 
     /// Everything, with the verdict.
-    pub(super) fn report(&self, elapsed: Duration, options: &LoadOptions) -> Report {
+    pub(super) fn report(&self, elapsed: Duration, options: &LoadOptions) -> LoadReport {
         let counts = self.counts();
         let mut report = counts.report.clone();
         report.seconds = (elapsed.as_secs_f64() * 100.0).round() / 100.0;
@@ -208,7 +210,7 @@ fn in_ms(value: f64) -> String {
     format!("{} ms", (value * 1000.0).round() / 1000.0)
 }
 
-fn verdict(report: &Report, options: &LoadOptions) -> Verdict {
+fn verdict(report: &LoadReport, options: &LoadOptions) -> LoadVerdict {
     let mut failures = Vec::new();
     let errors = report.errors_total();
     if let Some(most) = options.errors_max.filter(|most| errors > *most) {
@@ -243,7 +245,7 @@ fn verdict(report: &Report, options: &LoadOptions) -> Verdict {
             failures.push(format!("{what}: p99 {}, {allowed} allowed", in_ms(p99_ms)));
         }
     }
-    Verdict { failures }
+    LoadVerdict { failures }
 }
 
 #[cfg(test)]
@@ -252,7 +254,10 @@ mod tests {
 
     #[test]
     fn the_models_own_time_is_taken_off() {
-        let meter = Meter::new(Some(Duration::from_millis(200)), Window::default());
+        let meter = LoadMeter::new(
+            Some(Duration::from_millis(200)),
+            MeasurementWindow::default(),
+        );
         meter.time(Timing::FirstToken, Duration::from_millis(203));
         let report = meter.report(Duration::from_secs(1), &LoadOptions::default());
         assert!((2.9..=3.1).contains(&report.overhead.max_ms), "{report:?}");
@@ -263,16 +268,16 @@ mod tests {
     fn times_outside_the_window_are_not_counted() {
         let now = Instant::now();
         let hour = Duration::from_secs(3600);
-        let mut report = Report::default();
+        let mut report = LoadReport::default();
         for (from, to, counted) in [
             (None, None, 1),
             (Some(now + hour), None, 0),
             (None, Some(now), 0),
             (Some(now), Some(now + hour), 1),
         ] {
-            let meter = Meter::new(None, Window { from, to });
+            let meter = LoadMeter::new(None, MeasurementWindow { from, to });
             meter.time(Timing::Webhook, Duration::from_millis(1));
-            meter.count(Event::Tokens(30));
+            meter.count(LoadEvent::Tokens(30));
             report = meter.report(hour, &LoadOptions::default());
             assert_eq!(report.webhook.count, counted, "{from:?} to {to:?}");
         }
@@ -281,7 +286,7 @@ mod tests {
 
     #[test]
     fn limits_are_told_in_round_numbers() {
-        let meter = Meter::default();
+        let meter = LoadMeter::default();
         meter.time(Timing::Webhook, Duration::from_millis(8));
         let options = LoadOptions {
             webhook_p99_max: Duration::try_from_secs_f64(5.1 / 1000.0).ok(),
@@ -303,7 +308,7 @@ mod tests {
 
     #[test]
     fn limits_fail_when_passed_or_when_nothing_was_measured() {
-        let meter = Meter::default();
+        let meter = LoadMeter::default();
         meter.time(Timing::Webhook, Duration::from_millis(5));
         meter.error("webhook 500".into());
         let options = LoadOptions {

@@ -1,22 +1,22 @@
 //! `calldex load`: many simulated calls at once, and what they measured.
 
 mod caller;
-mod chance;
-mod connecting;
+mod connection;
 mod histogram;
 mod meter;
 mod options;
+mod random;
 mod report;
 mod schedule;
-mod watch;
+mod session;
 
 pub use options::LoadOptions;
-pub use report::{Percentiles, Report, Verdict};
+pub use report::{LoadReport, LoadVerdict, Percentiles};
 
-use crate::twilio::{CallError, Dial, RestDoor, Twilio, TwilioConfig, internals};
-use caller::{Broken, Caller};
-use chance::Chance;
-use meter::{Event, Meter, Window};
+use crate::twilio::{CallError, Dial, RestApiServer, Twilio, TwilioConfig, internals};
+use caller::{CallFailure, LoadCaller};
+use meter::{LoadEvent, LoadMeter, MeasurementWindow};
+use random::LoadRandom;
 use std::{io::Write, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
@@ -35,7 +35,10 @@ const RATE_MIN: f64 = 0.001;
 /// Runs the load to its end and reports; progress goes to `progress` as a line that is written over on a terminal.
 ///
 /// Errors of single calls are counted in the report; an error here means that no load could be run at all.
-pub async fn run(options: LoadOptions, progress: impl Write + Send) -> Result<Report, CallError> {
+pub async fn run(
+    options: LoadOptions,
+    progress: impl Write + Send,
+) -> Result<LoadReport, CallError> {
     run_until(options, progress, std::future::pending()).await
 }
 
@@ -45,9 +48,9 @@ pub async fn run_until(
     options: LoadOptions,
     mut progress: impl Write + Send,
     stop: impl Future<Output = ()>,
-) -> Result<Report, CallError> {
+) -> Result<LoadReport, CallError> {
     let began = Instant::now();
-    let load = Arc::new(Load::new(options, began)?);
+    let load = Arc::new(LoadRun::new(options, began)?);
     load.reach().await?;
     let _rest = load.open_rest().await?;
     let mut stop = std::pin::pin!(stop);
@@ -77,15 +80,15 @@ pub async fn run_until(
 }
 
 /// What all calls share.
-struct Load {
+struct LoadRun {
     twilio: Twilio,
     options: LoadOptions,
-    meter: Meter,
+    meter: LoadMeter,
     /// When a steady load is over.
     end: Option<Instant>,
 }
 
-impl Load {
+impl LoadRun {
     fn new(options: LoadOptions, began: Instant) -> Result<Self, CallError> {
         let twilio = Twilio::new(TwilioConfig {
             base_url: options.base_url.clone(),
@@ -102,11 +105,11 @@ impl Load {
         let end = options
             .duration
             .map(|duration| began + options.ramp + duration);
-        let window = Window {
+        let window = MeasurementWindow {
             from: Some(began + options.warm_up),
             to: end,
         };
-        let meter = Meter::new(options.model_first_token, window);
+        let meter = LoadMeter::new(options.model_first_token, window);
         Ok(Self {
             twilio,
             options,
@@ -116,11 +119,11 @@ impl Load {
     }
 
     /// Twilio's REST API, where it is wanted.
-    async fn open_rest(&self) -> Result<Option<RestDoor>, CallError> {
+    async fn open_rest(&self) -> Result<Option<RestApiServer>, CallError> {
         let Some(address) = self.options.rest else {
             return Ok(None);
         };
-        let opened = RestDoor::open(&self.twilio, address).await;
+        let opened = RestApiServer::open(&self.twilio, address).await;
         let refused = |error| CallError::Settings(format!("--rest {address}: {error}"));
         opened.map(Some).map_err(refused)
     }
@@ -197,10 +200,10 @@ impl Load {
     }
 
     async fn one(&self, number: u64) {
-        self.meter.count(Event::CallStarted);
+        self.meter.count(LoadEvent::CallStarted);
         let from = schedule::caller_number(&self.options.first_caller, number);
         let call_sid = internals::call_sid();
-        let mut caller = Caller {
+        let mut caller = LoadCaller {
             listed: self.twilio.exchange.list(&call_sid),
             owed: false,
             was_lost: false,
@@ -210,15 +213,15 @@ impl Load {
             meter: &self.meter,
             dial: Dial::new(from, self.options.to.as_str()),
             call_sid,
-            chance: Chance::new(self.options.seed, number),
+            chance: LoadRandom::new(self.options.seed, number),
             began: Instant::now(),
             end: self.end,
         };
         let ended = caller.call().await;
-        self.meter.count(Event::CallEnded {
+        self.meter.count(LoadEvent::CallEnded {
             completed: ended.is_ok(),
         });
-        if let Err(Broken(kind)) = ended {
+        if let Err(CallFailure(kind)) = ended {
             self.meter.error(kind);
         }
     }

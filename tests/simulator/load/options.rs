@@ -37,7 +37,7 @@ pub struct LoadOptions {
     /// the model.
     pub lines: Vec<String>,
     /// Share of turns in which the caller interrupts the reply (`--barge-in`).
-    pub barge_in_share: f64,
+    pub interruption_share: f64,
     /// Share of calls that hang up in the middle of a reply (`--hang-up`).
     pub hang_up_share: f64,
     /// Share of calls whose socket drops once between two turns (`--drop`).
@@ -98,7 +98,7 @@ impl Default for LoadOptions {
                 "Question {turn}: which of them is the strongest, please?".into(),
                 "And which one should I train first?".into(),
             ],
-            barge_in_share: 0.0,
+            interruption_share: 0.0,
             hang_up_share: 0.0,
             drop_share: 0.0,
             reconnects: false,

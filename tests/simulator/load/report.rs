@@ -14,12 +14,12 @@ pub struct Percentiles {
 
 /// Whether the load kept within the limits it was given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Verdict {
+pub struct LoadVerdict {
     /// One line for each limit that was passed; empty: all kept.
     pub failures: Vec<String>,
 }
 
-impl Verdict {
+impl LoadVerdict {
     /// No limit was passed.
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
@@ -28,7 +28,7 @@ impl Verdict {
 
 /// Everything measured; serialises as the JSON of `--json`.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
-pub struct Report {
+pub struct LoadReport {
     pub seconds: f64,
     /// Calls asked for; with a duration, calls at once asked for.
     pub calls_wanted: u64,
@@ -37,7 +37,8 @@ pub struct Report {
     pub calls_at_once_max: u64,
     pub turns: u64,
     pub tokens: u64,
-    pub barge_ins: u64,
+    #[serde(rename = "barge_ins")]
+    pub interruptions: u64,
     pub hang_ups: u64,
     pub drops: u64,
     pub reconnects: u64,
@@ -60,10 +61,10 @@ pub struct Report {
     pub whole_turn: Percentiles,
     /// Errors by kind.
     pub errors: BTreeMap<String, u64>,
-    pub verdict: Verdict,
+    pub verdict: LoadVerdict,
 }
 
-impl Report {
+impl LoadReport {
     /// All errors together.
     pub fn errors_total(&self) -> u64 {
         self.errors.values().sum()
@@ -85,7 +86,7 @@ impl Report {
             self.calls_at_once_max,
             self.turns,
             self.tokens,
-            self.barge_ins,
+            self.interruptions,
             self.hang_ups,
             self.drops,
             self.reconnects

@@ -7,7 +7,7 @@ const STALL_FOREVER: Duration = Duration::from_secs(3600);
 
 /// A function call that the model streams in pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToolCall {
+pub struct ScriptedToolCall {
     pub id: String,
     pub name: String,
     /// JSON text.
@@ -16,7 +16,7 @@ pub struct ToolCall {
 
 /// How the bytes of a stream are laid on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wire {
+pub struct WireLayout {
     /// Lines end in CR LF.
     pub crlf: bool,
     /// Writes so many bytes at a time, which also splits UTF-8 characters and line ends; 0 writes whole events.
@@ -30,7 +30,7 @@ pub struct Wire {
 pub struct Completion {
     /// Content deltas in order.
     pub tokens: Vec<String>,
-    pub tool_calls: Vec<ToolCall>,
+    pub tool_calls: Vec<ScriptedToolCall>,
     /// From the request to the first delta.
     pub first_token: Duration,
     /// Between two deltas.
@@ -52,7 +52,7 @@ pub struct Completion {
     pub finish_reason: String,
     /// Ends the stream without `[DONE]`.
     pub no_done: bool,
-    pub wire: Wire,
+    pub wire: WireLayout,
 }
 
 impl Completion {
@@ -72,7 +72,7 @@ impl Completion {
             hang_up: false,
             finish_reason: "stop".into(),
             no_done: false,
-            wire: Wire::default(),
+            wire: WireLayout::default(),
         }
     }
 
@@ -113,7 +113,7 @@ impl Completion {
 
     /// Calls a function after what it says.
     pub fn and_calls(mut self, name: &str, arguments: &str) -> Self {
-        self.tool_calls.push(ToolCall {
+        self.tool_calls.push(ScriptedToolCall {
             id: format!("call_{}_{}", name, self.tool_calls.len()),
             name: name.to_owned(),
             arguments: arguments.to_owned(),
@@ -184,7 +184,7 @@ impl Completion {
         self
     }
 
-    pub fn wire(mut self, wire: Wire) -> Self {
+    pub fn wire(mut self, wire: WireLayout) -> Self {
         self.wire = wire;
         self
     }

@@ -14,12 +14,12 @@
 mod completion;
 mod history;
 mod request;
+mod role_rules;
 mod server;
 mod stream;
-mod strict;
 
-pub use completion::{Completion, ToolCall, Wire};
+pub use completion::{Completion, ScriptedToolCall, WireLayout};
 pub use history::{told, told_in};
-pub use request::Request;
-pub use server::{ModelServer, Stats};
-pub use strict::role_faults;
+pub use request::ModelApiRequest;
+pub use role_rules::role_faults;
+pub use server::{ModelServer, ModelServerStats};

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 /// One request as it came in.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct ModelApiRequest {
     pub method: String,
     pub path: String,
     /// Names in lower case.
@@ -18,7 +18,7 @@ pub struct Request {
     pub connection: u64,
 }
 
-impl Request {
+impl ModelApiRequest {
     /// A header by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers

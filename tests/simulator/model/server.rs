@@ -2,10 +2,10 @@
 
 use super::{
     completion::Completion,
-    request::Request,
-    stream::{self, Event},
+    request::ModelApiRequest,
+    stream::{self, AnswerEvent},
 };
-use crate::door::Door;
+use crate::http_connection::HttpConnection;
 use std::{
     collections::VecDeque,
     fmt, io,
@@ -25,7 +25,7 @@ const REQUESTS_KEPT_MAX: usize = 10_000;
 
 /// What happened so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
+pub struct ModelServerStats {
     pub connections: u64,
     pub requests: u64,
     /// Answers that are being written or waited for now.
@@ -40,29 +40,29 @@ pub struct Stats {
     pub tokens: u64,
 }
 
-type Script = Box<dyn Fn(&Request) -> Completion + Send + Sync>;
+type Script = Box<dyn Fn(&ModelApiRequest) -> Completion + Send + Sync>;
 
-struct State {
+struct FakeModelServerState {
     queue: VecDeque<Completion>,
     script: Arc<Script>,
-    requests: VecDeque<Request>,
-    stats: Stats,
+    requests: VecDeque<ModelApiRequest>,
+    stats: ModelServerStats,
 }
 
-struct Shared {
-    state: Mutex<State>,
+struct FakeModelServerShared {
+    state: Mutex<FakeModelServerState>,
     changed: Notify,
     /// Raised to close every connection.
     closing: watch::Sender<u64>,
 }
 
-impl Shared {
-    fn look(&self) -> MutexGuard<'_, State> {
+impl FakeModelServerShared {
+    fn lock(&self) -> MutexGuard<'_, FakeModelServerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, how: impl FnOnce(&mut Stats)) {
-        how(&mut self.look().stats);
+    fn count(&self, how: impl FnOnce(&mut ModelServerStats)) {
+        how(&mut self.lock().stats);
         self.changed.notify_waiters();
     }
 }
@@ -70,7 +70,7 @@ impl Shared {
 /// A fake model on a loopback port; stops when dropped.
 pub struct ModelServer {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<FakeModelServerShared>,
     listening: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -93,13 +93,13 @@ impl ModelServer {
     pub async fn start_at(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let state = State {
+        let state = FakeModelServerState {
             queue: VecDeque::new(),
             script: Arc::new(Box::new(repeat)),
             requests: VecDeque::new(),
-            stats: Stats::default(),
+            stats: ModelServerStats::default(),
         };
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(FakeModelServerShared {
             state: Mutex::new(state),
             changed: Notify::new(),
             closing: watch::Sender::new(0),
@@ -119,26 +119,30 @@ impl ModelServer {
 
     /// Queues an answer for the next request that has none.
     pub fn next(&self, completion: Completion) {
-        self.shared.look().queue.push_back(completion);
+        self.shared.lock().queue.push_back(completion);
     }
 
     /// Answers whatever the queue has nothing for; the default repeats what the user said.
-    pub fn answer(&self, how: impl Fn(&Request) -> Completion + Send + Sync + 'static) {
-        self.shared.look().script = Arc::new(Box::new(how));
+    pub fn answer(&self, how: impl Fn(&ModelApiRequest) -> Completion + Send + Sync + 'static) {
+        self.shared.lock().script = Arc::new(Box::new(how));
     }
 
     /// Requests so far, the last 10,000.
-    pub fn requests(&self) -> Vec<Request> {
-        self.shared.look().requests.iter().cloned().collect()
+    pub fn requests(&self) -> Vec<ModelApiRequest> {
+        self.shared.lock().requests.iter().cloned().collect()
     }
 
     /// Counts so far.
-    pub fn stats(&self) -> Stats {
-        self.shared.look().stats
+    pub fn stats(&self) -> ModelServerStats {
+        self.shared.lock().stats
     }
 
     /// Waits until `enough` holds, `true`, or `limit` is over, `false`.
-    pub async fn wait_for(&self, enough: impl Fn(&Stats) -> bool, limit: Duration) -> bool {
+    pub async fn wait_for(
+        &self,
+        enough: impl Fn(&ModelServerStats) -> bool,
+        limit: Duration,
+    ) -> bool {
         let deadline = tokio::time::Instant::now() + limit;
         loop {
             let mut changed = std::pin::pin!(self.shared.changed.notified());
@@ -203,11 +207,11 @@ impl Drop for ModelServer {
 }
 
 /// Repeats what the user said, so that an answer tells which question it belongs to.
-fn repeat(request: &Request) -> Completion {
+fn repeat(request: &ModelApiRequest) -> Completion {
     Completion::says(&format!("You said: {} Is there more?", request.last_user()))
 }
 
-async fn listen(listener: TcpListener, shared: Arc<Shared>) {
+async fn listen(listener: TcpListener, shared: Arc<FakeModelServerShared>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of file descriptors, most likely: wait for some to come back.
@@ -217,24 +221,28 @@ async fn listen(listener: TcpListener, shared: Arc<Shared>) {
         // A delay in a stream is scripted, never the kernel's.
         let _ = stream.set_nodelay(true);
         shared.count(|stats| stats.connections += 1);
-        let connection = shared.look().stats.connections;
+        let connection = shared.lock().stats.connections;
         let mut closing = shared.closing.subscribe();
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             tokio::select! {
                 _ = closing.changed() => {}
                 // A client that misbehaves loses its connection and nothing else.
-                _ = serve(Door::new(stream), &shared, connection) => {}
+                _ = serve(HttpConnection::new(stream), &shared, connection) => {}
             }
         });
     }
 }
 
 /// Serves one connection until the client leaves or the script cuts it.
-async fn serve(mut door: Door, shared: &Shared, connection: u64) -> io::Result<()> {
+async fn serve(
+    mut door: HttpConnection,
+    shared: &FakeModelServerShared,
+    connection: u64,
+) -> io::Result<()> {
     while let Some(asked) = door.request().await? {
         let body = asked.json();
-        let request = Request {
+        let request = ModelApiRequest {
             method: asked.method,
             path: asked.path,
             headers: asked.headers,
@@ -260,24 +268,24 @@ async fn serve(mut door: Door, shared: &Shared, connection: u64) -> io::Result<(
             continue;
         }
         let completion = take(shared, &request);
-        let open = Open::begin(shared);
-        let id = format!("chatcmpl-{}", shared.look().stats.requests);
+        let open = OpenAnswer::begin(shared);
+        let id = format!("chatcmpl-{}", shared.lock().stats.requests);
         match answer(&mut door, shared, &completion, &request, &id).await {
-            Outcome::Finished => open.end(|stats| stats.finished += 1),
-            Outcome::Cut => {
+            AnswerOutcome::Finished => open.end(|stats| stats.finished += 1),
+            AnswerOutcome::Cut => {
                 open.end(|stats| stats.cut += 1);
                 return Ok(());
             }
-            Outcome::ClientGone => return Ok(()),
+            AnswerOutcome::ClientGone => return Ok(()),
         }
     }
     Ok(())
 }
 
 /// The answer for a request, which is written down.
-fn take(shared: &Shared, request: &Request) -> Completion {
+fn take(shared: &FakeModelServerShared, request: &ModelApiRequest) -> Completion {
     let (queued, script) = {
-        let mut state = shared.look();
+        let mut state = shared.lock();
         state.stats.requests += 1;
         if state.requests.len() >= REQUESTS_KEPT_MAX {
             state.requests.pop_front();
@@ -291,13 +299,13 @@ fn take(shared: &Shared, request: &Request) -> Completion {
 }
 
 /// Counts an answer as open; if nobody says how it ended, the client aborted it.
-struct Open<'a> {
-    shared: &'a Shared,
+struct OpenAnswer<'a> {
+    shared: &'a FakeModelServerShared,
     ended: bool,
 }
 
-impl<'a> Open<'a> {
-    fn begin(shared: &'a Shared) -> Self {
+impl<'a> OpenAnswer<'a> {
+    fn begin(shared: &'a FakeModelServerShared) -> Self {
         shared.count(|stats| stats.open += 1);
         Self {
             shared,
@@ -305,13 +313,13 @@ impl<'a> Open<'a> {
         }
     }
 
-    fn end(mut self, how: impl FnOnce(&mut Stats)) {
+    fn end(mut self, how: impl FnOnce(&mut ModelServerStats)) {
         self.ended = true;
         self.shared.count(how);
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for OpenAnswer<'_> {
     fn drop(&mut self) {
         let aborted = u64::from(!self.ended);
         self.shared.count(|stats| {
@@ -321,45 +329,45 @@ impl Drop for Open<'_> {
     }
 }
 
-enum Outcome {
+enum AnswerOutcome {
     Finished,
     Cut,
     ClientGone,
 }
 
 /// Waits, unless the client leaves first.
-async fn pause(door: &mut Door, time: Duration) -> Result<(), Outcome> {
+async fn pause(door: &mut HttpConnection, time: Duration) -> Result<(), AnswerOutcome> {
     if time.is_zero() {
         return Ok(());
     }
     tokio::select! {
         () = sleep(time) => Ok(()),
-        () = door.gone() => Err(Outcome::ClientGone),
+        () = door.wait_closed() => Err(AnswerOutcome::ClientGone),
     }
 }
 
 async fn answer(
-    door: &mut Door,
-    shared: &Shared,
+    door: &mut HttpConnection,
+    shared: &FakeModelServerShared,
     completion: &Completion,
-    request: &Request,
+    request: &ModelApiRequest,
     id: &str,
-) -> Outcome {
+) -> AnswerOutcome {
     match try_answer(door, shared, completion, request, id).await {
-        Ok(()) => Outcome::Finished,
+        Ok(()) => AnswerOutcome::Finished,
         Err(outcome) => outcome,
     }
 }
 
 async fn try_answer(
-    door: &mut Door,
-    shared: &Shared,
+    door: &mut HttpConnection,
+    shared: &FakeModelServerShared,
     completion: &Completion,
-    request: &Request,
+    request: &ModelApiRequest,
     id: &str,
-) -> Result<(), Outcome> {
+) -> Result<(), AnswerOutcome> {
     if completion.hang_up {
-        return Err(Outcome::Cut);
+        return Err(AnswerOutcome::Cut);
     }
     if let Some(status) = completion.status {
         pause(door, completion.first_token).await?;
@@ -370,7 +378,7 @@ async fn try_answer(
         };
         return respond(door, status, completion.retry_after.as_deref(), &body)
             .await
-            .map_err(|_| Outcome::ClientGone);
+            .map_err(|_| AnswerOutcome::ClientGone);
     }
     if request.wants_stream() {
         return write_stream(door, shared, completion, request, id).await;
@@ -381,20 +389,20 @@ async fn try_answer(
     let gaps = completion.tokens.len().saturating_sub(1) as u32;
     pause(door, completion.first_token + completion.gap * gaps).await?;
     if completion.cut_after.is_some() {
-        return Err(Outcome::Cut);
+        return Err(AnswerOutcome::Cut);
     }
     respond(door, 200, None, &stream::whole(completion, request, id))
         .await
-        .map_err(|_| Outcome::ClientGone)
+        .map_err(|_| AnswerOutcome::ClientGone)
 }
 
 async fn write_stream(
-    door: &mut Door,
-    shared: &Shared,
+    door: &mut HttpConnection,
+    shared: &FakeModelServerShared,
     completion: &Completion,
-    request: &Request,
+    request: &ModelApiRequest,
     id: &str,
-) -> Result<(), Outcome> {
+) -> Result<(), AnswerOutcome> {
     const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n";
     let stall = |deltas: usize| {
         completion
@@ -410,9 +418,9 @@ async fn write_stream(
     let mut deltas = 0;
     for event in stream::events(completion, request, id) {
         if completion.cut_after.is_some_and(|after| deltas >= after) {
-            return Err(Outcome::Cut);
+            return Err(AnswerOutcome::Cut);
         }
-        let delta = matches!(event, Event::Delta(_));
+        let delta = matches!(event, AnswerEvent::Delta(_));
         if delta {
             pause(
                 door,
@@ -441,7 +449,11 @@ async fn write_stream(
     put(door, b"0\r\n\r\n").await
 }
 
-async fn write_event(door: &mut Door, split_bytes: usize, bytes: &[u8]) -> Result<(), Outcome> {
+async fn write_event(
+    door: &mut HttpConnection,
+    split_bytes: usize,
+    bytes: &[u8],
+) -> Result<(), AnswerOutcome> {
     if split_bytes == 0 {
         return put(door, &stream::http_chunk(bytes)).await;
     }
@@ -453,12 +465,14 @@ async fn write_event(door: &mut Door, split_bytes: usize, bytes: &[u8]) -> Resul
     Ok(())
 }
 
-async fn put(door: &mut Door, bytes: &[u8]) -> Result<(), Outcome> {
-    door.write(bytes).await.map_err(|_| Outcome::ClientGone)
+async fn put(door: &mut HttpConnection, bytes: &[u8]) -> Result<(), AnswerOutcome> {
+    door.write(bytes)
+        .await
+        .map_err(|_| AnswerOutcome::ClientGone)
 }
 
 async fn respond(
-    door: &mut Door,
+    door: &mut HttpConnection,
     status: u16,
     retry_after: Option<&str>,
     body: &str,

@@ -1,8 +1,8 @@
 //! The answers' bytes: `chat.completion.chunk` events, whole completions, errors.
 
 use super::{
-    completion::{Completion, Wire},
-    request::Request,
+    completion::{Completion, WireLayout},
+    request::ModelApiRequest,
 };
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ const CREATED: u64 = 1_780_000_000;
 
 /// One thing that the stream puts on the wire.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Event {
+pub(super) enum AnswerEvent {
     /// A chunk with content or a piece of a function call: the model's own pace applies, and counts are kept.
     Delta(String),
     /// Anything else: role, finish, usage, `[DONE]`.
@@ -23,59 +23,66 @@ pub(super) enum Event {
 }
 
 /// The events of a stream in order.
-pub(super) fn events(completion: &Completion, request: &Request, id: &str) -> Vec<Event> {
+pub(super) fn events(
+    completion: &Completion,
+    request: &ModelApiRequest,
+    id: &str,
+) -> Vec<AnswerEvent> {
     let model = request.model();
     let chunk = |delta: Value, finish: Value| {
         json!({"id": id, "object": "chat.completion.chunk", "created": CREATED, "model": model,
                "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
         .to_string()
     };
-    let mut events = vec![Event::Frame(chunk(
+    let mut events = vec![AnswerEvent::Frame(chunk(
         json!({"role": "assistant", "content": ""}),
         Value::Null,
     ))];
     for token in &completion.tokens {
-        events.push(Event::Delta(chunk(json!({"content": token}), Value::Null)));
+        events.push(AnswerEvent::Delta(chunk(
+            json!({"content": token}),
+            Value::Null,
+        )));
     }
     for (index, call) in completion.tool_calls.iter().enumerate() {
         let opening = json!({"tool_calls": [{"index": index, "id": call.id, "type": "function",
                                              "function": {"name": call.name, "arguments": ""}}]});
-        events.push(Event::Delta(chunk(opening, Value::Null)));
+        events.push(AnswerEvent::Delta(chunk(opening, Value::Null)));
         for piece in pieces(&call.arguments) {
             let more = json!({"tool_calls": [{"index": index, "function": {"arguments": piece}}]});
-            events.push(Event::Delta(chunk(more, Value::Null)));
+            events.push(AnswerEvent::Delta(chunk(more, Value::Null)));
         }
     }
-    events.push(Event::Frame(chunk(
+    events.push(AnswerEvent::Frame(chunk(
         json!({}),
         json!(completion.finish_reason),
     )));
     if request.body["stream_options"]["include_usage"] == json!(true) {
         let usage = json!({"id": id, "object": "chat.completion.chunk", "created": CREATED, "model": model,
                            "choices": [], "usage": usage(completion)});
-        events.push(Event::Frame(usage.to_string()));
+        events.push(AnswerEvent::Frame(usage.to_string()));
     }
     if !completion.no_done {
-        events.push(Event::Frame("[DONE]".into()));
+        events.push(AnswerEvent::Frame("[DONE]".into()));
     }
     if let Some(after) = completion.garble_after {
         let at = events
             .iter()
             .enumerate()
-            .filter(|(_, event)| matches!(event, Event::Delta(_)))
+            .filter(|(_, event)| matches!(event, AnswerEvent::Delta(_)))
             .nth(after);
         let at = at.map_or(events.len(), |(at, _)| at);
-        events.insert(at, Event::Garbage);
+        events.insert(at, AnswerEvent::Garbage);
     }
     events
 }
 
 /// One event as server-sent bytes.
-pub(super) fn lay_out(event: &Event, wire: Wire) -> Vec<u8> {
+pub(super) fn lay_out(event: &AnswerEvent, wire: WireLayout) -> Vec<u8> {
     let end = if wire.crlf { "\r\n" } else { "\n" };
     let data = match event {
-        Event::Delta(data) | Event::Frame(data) => data.as_str(),
-        Event::Garbage => r#"{"id":"chatcmpl-x","choices":[{"index":0,"delta":{"content":"#,
+        AnswerEvent::Delta(data) | AnswerEvent::Frame(data) => data.as_str(),
+        AnswerEvent::Garbage => r#"{"id":"chatcmpl-x","choices":[{"index":0,"delta":{"content":"#,
     };
     let mut text = String::new();
     if wire.junk {
@@ -99,7 +106,7 @@ pub(super) fn http_chunk(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The answer to a request that wanted no stream.
-pub(super) fn whole(completion: &Completion, request: &Request, id: &str) -> String {
+pub(super) fn whole(completion: &Completion, request: &ModelApiRequest, id: &str) -> String {
     let calls: Vec<Value> = completion
         .tool_calls
         .iter()

@@ -1,17 +1,17 @@
 //! `calldex call`: a phone call in the terminal. You type what the caller says and read what the caller hears.
 
-mod live;
+mod keyboard;
 mod screen;
 mod script;
-mod talk;
+mod terminal_call;
 
 use crate::twilio::{AuthToken, CallError, Twilio, TwilioConfig};
 pub use script::HELP;
 
 use screen::Screen;
-use script::Deed;
+use script::ScriptStep;
 use std::{path::PathBuf, time::Duration};
-use talk::Talk;
+use terminal_call::TerminalCall;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 
 /// Longest script; what is beyond is not read.
@@ -82,7 +82,7 @@ impl Default for CallOptions {
 
 /// How the call went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
+pub struct CallSummary {
     pub call_sid: String,
     /// Replies heard, the greeting not counted.
     pub replies: usize,
@@ -96,7 +96,7 @@ pub struct Summary {
 
 /// Why the command failed; `Display` says what to do about it.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum TerminalError {
     #[error(
         "no server answers at {url}\nStart one in another terminal with `calldex serve`, or name its address with --url."
     )]
@@ -124,12 +124,12 @@ pub enum Error {
 /// Places a call and holds it until the input ends, `/bye`, or the server ends it.
 ///
 /// # Errors
-/// Those of placing the call and of a script; once the call stands, whatever happens on it ends up in the [`Summary`].
+/// Those of placing the call and of a script; once the call stands, whatever happens on it ends up in the [`CallSummary`].
 pub async fn run(
     options: CallOptions,
     input: impl AsyncBufRead + Unpin,
     output: impl AsyncWrite + Unpin,
-) -> Result<Summary, Error> {
+) -> Result<CallSummary, TerminalError> {
     let script = match &options.script {
         Some(path) => Some(read_script(path.clone()).await?),
         None => None,
@@ -145,13 +145,13 @@ pub async fn run(
         action_patience: options.server_back_max,
         ..TwilioConfig::default()
     })
-    .map_err(Error::Call)?;
+    .map_err(TerminalError::Call)?;
     let call = twilio
         .place_call(&options.from, &options.to)
         .await
         .map_err(|error| explain(error, &options))?;
     let screen = Screen::new(output, options.decorated, options.interactive());
-    let mut talk = Talk::new(call, screen, &options);
+    let mut talk = TerminalCall::new(call, screen, &options);
     talk.pick_up().await?;
     match script {
         Some(deeds) => talk.follow(deeds).await?,
@@ -161,9 +161,9 @@ pub async fn run(
     talk.finish().await
 }
 
-async fn read_script(path: PathBuf) -> Result<Vec<Deed>, Error> {
+async fn read_script(path: PathBuf) -> Result<Vec<ScriptStep>, TerminalError> {
     let reading = path.clone();
-    let failed = |reason: String| Error::Script {
+    let failed = |reason: String| TerminalError::Script {
         path: path.clone(),
         reason,
     };
@@ -171,7 +171,7 @@ async fn read_script(path: PathBuf) -> Result<Vec<Deed>, Error> {
     let text = text
         .map_err(|error| failed(error.to_string()))?
         .map_err(|error| failed(error.to_string()))?;
-    script::deeds(&text).map_err(|(line, reason)| Error::Directive { line, reason })
+    script::parse_script(&text).map_err(|(line, reason)| TerminalError::Directive { line, reason })
 }
 
 fn read_bounded(path: &std::path::Path) -> std::io::Result<String> {
@@ -183,16 +183,16 @@ fn read_bounded(path: &std::path::Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-fn explain(error: CallError, options: &CallOptions) -> Error {
+fn explain(error: CallError, options: &CallOptions) -> TerminalError {
     match error {
-        CallError::Refused { .. } | CallError::Unreachable { .. } => Error::NotReachable {
+        CallError::Refused { .. } | CallError::Unreachable { .. } => TerminalError::NotReachable {
             url: options.base_url.clone(),
         },
         CallError::WebhookStatus { status: 403, .. }
         | CallError::Handshake {
             status: Some(403), ..
-        } => Error::Refused,
-        CallError::Settings(_) => Error::Call(error),
-        other => Error::Busy(other),
+        } => TerminalError::Refused,
+        CallError::Settings(_) => TerminalError::Call(error),
+        other => TerminalError::Busy(other),
     }
 }

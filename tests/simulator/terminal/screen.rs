@@ -12,7 +12,7 @@ const CLEARED: &str = "\r\x1b[K";
 
 /// What is on the line that the cursor is in.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Line {
+enum ScreenLine {
     Empty,
     /// The agent's, begun and not ended.
     Agent,
@@ -26,7 +26,7 @@ pub(super) struct Screen<W> {
     decorated: bool,
     /// Somebody types: there is a prompt.
     interactive: bool,
-    line: Line,
+    line: ScreenLine,
 }
 
 impl<W: AsyncWrite + Unpin> Screen<W> {
@@ -35,7 +35,7 @@ impl<W: AsyncWrite + Unpin> Screen<W> {
             output,
             decorated,
             interactive,
-            line: Line::Empty,
+            line: ScreenLine::Empty,
         }
     }
 
@@ -54,11 +54,11 @@ impl<W: AsyncWrite + Unpin> Screen<W> {
         if text.is_empty() {
             return Ok(());
         }
-        if self.line != Line::Agent {
+        if self.line != ScreenLine::Agent {
             self.end_line().await?;
             let label = self.label("agent", AGENT);
             self.put(&label).await?;
-            self.line = Line::Agent;
+            self.line = ScreenLine::Agent;
         }
         let text = printable(text);
         self.put(&text).await?;
@@ -67,7 +67,7 @@ impl<W: AsyncWrite + Unpin> Screen<W> {
 
     /// The agent's line ends.
     pub(super) async fn agent_end(&mut self) -> io::Result<()> {
-        if self.line == Line::Agent {
+        if self.line == ScreenLine::Agent {
             self.end_line().await?;
         }
         self.output.flush().await
@@ -88,10 +88,10 @@ impl<W: AsyncWrite + Unpin> Screen<W> {
 
     /// Asks for a line of the caller's, unless that has been done or the agent is speaking.
     pub(super) async fn prompt(&mut self) -> io::Result<()> {
-        if self.interactive && self.line == Line::Empty {
+        if self.interactive && self.line == ScreenLine::Empty {
             let label = self.label("you", CALLER);
             self.put(&label).await?;
-            self.line = Line::Prompt;
+            self.line = ScreenLine::Prompt;
         }
         self.output.flush().await
     }
@@ -99,16 +99,16 @@ impl<W: AsyncWrite + Unpin> Screen<W> {
     /// A line has been typed, which ends the one that the cursor was in.
     pub(super) fn typed(&mut self) {
         if self.interactive {
-            self.line = Line::Empty;
+            self.line = ScreenLine::Empty;
         }
     }
 
     /// Ends the agent's line, or takes the prompt back.
     async fn end_line(&mut self) -> io::Result<()> {
-        match std::mem::replace(&mut self.line, Line::Empty) {
-            Line::Empty => Ok(()),
-            Line::Agent => self.put("\n").await,
-            Line::Prompt => self.put(CLEARED).await,
+        match std::mem::replace(&mut self.line, ScreenLine::Empty) {
+            ScreenLine::Empty => Ok(()),
+            ScreenLine::Agent => self.put("\n").await,
+            ScreenLine::Prompt => self.put(CLEARED).await,
         }
     }
 

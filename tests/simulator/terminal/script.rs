@@ -11,11 +11,11 @@ const KEYS_MAX: usize = 40;
 
 /// One deed of the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum ScriptStep {
     /// Says this when the agent has finished.
     Say(String),
     /// `!barge TEXT`: says this over the agent.
-    Barge(String),
+    Interrupt(String),
     /// `!press KEYS`.
     Press(Vec<char>),
     /// `!wait MS`, in Twilio's time.
@@ -39,7 +39,7 @@ pub const HELP: [&str; 6] = [
 ];
 
 /// Reads one line; `None`: nothing to do (empty, or a comment).
-pub fn deed(line: &str) -> Result<Option<Deed>, String> {
+pub fn parse_step(line: &str) -> Result<Option<ScriptStep>, String> {
     let line = line.trim();
     if line.chars().count() > LINE_CHARACTERS_MAX {
         return Err(format!("longer than {LINE_CHARACTERS_MAX} characters"));
@@ -48,39 +48,39 @@ pub fn deed(line: &str) -> Result<Option<Deed>, String> {
         return Ok(None);
     }
     match line.strip_prefix(['!', '/']) {
-        Some(directive) => directive_deed(directive).map(Some),
-        None => Ok(Some(Deed::Say(line.to_owned()))),
+        Some(directive) => parse_directive(directive).map(Some),
+        None => Ok(Some(ScriptStep::Say(line.to_owned()))),
     }
 }
 
 /// Reads a whole script. `Err`: the line, from 1, and what is wrong with it.
-pub fn deeds(script: &str) -> Result<Vec<Deed>, (usize, String)> {
+pub fn parse_script(script: &str) -> Result<Vec<ScriptStep>, (usize, String)> {
     let mut all = Vec::new();
     for (at, line) in script.lines().enumerate() {
-        all.extend(deed(line).map_err(|reason| (at + 1, reason))?);
+        all.extend(parse_step(line).map_err(|reason| (at + 1, reason))?);
     }
     Ok(all)
 }
 
-fn directive_deed(directive: &str) -> Result<Deed, String> {
+fn parse_directive(directive: &str) -> Result<ScriptStep, String> {
     let (name, rest) = directive
         .split_once(char::is_whitespace)
         .unwrap_or((directive, ""));
     let rest = rest.trim();
     match name.to_ascii_lowercase().as_str() {
         "barge" if rest.is_empty() => Err("/barge needs what the caller says".into()),
-        "barge" => Ok(Deed::Barge(rest.to_owned())),
-        "press" => keys(rest).map(Deed::Press),
+        "barge" => Ok(ScriptStep::Interrupt(rest.to_owned())),
+        "press" => keys(rest).map(ScriptStep::Press),
         "wait" => {
             let time = rest
                 .parse()
                 .map(Duration::from_millis)
                 .map_err(|_| "/wait needs milliseconds".to_owned())?;
-            Ok(Deed::Wait(time.min(WAIT_MAX)))
+            Ok(ScriptStep::Wait(time.min(WAIT_MAX)))
         }
-        "drop" => Ok(Deed::Drop),
-        "hangup" | "bye" => Ok(Deed::HangUp),
-        "help" => Ok(Deed::Help),
+        "drop" => Ok(ScriptStep::Drop),
+        "hangup" | "bye" => Ok(ScriptStep::HangUp),
+        "help" => Ok(ScriptStep::Help),
         other => Err(format!(
             "/{other} is unknown; there are /press KEYS, /barge TEXT, /wait MS, /drop, /bye, /help"
         )),
@@ -109,14 +109,14 @@ mod tests {
     fn a_script_is_read_line_by_line() {
         let script = "# the usual\n\nMy name is Misty\n!wait 250\n!press 1#\n!barge Stop that\n!drop\n/bye\n";
         assert_eq!(
-            deeds(script).unwrap(),
+            parse_script(script).unwrap(),
             [
-                Deed::Say("My name is Misty".into()),
-                Deed::Wait(Duration::from_millis(250)),
-                Deed::Press(vec!['1', '#']),
-                Deed::Barge("Stop that".into()),
-                Deed::Drop,
-                Deed::HangUp
+                ScriptStep::Say("My name is Misty".into()),
+                ScriptStep::Wait(Duration::from_millis(250)),
+                ScriptStep::Press(vec!['1', '#']),
+                ScriptStep::Interrupt("Stop that".into()),
+                ScriptStep::Drop,
+                ScriptStep::HangUp
             ]
         );
     }
@@ -132,11 +132,12 @@ mod tests {
             "wait 5",
             "barge No",
         ] {
-            let [slash, mark] = ["/", "!"].map(|first| deed(&format!("{first}{words}")).unwrap());
+            let [slash, mark] =
+                ["/", "!"].map(|first| parse_step(&format!("{first}{words}")).unwrap());
             assert_eq!(slash, mark, "{words}");
-            assert!(!matches!(slash, Some(Deed::Say(_)) | None), "{words}");
+            assert!(!matches!(slash, Some(ScriptStep::Say(_)) | None), "{words}");
         }
-        assert!(deed("/foo bar").unwrap_err().contains("/help"));
+        assert!(parse_step("/foo bar").unwrap_err().contains("/help"));
     }
 
     #[test]
@@ -147,7 +148,7 @@ mod tests {
             ("!wait soon", 1),
             ("a\nb\n!barge ", 3),
         ] {
-            assert_eq!(deeds(script).unwrap_err().0, line, "{script}");
+            assert_eq!(parse_script(script).unwrap_err().0, line, "{script}");
         }
     }
 }

@@ -1,17 +1,17 @@
 //! A call in progress, as the caller holds it.
 
 use super::{
-    balance::Via,
+    call_record::{CallRecord, SharedCallRecord},
+    call_runner::{CallCommand, CallRunner, expect_twiml},
     caller::Utterance,
     config::TwilioConfig,
     dial::Dial,
     error::CallError,
     http::Twilio,
     identity,
+    load_balancer::Routing,
     log::{LogEntry, Violation},
-    record::{Record, Shared},
-    reply::{ActionAnswer, AfterDrop, Ended, Interrupted, Reply},
-    runner::{Command, Runner, expect_twiml},
+    reply::{ActionAnswer, AfterDrop, EndedCall, InterruptReport, Reply},
     twiml::Twiml,
 };
 use std::{sync::Arc, time::Duration};
@@ -23,11 +23,11 @@ use tokio::{
 /// Commands waiting for a session at most; a caller who is faster waits.
 const COMMANDS_MAX: usize = 16;
 /// Longest wait, in real time, for anything that the caller does: saying a sentence, hanging up, reconnecting.
-const DEED_MAX: Duration = Duration::from_secs(60);
+const COMMAND_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// What a listener has noticed of a call so far; see [`Call::news`].
+/// What a listener has noticed of a call so far; see [`Call::wait_progress`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Noticed {
+pub struct CallProgress {
     /// So much of the next reply.
     pub text_bytes: usize,
     /// [`Call::sessions`].
@@ -42,8 +42,8 @@ pub struct Call {
     call_sid: String,
     from: String,
     twiml: Arc<Twiml>,
-    shared: Arc<Shared>,
-    commands: mpsc::Sender<Command>,
+    shared: Arc<SharedCallRecord>,
+    commands: mpsc::Sender<CallCommand>,
 }
 
 impl Twilio {
@@ -56,14 +56,14 @@ impl Twilio {
     pub async fn place(&self, dial: Dial) -> Result<Call, CallError> {
         let config: &TwilioConfig = &self.config;
         let call_sid = dial.call_sid.clone().unwrap_or_else(identity::call_sid);
-        let mut record = Record::new(config.log_entries_max);
+        let mut record = CallRecord::new(config.log_entries_max);
         record.via = dial.via;
-        let shared = Arc::new(Shared::new(record));
+        let shared = Arc::new(SharedCallRecord::new(record));
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        let document = self.links.public(&config.voice_path, None)?;
+        let document = self.links.public_url(&config.voice_path, None)?;
         let from = dial.from.clone();
         let by_get = dial.by_get;
-        let mut runner = Runner {
+        let mut runner = CallRunner {
             listed: Some(self.exchange.list(&call_sid)),
             twilio: self.clone(),
             call_sid: call_sid.clone(),
@@ -100,16 +100,16 @@ impl Call {
 
     /// The session's id; each session has its own.
     pub fn session_id(&self) -> Option<String> {
-        self.shared.look().session_id.clone()
+        self.shared.lock().session_id.clone()
     }
 
-    /// Which of several instances holds the session, by its place (see [`Via`]).
+    /// Which of several instances holds the session, by its place (see [`Routing`]).
     pub fn instance(&self) -> usize {
-        self.shared.look().instance
+        self.shared.lock().instance
     }
 
     /// From now on the call's requests go there.
-    pub fn goes_via(&self, via: Via) {
+    pub fn route_via(&self, via: Routing) {
         self.shared.change(|record| record.via = via);
     }
 
@@ -120,7 +120,7 @@ impl Call {
 
     /// `welcomeGreeting` of the current session.
     pub fn greeting(&self) -> Option<String> {
-        self.shared.look().greeting.clone()
+        self.shared.lock().greeting.clone()
     }
 
     /// Waits until the agent is silent and nothing is queued.
@@ -146,9 +146,9 @@ impl Call {
     pub async fn say_over(
         &self,
         said: impl Into<Utterance>,
-    ) -> Result<Option<Interrupted>, CallError> {
+    ) -> Result<Option<InterruptReport>, CallError> {
         let (done, wait) = oneshot::channel();
-        self.command(Command::Say(said.into(), done)).await?;
+        self.command(CallCommand::Say(said.into(), done)).await?;
         self.done("the end of an utterance", wait).await
     }
 
@@ -176,14 +176,14 @@ impl Call {
             Some(result) => result,
             None => Err(CallError::NoReply {
                 waited: limit,
-                partial: Box::new(self.shared.look().partial_reply()),
+                partial: Box::new(self.shared.lock().partial_reply()),
             }),
         }
     }
 
     /// What has come so far of the next reply, without taking it: to show words as they arrive.
-    pub fn peek(&self) -> Reply {
-        self.shared.look().partial_reply()
+    pub fn partial_reply(&self) -> Reply {
+        self.shared.lock().partial_reply()
     }
 
     /// Waits until more has come of the next reply than `text_bytes`, or the whole of it, or the call has ended.
@@ -199,7 +199,7 @@ impl Call {
 
     /// Waits until there is something that a listener has not noticed yet: more of the next reply, a lost connection,
     /// another session, or the end of the call. `false`: nothing within `limit`.
-    pub async fn news(&self, noticed: Noticed, limit: Duration) -> bool {
+    pub async fn wait_progress(&self, noticed: CallProgress, limit: Duration) -> bool {
         let news = self.shared.wait(limit, |record| {
             let news = record.partial_reply().text.len() > noticed.text_bytes
                 || record.next_is_whole()
@@ -213,12 +213,12 @@ impl Call {
 
     /// Sockets that vanished or broke so far.
     pub fn losses(&self) -> u32 {
-        self.shared.look().losses
+        self.shared.lock().losses
     }
 
     /// Nobody answered the action request after a lost connection: the server is gone.
     pub fn server_is_gone(&self) -> bool {
-        self.shared.look().server_gone
+        self.shared.lock().server_gone
     }
 
     /// `say` and `hear`.
@@ -236,13 +236,13 @@ impl Call {
     ///
     /// # Errors
     /// [`CallError::NotSpeaking`] if the agent fell silent before, [`CallError::NotInterrupted`] if it spoke on.
-    pub async fn barge_in(
+    pub async fn interrupt(
         &self,
         said: impl Into<Utterance>,
         after: Duration,
-    ) -> Result<Interrupted, CallError> {
+    ) -> Result<InterruptReport, CallError> {
         let (done, wait) = oneshot::channel();
-        self.command(Command::BargeIn(said.into(), after, done))
+        self.command(CallCommand::Interrupt(said.into(), after, done))
             .await?;
         self.done("the agent to be interrupted", wait)
             .await??
@@ -250,30 +250,30 @@ impl Call {
     }
 
     /// Presses a key; what it interrupted, if anything.
-    pub async fn press(&self, digit: char) -> Result<Option<Interrupted>, CallError> {
+    pub async fn press(&self, digit: char) -> Result<Option<InterruptReport>, CallError> {
         let (done, wait) = oneshot::channel();
-        self.command(Command::Press(digit, done)).await?;
+        self.command(CallCommand::Press(digit, done)).await?;
         self.done("a key", wait).await
     }
 
     /// Hangs up: close 1000, action `completed`, status callback. Returns when all of that is done.
-    pub async fn hang_up(&self) -> Result<Ended, CallError> {
-        if self.shared.look().ended.is_none() {
-            self.command(Command::HangUp).await?;
+    pub async fn hang_up(&self) -> Result<EndedCall, CallError> {
+        if self.shared.lock().ended.is_none() {
+            self.command(CallCommand::HangUp).await?;
         }
-        self.ended(DEED_MAX).await
+        self.ended(COMMAND_WAIT_MAX).await
     }
 
     /// The socket vanishes without a close frame; does not wait for what comes of it.
     pub async fn break_socket(&self) -> Result<(), CallError> {
-        self.command(Command::Drop).await
+        self.command(CallCommand::Drop).await
     }
 
     /// The socket vanishes without a close frame; returns when the call goes on or is over.
     pub async fn drop_socket(&self) -> Result<AfterDrop, CallError> {
-        let before = self.shared.look().session;
-        self.command(Command::Drop).await?;
-        self.after_drop(before, DEED_MAX).await
+        let before = self.shared.lock().session;
+        self.command(CallCommand::Drop).await?;
+        self.after_drop(before, COMMAND_WAIT_MAX).await
     }
 
     /// Waits for the session after session `before` (counted from 1), or the end: after a drop that the server caused.
@@ -297,11 +297,11 @@ impl Call {
 
     /// How many sessions there have been.
     pub fn sessions(&self) -> u32 {
-        self.shared.look().session
+        self.shared.lock().session
     }
 
     /// Waits for the end of the call, whoever causes it.
-    pub async fn ended(&self, limit: Duration) -> Result<Ended, CallError> {
+    pub async fn ended(&self, limit: Duration) -> Result<EndedCall, CallError> {
         let ended = self.shared.wait(limit, |record| record.ended.clone()).await;
         ended.ok_or(CallError::TimedOut {
             what: "the end of the call",
@@ -311,12 +311,12 @@ impl Call {
 
     /// Whether the call is over.
     pub fn is_over(&self) -> bool {
-        self.shared.look().ended.is_some()
+        self.shared.lock().ended.is_some()
     }
 
     /// Sends a text frame as it is.
     pub async fn send_raw(&self, text: &str) -> Result<(), CallError> {
-        self.command(Command::Raw(text.to_owned())).await
+        self.command(CallCommand::Raw(text.to_owned())).await
     }
 
     /// Sends a frame.
@@ -326,34 +326,34 @@ impl Call {
 
     /// Everything played so far: the `tokensPlayed` values strung together, greetings included.
     pub fn heard(&self) -> String {
-        self.shared.look().heard()
+        self.shared.lock().heard()
     }
 
     /// Every frame and request so far.
     pub fn log(&self) -> Vec<LogEntry> {
-        self.shared.look().log()
+        self.shared.lock().log()
     }
 
     /// What the server did wrong so far.
     pub fn violations(&self) -> Vec<Violation> {
-        self.shared.look().violations()
+        self.shared.lock().violations()
     }
 
     /// Action requests so far.
     pub fn actions(&self) -> Vec<ActionAnswer> {
-        self.shared.look().actions.clone()
+        self.shared.lock().actions.clone()
     }
 
     /// What TwiML's `<Say>` spoke so far.
     pub fn said_by_twiml(&self) -> Vec<String> {
-        self.shared.look().said.clone()
+        self.shared.lock().said.clone()
     }
 
-    async fn command(&self, command: Command) -> Result<(), CallError> {
-        if self.shared.look().ended.is_some() {
+    async fn command(&self, command: CallCommand) -> Result<(), CallError> {
+        if self.shared.lock().ended.is_some() {
             return Err(CallError::Ended);
         }
-        match timeout(DEED_MAX, self.commands.send(command)).await {
+        match timeout(COMMAND_WAIT_MAX, self.commands.send(command)).await {
             Ok(sent) => sent.map_err(|_| CallError::Ended),
             Err(_) => Err(CallError::NoSession),
         }
@@ -365,13 +365,13 @@ impl Call {
         what: &'static str,
         wait: oneshot::Receiver<T>,
     ) -> Result<T, CallError> {
-        match timeout(DEED_MAX, wait).await {
+        match timeout(COMMAND_WAIT_MAX, wait).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(_)) if self.is_over() => Err(CallError::Ended),
             Ok(Err(_)) => Err(CallError::NoSession),
             Err(_) => Err(CallError::TimedOut {
                 what,
-                waited: DEED_MAX,
+                waited: COMMAND_WAIT_MAX,
             }),
         }
     }

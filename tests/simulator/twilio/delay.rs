@@ -53,7 +53,7 @@ impl<T> Delay<T> {
     }
 
     /// When the next one arrives.
-    pub(super) fn wake(&self) -> Option<Duration> {
+    pub(super) fn next_deadline(&self) -> Option<Duration> {
         self.queue.front().map(|(at, _)| *at)
     }
 
@@ -79,7 +79,7 @@ mod tests {
         let mut way = Delay::new(ms(87), 0, ms(0));
         way.push("one", ms(0));
         way.push("two", ms(10));
-        assert_eq!((way.pop(ms(86)), way.wake()), (None, Some(ms(87))));
+        assert_eq!((way.pop(ms(86)), way.next_deadline()), (None, Some(ms(87))));
         assert_eq!((way.pop(ms(87)), way.pop(ms(87))), (Some("one"), None));
         assert_eq!(way.pop(ms(97)), Some("two"));
     }

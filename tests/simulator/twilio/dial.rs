@@ -1,6 +1,6 @@
 //! What one simulated call is like before it is answered.
 
-use super::balance::Via;
+use super::load_balancer::Routing;
 
 /// How a request or handshake is signed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,10 +33,10 @@ pub struct Dial {
     pub form_overrides: Vec<(String, String)>,
     /// Asks for TwiML by GET, with the form in the query.
     pub by_get: bool,
-    /// Overrides the `customParameters` that the TwiML asked for: a stolen or missing call reference.
+    /// Overrides the `customParameters` that the TwiML asked for: a stolen or missing call token.
     pub custom_parameters: Option<Vec<(String, String)>>,
     /// Which of several instances its requests go to.
-    pub via: Via,
+    pub via: Routing,
     /// Signature of webhooks (voice, action, status).
     pub sign_webhooks: Signing,
     /// Signature of the WebSocket handshake.
@@ -55,7 +55,7 @@ impl Dial {
             form_overrides: Vec::new(),
             by_get: false,
             custom_parameters: None,
-            via: Via::default(),
+            via: Routing::default(),
             sign_webhooks: Signing::Right,
             sign_handshake: Signing::Right,
         }

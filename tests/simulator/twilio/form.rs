@@ -14,7 +14,7 @@ use std::{
 pub(crate) type Form = Vec<(String, String)>;
 
 /// Stand-ins for a withheld number: their country is not known.
-const STAND_INS: &[&str] = &[
+const PLACEHOLDERS: &[&str] = &[
     "+266696687",
     "+86282452253",
     "+7378742833",
@@ -50,7 +50,7 @@ pub(crate) fn action(
     account_sid: &str,
     call_sid: &str,
     dial: &Dial,
-    over: &SessionOver<'_>,
+    over: &SessionEnd<'_>,
 ) -> Form {
     let call_status = if over.status == "completed" {
         "completed"
@@ -97,7 +97,7 @@ pub(crate) fn status(
 }
 
 /// How a session ended, for its action request.
-pub(crate) struct SessionOver<'a> {
+pub(crate) struct SessionEnd<'a> {
     pub(crate) session_id: &'a str,
     /// `completed`, `ended` or `failed`.
     pub(crate) status: &'a str,
@@ -240,7 +240,7 @@ fn country(number: &str) -> &'static str {
         ("+81", "JP"),
         ("+61", "AU"),
     ];
-    if STAND_INS.contains(&number) {
+    if PLACEHOLDERS.contains(&number) {
         return "";
     }
     CODES
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn callbacks_leave_out_what_only_the_voice_webhook_has() {
         let dial = Dial::new("+14155550100", "+14155550199");
-        let over = SessionOver {
+        let over = SessionEnd {
             session_id: "VX1",
             status: "failed",
             lasted: Duration::from_millis(9400),

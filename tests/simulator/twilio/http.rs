@@ -4,12 +4,12 @@ use super::{
     config::TwilioConfig,
     dial::{Dial, Signing},
     error::CallError,
-    exchange::Exchange,
     form::{self, Form},
     identity,
-    link::{self, Link, Links},
+    live_calls::LiveCalls,
     signature,
     twiml::{TWIML_BYTES_MAX, Twiml, TwimlError},
+    url_resolver::{self, ResolvedUrl, UrlResolver},
 };
 use reqwest::{Client, header};
 use std::{sync::Arc, time::Duration};
@@ -23,11 +23,11 @@ const ANSWER_OF_SEVERAL_MAX: Duration = Duration::from_secs(3);
 /// Connections kept open for re-use.
 const IDLE_CONNECTIONS_MAX: usize = 256;
 /// The key of a forged signature.
-const FORGERS_TOKEN: &str = "not-the-token-of-this-account";
+const WRONG_AUTH_TOKEN: &str = "not-the-token-of-this-account";
 
 /// A webhook's answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct WebhookAnswer {
     pub status: u16,
     pub content_type: Option<String>,
     pub body: String,
@@ -35,7 +35,7 @@ pub struct Answer {
     pub instance: usize,
 }
 
-impl Answer {
+impl WebhookAnswer {
     /// The answer as TwiML; its status is not looked at.
     pub fn twiml(&self) -> Result<Twiml, CallError> {
         let content_type = self.content_type.as_deref().unwrap_or_default();
@@ -71,8 +71,8 @@ pub struct Webhook {
 #[derive(Clone, Debug)]
 pub struct Twilio {
     pub(crate) config: Arc<TwilioConfig>,
-    pub(crate) links: Arc<Links>,
-    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) links: Arc<UrlResolver>,
+    pub(crate) exchange: Arc<LiveCalls>,
     client: Client,
 }
 
@@ -97,7 +97,7 @@ impl Twilio {
             .user_agent("TwilioProxy/1.1")
             .build()
             .map_err(|error| CallError::Settings(error.to_string()))?;
-        let links = Arc::new(Links::new(&config)?);
+        let links = Arc::new(UrlResolver::new(&config)?);
         Ok(Self {
             config: Arc::new(config),
             links,
@@ -112,11 +112,11 @@ impl Twilio {
     }
 
     /// One request of one's own.
-    pub async fn request(&self, webhook: Webhook) -> Result<Answer, CallError> {
+    pub async fn request(&self, webhook: Webhook) -> Result<WebhookAnswer, CallError> {
         let token = webhook
             .idempotency_token
             .unwrap_or_else(identity::idempotency_token);
-        let url = self.links.public(&webhook.path, None)?;
+        let url = self.links.public_url(&webhook.path, None)?;
         self.send(
             &url,
             &webhook.form,
@@ -137,7 +137,7 @@ impl Twilio {
         signing: &Signing,
         token: &str,
         wanted: Option<usize>,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<WebhookAnswer, CallError> {
         let body = form::encode(form);
         let asked = if by_get {
             format!("{url}{}{body}", if url.contains('?') { '&' } else { '?' })
@@ -204,14 +204,14 @@ impl Twilio {
         match signing {
             Signing::Right => Some(signature::sign_form(token?, url, form)),
             Signing::Over(other) => Some(signature::sign_form(token?, other, form)),
-            Signing::Forged => Some(signature::sign_form(FORGERS_TOKEN, url, form)),
+            Signing::Forged => Some(signature::sign_form(WRONG_AUTH_TOKEN, url, form)),
             Signing::Missing => None,
         }
     }
 
     /// The handshake alone: the HTTP status, 101 where the socket was opened (and then dropped).
     pub async fn handshake(&self, relay_url: &str, signing: &Signing) -> Result<u16, CallError> {
-        match link::dial(self, relay_url, signing, None).await {
+        match url_resolver::dial(self, relay_url, signing, None).await {
             Ok(_socket) => Ok(101),
             Err(CallError::Handshake {
                 status: Some(status),
@@ -222,7 +222,10 @@ impl Twilio {
     }
 }
 
-async fn ask(request: reqwest::RequestBuilder, link: &Link) -> Result<Answer, CallError> {
+async fn ask(
+    request: reqwest::RequestBuilder,
+    link: &ResolvedUrl,
+) -> Result<WebhookAnswer, CallError> {
     let url = without_query(&link.url);
     let response = request.send().await;
     let mut answer = read(response.map_err(|error| unreachable(url, &error))?, url).await?;
@@ -230,7 +233,7 @@ async fn ask(request: reqwest::RequestBuilder, link: &Link) -> Result<Answer, Ca
     Ok(answer)
 }
 
-async fn read(mut response: reqwest::Response, url: &str) -> Result<Answer, CallError> {
+async fn read(mut response: reqwest::Response, url: &str) -> Result<WebhookAnswer, CallError> {
     let status = response.status().as_u16();
     let content_type = response
         .headers()
@@ -250,7 +253,7 @@ async fn read(mut response: reqwest::Response, url: &str) -> Result<Answer, Call
             break;
         }
     }
-    Ok(Answer {
+    Ok(WebhookAnswer {
         status,
         content_type,
         body: String::from_utf8_lossy(&body).into_owned(),

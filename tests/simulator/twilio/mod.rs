@@ -21,60 +21,60 @@
 //! # }
 //! ```
 
-mod asking;
-mod balance;
 mod call;
+mod call_record;
+mod call_runner;
 mod caller;
 mod config;
 mod delay;
 mod dial;
 mod error;
-mod events;
-mod exchange;
 mod form;
 mod frame;
 mod http;
 mod identity;
-mod line;
-mod link;
+mod live_calls;
+mod load_balancer;
 mod log;
 pub mod playback;
-mod record;
 mod relay;
 mod reply;
-mod rest;
-mod runner;
+mod rest_api;
 mod session;
+mod session_driver;
+mod session_output;
 pub mod signature;
 pub mod twiml;
+mod url_resolver;
+mod webhooks;
 
-pub use balance::Via;
-pub use call::{Call, Noticed};
+pub use call::{Call, CallProgress};
 pub use caller::{Partials, Utterance};
 pub use config::{AuthToken, Network, Redial, Route, TwilioConfig};
 pub use dial::{Dial, Signing};
 pub use error::CallError;
-pub use http::{Answer, Twilio, Webhook};
+pub use http::{Twilio, Webhook, WebhookAnswer};
+pub use load_balancer::Routing;
 pub use log::{Direction, LogEntry, Violation, ViolationKind};
-pub use reply::{ActionAnswer, AfterDrop, EndCause, Ended, Interrupted, Reply, Token};
-pub use rest::{RestDoor, RestRequest};
+pub use reply::{ActionAnswer, AfterDrop, EndCause, EndedCall, InterruptReport, Reply, Token};
+pub use rest_api::{RestApiServer, RestRequest};
 pub use signature::{sign_form, sign_json, sign_url};
 
 /// The parts that `calldex load` drives by itself, one task a call.
 pub(crate) mod internals {
     pub(crate) use super::{
-        events::{Close, Seen, SocketEnd},
-        exchange::{Listed, Redirect},
+        call_runner::expect_twiml,
         form::{
-            SessionOver, action as action_form, in_progress as in_progress_form,
+            SessionEnd, action as action_form, in_progress as in_progress_form,
             setup as setup_frame, status as status_form,
         },
         frame::interrupt as interrupt_frame,
         identity::{call_sid, session_id},
-        line::{Line, Observer},
-        link::dial as open_relay,
+        live_calls::{LiveCallEntry, Redirect},
         relay::RelaySettings,
-        runner::expect_twiml,
-        session::{Caller as SimulatedCaller, Session},
+        session::{CallerAction as SimulatedCaller, TwilioSession},
+        session_driver::{Observer, SessionDriver},
+        session_output::{SessionClose, SessionObservation, SocketEnd},
+        url_resolver::dial as open_relay,
     };
 }

@@ -1,6 +1,6 @@
 //! What the caller gets to hear, and how a call ends.
 
-use super::{http::Answer, twiml::Twiml};
+use super::{http::WebhookAnswer, twiml::Twiml};
 use std::time::Duration;
 
 /// One `text` frame of a reply.
@@ -34,7 +34,7 @@ pub struct Reply {
 
 /// An interrupt as it was reported to the server.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Interrupted {
+pub struct InterruptReport {
     /// `utteranceUntilInterrupt`: what was heard of the clause in play.
     pub fragment: String,
     /// `durationUntilInterruptMs`, in Twilio's time.
@@ -58,7 +58,7 @@ pub enum EndCause {
 
 /// How a call ended.
 #[derive(Clone, Debug)]
-pub struct Ended {
+pub struct EndedCall {
     pub cause: EndCause,
     /// Answers to the action requests, in order.
     pub actions: Vec<ActionAnswer>,
@@ -75,7 +75,7 @@ pub struct ActionAnswer {
     pub session_status: String,
     /// The form that was sent.
     pub form: Vec<(String, String)>,
-    pub answer: Answer,
+    pub answer: WebhookAnswer,
     /// Real time for which the server refused connections before it answered ([`super::TwilioConfig::action_patience`]).
     /// Above zero, the real Twilio would have given up (11200) unless the number has a fallback URL.
     pub refused_for: Duration,
@@ -89,5 +89,5 @@ pub enum AfterDrop {
     /// A new session stands.
     Reconnected { session_id: String },
     /// The call is over.
-    Ended(Ended),
+    Ended(EndedCall),
 }

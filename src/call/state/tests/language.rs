@@ -1,27 +1,27 @@
 //! In which language the call goes on, and in which its words are spoken.
 
 use super::*;
+use crate::agent::BuiltInTool;
 use crate::agent::Finish;
-use crate::agent::ToolKind;
 
 /// A line with these settings of the relay.
-fn line(relay: &str) -> Arc<Line> {
+fn line(relay: &str) -> Arc<PhoneLine> {
     let mut config = Config::default();
     config.twilio.relay = toml::from_str(relay).unwrap();
     assert_eq!(config.validate(), []);
-    Arc::clone(Lines::new(&config).of(""))
+    Arc::clone(PhoneLines::new(&config).for_number(""))
 }
 
-fn call_on(relay: &str) -> Desk {
+fn call_on(relay: &str) -> CallHarness {
     let line = line(relay);
-    let setting = Setting {
+    let context = CallContext {
         language: line.language.as_str().into(),
         line,
-        ..setting(None)
+        ..context(None)
     };
-    let mut desk = Desk::with(setting, Recalled::New);
-    desk.hears("My name is Erika.");
-    desk
+    let mut harness = CallHarness::with(context, CallerLookup::New);
+    harness.hears("My name is Erika.");
+    harness
 }
 
 const SPANISH_TOO: &str = "languages = [{ code = 'es-MX' }]";
@@ -29,12 +29,12 @@ const SPANISH_TOO: &str = "languages = [{ code = 'es-MX' }]";
 fn switch(code: &str) -> ToolCall {
     ToolCall {
         id: "call_1".to_owned(),
-        tool: Tool::SwitchLanguage { code: code.into() },
+        invocation: ToolInvocation::SwitchLanguage { code: code.into() },
     }
 }
 
-fn languages_kept(desk: &Desk) -> Vec<&str> {
-    let chosen = desk.writes.iter().filter_map(|write| match write {
+fn languages_kept(harness: &CallHarness) -> Vec<&str> {
+    let chosen = harness.writes.iter().filter_map(|write| match write {
         Write::LanguageChosen { language, .. } => Some(language.as_str()),
         _ => None,
     });
@@ -43,43 +43,48 @@ fn languages_kept(desk: &Desk) -> Vec<&str> {
 
 #[test]
 fn words_of_the_new_language_are_marked_where_the_switch_comes_after_them() {
-    let mut desk = call_on(SPANISH_TOO);
-    desk.hears("¿Podemos hablar en español?");
-    let asked = desk.asked;
+    let mut harness = call_on(SPANISH_TOO);
+    harness.hears("¿Podemos hablar en español?");
+    let asked = harness.replies_requested;
     for token in ["¡Claro! ", "Hablemos ", "en español."] {
-        desk.on(Event::Token(token));
+        harness.feed(CallEvent::ReplyToken(token));
     }
-    desk.on(Event::Tool(&switch("es")))
-        .on(Event::Replied(&Finish::default()));
-    let said = desk.said[desk.said.len() - 2..].concat();
+    harness
+        .feed(CallEvent::ToolCalled(&switch("es")))
+        .feed(CallEvent::ReplyCompleted(&Finish::default()));
+    let said = harness.said[harness.said.len() - 2..].concat();
     assert!(said.starts_with("<es-MX>¡Claro!"), "{said}");
     assert_eq!(
         said.replace("<es-MX>", ""),
         "¡Claro! Hablemos en español.[es-MX/es-MX]"
     );
-    assert_eq!(desk.asked, asked, "it was said in the new language");
-    assert_eq!(languages_kept(&desk), ["es-MX"]);
+    assert_eq!(
+        harness.replies_requested, asked,
+        "it was said in the new language"
+    );
+    assert_eq!(languages_kept(&harness), ["es-MX"]);
     // From here on the voice is Spanish.
-    desk.hears("¿De qué tipo es Tangela?");
-    desk.reply(&["Es de ", "tipo planta."]);
-    assert_eq!(desk.said.last().unwrap(), "Es de tipo planta.");
+    harness.hears("¿De qué tipo es Tangela?");
+    harness.reply(&["Es de ", "tipo planta."]);
+    assert_eq!(harness.said.last().unwrap(), "Es de tipo planta.");
 }
 
 #[test]
 fn after_a_switch_something_is_said_in_the_new_language() {
     for words in ["", "Sure, one moment. "] {
-        let mut desk = call_on(SPANISH_TOO);
-        desk.hears("Spanish, could we?");
-        let asked = desk.asked;
+        let mut harness = call_on(SPANISH_TOO);
+        harness.hears("Spanish, could we?");
+        let asked = harness.replies_requested;
         if !words.is_empty() {
-            desk.on(Event::Token(words));
+            harness.feed(CallEvent::ReplyToken(words));
         }
-        desk.on(Event::Tool(&switch("es-MX")))
-            .on(Event::Replied(&Finish::default()));
-        assert_eq!(desk.asked, asked + 1, "{words:?}");
-        assert_eq!(desk.said.last().unwrap(), "[es-MX/es-MX]");
-        desk.reply(&["Claro, hablemos en español."]);
-        assert_eq!(desk.said.last().unwrap(), "Claro, hablemos en español.");
+        harness
+            .feed(CallEvent::ToolCalled(&switch("es-MX")))
+            .feed(CallEvent::ReplyCompleted(&Finish::default()));
+        assert_eq!(harness.replies_requested, asked + 1, "{words:?}");
+        assert_eq!(harness.said.last().unwrap(), "[es-MX/es-MX]");
+        harness.reply(&["Claro, hablemos en español."]);
+        assert_eq!(harness.said.last().unwrap(), "Claro, hablemos en español.");
     }
 }
 
@@ -87,48 +92,55 @@ fn after_a_switch_something_is_said_in_the_new_language() {
 fn a_switch_is_offered_only_where_there_is_one_and_lists_what_there_is() {
     let mut one = call_on("voice = 'x'");
     one.hears("What type is Tangela?");
-    let brief = one.brief.take().unwrap();
-    assert!(!brief.tools.has(ToolKind::SwitchLanguage));
-    assert!(!brief.about.contains("another one") && !brief.about.contains("also speaks"));
+    let prompt = one.last_prompt.take().unwrap();
+    assert!(!prompt.built_in_tools.contains(BuiltInTool::SwitchLanguage));
+    assert!(
+        !prompt.dynamic_prompt.contains("another one")
+            && !prompt.dynamic_prompt.contains("also speaks")
+    );
     let mut two = call_on(SPANISH_TOO);
     two.hears("What type is Tangela?");
-    let brief = two.brief.take().unwrap();
-    assert!(brief.tools.has(ToolKind::SwitchLanguage));
-    assert_eq!(brief.languages, ["en-US", "es-MX"]);
-    assert!(brief.about.contains("also speaks es-MX"), "{}", brief.about);
+    let prompt = two.last_prompt.take().unwrap();
+    assert!(prompt.built_in_tools.contains(BuiltInTool::SwitchLanguage));
+    assert_eq!(prompt.line_languages, ["en-US", "es-MX"]);
+    assert!(
+        prompt.dynamic_prompt.contains("also speaks es-MX"),
+        "{}",
+        prompt.dynamic_prompt
+    );
 }
 
 #[test]
 fn the_call_follows_the_caller_where_any_language_is_understood() {
     let british =
         "language = 'en-GB'\ntranscription_language = 'multi'\nlanguages = [{ code = 'es-MX' }]";
-    let hears = |desk: &mut Desk, text, language| {
-        desk.on(Event::Prompt {
+    let hears = |harness: &mut CallHarness, text, language| {
+        harness.feed(CallEvent::Prompt {
             text,
             language,
             last: true,
         });
     };
-    let mut desk = call_on(british);
-    hears(&mut desk, "What type is Tangela?", "en");
+    let mut harness = call_on(british);
+    hears(&mut harness, "What type is Tangela?", "en");
     assert_eq!(
-        desk.state.language(),
+        harness.state.language(),
         "en-GB",
         "never overwritten by its first part"
     );
-    hears(&mut desk, "Mario.", "it");
-    hears(&mut desk, "Sí.", "es");
-    assert_eq!(desk.state.language(), "en-GB", "a word is not enough");
-    hears(&mut desk, "Pikachu.", "es");
-    assert_eq!(desk.state.language(), "es-MX", "twice is");
+    hears(&mut harness, "Mario.", "it");
+    hears(&mut harness, "Sí.", "es");
+    assert_eq!(harness.state.language(), "en-GB", "a word is not enough");
+    hears(&mut harness, "Pikachu.", "es");
+    assert_eq!(harness.state.language(), "es-MX", "twice is");
     assert!(
-        desk.said.contains(&"[es-MX/multi]".to_owned()),
+        harness.said.contains(&"[es-MX/multi]".to_owned()),
         "{:?}",
-        desk.said
+        harness.said
     );
-    hears(&mut desk, "I would rather speak English.", "en");
-    assert_eq!(desk.state.language(), "en-GB");
-    assert_eq!(languages_kept(&desk), ["es-MX", "en-GB"]);
+    hears(&mut harness, "I would rather speak English.", "en");
+    assert_eq!(harness.state.language(), "en-GB");
+    assert_eq!(languages_kept(&harness), ["es-MX", "en-GB"]);
     // One that understands a single language cannot have heard another.
     let mut fixed = call_on(SPANISH_TOO);
     hears(&mut fixed, "Quiero hablar en español.", "es");
@@ -137,34 +149,40 @@ fn the_call_follows_the_caller_where_any_language_is_understood() {
 
 #[test]
 fn any_language_is_never_a_languages_name() {
-    let mut desk = call_on("language = 'multi'\nlanguages = [{ code = 'es-MX' }]");
-    desk.hears("What type is Tangela?");
-    let brief = desk.brief.take().unwrap();
-    assert_eq!(brief.language, "en-US");
-    assert!(!brief.about.contains("multi"), "{}", brief.about);
-    desk.state.language = "es-MX".into();
-    let mut actions = Vec::new();
-    desk.state
-        .offer_language("en", false, desk.now, &mut actions);
-    desk.open = false;
-    desk.note(actions, "");
+    let mut harness = call_on("language = 'multi'\nlanguages = [{ code = 'es-MX' }]");
+    harness.hears("What type is Tangela?");
+    let prompt = harness.last_prompt.take().unwrap();
+    assert_eq!(prompt.language, "en-US");
     assert!(
-        desk.said.contains(&"[multi/multi]".to_owned()),
+        !prompt.dynamic_prompt.contains("multi"),
+        "{}",
+        prompt.dynamic_prompt
+    );
+    harness.state.language = "es-MX".into();
+    let mut actions = Vec::new();
+    harness
+        .state
+        .offer_language("en", false, harness.now, &mut actions);
+    harness.cycle_open = false;
+    harness.record_actions(actions, "");
+    assert!(
+        harness.said.contains(&"[multi/multi]".to_owned()),
         "{:?}",
-        desk.said
+        harness.said
     );
 }
 
 #[test]
 fn a_language_that_is_asked_for_is_switched_to_or_those_there_are_are_named() {
     let wants = |relay: &str, wanted: &str| {
-        let mut desk = call_on(relay);
-        let before = desk.said.len();
+        let mut harness = call_on(relay);
+        let before = harness.said.len();
         let mut actions = Vec::new();
-        desk.state
-            .offer_language(wanted, false, desk.now, &mut actions);
-        desk.note(actions, "");
-        (desk.said[before..].to_vec(), desk.asked)
+        harness
+            .state
+            .offer_language(wanted, false, harness.now, &mut actions);
+        harness.record_actions(actions, "");
+        (harness.said[before..].to_vec(), harness.replies_requested)
     };
     let (said, asked) = wants(SPANISH_TOO, "es");
     assert_eq!(
@@ -198,15 +216,15 @@ fn a_language_that_is_asked_for_is_switched_to_or_those_there_are_are_named() {
 
 #[test]
 fn a_call_whose_number_rings_again_goes_on_under_a_later_epoch() {
-    let mut setting = setting(None);
-    setting.earlier = Some(3);
-    let mut desk = Desk::with(setting, Recalled::New);
-    desk.hears("My name is Erika.");
-    let Some(Write::CallResumed(claim)) = desk.writes.first() else {
-        panic!("{:?}", desk.writes);
+    let mut context = context(None);
+    context.earlier_epoch = Some(3);
+    let mut harness = CallHarness::with(context, CallerLookup::New);
+    harness.hears("My name is Erika.");
+    let Some(Write::CallResumed(claim)) = harness.writes.first() else {
+        panic!("{:?}", harness.writes);
     };
     assert!(claim.epoch > 3 && !claim.returned);
-    let epochs = desk.writes.iter().filter_map(|write| match write {
+    let epochs = harness.writes.iter().filter_map(|write| match write {
         Write::TurnAppended { turn, .. } => Some(turn.epoch),
         _ => None,
     });
@@ -214,22 +232,22 @@ fn a_call_whose_number_rings_again_goes_on_under_a_later_epoch() {
 }
 
 #[test]
-fn what_is_said_after_a_hand_over_that_nobody_took_belongs_to_the_conversation() {
-    let mut desk = Desk::known_as("Misty");
-    desk.hears("A person, please.");
-    desk.reply(&["One moment."]);
-    desk.on(Event::Closed);
+fn what_is_said_after_an_unanswered_handoff_belongs_to_the_conversation() {
+    let mut harness = CallHarness::known_as("Misty");
+    harness.hears("A person, please.");
+    harness.reply(&["One moment."]);
+    harness.feed(CallEvent::SocketClosed);
     let nobody = "I'm sorry, nobody is free.";
-    desk.on(Event::Resumed {
+    harness.feed(CallEvent::Resumed {
         session_id: "VX2",
-        greeted: Some(nobody),
-        counted: false,
-        lost: false,
+        twiml_greeting: Some(nobody),
+        already_counted: false,
+        connection_lost: false,
     });
-    assert_eq!(desk.state.resumes(), 0, "no failure");
-    desk.hears("Then tell me about Onix.");
-    let brief = desk.brief.take().unwrap();
-    let told: Vec<&str> = brief
+    assert_eq!(harness.state.resumes(), 0, "no failure");
+    harness.hears("Then tell me about Onix.");
+    let prompt = harness.last_prompt.take().unwrap();
+    let told: Vec<&str> = prompt
         .history
         .iter()
         .map(|message| message.content.as_str())

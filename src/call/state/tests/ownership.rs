@@ -1,21 +1,21 @@
-//! Who owns a call among several instances.
+//! Who owns a call in cluster mode.
 
 use super::*;
 use calldex_storage::write::CallResumed;
 
 const OWN_SLOT: u16 = 7;
 
-pub(super) fn one_of_several() -> Desk {
-    let mut setting = setting(None);
-    setting.slot = OWN_SLOT;
-    Desk::with(setting, Recalled::New)
+pub(super) fn clustered_call() -> CallHarness {
+    let mut context = context(None);
+    context.node_slot = OWN_SLOT;
+    CallHarness::with(context, CallerLookup::New)
 }
 
 pub(super) fn epoch(generation: u32, slot: u16) -> u32 {
     generation << 16 | u32::from(slot)
 }
 
-impl Desk {
+impl CallHarness {
     fn claims(&self) -> Vec<&CallResumed> {
         let claims = self.writes.iter().filter_map(|write| match write {
             Write::CallResumed(claim) => Some(claim),
@@ -25,8 +25,8 @@ impl Desk {
     }
 
     /// Storage tells what came of a claim.
-    pub(super) fn told(&mut self, claimed: u32, owner: u32) -> &mut Self {
-        self.on(Event::Owner(Owner {
+    pub(super) fn owner_is(&mut self, claimed: u32, owner: u32) -> &mut Self {
+        self.feed(CallEvent::OwnerChanged(CallOwner {
             epoch: Some(owner),
             claimed: Some(claimed),
         }))
@@ -34,11 +34,14 @@ impl Desk {
 }
 
 #[test]
-fn one_instance_alone_takes_a_call_over_as_it_always_did() {
-    let mut desk = Desk::new_caller();
-    assert!(desk.claims().is_empty(), "its first session claims nothing");
-    desk.on(BACK);
-    let claim = desk.claims()[0].clone();
+fn a_single_node_takes_a_call_over_without_an_expected_epoch() {
+    let mut harness = CallHarness::new_caller();
+    assert!(
+        harness.claims().is_empty(),
+        "its first session claims nothing"
+    );
+    harness.feed(RESUMED_BY_TWIML);
+    let claim = harness.claims()[0].clone();
     assert_eq!(
         (claim.epoch, claim.expected, claim.returned),
         (1, None, true)
@@ -47,127 +50,146 @@ fn one_instance_alone_takes_a_call_over_as_it_always_did() {
 
 #[test]
 fn a_first_session_claims_its_call_before_it_writes_a_turn() {
-    let desk = one_of_several();
-    let claim = desk.claims()[0].clone();
+    let harness = clustered_call();
+    let claim = harness.claims()[0].clone();
     let own = epoch(1, OWN_SLOT);
     assert_eq!(
         (claim.epoch, claim.expected, claim.returned),
         (own, Some(0), false)
     );
-    assert!(matches!(desk.writes[0], Write::CallResumed(_)));
-    assert!(desk.turns().iter().all(|turn| turn.epoch == own));
+    assert!(matches!(harness.writes[0], Write::CallResumed(_)));
+    assert!(harness.turns().iter().all(|turn| turn.epoch == own));
 }
 
 #[test]
 fn each_return_is_a_claim_on_what_this_session_had() {
-    let mut desk = one_of_several();
-    desk.told(epoch(1, OWN_SLOT), epoch(1, OWN_SLOT)).on(BACK);
-    let claim = desk.claims()[1].clone();
+    let mut harness = clustered_call();
+    harness
+        .owner_is(epoch(1, OWN_SLOT), epoch(1, OWN_SLOT))
+        .feed(RESUMED_BY_TWIML);
+    let claim = harness.claims()[1].clone();
     assert_eq!(
         (claim.epoch, claim.expected, claim.returned),
         (epoch(2, OWN_SLOT), Some(epoch(1, OWN_SLOT)), true)
     );
-    assert_eq!(desk.turns().last().unwrap().epoch, epoch(2, OWN_SLOT));
+    assert_eq!(harness.turns().last().unwrap().epoch, epoch(2, OWN_SLOT));
 }
 
 #[test]
 fn a_claim_that_came_too_late_is_made_again_while_the_talk_goes_on() {
-    let mut desk = one_of_several();
+    let mut harness = clustered_call();
     let (own, theirs) = (epoch(1, OWN_SLOT), epoch(1, 9));
-    desk.hears("What type is Onix?").on(Event::Token("Rock"));
-    desk.told(theirs, theirs);
-    assert_eq!(desk.claims().len(), 1, "that was another's claim");
-    desk.told(own, theirs);
-    let claim = desk.claims()[1].clone();
+    harness
+        .hears("What type is Onix?")
+        .feed(CallEvent::ReplyToken("Rock"));
+    harness.owner_is(theirs, theirs);
+    assert_eq!(harness.claims().len(), 1, "that was another's claim");
+    harness.owner_is(own, theirs);
+    let claim = harness.claims()[1].clone();
     assert_eq!(
         (claim.epoch, claim.expected, claim.returned),
         (epoch(2, OWN_SLOT), Some(theirs), false)
     );
-    assert!(desk.counts.contains(&Count::ClaimLost));
-    desk.reply(&[" and ground."]);
-    let turn = desk.turns().pop().unwrap();
+    assert!(harness.counts.contains(&CallMetric::ClaimLost));
+    harness.reply(&[" and ground."]);
+    let turn = harness.turns().pop().unwrap();
     assert_eq!(
         (turn.content.starts_with("Rock and ground."), turn.epoch),
         (true, own),
         "turns keep the epoch that only this session writes under"
     );
-    desk.state
-        .finish(Outcome::HungUp, desk.now, &mut Vec::new());
-    assert_eq!(desk.state.epoch(), epoch(2, OWN_SLOT));
-    assert!(desk.leaves.is_empty());
+    harness
+        .state
+        .finish(CallOutcome::HungUp, harness.now, &mut Vec::new());
+    assert_eq!(harness.state.epoch(), epoch(2, OWN_SLOT));
+    assert!(harness.session_exits.is_empty());
 }
 
 #[test]
 fn a_call_that_another_takes_is_left_without_a_word() {
-    let mut desk = one_of_several();
+    let mut harness = clustered_call();
     let (own, theirs) = (epoch(1, OWN_SLOT), epoch(2, 9));
-    desk.told(own, own).hears("What type is Onix?");
-    let (writes, said) = (desk.writes.len(), desk.said.len());
-    desk.told(theirs, theirs);
-    assert_eq!((&desk.leaves[..], desk.aborted), (&[Parting::Taken][..], 1));
-    desk.hears("Hello?").later(600_000).on(Event::Closed);
+    harness.owner_is(own, own).hears("What type is Onix?");
+    let (writes, said) = (harness.writes.len(), harness.said.len());
+    harness.owner_is(theirs, theirs);
+    assert_eq!(
+        (&harness.session_exits[..], harness.replies_aborted),
+        (&[ExitReason::TakenOver][..], 1)
+    );
+    harness
+        .hears("Hello?")
+        .advance(600_000)
+        .feed(CallEvent::SocketClosed);
     let mut actions = Vec::new();
-    desk.state.finish(Outcome::HungUp, desk.now, &mut actions);
+    harness
+        .state
+        .finish(CallOutcome::HungUp, harness.now, &mut actions);
     assert!(actions.is_empty(), "nothing more is written");
-    assert_eq!((desk.writes.len(), desk.said.len()), (writes, said));
+    assert_eq!((harness.writes.len(), harness.said.len()), (writes, said));
 }
 
 #[test]
 fn a_call_that_is_never_won_is_given_up() {
-    let mut desk = one_of_several();
+    let mut harness = clustered_call();
     for generation in 1..=4 {
         let own = epoch(generation, OWN_SLOT);
-        assert_eq!(desk.claims().last().unwrap().epoch, own);
-        desk.told(own, epoch(generation, 9));
+        assert_eq!(harness.claims().last().unwrap().epoch, own);
+        harness.owner_is(own, epoch(generation, 9));
     }
     assert_eq!(
-        (desk.claims().len(), &desk.leaves[..]),
-        (4, &[Parting::Taken][..])
+        (harness.claims().len(), &harness.session_exits[..]),
+        (4, &[ExitReason::TakenOver][..])
     );
 }
 
 #[test]
 fn the_same_claim_told_twice_changes_nothing() {
-    let mut desk = one_of_several();
+    let mut harness = clustered_call();
     let own = epoch(1, OWN_SLOT);
-    desk.told(own, own).told(own, own).told(epoch(1, 9), own);
-    assert!(desk.leaves.is_empty() && desk.claims().len() == 1);
+    harness
+        .owner_is(own, own)
+        .owner_is(own, own)
+        .owner_is(epoch(1, 9), own);
+    assert!(harness.session_exits.is_empty() && harness.claims().len() == 1);
 }
 
 #[test]
 fn a_call_that_storage_has_not_goes_on() {
-    let mut desk = one_of_several();
-    desk.on(Event::Owner(Owner {
+    let mut harness = clustered_call();
+    harness.feed(CallEvent::OwnerChanged(CallOwner {
         epoch: None,
         claimed: Some(epoch(1, OWN_SLOT)),
     }));
-    desk.hears("What type is Onix?");
-    assert!(desk.leaves.is_empty() && desk.asked == 1);
+    harness.hears("What type is Onix?");
+    assert!(harness.session_exits.is_empty() && harness.replies_requested == 1);
 }
 
 #[test]
 fn an_owner_that_was_looked_up_settles_no_claim_but_shows_a_loss() {
-    let mut desk = one_of_several();
+    let mut harness = clustered_call();
     let own = epoch(1, OWN_SLOT);
     let looked_up = |epoch| {
-        Event::Owner(Owner {
+        CallEvent::OwnerChanged(CallOwner {
             epoch: Some(epoch),
             claimed: None,
         })
     };
-    desk.on(looked_up(own));
-    desk.told(epoch(1, 9), epoch(1, 9));
-    assert!(desk.leaves.is_empty(), "its own claim is still to be told");
-    desk.on(looked_up(epoch(1, 9)));
-    assert_eq!(desk.claims().last().unwrap().expected, Some(epoch(1, 9)));
+    harness.feed(looked_up(own));
+    harness.owner_is(epoch(1, 9), epoch(1, 9));
+    assert!(
+        harness.session_exits.is_empty(),
+        "its own claim is still to be told"
+    );
+    harness.feed(looked_up(epoch(1, 9)));
+    assert_eq!(harness.claims().last().unwrap().expected, Some(epoch(1, 9)));
 }
 
 #[test]
 fn a_call_from_storage_is_claimed_above_all_that_was_written() {
-    let mut setting = setting(None);
-    setting.slot = OWN_SLOT;
-    let turn = Turn::new(Role::Caller, "Hello?", 1, epoch(3, 9), 0);
-    let mut live = kept(vec![turn]);
+    let mut context = context(None);
+    context.node_slot = OWN_SLOT;
+    let turn = Turn::new(TurnRole::Caller, "Hello?", 1, epoch(3, 9), 0);
+    let mut live = stored_call(vec![turn]);
     live.conversation = Conversation {
         instance: Some("two".into()),
         epoch: epoch(2, 8),
@@ -175,15 +197,15 @@ fn a_call_from_storage_is_claimed_above_all_that_was_written() {
         started_at: 1_800_000_000,
         ..live.conversation
     };
-    let now = Now {
+    let now = EventTime {
         ms: 10_000,
         unix_ms: 1_800_000_010_000,
     };
-    let mut state = CallState::restored(setting, live, now);
+    let mut state = CallState::restored(context, live, now);
     let mut actions = Vec::new();
-    state.on(BACK, now, &mut actions);
+    state.on(RESUMED_BY_TWIML, now, &mut actions);
     let claim = actions.iter().find_map(|action| match action {
-        Action::Record(Write::CallResumed(claim)) => Some(claim),
+        CallAction::Record(Write::CallResumed(claim)) => Some(claim),
         _ => None,
     });
     let claim = claim.unwrap();
@@ -194,7 +216,7 @@ fn a_call_from_storage_is_claimed_above_all_that_was_written() {
     assert!(
         actions
             .iter()
-            .any(|action| matches!(action, Action::Ask(_))),
+            .any(|action| matches!(action, CallAction::RequestReply(_))),
         "the open question is answered"
     );
 }
@@ -207,15 +229,15 @@ fn a_call_that_cannot_be_read_is_claimed_blindly_under_an_epoch_of_its_own() {
         (7, 1_800_000_002_000),
         (9, 1_800_000_000_000),
     ] {
-        let mut setting = setting(None);
-        setting.slot = slot;
-        let now = Now { ms: 1, unix_ms };
-        let mut state = CallState::unread(setting, now);
+        let mut context = context(None);
+        context.node_slot = slot;
+        let now = EventTime { ms: 1, unix_ms };
+        let mut state = CallState::without_history(context, now);
         let mut actions = Vec::new();
-        state.on(BACK, now, &mut actions);
+        state.on(RESUMED_BY_TWIML, now, &mut actions);
         let epoch = state.epoch();
         assert!(
-            matches!(&actions[0], Action::Record(Write::CallResumed(claim))
+            matches!(&actions[0], CallAction::Record(Write::CallResumed(claim))
             if claim.expected.is_none() && claim.epoch == epoch && epoch & 0xffff == u32::from(slot))
         );
         assert!(!seen.contains(&epoch));

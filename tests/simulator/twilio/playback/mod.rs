@@ -1,7 +1,7 @@
 //! What the caller's ear gets: clauses spoken one after another, queue, interrupts, preemption (protocol 4.4, 4.6, 5.2).
 //!
 //! Pure: every input carries `now`, Twilio's time since the session began, and may not go back. [`Playback::advance`]
-//! is due at [`Playback::wake`]; each input advances by itself.
+//! is due at [`Playback::next_deadline`]; each input advances by itself.
 
 mod clause;
 mod pace;
@@ -11,9 +11,9 @@ mod piece;
 mod tests;
 
 pub use pace::Pace;
-pub use piece::{By, Interruptible, Marks};
+pub use piece::{InterruptCause, Interruptible, PieceFlags};
 
-use piece::{Current, Open, Piece, Voice};
+use piece::{OpenCycle, Piece, PieceContent, PlayingPiece};
 use std::{collections::VecDeque, time::Duration};
 
 /// How long the voice counts as speaking between two clauses of a reply that is still being written.
@@ -27,7 +27,7 @@ pub const QUEUE_PIECES_MAX: usize = 10_000;
 
 /// Something that the server may hear about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sound {
+pub enum PlaybackEvent {
     /// `agentSpeaking`.
     Speaking(bool),
     /// `tokensPlayed`, of this talk cycle.
@@ -38,7 +38,7 @@ pub enum Sound {
 
 /// What an interrupt reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cut {
+pub struct PlaybackInterrupt {
     /// Cycle in play.
     pub cycle: u64,
     /// What was heard of the clause in play, trimmed.
@@ -51,8 +51,8 @@ pub struct Cut {
 pub struct Playback {
     pace: Pace,
     queue: VecDeque<Piece>,
-    current: Option<Current>,
-    open: Option<Open>,
+    current: Option<PlayingPiece>,
+    open: Option<OpenCycle>,
     speaking: bool,
     /// Between two pieces the voice counts as speaking until then.
     held_until: Option<Duration>,
@@ -60,7 +60,7 @@ pub struct Playback {
     free_at: Duration,
 }
 
-enum Due {
+enum PlaybackTimer {
     Flush,
     Finish,
     Start,
@@ -85,18 +85,21 @@ impl Playback {
     pub fn is_drained(&self) -> bool {
         self.current.is_none()
             && self.queue.is_empty()
-            && !self.open.as_ref().is_some_and(Open::ends_in_punctuation)
+            && !self
+                .open
+                .as_ref()
+                .is_some_and(OpenCycle::ends_in_punctuation)
     }
 
     /// Queues the greeting: one piece, reported as a whole.
     pub fn greet(&mut self, text: &str, interruptible: Interruptible, now: Duration) {
-        let marks = Marks {
+        let marks = PieceFlags {
             interruptible,
             preemptible: false,
         };
         let piece = Piece {
             cycle: 0,
-            voice: Voice::Words(text.to_owned()),
+            voice: PieceContent::Words(text.to_owned()),
             marks,
             ready_at: now + self.pace.greeting_after,
         };
@@ -108,7 +111,7 @@ impl Playback {
         // Nobody is told that it began.
         self.speaking = true;
         let until = now + piece.voice.lasts(&self.pace).saturating_sub(begun_before);
-        self.current = Some(Current {
+        self.current = Some(PlayingPiece {
             piece,
             since: now,
             begun_before,
@@ -117,7 +120,13 @@ impl Playback {
     }
 
     /// Takes a token of a talk cycle. A cycle's first token cuts off whatever is preemptible.
-    pub fn text(&mut self, cycle: u64, token: &str, marks: Marks, now: Duration) -> Vec<Sound> {
+    pub fn text(
+        &mut self,
+        cycle: u64,
+        token: &str,
+        marks: PieceFlags,
+        now: Duration,
+    ) -> Vec<PlaybackEvent> {
         let mut sounds = self.advance(now);
         if token.is_empty() {
             return sounds;
@@ -125,7 +134,7 @@ impl Playback {
         if self.open.as_ref().is_none_or(|open| open.cycle != cycle) {
             self.close(now);
             sounds.extend(self.preempt(now));
-            self.open = Some(Open::new(cycle, marks, now));
+            self.open = Some(OpenCycle::new(cycle, marks, now));
         }
         if let Some(open) = &mut self.open {
             open.add(token, marks, now);
@@ -147,22 +156,28 @@ impl Playback {
         &mut self,
         cycle: u64,
         lasts: Duration,
-        marks: Marks,
+        marks: PieceFlags,
         now: Duration,
-    ) -> Vec<Sound> {
-        self.enqueue(cycle, Voice::Media(lasts), marks, now)
+    ) -> Vec<PlaybackEvent> {
+        self.enqueue(cycle, PieceContent::Media(lasts), marks, now)
     }
 
     /// Queues keypad tones.
-    pub fn digits(&mut self, cycle: u64, digits: &str, now: Duration) -> Vec<Sound> {
-        let marks = Marks {
+    pub fn digits(&mut self, cycle: u64, digits: &str, now: Duration) -> Vec<PlaybackEvent> {
+        let marks = PieceFlags {
             interruptible: Interruptible::NONE,
             preemptible: false,
         };
-        self.enqueue(cycle, Voice::Tones(digits.to_owned()), marks, now)
+        self.enqueue(cycle, PieceContent::Tones(digits.to_owned()), marks, now)
     }
 
-    fn enqueue(&mut self, cycle: u64, voice: Voice, marks: Marks, now: Duration) -> Vec<Sound> {
+    fn enqueue(
+        &mut self,
+        cycle: u64,
+        voice: PieceContent,
+        marks: PieceFlags,
+        now: Duration,
+    ) -> Vec<PlaybackEvent> {
         let mut sounds = self.advance(now);
         sounds.extend(self.preempt(now));
         self.push(Piece {
@@ -176,7 +191,7 @@ impl Playback {
 
     /// The caller speaks or presses a key. Where that stops the voice, everything queued is thrown away and the cut
     /// is returned; the voice is silent from here on.
-    pub fn interrupt(&mut self, by: By, now: Duration) -> Option<Cut> {
+    pub fn interrupt(&mut self, by: InterruptCause, now: Duration) -> Option<PlaybackInterrupt> {
         if !self.speaking && self.current.is_none() {
             return None;
         }
@@ -190,7 +205,7 @@ impl Playback {
                     .is_none_or(|open| open.marks.interruptible.allows(by)) =>
             {
                 let cycle = open.as_ref().map_or(0, |open| open.cycle);
-                Cut {
+                PlaybackInterrupt {
                     cycle,
                     fragment: String::new(),
                     duration_ms: 0,
@@ -207,32 +222,34 @@ impl Playback {
     }
 
     /// Lets time pass up to `now`.
-    pub fn advance(&mut self, now: Duration) -> Vec<Sound> {
+    pub fn advance(&mut self, now: Duration) -> Vec<PlaybackEvent> {
         let mut sounds = Vec::new();
         while let Some((at, due)) = self.due().filter(|(at, _)| *at <= now) {
             match due {
-                Due::Flush => self.flush_trailing(at),
-                Due::Finish => self.finish(at, &mut sounds),
-                Due::Start => self.start(at, &mut sounds),
-                Due::LetGo => self.hush(&mut sounds),
+                PlaybackTimer::Flush => self.flush_trailing(at),
+                PlaybackTimer::Finish => self.finish(at, &mut sounds),
+                PlaybackTimer::Start => self.start(at, &mut sounds),
+                PlaybackTimer::LetGo => self.stop_playing(&mut sounds),
             }
         }
         sounds
     }
 
     /// When something happens next if no input comes.
-    pub fn wake(&self) -> Option<Duration> {
+    pub fn next_deadline(&self) -> Option<Duration> {
         self.due().map(|(at, _)| at)
     }
 
     /// What is due first; of things due at once a flush goes first, so that a clause is queued before silence falls.
-    fn due(&self) -> Option<(Duration, Due)> {
+    fn due(&self) -> Option<(Duration, PlaybackTimer)> {
         let flush = self.open.as_ref().filter(|open| open.ends_in_punctuation());
-        let flush = flush.map(|open| (open.last_at + TRAILING_WAIT, Due::Flush));
+        let flush = flush.map(|open| (open.last_at + TRAILING_WAIT, PlaybackTimer::Flush));
         let sound = match (&self.current, self.queue.front(), self.held_until) {
-            (Some(current), _, _) => Some((current.until, Due::Finish)),
-            (None, Some(piece), _) => Some((piece.ready_at.max(self.free_at), Due::Start)),
-            (None, None, Some(until)) => Some((until, Due::LetGo)),
+            (Some(current), _, _) => Some((current.until, PlaybackTimer::Finish)),
+            (None, Some(piece), _) => {
+                Some((piece.ready_at.max(self.free_at), PlaybackTimer::Start))
+            }
+            (None, None, Some(until)) => Some((until, PlaybackTimer::LetGo)),
             (None, None, None) => None,
         };
         match (flush, sound) {
@@ -250,13 +267,13 @@ impl Playback {
         }
     }
 
-    fn finish(&mut self, at: Duration, sounds: &mut Vec<Sound>) {
+    fn finish(&mut self, at: Duration, sounds: &mut Vec<PlaybackEvent>) {
         let Some(current) = self.current.take() else {
             return;
         };
         self.free_at = at;
         if let Some(text) = current.piece.voice.reported() {
-            sounds.push(Sound::Played {
+            sounds.push(PlaybackEvent::Played {
                 cycle: current.piece.cycle,
                 text,
             });
@@ -264,21 +281,21 @@ impl Playback {
         match self.queue.front() {
             Some(next) if next.voice.is_words() => {}
             None if self.speaking && self.open.is_some() => self.held_until = Some(at + GAP_MAX),
-            _ => self.hush(sounds),
+            _ => self.stop_playing(sounds),
         }
     }
 
-    fn start(&mut self, at: Duration, sounds: &mut Vec<Sound>) {
+    fn start(&mut self, at: Duration, sounds: &mut Vec<PlaybackEvent>) {
         let Some(piece) = self.queue.pop_front() else {
             return;
         };
         self.held_until = None;
         if piece.voice.is_words() && !self.speaking {
             self.speaking = true;
-            sounds.push(Sound::Speaking(true));
+            sounds.push(PlaybackEvent::Speaking(true));
         }
         let until = at + piece.voice.lasts(&self.pace);
-        self.current = Some(Current {
+        self.current = Some(PlayingPiece {
             piece,
             since: at,
             begun_before: Duration::ZERO,
@@ -286,16 +303,16 @@ impl Playback {
         });
     }
 
-    fn hush(&mut self, sounds: &mut Vec<Sound>) {
+    fn stop_playing(&mut self, sounds: &mut Vec<PlaybackEvent>) {
         self.held_until = None;
         if std::mem::take(&mut self.speaking) {
-            sounds.push(Sound::Speaking(false));
+            sounds.push(PlaybackEvent::Speaking(false));
         }
     }
 
     /// A newer message arrives: preemptible pieces go, the one in play is reported as far as it was heard. The voice
     /// does not count as silent in between, and no interrupt follows.
-    fn preempt(&mut self, now: Duration) -> Vec<Sound> {
+    fn preempt(&mut self, now: Duration) -> Vec<PlaybackEvent> {
         let mut gone: Vec<u64> = Vec::new();
         let mut sounds = Vec::new();
         if self
@@ -304,14 +321,14 @@ impl Playback {
             .is_some_and(|current| current.piece.marks.preemptible)
             && let Some(current) = self.current.take()
         {
-            let Cut {
+            let PlaybackInterrupt {
                 cycle, fragment, ..
             } = current.cut(&self.pace, now);
             gone.push(cycle);
             self.free_at = now;
             self.held_until = self.speaking.then_some(now + PREEMPTION_GAP_MAX);
             if !fragment.is_empty() {
-                sounds.push(Sound::Played {
+                sounds.push(PlaybackEvent::Played {
                     cycle,
                     text: fragment,
                 });
@@ -323,7 +340,10 @@ impl Playback {
             }
             !piece.marks.preemptible
         });
-        sounds.extend(gone.into_iter().map(|cycle| Sound::CutShort { cycle }));
+        sounds.extend(
+            gone.into_iter()
+                .map(|cycle| PlaybackEvent::CutShort { cycle }),
+        );
         sounds
     }
 
@@ -338,7 +358,7 @@ impl Playback {
         self.open = Some(open);
     }
 
-    fn say(&mut self, open: &Open, text: String, now: Duration) {
+    fn say(&mut self, open: &OpenCycle, text: String, now: Duration) {
         if text.trim().is_empty() {
             return;
         }
@@ -351,7 +371,7 @@ impl Playback {
         };
         self.push(Piece {
             cycle: open.cycle,
-            voice: Voice::Words(text),
+            voice: PieceContent::Words(text),
             marks: open.clause_marks,
             ready_at: synthesised.max(first_audio),
         });

@@ -1,6 +1,6 @@
 //! What waits in the queue and what sounds.
 
-use super::{Cut, clause, pace::Pace};
+use super::{PlaybackInterrupt, clause, pace::Pace};
 use std::time::Duration;
 
 /// Half a second, as `w` in `sendDigits`.
@@ -8,7 +8,7 @@ const TONE_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the caller did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum InterruptCause {
     Speech,
     Key,
 }
@@ -31,30 +31,30 @@ impl Interruptible {
     };
 
     /// This input stops it.
-    pub fn allows(self, by: By) -> bool {
+    pub fn allows(self, by: InterruptCause) -> bool {
         match by {
-            By::Speech => self.speech,
-            By::Key => self.key,
+            InterruptCause::Speech => self.speech,
+            InterruptCause::Key => self.key,
         }
     }
 }
 
 /// What may stop a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Marks {
+pub struct PieceFlags {
     pub interruptible: Interruptible,
     /// A later message of the server may cut it off.
     pub preemptible: bool,
 }
 
 #[derive(Debug)]
-pub(super) enum Voice {
+pub(super) enum PieceContent {
     Words(String),
     Tones(String),
     Media(Duration),
 }
 
-impl Voice {
+impl PieceContent {
     pub(super) fn is_words(&self) -> bool {
         matches!(self, Self::Words(_))
     }
@@ -82,14 +82,14 @@ impl Voice {
 #[derive(Debug)]
 pub(super) struct Piece {
     pub(super) cycle: u64,
-    pub(super) voice: Voice,
-    pub(super) marks: Marks,
+    pub(super) voice: PieceContent,
+    pub(super) marks: PieceFlags,
     /// Not audible before this.
     pub(super) ready_at: Duration,
 }
 
 #[derive(Debug)]
-pub(super) struct Current {
+pub(super) struct PlayingPiece {
     pub(super) piece: Piece,
     pub(super) since: Duration,
     /// It had been audible for so long then.
@@ -97,18 +97,18 @@ pub(super) struct Current {
     pub(super) until: Duration,
 }
 
-impl Current {
+impl PlayingPiece {
     /// How far it was heard.
-    pub(super) fn cut(&self, pace: &Pace, now: Duration) -> Cut {
+    pub(super) fn cut(&self, pace: &Pace, now: Duration) -> PlaybackInterrupt {
         let elapsed = now.saturating_sub(self.since) + self.begun_before;
         let fragment = match &self.piece.voice {
-            Voice::Words(text) => {
+            PieceContent::Words(text) => {
                 let characters = text.trim().chars().count();
                 clause::heard(text, pace.spoken(characters, elapsed))
             }
-            Voice::Tones(_) | Voice::Media(_) => String::new(),
+            PieceContent::Tones(_) | PieceContent::Media(_) => String::new(),
         };
-        Cut {
+        PlaybackInterrupt {
             cycle: self.piece.cycle,
             fragment,
             duration_ms: elapsed.as_millis() as u64,
@@ -118,19 +118,19 @@ impl Current {
 
 /// A talk cycle whose `last:true` has not come: text that is not yet a clause.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct OpenCycle {
     pub(super) cycle: u64,
     pub(super) first_at: Duration,
     pub(super) last_at: Duration,
     pub(super) text: String,
     /// Marks of the clause being written.
-    pub(super) marks: Marks,
+    pub(super) marks: PieceFlags,
     /// Marks of the clause taken last.
-    pub(super) clause_marks: Marks,
+    pub(super) clause_marks: PieceFlags,
 }
 
-impl Open {
-    pub(super) fn new(cycle: u64, marks: Marks, now: Duration) -> Self {
+impl OpenCycle {
+    pub(super) fn new(cycle: u64, marks: PieceFlags, now: Duration) -> Self {
         Self {
             cycle,
             first_at: now,
@@ -142,7 +142,7 @@ impl Open {
     }
 
     /// Adds a token. A clause has the marks of the token that began it.
-    pub(super) fn add(&mut self, token: &str, marks: Marks, now: Duration) {
+    pub(super) fn add(&mut self, token: &str, marks: PieceFlags, now: Duration) {
         if self.text.trim().is_empty() {
             self.clause_marks = marks;
         }

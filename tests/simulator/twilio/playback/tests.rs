@@ -2,15 +2,15 @@
 
 use super::*;
 
-const PLAIN: Marks = Marks {
+const PLAIN: PieceFlags = PieceFlags {
     interruptible: Interruptible::ANY,
     preemptible: false,
 };
-const FILLER: Marks = Marks {
+const FILLER: PieceFlags = PieceFlags {
     interruptible: Interruptible::ANY,
     preemptible: true,
 };
-const FIRM: Marks = Marks {
+const FIRM: PieceFlags = PieceFlags {
     interruptible: Interruptible::NONE,
     preemptible: false,
 };
@@ -19,17 +19,17 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-fn played(cycle: u64, text: &str) -> Sound {
-    Sound::Played {
+fn played(cycle: u64, text: &str) -> PlaybackEvent {
+    PlaybackEvent::Played {
         cycle,
         text: text.to_owned(),
     }
 }
 
 /// Everything that sounds until nothing more is due, with its time.
-fn run_out(playback: &mut Playback) -> Vec<(u64, Sound)> {
+fn run_out(playback: &mut Playback) -> Vec<(u64, PlaybackEvent)> {
     let mut all = Vec::new();
-    while let Some(at) = playback.wake() {
+    while let Some(at) = playback.next_deadline() {
         all.extend(
             playback
                 .advance(at)
@@ -40,7 +40,7 @@ fn run_out(playback: &mut Playback) -> Vec<(u64, Sound)> {
     all
 }
 
-fn sounds(timed: &[(u64, Sound)]) -> Vec<Sound> {
+fn sounds(timed: &[(u64, PlaybackEvent)]) -> Vec<PlaybackEvent> {
     timed.iter().map(|(_, sound)| sound.clone()).collect()
 }
 
@@ -48,9 +48,9 @@ fn reply(
     playback: &mut Playback,
     cycle: u64,
     tokens: &[&str],
-    marks: Marks,
+    marks: PieceFlags,
     now: Duration,
-) -> Vec<Sound> {
+) -> Vec<PlaybackEvent> {
     let mut all = Vec::new();
     for token in tokens {
         all.extend(playback.text(cycle, token, marks, now));
@@ -68,9 +68,9 @@ fn a_greeting_is_reported_as_a_whole() {
     assert_eq!(
         sounds(&timed),
         [
-            Sound::Speaking(true),
+            PlaybackEvent::Speaking(true),
             played(0, text),
-            Sound::Speaking(false)
+            PlaybackEvent::Speaking(false)
         ]
     );
     assert!((250..=750).contains(&timed[0].0), "{timed:?}");
@@ -94,10 +94,10 @@ fn an_ordinary_turn_is_played_clause_by_clause() {
     assert_eq!(
         sounds(&timed),
         [
-            Sound::Speaking(true),
+            PlaybackEvent::Speaking(true),
             played(1, "I heard:"),
             played(1, " Four seven fifty two."),
-            Sound::Speaking(false)
+            PlaybackEvent::Speaking(false)
         ]
     );
     assert!(
@@ -113,7 +113,7 @@ fn a_barge_in_reports_the_clause_in_play_and_drops_the_rest() {
     let text = "Sentence 1 of twelve: the quick brown fox jumps over it. Sentence 2 of twelve: the slow one. Sentence 3.";
     reply(&mut playback, 1, &[text], PLAIN, ms(0));
     let second = loop {
-        let at = playback.wake().expect("more to play");
+        let at = playback.next_deadline().expect("more to play");
         if playback
             .advance(at)
             .contains(&played(1, " the quick brown fox jumps over it."))
@@ -122,28 +122,32 @@ fn a_barge_in_reports_the_clause_in_play_and_drops_the_rest() {
         }
     };
     let cut = playback
-        .interrupt(By::Speech, second + ms(684))
+        .interrupt(InterruptCause::Speech, second + ms(684))
         .expect("speech interrupts");
     assert_eq!(
         cut,
-        Cut {
+        PlaybackInterrupt {
             cycle: 1,
             fragment: "Sentence 2 of".into(),
             duration_ms: 684
         }
     );
     assert!(!playback.is_speaking());
-    assert_eq!(playback.wake(), None, "nothing of the rest is ever played");
+    assert_eq!(
+        playback.next_deadline(),
+        None,
+        "nothing of the rest is ever played"
+    );
 }
 
 #[test]
 fn a_key_just_after_the_start_reports_the_first_word() {
     let mut playback = Playback::new(Pace::default());
     playback.greet("This call may be long.", Interruptible::ANY, ms(0));
-    let start = playback.wake().expect("the greeting starts");
+    let start = playback.next_deadline().expect("the greeting starts");
     playback.advance(start);
     let cut = playback
-        .interrupt(By::Key, start + ms(15))
+        .interrupt(InterruptCause::Key, start + ms(15))
         .expect("a key interrupts");
     assert_eq!((cut.fragment.as_str(), cut.duration_ms), ("This", 15));
 }
@@ -159,14 +163,14 @@ fn what_comes_after_an_interrupt_is_heard_in_full() {
         ms(0),
     );
     playback.advance(ms(900));
-    assert!(playback.interrupt(By::Key, ms(900)).is_some());
+    assert!(playback.interrupt(InterruptCause::Key, ms(900)).is_some());
     reply(&mut playback, 2, &["Key one."], PLAIN, ms(900));
     assert_eq!(
         sounds(&run_out(&mut playback)),
         [
-            Sound::Speaking(true),
+            PlaybackEvent::Speaking(true),
             played(2, "Key one."),
-            Sound::Speaking(false)
+            PlaybackEvent::Speaking(false)
         ]
     );
 }
@@ -176,7 +180,7 @@ fn a_firm_reply_is_not_interrupted() {
     let mut playback = Playback::new(Pace::default());
     reply(&mut playback, 1, &["This must be heard."], FIRM, ms(0));
     playback.advance(ms(600));
-    assert_eq!(playback.interrupt(By::Speech, ms(600)), None);
+    assert_eq!(playback.interrupt(InterruptCause::Speech, ms(600)), None);
     assert!(sounds(&run_out(&mut playback)).contains(&played(1, "This must be heard.")));
 }
 
@@ -194,11 +198,14 @@ fn a_plain_message_cuts_a_preemptible_one_without_silence_between() {
     let now = reply(&mut playback, 2, &["Here it is."], PLAIN, ms(1000));
     assert_eq!(
         now,
-        [played(1, "Let me look that"), Sound::CutShort { cycle: 1 }]
+        [
+            played(1, "Let me look that"),
+            PlaybackEvent::CutShort { cycle: 1 }
+        ]
     );
     assert_eq!(
         sounds(&run_out(&mut playback)),
-        [played(2, "Here it is."), Sound::Speaking(false)]
+        [played(2, "Here it is."), PlaybackEvent::Speaking(false)]
     );
 }
 
@@ -215,7 +222,7 @@ fn a_preemptible_message_queues_behind_a_plain_one() {
         [
             played(1, "The answer is this."),
             played(2, "Wait a little."),
-            Sound::Speaking(false)
+            PlaybackEvent::Speaking(false)
         ]
     );
 }
@@ -228,9 +235,9 @@ fn the_tail_of_an_unclosed_reply_is_never_spoken() {
     assert_eq!(
         all,
         [
-            Sound::Speaking(true),
+            PlaybackEvent::Speaking(true),
             played(1, "All said."),
-            Sound::Speaking(false)
+            PlaybackEvent::Speaking(false)
         ]
     );
     assert!(playback.is_drained());
@@ -254,9 +261,9 @@ fn digits_and_media_wait_their_turn() {
     assert_eq!(
         sounds(&timed),
         [
-            Sound::Speaking(true),
+            PlaybackEvent::Speaking(true),
             played(1, "Dialling."),
-            Sound::Speaking(false),
+            PlaybackEvent::Speaking(false),
             played(2, "12w#")
         ]
     );
@@ -277,10 +284,10 @@ fn slow_tokens_do_not_make_the_voice_stutter() {
     all.extend(sounds(&run_out(&mut playback)));
     let turned_on = all
         .iter()
-        .filter(|sound| **sound == Sound::Speaking(true))
+        .filter(|sound| **sound == PlaybackEvent::Speaking(true))
         .count();
     assert_eq!(turned_on, 1, "{all:?}");
-    assert_eq!(all.last(), Some(&Sound::Speaking(false)));
+    assert_eq!(all.last(), Some(&PlaybackEvent::Speaking(false)));
 }
 
 #[test]
@@ -310,7 +317,10 @@ fn a_greeting_that_began_before_the_socket_is_never_said_to_begin() {
     playback.greet(text, Interruptible::ANY, ms(0));
     assert!(playback.is_speaking());
     let timed = run_out(&mut playback);
-    assert_eq!(sounds(&timed), [played(0, text), Sound::Speaking(false)]);
+    assert_eq!(
+        sounds(&timed),
+        [played(0, text), PlaybackEvent::Speaking(false)]
+    );
     assert_eq!(timed[0].0, 350 + 869 - 150);
 }
 

@@ -1,21 +1,21 @@
 //! One ConversationRelay session at Twilio's side, as a pure machine of (state, event, now).
 //!
-//! `now` is Twilio's time since the session began. Outputs are taken in order by [`Session::take_outputs`].
+//! `now` is Twilio's time since the session began. Outputs are taken in order by [`TwilioSession::take_outputs`].
 
-mod mouth;
-mod talk;
+mod caller_input;
+mod talk_cycles;
 
 use super::{
     caller::Utterance,
-    events::{Close, Output, Seen},
     frame::{self, AppFrame, Malformed},
     log::ViolationKind,
-    playback::{Interruptible, Marks, Pace, Playback, Sound},
+    playback::{Interruptible, Pace, PieceFlags, Playback, PlaybackEvent},
     relay::RelaySettings,
+    session_output::{SessionClose, SessionObservation, SessionOutput},
 };
-use mouth::Mouth;
+use caller_input::CallerInput;
 use std::{collections::VecDeque, time::Duration};
-use talk::Talk;
+use talk_cycles::TalkCycles;
 
 /// Malformed frames in a row that close the socket with 1007 (protocol 8).
 const MALFORMED_IN_ROW_MAX: u32 = 10;
@@ -27,10 +27,10 @@ const END_DRAIN_MAX: Duration = Duration::from_secs(120);
 
 /// What the caller does.
 #[derive(Clone, Debug)]
-pub(crate) enum Caller {
+pub(crate) enum CallerAction {
     Say(Utterance),
     /// Speaks over the agent once it has been speaking for so long.
-    BargeIn(Utterance, Duration),
+    Interrupt(Utterance, Duration),
     Press(char),
     HangUp,
     /// Without playback: this `interrupt` goes out, and the open reply counts as cut.
@@ -39,7 +39,7 @@ pub(crate) enum Caller {
     Raw(String),
 }
 
-struct Ending {
+struct PendingSessionEnd {
     handoff_data: Option<String>,
     /// Closes then; `None` while something is still queued.
     close_at: Option<Duration>,
@@ -48,20 +48,20 @@ struct Ending {
 }
 
 /// A session from `setup` to its close.
-pub(crate) struct Session {
+pub(crate) struct TwilioSession {
     settings: RelaySettings,
     pace: Pace,
     playback: Option<Playback>,
-    mouth: Mouth,
-    talk: Talk,
+    mouth: CallerInput,
+    talk: TalkCycles,
     malformed_in_row: u32,
-    ending: Option<Ending>,
+    ending: Option<PendingSessionEnd>,
     lang: String,
     closed: bool,
-    outputs: VecDeque<Output>,
+    outputs: VecDeque<SessionOutput>,
 }
 
-impl Session {
+impl TwilioSession {
     /// Begins with `setup` and the greeting. Without playback text is only counted: no `info`, no interrupts.
     pub(crate) fn begin(
         settings: RelaySettings,
@@ -74,8 +74,8 @@ impl Session {
             playback: playback.then(|| Playback::new(pace.clone())),
             settings,
             pace,
-            mouth: Mouth::default(),
-            talk: Talk::default(),
+            mouth: CallerInput::default(),
+            talk: TalkCycles::default(),
             malformed_in_row: 0,
             ending: None,
             closed: false,
@@ -98,7 +98,7 @@ impl Session {
     }
 
     /// What is to be done now, in order.
-    pub(crate) fn take_outputs(&mut self) -> VecDeque<Output> {
+    pub(crate) fn take_outputs(&mut self) -> VecDeque<SessionOutput> {
         std::mem::take(&mut self.outputs)
     }
 
@@ -117,12 +117,12 @@ impl Session {
         self.playback.as_ref().is_none_or(Playback::is_drained) && self.mouth.is_silent()
     }
 
-    /// When [`Session::advance`] is due if nothing comes in.
-    pub(crate) fn wake(&self) -> Option<Duration> {
+    /// When [`TwilioSession::advance`] is due if nothing comes in.
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
         if self.closed {
             return None;
         }
-        let playback = self.playback.as_ref().and_then(Playback::wake);
+        let playback = self.playback.as_ref().and_then(Playback::next_deadline);
         let ending = self
             .ending
             .as_ref()
@@ -135,14 +135,14 @@ impl Session {
 
     /// Lets time pass up to `now`.
     pub(crate) fn advance(&mut self, now: Duration) {
-        while let Some(at) = self.wake().filter(|at| *at <= now) {
+        while let Some(at) = self.next_deadline().filter(|at| *at <= now) {
             let sounds = self
                 .playback
                 .as_mut()
                 .map(|playback| playback.advance(at))
                 .unwrap_or_default();
             self.sound(sounds);
-            self.mouth_due(at);
+            self.caller_input_due(at);
             self.end_due(at);
         }
     }
@@ -172,7 +172,7 @@ impl Session {
         self.send(frame::error(text));
         self.malformed_in_row += 1;
         if self.malformed_in_row >= MALFORMED_IN_ROW_MAX {
-            self.close(Close::TooManyMalformed);
+            self.close(SessionClose::TooManyMalformed);
         }
     }
 
@@ -229,7 +229,7 @@ impl Session {
         token: String,
         last: bool,
         lang: Option<String>,
-        marks: Marks,
+        marks: PieceFlags,
         now: Duration,
     ) {
         if self.talk.is_stray_close(&token, last) {
@@ -246,13 +246,14 @@ impl Session {
                 playback.close(now);
             }
         }
-        self.outputs.push_back(Output::Seen(Seen::Token {
-            cycle,
-            text: token,
-            last,
-            preemptible: marks.preemptible && !self.settings.preemptible,
-            lang,
-        }));
+        self.outputs
+            .push_back(SessionOutput::Seen(SessionObservation::Token {
+                cycle,
+                text: token,
+                last,
+                preemptible: marks.preemptible && !self.settings.preemptible,
+                lang,
+            }));
         self.sound(sounds);
     }
 
@@ -264,7 +265,7 @@ impl Session {
             );
         }
         let drained = self.playback.as_ref().is_none_or(Playback::is_drained);
-        self.ending = Some(Ending {
+        self.ending = Some(PendingSessionEnd {
             handoff_data,
             close_at: drained.then_some(now + END_CLOSE_AFTER),
             latest: now + END_DRAIN_MAX,
@@ -286,33 +287,33 @@ impl Session {
             _ => return,
         }
         let handoff_data = ending.handoff_data.take();
-        self.close(Close::EndedByApp { handoff_data });
+        self.close(SessionClose::EndedByApp { handoff_data });
     }
 
-    fn marks(&self, interruptible: Option<bool>, preemptible: Option<bool>) -> Marks {
+    fn marks(&self, interruptible: Option<bool>, preemptible: Option<bool>) -> PieceFlags {
         let interruptible = match interruptible {
             None => self.settings.interruptible,
             Some(true) => Interruptible::ANY,
             Some(false) => Interruptible::NONE,
         };
-        Marks {
+        PieceFlags {
             interruptible,
             preemptible: preemptible.unwrap_or(self.settings.preemptible),
         }
     }
 
-    fn sound(&mut self, sounds: Vec<Sound>) {
+    fn sound(&mut self, sounds: Vec<PlaybackEvent>) {
         for sound in sounds {
             match sound {
-                Sound::Speaking(on) => {
+                PlaybackEvent::Speaking(on) => {
                     if self.settings.speaker_events {
                         self.send(frame::speaking("agentSpeaking", on));
                     }
                 }
-                Sound::Played { cycle, text } => self.played(cycle, text),
-                Sound::CutShort { cycle } => self
+                PlaybackEvent::Played { cycle, text } => self.played(cycle, text),
+                PlaybackEvent::CutShort { cycle } => self
                     .outputs
-                    .push_back(Output::Seen(Seen::CutShort { cycle })),
+                    .push_back(SessionOutput::Seen(SessionObservation::CutShort { cycle })),
             }
         }
     }
@@ -322,20 +323,25 @@ impl Session {
             self.send(frame::info("tokensPlayed", &text));
         }
         self.outputs
-            .push_back(Output::Seen(Seen::Played { cycle, text }));
+            .push_back(SessionOutput::Seen(SessionObservation::Played {
+                cycle,
+                text,
+            }));
     }
 
-    fn close(&mut self, close: Close) {
+    fn close(&mut self, close: SessionClose) {
         self.closed = true;
-        self.outputs.push_back(Output::Close(close));
+        self.outputs.push_back(SessionOutput::Close(close));
     }
 
     fn send(&mut self, frame: String) {
-        self.outputs.push_back(Output::Send(frame));
+        self.outputs.push_back(SessionOutput::Send(frame));
     }
 
     fn violation(&mut self, kind: ViolationKind, detail: String) {
         self.outputs
-            .push_back(Output::Seen(Seen::Violation(kind, detail)));
+            .push_back(SessionOutput::Seen(SessionObservation::Violation(
+                kind, detail,
+            )));
     }
 }

@@ -1,0 +1,366 @@
+//! A call that lost its session and goes on: here, or on another instance than before.
+
+use super::{
+    CallManager, IncomingCall, RINGING_MS_MAX, RelayConnect, STORAGE_READ_TIMEOUT, SpokenRejection,
+};
+use crate::call::clock;
+use crate::call::greeting::{Greeting, call_language};
+use crate::call::peers::{self, LogPosition};
+use crate::call::registry::ClaimedCall;
+use crate::call::state::is_released;
+use calldex_observability::catalog;
+use calldex_storage::record::{CallOutcome, CallWithTurns, next_epoch};
+use calldex_storage::write::{CallResumed, Write};
+use compact_str::CompactString;
+use std::sync::Arc;
+use tokio::time::timeout;
+
+/// What happens after a session ended while its call goes on.
+pub enum ReconnectDecision {
+    /// Connect again, with this document.
+    Reconnect(String),
+    /// Say this and hang up.
+    SayAndHangUp(SpokenRejection),
+    /// We had ended it ourselves, with this outcome: nothing is left to say.
+    AlreadyEnded(CallOutcome),
+}
+
+/// Why a call has to be connected again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReconnectCause {
+    /// Its session broke.
+    ConnectionLost,
+    /// It was handed off, and nobody took it.
+    HandoffUnanswered,
+    /// We had ended it or given it away, and it came back.
+    EndedByUs,
+}
+
+/// What brings a call back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReconnectTrigger {
+    /// The action of a session that was lost.
+    Action,
+    /// A voice webhook for a call that is in progress.
+    Redirect,
+    /// The action of a `<Dial>` that nobody answered.
+    HandoffUnanswered,
+}
+
+impl ReconnectTrigger {
+    /// The label `of_trigger` of `calldex_calls_taken_over_total`.
+    fn takeover_label(self) -> &'static str {
+        match self {
+            Self::Action => "action",
+            Self::Redirect => "redirect",
+            Self::HandoffUnanswered => "action",
+        }
+    }
+}
+
+/// A request about a call that was up before.
+pub struct ReconnectRequest<'a> {
+    /// What it is.
+    pub trigger: ReconnectTrigger,
+    /// How far the instance had come that wrote the URL.
+    pub log_position: LogPosition,
+    /// The session that ended; empty if that is not said.
+    pub session_id: &'a str,
+    /// Whether it proves that the call was up before.
+    pub proves_known: bool,
+    /// The speech or recognition provider failed.
+    pub provider_failed: bool,
+}
+
+impl ReconnectRequest<'_> {
+    /// A request that says nothing more.
+    pub fn of_trigger(trigger: ReconnectTrigger) -> Self {
+        Self {
+            trigger,
+            log_position: LogPosition::default(),
+            session_id: "",
+            proves_known: true,
+            provider_failed: false,
+        }
+    }
+}
+
+/// What is known of a call that is connected again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResumeToken {
+    /// The epoch that it is owned in, as far as is known.
+    pub owner_epoch: Option<u32>,
+    /// Its return was counted with a claim in that epoch.
+    pub reconnect_counted: bool,
+    /// Why it is connected again.
+    pub cause: ReconnectCause,
+}
+
+/// A call that may come back.
+#[derive(Default)]
+struct ResumableCall {
+    reconnects: u32,
+    language: Option<CompactString>,
+    /// The epoch it is owned in, if that is known.
+    epoch: Option<u32>,
+    /// The owner is another instance.
+    owned_elsewhere: bool,
+    /// Its owner gave it up on purpose.
+    released: bool,
+    /// How it had ended.
+    outcome: Option<CallOutcome>,
+    /// The words that it ends with, where its end was decided already.
+    goodbye: Option<String>,
+}
+
+impl ResumableCall {
+    fn cause(&self, way: ReconnectTrigger) -> ReconnectCause {
+        match self.outcome {
+            _ if way == ReconnectTrigger::HandoffUnanswered => ReconnectCause::HandoffUnanswered,
+            Some(outcome) if ended_by_us(outcome) => ReconnectCause::EndedByUs,
+            _ => ReconnectCause::ConnectionLost,
+        }
+    }
+}
+
+/// Whether an outcome is an end that we brought about.
+fn ended_by_us(outcome: CallOutcome) -> bool {
+    matches!(
+        outcome,
+        CallOutcome::Ended
+            | CallOutcome::HandedOff
+            | CallOutcome::Idle
+            | CallOutcome::Limit
+            | CallOutcome::Drained
+    )
+}
+
+impl CallManager {
+    /// A session ended while its call goes on, by a lost socket: whether it is connected again,
+    /// with the document that `render` writes.
+    pub async fn reconnect(
+        &self,
+        incoming_call: &IncomingCall,
+        back: &ReconnectRequest<'_>,
+        render: impl FnOnce(&RelayConnect<'_>) -> String,
+    ) -> ReconnectDecision {
+        match self.reconnect_if_known(incoming_call, back, render).await {
+            Some(after) => after,
+            None => match self.stored_outcome(&incoming_call.call_sid).await {
+                Some(outcome) if ended_by_us(outcome) => ReconnectDecision::AlreadyEnded(outcome),
+                _ => ReconnectDecision::SayAndHangUp(
+                    self.failure_message(&incoming_call.called_number),
+                ),
+            },
+        }
+    }
+
+    /// How storage says that a call ended, if it did.
+    async fn stored_outcome(&self, call_sid: &str) -> Option<CallOutcome> {
+        let reading = self.storage.conversations.read(call_sid);
+        let read = timeout(STORAGE_READ_TIMEOUT, reading).await;
+        read.ok()?.ok()??.conversation.outcome
+    }
+
+    /// The same for a call that may be a new one: `None` if it is not known here, nor to the others.
+    pub async fn reconnect_if_known(
+        &self,
+        incoming_call: &IncomingCall,
+        back: &ReconnectRequest<'_>,
+        render: impl FnOnce(&RelayConnect<'_>) -> String,
+    ) -> Option<ReconnectDecision> {
+        let line = Arc::clone(self.lines.for_number(&incoming_call.called_number));
+        let found = self.find_resumable(&incoming_call.call_sid, back).await?;
+        let language: CompactString = call_language(&line, found.language.as_deref()).into();
+        let cause = found.cause(back.trigger);
+        let until_ms = clock::now().ms + RINGING_MS_MAX;
+        // A planned move is no failure, however many of them come here.
+        let recalled = match found.released || cause != ReconnectCause::ConnectionLost {
+            true => 0,
+            false => self
+                .services
+                .registry
+                .count_reconnect(&incoming_call.call_sid, until_ms),
+        };
+        let is_failing = found.reconnects.max(recalled) >= self.reconnects_max;
+        if is_failing && cause == ReconnectCause::ConnectionLost {
+            return Some(ReconnectDecision::SayAndHangUp(
+                SpokenRejection::for_failure(&line, &language),
+            ));
+        }
+        let held = self.claim_for_reconnect(&incoming_call.call_sid, &found, back, until_ms);
+        let phrases = line.phrases(&language);
+        let greeting = Greeting::after_reconnect(match (cause, &found.goodbye) {
+            (ReconnectCause::ConnectionLost, Some(goodbye)) => goodbye,
+            (ReconnectCause::ConnectionLost, None) => &phrases.resumed,
+            (ReconnectCause::HandoffUnanswered, _) => &phrases.handoff_unavailable,
+            (ReconnectCause::EndedByUs, _) => &phrases.returned,
+        });
+        let twiml = render(&RelayConnect {
+            called_number: &incoming_call.called_number,
+            line: &line,
+            greeting: &greeting,
+            language: &language,
+            log_position: self.log_position(),
+            resume_token: Some(ResumeToken {
+                owner_epoch: held.or(found.epoch),
+                reconnect_counted: held.is_some(),
+                cause,
+            }),
+            provider_failed: back.provider_failed,
+        });
+        catalog::GREETINGS_TOTAL
+            .with(greeting.kind.label())
+            .increment(1);
+        self.services
+            .registry
+            .extend_suspension(&incoming_call.call_sid, until_ms);
+        Some(ReconnectDecision::Reconnect(twiml))
+    }
+
+    /// A call that is not over: how often it has come back, its language, its owner.
+    async fn find_resumable(
+        &self,
+        call_sid: &CompactString,
+        back: &ReconnectRequest<'_>,
+    ) -> Option<ResumableCall> {
+        if let Some(suspended) = self.services.registry.suspended(call_sid) {
+            return Some(ResumableCall {
+                reconnects: suspended.reconnects,
+                language: Some(suspended.language),
+                epoch: Some(suspended.epoch),
+                owned_elsewhere: false,
+                released: false,
+                outcome: None,
+                goodbye: suspended.goodbye,
+            });
+        }
+        if !back.proves_known && self.is_unknown(call_sid).await {
+            return None;
+        }
+        let at_primary = match self.services.registry.contains(call_sid) {
+            true => None,
+            false => {
+                peers::call_at_primary(&self.storage, &*self.peers, call_sid, back.log_position)
+                    .await
+            }
+        };
+        let reading = self.storage.conversations.read(call_sid);
+        let here = match timeout(STORAGE_READ_TIMEOUT, reading).await {
+            Ok(Ok(call)) => call,
+            // Storage cannot say: rather one reconnect too many than a lost call.
+            Ok(Err(_)) | Err(_) if at_primary.is_none() => {
+                return back.proves_known.then(ResumableCall::default);
+            }
+            Ok(Err(_)) | Err(_) => None,
+        };
+        // Twilio has the call in progress: an owner that is told to be gone may have closed it.
+        let goes_on =
+            |call: &CallWithTurns| call.is_live() || back.trigger != ReconnectTrigger::Action;
+        let row = more_advanced(here, at_primary)
+            .filter(goes_on)?
+            .conversation;
+        Some(ResumableCall {
+            owned_elsewhere: !self.is_owned_by_us(&row),
+            released: is_released(&row),
+            reconnects: row.resumes,
+            outcome: row.ended_at.and(row.outcome),
+            language: row.language,
+            epoch: Some(row.epoch),
+            goodbye: None,
+        })
+    }
+
+    /// Whether nothing here knows the call. Asked before anybody else is, where nothing proves that it was
+    /// up before: a call that we placed is in progress at its first webhook, and its greeting waits for
+    /// no other instance.
+    async fn is_unknown(&self, call_sid: &CompactString) -> bool {
+        let reading = self.storage.conversations.read(call_sid);
+        !self.has_call(call_sid)
+            && !matches!(
+                timeout(STORAGE_READ_TIMEOUT, reading).await,
+                Ok(Ok(Some(_)))
+            )
+    }
+
+    /// In cluster mode: takes another's call over, so that nobody else sees to it while its
+    /// socket is on its way, here or elsewhere. The epoch that the call is owned in from now on, if
+    /// it was taken over; an instance whose calls leave takes none.
+    fn claim_for_reconnect(
+        &self,
+        call_sid: &CompactString,
+        found: &ResumableCall,
+        back: &ReconnectRequest<'_>,
+        until_ms: u64,
+    ) -> Option<u32> {
+        let expected = found.epoch?;
+        if !self.is_clustered() || !found.owned_elsewhere || self.relocation_event().is_some() {
+            return None;
+        }
+        let epoch = next_epoch(expected, self.peers.slot());
+        let claim = CallResumed {
+            call_sid: call_sid.clone(),
+            session_id: back.session_id.into(),
+            epoch,
+            at_ms: clock::now().unix_ms,
+            instance: self.instance.clone(),
+            expected: Some(expected),
+            // A call that loses its session again and again counts, however many instances answer.
+            returned: !found.released
+                && found.cause(back.trigger) == ReconnectCause::ConnectionLost,
+        };
+        drop(self.storage.writer.submit(Write::CallResumed(claim)));
+        self.count_takeover(back.trigger.takeover_label());
+        self.services.registry.insert_claimed(ClaimedCall {
+            call_sid: call_sid.clone(),
+            epoch,
+            expires_ms: until_ms,
+        });
+        Some(epoch)
+    }
+
+    /// A caller hung up while the person to whom they were handed off had not answered: the call was not
+    /// handed off after all. Written as a new owner's end, since the first end stands otherwise.
+    pub async fn end_unanswered_handoff(&self, call_sid: &str, log_position: LogPosition) {
+        peers::wait_for_position(&self.storage, &*self.peers, log_position).await;
+        let reading = self.storage.conversations.read(call_sid);
+        let Ok(Ok(Some(call))) = timeout(STORAGE_READ_TIMEOUT, reading).await else {
+            return;
+        };
+        let row = call.conversation;
+        if row.outcome != Some(CallOutcome::HandedOff) {
+            return;
+        }
+        let slot = self.peers.slot();
+        let epoch = next_epoch(row.epoch, slot);
+        let at_ms = clock::now().unix_ms;
+        let claim = CallResumed {
+            call_sid: row.call_sid.clone(),
+            session_id: CompactString::default(),
+            epoch,
+            at_ms,
+            instance: self.instance.clone(),
+            expected: (slot != 0).then_some(row.epoch),
+            returned: false,
+        };
+        drop(self.storage.writer.submit(Write::CallResumed(claim)));
+        self.end_stored(&row.call_sid, at_ms, CallOutcome::HungUp, Some(epoch));
+    }
+
+    /// Counts a call of another instance that is this one's now.
+    pub(super) fn count_takeover(&self, by: &'static str) {
+        catalog::CALLS_TAKEN_OVER_TOTAL.with(by).increment(1);
+    }
+}
+
+/// Of two views of one call the one that has seen more.
+pub(super) fn more_advanced(
+    here: Option<CallWithTurns>,
+    there: Option<CallWithTurns>,
+) -> Option<CallWithTurns> {
+    let seen = |call: &CallWithTurns| (call.conversation.epoch, call.turns.len());
+    match (here, there) {
+        (Some(here), Some(there)) if seen(&there) > seen(&here) => Some(there),
+        (here, there) => here.or(there),
+    }
+}

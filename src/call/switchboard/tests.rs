@@ -1,5 +1,0 @@
-//! Several instances over one database: who has a call, and what its caller hears.
-
-mod calls;
-mod moves;
-mod scene;

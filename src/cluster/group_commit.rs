@@ -1,0 +1,295 @@
+//! Writes of every instance come together at the primary: several batches make one entry of the log,
+//! and so one fsync on each disk and one transaction.
+//!
+//! Nobody waits without need: what comes while no entry is under way goes at once; what comes while
+//! one is goes with the next, when that one is done, or after [`BATCH_WAIT_MAX`], or when it is full.
+
+use super::node_context::NodeContext;
+use super::wire::ForwardResult;
+use bytes::Bytes;
+use calldex_observability::catalog;
+use calldex_storage::replication::{EntryBatches, TypeConfig};
+use openraft::raft::ClientWriteResult;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// What the first batch of an entry waits for company while others are under way, at most.
+const BATCH_WAIT_MAX: Duration = Duration::from_millis(10);
+/// Writes in one entry, unless one batch alone has more.
+const ENTRY_WRITES_MAX: usize = 500;
+/// Bytes in one entry, unless one batch alone is longer.
+const ENTRY_BYTES_MAX: usize = 1024 * 1024;
+/// Entries under way at once. At the bound batches wait for the next entry.
+const ENTRIES_IN_FLIGHT_MAX: usize = 4;
+/// Batches that wait for an entry. At the bound a batch is turned away: its instance keeps it.
+const QUEUED_BATCHES_MAX: usize = 1_024;
+/// Bytes of batches that wait or are under way. Same policy.
+const QUEUED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// One unit of that bound.
+const PERMIT_BYTES: usize = 1_024;
+/// From a proposal to its place on a majority, and applied here, unless there is another primary
+/// before: a disk may be that slow. Later nobody waits for it. Shorter than [`super::forward::FORWARD_MAX`].
+pub(super) const COMMIT_MAX: Duration = Duration::from_secs(20);
+
+/// A batch that wants into the log.
+pub(super) struct Proposal {
+    batch: Bytes,
+    writes: usize,
+    answer: oneshot::Sender<ForwardResult>,
+    _permits: OwnedSemaphorePermit,
+}
+
+/// The way in. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct GroupCommitQueue {
+    proposals: mpsc::Sender<Proposal>,
+    byte_permits: Arc<Semaphore>,
+}
+
+impl GroupCommitQueue {
+    /// The way in, and what [`run_group_commit`] reads.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Proposal>) {
+        let (proposals, waiting) = mpsc::channel(QUEUED_BATCHES_MAX);
+        let room = Arc::new(Semaphore::new(QUEUED_BYTES_MAX / PERMIT_BYTES));
+        (
+            Self {
+                proposals,
+                byte_permits: room,
+            },
+            waiting,
+        )
+    }
+
+    /// Puts `batch` of so many `writes` into the log of this primary, and waits for it.
+    pub(super) async fn submit(&self, batch: Bytes, writes: usize) -> ForwardResult {
+        let permits = u32::try_from(batch.len() / PERMIT_BYTES + 1).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(&self.byte_permits).try_acquire_many_owned(permits) else {
+            return ForwardResult::Busy;
+        };
+        let (answer, answered) = oneshot::channel();
+        let proposal = Proposal {
+            batch,
+            writes,
+            answer,
+            _permits: room,
+        };
+        if self.proposals.try_send(proposal).is_err() {
+            return ForwardResult::Busy;
+        }
+        // Dropped only with the whole cluster part, after the batch was perhaps proposed.
+        answered.await.unwrap_or(ForwardResult::TimedOut)
+    }
+}
+
+/// What waits for the next entry.
+#[derive(Default)]
+struct PendingEntry {
+    proposals: Vec<Proposal>,
+    writes: usize,
+    bytes: usize,
+    since: Option<Instant>,
+}
+
+impl PendingEntry {
+    fn add(&mut self, proposal: Proposal, now: Instant) {
+        self.writes += proposal.writes;
+        self.bytes += proposal.batch.len();
+        self.since.get_or_insert(now);
+        self.proposals.push(proposal);
+    }
+
+    fn is_full(&self) -> bool {
+        self.writes >= ENTRY_WRITES_MAX || self.bytes >= ENTRY_BYTES_MAX
+    }
+
+    /// Whether `writes` of `bytes` would still fit, or nothing is there yet.
+    fn fits(&self, proposal: &Proposal) -> bool {
+        self.proposals.is_empty()
+            || (self.writes + proposal.writes <= ENTRY_WRITES_MAX
+                && self.bytes + proposal.batch.len() <= ENTRY_BYTES_MAX)
+    }
+
+    /// When it goes at the latest.
+    fn deadline(&self) -> Option<Instant> {
+        self.since.map(|since| since + BATCH_WAIT_MAX)
+    }
+
+    /// Whether it goes now, with so many entries `under_way`.
+    fn is_ready(&self, under_way: usize, now: Instant) -> bool {
+        let is_due = self.deadline().is_some_and(|due| due <= now);
+        !self.proposals.is_empty()
+            && under_way < ENTRIES_IN_FLIGHT_MAX
+            && (under_way == 0 || self.is_full() || is_due)
+    }
+}
+
+/// Makes entries of what comes in, until the way in is closed.
+pub(super) async fn run_group_commit(
+    context: Arc<NodeContext>,
+    mut proposals: mpsc::Receiver<Proposal>,
+) {
+    let mut waiting = PendingEntry::default();
+    let mut next: Option<Proposal> = None;
+    let mut under_way = JoinSet::new();
+    loop {
+        let can_go = !waiting.proposals.is_empty() && under_way.len() < ENTRIES_IN_FLIGHT_MAX;
+        let due = waiting.deadline().unwrap_or_else(Instant::now);
+        tokio::select! {
+            proposal = proposals.recv(), if next.is_none() && !waiting.is_full() => {
+                match proposal {
+                    Some(proposal) => next = Some(proposal),
+                    None => return,
+                }
+            }
+            _ = under_way.join_next(), if !under_way.is_empty() => {}
+            () = tokio::time::sleep_until(due), if can_go => {}
+        }
+        let now = Instant::now();
+        loop {
+            // Whatever has come already goes with the first.
+            while let Some(proposal) = next.take().or_else(|| proposals.try_recv().ok()) {
+                if !waiting.fits(&proposal) {
+                    next = Some(proposal);
+                    break;
+                }
+                waiting.add(proposal, now);
+            }
+            // One that does not fit means that the entry is as full as it gets.
+            let is_closed = next.is_some() && under_way.len() < ENTRIES_IN_FLIGHT_MAX;
+            if !is_closed && !waiting.is_ready(under_way.len(), now) {
+                break;
+            }
+            let entry = std::mem::take(&mut waiting);
+            if let Some(commit) = propose(&context, entry).await {
+                under_way.spawn(commit);
+            }
+        }
+    }
+}
+
+/// Hands an entry to the engine, in order; what remains is to wait for it.
+async fn propose(
+    context: &Arc<NodeContext>,
+    entry: PendingEntry,
+) -> Option<impl Future<Output = ()> + use<>> {
+    let answer_all = |taken: ForwardResult, proposals: Vec<Proposal>| {
+        for proposal in proposals {
+            // Who has given up does not listen.
+            let _ = proposal.answer.send(taken.clone());
+        }
+    };
+    let Some(raft) = context.raft_if_primary() else {
+        answer_all(
+            ForwardResult::NotPrimary(context.primary_hint()),
+            entry.proposals,
+        );
+        return None;
+    };
+    catalog::CLUSTER_ENTRY_WRITES.record(entry.writes as f64);
+    let batches = entry
+        .proposals
+        .iter()
+        .map(|proposal| proposal.batch.clone());
+    let Ok(committed) = raft.client_write_ff(EntryBatches(batches.collect())).await else {
+        answer_all(ForwardResult::Busy, entry.proposals);
+        return None;
+    };
+    let context = Arc::clone(context);
+    Some(async move {
+        let taken = tokio::select! {
+            committed = tokio::time::timeout(COMMIT_MAX, committed) => match committed {
+                Ok(Ok(result)) => to_forward_result(&context, result),
+                // The engine stopped, or no majority answers: it may still land.
+                Ok(Err(_)) | Err(_) => ForwardResult::TimedOut,
+            },
+            // Which may have the entry, or may not.
+            () = context.wait_other_primary(Some(context.node_id)) => ForwardResult::TimedOut,
+        };
+        answer_all(taken, entry.proposals);
+    })
+}
+
+fn to_forward_result(
+    context: &NodeContext,
+    result: ClientWriteResult<TypeConfig>,
+) -> ForwardResult {
+    match result {
+        Ok(response) => ForwardResult::Committed(response.data.position),
+        Err(_) => ForwardResult::NotPrimary(context.primary_hint()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proposal(gatherer: &GroupCommitQueue, writes: usize, bytes: usize) -> Proposal {
+        let room = Arc::clone(&gatherer.byte_permits)
+            .try_acquire_many_owned(1)
+            .unwrap();
+        Proposal {
+            batch: vec![0; bytes].into(),
+            writes,
+            answer: oneshot::channel().0,
+            _permits: room,
+        }
+    }
+
+    fn waiting(sizes: &[(usize, usize)], since: Instant) -> PendingEntry {
+        let (gatherer, _) = GroupCommitQueue::new();
+        let mut waiting = PendingEntry::default();
+        for (writes, bytes) in sizes {
+            waiting.add(proposal(&gatherer, *writes, *bytes), since);
+        }
+        waiting
+    }
+
+    #[test]
+    fn an_entry_goes_at_once_where_none_is_under_way() {
+        let now = Instant::now();
+        assert!(waiting(&[(1, 10)], now).is_ready(0, now));
+        assert!(!waiting(&[], now).is_ready(0, now));
+    }
+
+    #[test]
+    fn behind_another_it_waits_until_it_is_full_or_due() {
+        let now = Instant::now();
+        assert!(!waiting(&[(499, 10)], now).is_ready(1, now));
+        assert!(waiting(&[(500, 10)], now).is_ready(1, now));
+        assert!(waiting(&[(1, ENTRY_BYTES_MAX)], now).is_ready(1, now));
+        assert!(waiting(&[(1, 10)], now).is_ready(1, now + BATCH_WAIT_MAX));
+        assert!(!waiting(&[(500, 10)], now).is_ready(ENTRIES_IN_FLIGHT_MAX, now + BATCH_WAIT_MAX));
+    }
+
+    #[test]
+    fn a_batch_that_is_large_alone_goes_alone() {
+        let now = Instant::now();
+        let (gatherer, _) = GroupCommitQueue::new();
+        let large = proposal(&gatherer, 2_000, 3 * ENTRY_BYTES_MAX);
+        assert!(waiting(&[], now).fits(&large));
+        assert!(!waiting(&[(1, 1)], now).fits(&large));
+    }
+
+    #[tokio::test]
+    async fn beyond_its_bounds_a_batch_is_turned_away_and_costs_nothing() {
+        let (gatherer, _nobody_reads) = GroupCommitQueue::new();
+        assert_eq!(
+            gatherer
+                .submit(vec![0; QUEUED_BYTES_MAX + 1].into(), 1)
+                .await,
+            ForwardResult::Busy
+        );
+        let half = gatherer.submit(vec![0; QUEUED_BYTES_MAX / 2 + PERMIT_BYTES].into(), 1);
+        tokio::pin!(half);
+        assert!(futures_util::poll!(&mut half).is_pending());
+        assert_eq!(
+            gatherer
+                .submit(vec![0; QUEUED_BYTES_MAX / 2].into(), 1)
+                .await,
+            ForwardResult::Busy
+        );
+    }
+}

@@ -1,0 +1,200 @@
+//! What is never a name, or never one without a cue: words for languages and peoples, small words of
+//! any language, the line's own words.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use super::clauses;
+use super::evidence::{self, Evidence};
+use super::extraction::ExcludedWords;
+use super::grammar::{Grammar, WordClass};
+use super::language::{Language, Script};
+use super::language_data;
+use super::text;
+use super::token::TokenizedTurn;
+use super::wordlist::WordEntry;
+
+/// Words of an answer that asks for a language at most ("can we please speak Spanish").
+const REQUEST_WORDS_MAX: usize = 8;
+/// What voice assistants are called: whoever says it speaks to one.
+const ASSISTANTS: [&str; 8] = [
+    "siri", "alexa", "cortana", "google", "bixby", "gemini", "chatgpt", "copilot",
+];
+
+/// A word for a language or a people: the tag of the language, and the languages that say so.
+type LanguageWord = (&'static str, LanguageSet);
+
+/// The tag of the language that a folded word names: "spanish", "espanol" and "spanisch" are `es`. A
+/// known name of the turn's language that only others read so ("Frances") names none.
+pub fn language_of_word(
+    folded: &str,
+    evidence: Evidence,
+    language: Language,
+) -> Option<&'static str> {
+    let (tag, said_in) = look_up_language_word(folded)?;
+    let own = said_in >> language as u32 & 1 != 0;
+    (own || evidence != Evidence::Name).then_some(tag)
+}
+
+fn look_up_language_word(folded: &str) -> Option<LanguageWord> {
+    static WORDS: OnceLock<HashMap<&'static str, LanguageWord>> = OnceLock::new();
+    let words = WORDS.get_or_init(|| {
+        let mut words: HashMap<&'static str, LanguageWord> = HashMap::new();
+        for language in Language::ALL {
+            let file = language_data::data_of(language);
+            let own = file
+                .own_name
+                .split_whitespace()
+                .map(|name| (language.tag(), name));
+            let named = file.languages.iter().flat_map(|(tag, names)| {
+                names
+                    .split_whitespace()
+                    .map(move |name| (tag.as_str(), name))
+            });
+            for (tag, name) in own.chain(named) {
+                let word = words.entry(&*text::fold(name).leak()).or_insert((tag, 0));
+                word.1 |= 1 << language as u32;
+            }
+        }
+        words
+    });
+    words.get(folded).copied()
+}
+
+/// Whether a word, written in any way, names a language or a people.
+pub fn is_language_word(word: &str) -> bool {
+    look_up_language_word(&text::fold(word)).is_some()
+}
+
+/// Whether a folded word names an assistant rather than the caller.
+pub fn is_assistant(folded: &str) -> bool {
+    ASSISTANTS.contains(&folded)
+}
+
+/// A set of languages, by the number of each.
+pub type LanguageSet = u32;
+
+/// The languages in which a folded word is a function word, a greeting, a yes or a no.
+pub fn languages_with_function_word(folded: &str) -> LanguageSet {
+    static WORDS: OnceLock<HashMap<&'static str, LanguageSet>> = OnceLock::new();
+    let words = WORDS.get_or_init(|| {
+        let mut words: HashMap<&'static str, LanguageSet> = HashMap::new();
+        for language in Language::ALL {
+            for (class, list) in &language_data::data_of(language).words {
+                if !is_function_word_class(WordClass::from_name(class).unwrap_or_default()) {
+                    continue;
+                }
+                for word in text::fold(list).leak().split_whitespace() {
+                    *words.entry(word).or_default() |= 1 << language as u32;
+                }
+            }
+        }
+        words
+    });
+    words.get(folded).copied().unwrap_or_default()
+}
+
+fn is_function_word_class(role: WordClass) -> bool {
+    role.intersects(
+        WordClass::NEVER
+            .union(WordClass::STARTER)
+            .union(WordClass::FILLER)
+            .union(WordClass::NO)
+            .union(WordClass::GREETING),
+    )
+}
+
+/// Whether a word is a small word of another language than the turn's, and no frequent name in the
+/// turn's ("Ich" on an English line).
+pub fn is_foreign_function_word(folded: &str, word_evidence: Evidence, language: Language) -> bool {
+    let own: LanguageSet = 1 << language as u32;
+    word_evidence != Evidence::Name && languages_with_function_word(folded) & !own != 0
+}
+
+/// Whether all letters of a word are of the script that the language is written in.
+pub fn is_in_script(word: &str, language: Language) -> bool {
+    word.chars()
+        .filter_map(Script::of)
+        .all(|script| script == language.script())
+}
+
+/// The language that a turn asks for and says nothing else: "Spanish please", "¿Habla español?".
+pub fn requested_language(turn: &TokenizedTurn<'_>, grammar: &Grammar) -> Option<&'static str> {
+    if turn.tokens.len() > REQUEST_WORDS_MAX {
+        return None;
+    }
+    let mut wanted = None;
+    for at in 0..turn.tokens.len() {
+        let evidence = turn.tokens[at].evidence;
+        if let Some(tag) = language_of_word(turn.folded(at), evidence, turn.language) {
+            wanted = Some(tag);
+        }
+    }
+    let wanted = wanted?;
+    let spoken = Grammar::of(Language::from_tag(wanted));
+    let requests = |language: Language, folded: &str| {
+        language.data().is_some_and(|file| {
+            file.language_request
+                .split_whitespace()
+                .any(|word| text::fold(word) == folded)
+        })
+    };
+    let around = WordClass::FILLER
+        .union(WordClass::TAIL)
+        .union(WordClass::NO);
+    let passes = |at: usize| {
+        let folded = turn.folded(at);
+        look_up_language_word(folded).is_some()
+            || grammar.classes(folded).intersects(around)
+            || spoken.classes(folded).intersects(around)
+            || requests(turn.language, folded)
+            || requests(Language::from_tag(wanted), folded)
+    };
+    (0..turn.tokens.len()).all(passes).then_some(wanted)
+}
+
+/// Whether a name from outside (the model's tool or judgement, an operator) can be somebody's name on
+/// this line: letters, no excluded or domain word, no word for a language, no function word of the
+/// language.
+#[must_use]
+pub fn is_plausible_name(name: &str, language: Language, excluded: &ExcludedWords) -> bool {
+    let words: Vec<String> = name
+        .split(|c: char| {
+            !(c.is_alphanumeric()
+                || matches!(c, '\'' | '’' | '-' | '.')
+                || unicode_normalization::char::is_combining_mark(c))
+        })
+        .map(text::fold)
+        .filter(|word| word.chars().any(char::is_alphabetic))
+        .collect();
+    let Some(first) = words.first() else {
+        return false;
+    };
+    let is_barred = |word: &String| {
+        excluded.contains(word)
+            || is_assistant(word)
+            || language_of_word(
+                word,
+                evidence::first_name_evidence(WordEntry::look_up(word), word, language),
+                language,
+            )
+            .is_some()
+            || word.chars().any(|c| c.is_ascii_digit())
+    };
+    if words.iter().any(is_barred) {
+        return false;
+    }
+    if language.is_clause_based() && clauses::is_function_word(name, language) {
+        return false;
+    }
+    let word = WordEntry::look_up(first);
+    let evidence = evidence::first_name_evidence(word, first, language);
+    let domain = excluded.excludes_domain_words() && word.is_domain() && evidence != Evidence::Name;
+    // "Will" and "May" are words and names.
+    let known = matches!(evidence, Evidence::Name | Evidence::Ambiguous);
+    let small = words.len() == 1
+        && !known
+        && (languages_with_function_word(first) != 0
+            || word.is_stop_word() && !word.is_first_name());
+    !domain && !small
+}

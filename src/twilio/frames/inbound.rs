@@ -1,0 +1,285 @@
+//! Frames from Twilio (protocol 4), read so that no odd field ends a call: what is unknown is
+//! passed over, what is missing has a default, and only what cannot be acted on is refused.
+
+use super::FRAME_BYTES_MAX;
+use super::info::InfoFrame;
+use super::lenient::{CustomParameters, LenientScalar};
+use super::setup::SetupFrame;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Characters kept of a type or name that is not known: enough for a metric's label.
+const LABEL_CHARS_MAX: usize = 32;
+
+/// One frame from Twilio. Words are borrowed from the frame's text where they have no escapes;
+/// [`InboundFrame::into_owned`] lets go of it. `Debug` prints neither words nor numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InboundFrame<'a> {
+    /// The first frame on every socket; again when a call is taken up.
+    Setup(Box<SetupFrame>),
+    /// The caller said something.
+    Prompt(PromptFrame<'a>),
+    /// The caller cut in; everything queued at Twilio is gone.
+    Interrupt(InterruptFrame<'a>),
+    /// The caller pressed a key. It comes before the interrupt that it causes.
+    Dtmf(DtmfKey),
+    /// What is going on on the line.
+    Info(InfoFrame<'a>),
+    /// Twilio refused a frame of ours. Not fatal by itself; ten in a row are.
+    Error(ErrorFrame<'a>),
+    /// A type that we do not know: to be counted and passed over.
+    Unknown {
+        /// The type, cut to 32 characters of `[A-Za-z0-9_-]`.
+        kind: String,
+    },
+}
+
+/// Words of the caller.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PromptFrame<'a> {
+    /// The whole utterance so far, not a difference.
+    pub text: Cow<'a, str>,
+    /// Language as the recogniser names it: `en-US` or only `en`; `""` when not said.
+    pub lang: Cow<'a, str>,
+    /// Whether the utterance is finished. A frame that does not say counts as finished: partial
+    /// ones come only where they were asked for, and an unanswered caller is the worse mistake.
+    pub last: bool,
+}
+
+/// The caller cut in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InterruptFrame<'a> {
+    /// What was heard **of the clause in play** (protocol 4.4), trimmed; may be empty.
+    pub heard: Cow<'a, str>,
+    /// Milliseconds of that clause.
+    pub after_ms: Option<u64>,
+}
+
+/// A key of the telephone: `0`-`9`, `*`, `#`, `A`-`D`. `Debug` does not say which: keys spell
+/// card numbers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct DtmfKey(char);
+
+/// Twilio's complaint about a frame of ours.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ErrorFrame<'a> {
+    /// Twilio's words, which echo our frame: personal data.
+    pub description: Cow<'a, str>,
+}
+
+/// Why a frame cannot be acted on. Nothing of the frame is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedFrame {
+    /// More than [`FRAME_BYTES_MAX`] bytes.
+    #[error("a frame of more than {FRAME_BYTES_MAX} bytes")]
+    TooLarge,
+    /// No JSON object.
+    #[error("not a JSON object")]
+    NotAnObject,
+    /// `type` is missing, empty or no text.
+    #[error("a frame without a type")]
+    MissingType,
+    /// A field without which the frame means nothing.
+    #[error("a frame without its {field}")]
+    MissingField {
+        /// Which one.
+        field: &'static str,
+    },
+}
+
+impl MalformedFrame {
+    /// A bounded word for metrics and logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::NotAnObject => "not_an_object",
+            Self::MissingType => "no_type",
+            Self::MissingField { .. } => "without_a_field",
+        }
+    }
+}
+
+/// Every field of every type, each wherever it may come.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct RawFrame<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: LenientScalar<'a>,
+    name: LenientScalar<'a>,
+    value: LenientScalar<'a>,
+    voice_prompt: LenientScalar<'a>,
+    lang: LenientScalar<'a>,
+    last: LenientScalar<'a>,
+    utterance_until_interrupt: LenientScalar<'a>,
+    duration_until_interrupt_ms: LenientScalar<'a>,
+    digit: LenientScalar<'a>,
+    description: LenientScalar<'a>,
+    pub session_id: LenientScalar<'a>,
+    pub call_sid: LenientScalar<'a>,
+    pub account_sid: LenientScalar<'a>,
+    pub parent_call_sid: LenientScalar<'a>,
+    pub from: LenientScalar<'a>,
+    pub to: LenientScalar<'a>,
+    pub forwarded_from: LenientScalar<'a>,
+    pub caller_name: LenientScalar<'a>,
+    pub direction: LenientScalar<'a>,
+    pub call_type: LenientScalar<'a>,
+    pub call_status: LenientScalar<'a>,
+    pub custom_parameters: CustomParameters,
+}
+
+impl<'a> InboundFrame<'a> {
+    /// Reads one text frame.
+    pub fn parse(text: &'a str) -> Result<Self, MalformedFrame> {
+        if text.len() > FRAME_BYTES_MAX {
+            return Err(MalformedFrame::TooLarge);
+        }
+        // A sequence would fill the struct field by field; only an object is a frame.
+        if !text.trim_start().starts_with('{') {
+            return Err(MalformedFrame::NotAnObject);
+        }
+        let frame: RawFrame<'a> =
+            serde_json::from_str(text).map_err(|_| MalformedFrame::NotAnObject)?;
+        Self::from_raw(frame)
+    }
+
+    fn from_raw(frame: RawFrame<'a>) -> Result<Self, MalformedFrame> {
+        Ok(match frame.kind.as_str() {
+            "" => return Err(MalformedFrame::MissingType),
+            "prompt" => Self::Prompt(PromptFrame {
+                last: frame.last.as_bool().unwrap_or(true),
+                text: frame.voice_prompt.into_text(),
+                lang: frame.lang.into_text(),
+            }),
+            "info" => Self::Info(InfoFrame::from_raw(frame.name, frame.value)),
+            "interrupt" => Self::Interrupt(InterruptFrame {
+                heard: frame.utterance_until_interrupt.into_text(),
+                after_ms: frame.duration_until_interrupt_ms.as_count(),
+            }),
+            "dtmf" => Self::Dtmf(
+                DtmfKey::parse(frame.digit.as_str())
+                    .ok_or(MalformedFrame::MissingField { field: "digit" })?,
+            ),
+            "setup" => Self::Setup(Box::new(SetupFrame::from_raw(frame)?)),
+            "error" => Self::Error(ErrorFrame {
+                description: frame.description.into_text(),
+            }),
+            other => Self::Unknown {
+                kind: to_label(other),
+            },
+        })
+    }
+
+    /// The same without the frame's text.
+    pub fn into_owned(self) -> InboundFrame<'static> {
+        match self {
+            Self::Setup(setup) => InboundFrame::Setup(setup),
+            Self::Prompt(PromptFrame { text, lang, last }) => InboundFrame::Prompt(PromptFrame {
+                text: into_owned_text(text),
+                lang: into_owned_text(lang),
+                last,
+            }),
+            Self::Interrupt(InterruptFrame { heard, after_ms }) => {
+                InboundFrame::Interrupt(InterruptFrame {
+                    heard: into_owned_text(heard),
+                    after_ms,
+                })
+            }
+            Self::Dtmf(key) => InboundFrame::Dtmf(key),
+            Self::Info(info) => InboundFrame::Info(info.into_owned()),
+            Self::Error(ErrorFrame { description }) => InboundFrame::Error(ErrorFrame {
+                description: into_owned_text(description),
+            }),
+            Self::Unknown { kind } => InboundFrame::Unknown { kind },
+        }
+    }
+
+    /// A bounded word for metrics and logs: the type, `unknown` for what is not known.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Setup(_) => "setup",
+            Self::Prompt(_) => "prompt",
+            Self::Interrupt(_) => "interrupt",
+            Self::Dtmf(_) => "dtmf",
+            Self::Info(_) => "info",
+            Self::Error(_) => "error",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+}
+
+impl DtmfKey {
+    /// The key that `into_text` names, any case of `a`-`d`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut characters = text.trim().chars();
+        let key = characters.next()?.to_ascii_uppercase();
+        let only = characters.next().is_none();
+        (only && matches!(key, '0'..='9' | '*' | '#' | 'A'..='D')).then_some(Self(key))
+    }
+
+    /// The character on the key.
+    pub fn as_char(self) -> char {
+        self.0
+    }
+}
+
+impl ErrorFrame<'_> {
+    /// The code in the words, such as 64107 for a frame that Twilio could not read.
+    pub fn code(&self) -> Option<u32> {
+        let (_, after) = self.description.split_once("code: ")?;
+        after
+            .split(|c: char| !c.is_ascii_digit())
+            .next()?
+            .parse()
+            .ok()
+    }
+}
+
+/// `word` as a label: other characters than `[A-Za-z0-9_-]` and those beyond the bound left out.
+pub(super) fn to_label(word: &str) -> String {
+    let safe = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    word.chars().filter(safe).take(LABEL_CHARS_MAX).collect()
+}
+
+pub(super) fn into_owned_text(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
+
+impl fmt::Debug for PromptFrame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "PromptFrame {{ {} bytes, last: {} }}",
+            self.text.len(),
+            self.last
+        )
+    }
+}
+
+impl fmt::Debug for InterruptFrame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "InterruptFrame {{ {} bytes, after_ms: {:?} }}",
+            self.heard.len(),
+            self.after_ms
+        )
+    }
+}
+
+impl fmt::Debug for DtmfKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DtmfKey(•)")
+    }
+}
+
+impl fmt::Debug for ErrorFrame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ErrorFrame {{ code: {:?} }}", self.code())
+    }
+}
+
+#[cfg(test)]
+#[path = "inbound_tests.rs"]
+mod tests;

@@ -1,0 +1,64 @@
+//! `info` frames: what happens on the line (protocol 4.6). They come only with `events` or
+//! `debug` in the TwiML.
+
+use super::inbound::{into_owned_text, to_label};
+use super::lenient::LenientScalar;
+use std::borrow::Cow;
+use std::fmt;
+
+/// One observation. `Debug` prints no words.
+#[derive(Clone, PartialEq, Eq)]
+pub enum InfoFrame<'a> {
+    /// We begin (`true`) or cease to be audible.
+    AgentSpeaking(bool),
+    /// The caller begins (`true`) or ceases to speak.
+    ClientSpeaking(bool),
+    /// A chunk of ours was spoken, with its leading space; one that was cut only as far as it
+    /// was heard.
+    TokensPlayed(Cow<'a, str>),
+    /// Milliseconds to the caller and back.
+    RoundTripDelayMs(u64),
+    /// Another observation, or one of the above with a value that says nothing.
+    Other {
+        /// Its name, cut to 32 characters of `[A-Za-z0-9_-]`.
+        name: String,
+    },
+}
+
+impl<'a> InfoFrame<'a> {
+    pub(super) fn from_raw(name: LenientScalar<'a>, value: LenientScalar<'a>) -> Self {
+        let known = match name.as_str() {
+            "tokensPlayed" if value.is_some() => return Self::TokensPlayed(value.into_text()),
+            "agentSpeaking" => value.as_bool().map(Self::AgentSpeaking),
+            "clientSpeaking" => value.as_bool().map(Self::ClientSpeaking),
+            "roundTripDelayMs" => value.as_count().map(Self::RoundTripDelayMs),
+            _ => None,
+        };
+        known.unwrap_or_else(|| Self::Other {
+            name: to_label(name.as_str()),
+        })
+    }
+
+    /// The same without the frame's text.
+    pub fn into_owned(self) -> InfoFrame<'static> {
+        match self {
+            Self::AgentSpeaking(on) => InfoFrame::AgentSpeaking(on),
+            Self::ClientSpeaking(on) => InfoFrame::ClientSpeaking(on),
+            Self::TokensPlayed(text) => InfoFrame::TokensPlayed(into_owned_text(text)),
+            Self::RoundTripDelayMs(ms) => InfoFrame::RoundTripDelayMs(ms),
+            Self::Other { name } => InfoFrame::Other { name },
+        }
+    }
+}
+
+impl fmt::Debug for InfoFrame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AgentSpeaking(on) => write!(f, "AgentSpeaking({on})"),
+            Self::ClientSpeaking(on) => write!(f, "ClientSpeaking({on})"),
+            Self::TokensPlayed(text) => write!(f, "TokensPlayed({} bytes)", text.len()),
+            Self::RoundTripDelayMs(ms) => write!(f, "RoundTripDelayMs({ms})"),
+            Self::Other { name } => write!(f, "Other({name})"),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The relay's frames: what Twilio says on the socket ([`InboundFrame`], protocol 4) and what we say
+//! back ([`OutboundFrame`], protocol 5).
+
+mod inbound;
+mod info;
+mod json_string;
+mod language_tag;
+mod lenient;
+mod outbound;
+mod setup;
+
+pub use inbound::{DtmfKey, ErrorFrame, InboundFrame, InterruptFrame, MalformedFrame, PromptFrame};
+pub use info::InfoFrame;
+pub use language_tag::LanguageTag;
+pub use outbound::{
+    DIGITS_MAX, DtmfTones, HANDOFF_BYTES_MAX, HandoffData, InvalidFrame, LOOP_COUNT_MAX,
+    LanguageSwitch, OutboundFrame, PlayFrame, TOKEN_BYTES_MAX, TextFrame,
+};
+pub use setup::{CallType, SetupFrame};
+
+/// Bytes of an inbound frame that are parsed at most. Twilio documents no size; Jetty, which it
+/// uses, stops at 64 KB by default (protocol 8).
+pub const FRAME_BYTES_MAX: usize = 64 * 1024;
