@@ -35,7 +35,7 @@ def seconds(text):
 
 
 DRAIN_S = (setting("drain_notice_ms") + setting("drain_ms_max")) // 1000 + AFTER_DRAIN_S
-LONGEST_CALL_S = setting("length_s_max")
+LONGEST_CALL_S = setting("duration_s_max")
 EXPOSED = {int(port) for port in re.search(r"^EXPOSE (.*)$", (DEPLOY / "Dockerfile").read_text(), re.M)[1].split()}
 SECRETS = set(re.findall(r"^(?:given|random) (\w+)", (DEPLOY / "secrets").read_text(), re.M))
 
