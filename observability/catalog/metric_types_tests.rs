@@ -42,7 +42,7 @@ fn nothing_counted_before_the_recorder_is_kept_and_a_kept_series_comes_alive() {
 fn a_pair_of_values_is_counted_in_its_own_series() {
     static METRIC: Counter2<2, 3> = TwoLabelMetric::new(described(&[
         MetricLabel {
-            name: "door",
+            name: "webhook",
             values: &["voice", "status"],
         },
         MetricLabel {

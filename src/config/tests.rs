@@ -583,7 +583,7 @@ fn several_tokens_are_taken_from_a_list_or_one_variable() {
 #[test]
 fn business_and_topic_of_a_line_are_in_its_sentences() {
     let (_folder, sources) = file(
-        "[persona]\nhouse = \"Mount Moon Books\"\ntopic = \"books\"\n\
+        "[persona]\nbusiness = \"Mount Moon Books\"\ntopic = \"books\"\n\
          [[line]]\nnumber = \"+14155550111\"\npersona = { business = \"Cerulean Bikes\" }",
     );
     let config = Config::load(&sources).unwrap();

@@ -199,7 +199,7 @@ async fn a_path_prefix_may_be_taken_off_by_the_proxy() {
 async fn business_and_topic_are_in_the_sentences_of_every_language() {
     let test_server = TestServer::builder()
         .config(
-            "[persona]\nhouse = \"Mount Moon Books\"\ntopic = { en = \"books\", es = \"libros\" }\n\
+            "[persona]\nbusiness = \"Mount Moon Books\"\ntopic = { en = \"books\", es = \"libros\" }\n\
              [[line]]\nnumber = \"+15550100201\"\nlanguage = \"es-ES\"\n\
              [[line]]\nnumber = \"+15550100202\"\nlanguage = \"de-DE\"\n",
         )
