@@ -66,7 +66,7 @@ fn the_bounds_in_architecture_are_those_of_the_code() {
     let config = Config::default();
     let hot = config.storage.hot_callers_max as u64;
     assert_eq!(hot % 1_000_000, 0, "the document counts in millions");
-    let gather = |name| constant("src/cluster/gather.rs", name);
+    let commit = |name| constant("src/cluster/group_commit.rs", name);
     let rules = |name| constant("src/cluster/membership/rules.rs", name);
     says(
         "ARCHITECTURE.md",
@@ -83,7 +83,7 @@ fn the_bounds_in_architecture_are_those_of_the_code() {
             ),
             format!(
                 "{} s for a `setup` frame",
-                constant("src/webhook/relay.rs", "SETUP_MAX")
+                constant("src/webhook/relay_socket.rs", "SETUP_WAIT_MAX")
             ),
             format!(
                 "{} members of which {} vote",
@@ -96,10 +96,13 @@ fn the_bounds_in_architecture_are_those_of_the_code() {
             ),
             format!(
                 "{} writes or {} in an entry",
-                gather("ENTRY_WRITES_MAX"),
-                bytes(gather("ENTRY_BYTES_MAX"))
+                commit("ENTRY_WRITES_MAX"),
+                bytes(commit("ENTRY_BYTES_MAX"))
             ),
-            format!("{} of batches at the primary", bytes(gather("BYTES_MAX"))),
+            format!(
+                "{} of batches at the primary",
+                bytes(commit("QUEUED_BYTES_MAX"))
+            ),
         ],
     );
 }

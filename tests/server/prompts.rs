@@ -123,7 +123,9 @@ async fn a_callers_words_are_data_whatever_they_are() {
                  {% for one in preferences %} Likes {{ one }}.{% endfor %}";
     let test_server = TestServer::builder()
         .with_model(&model)
-        .config(&format!("[persona]\ncall_facts = '{about}'\npreferences = ''\n"))
+        .config(&format!(
+            "[persona]\ncall_facts = '{about}'\npreferences = ''\n"
+        ))
         .start()
         .await;
     let phone = call_with_known_name(&test_server, ASH, "My name is Ash").await;
