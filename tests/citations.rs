@@ -1,6 +1,6 @@
 //! Every citation in comments and documents resolves: a document of this repository that exists, a section,
-//! guarantee or heading that it has, a link's target and anchor, a path in backticks. Nothing cites a document
-//! outside of the repository.
+//! guarantee or heading that it has, a link's target and anchor, a path in backticks, the name of a Rust file in
+//! backticks. Nothing cites a document outside of the repository.
 //!
 //! Forms of a citation, after the name of the document: section numbers (`docs/protocol.md 4.4, 5.2`), guarantees
 //! (`ARCHITECTURE.md G5`), or a heading in quotation marks (`README.md, "Prompts"`).
@@ -87,6 +87,7 @@ fn what_exists_resolves() {
     resolves("src/a.rs", "/// See ARCHITECTURE.md, \"Guarantees\".\n", 1);
     resolves("src/a.rs", "/// In `writer/commit.rs`.\n", 1);
     resolves("storage/README.md", "In `writer/commit.rs`.\n", 1);
+    resolves("README.md", "`commit.rs` and `calls.db`\n", 1);
     resolves(
         "deploy/README.md",
         "[Frames](../docs/wire.md#44-interrupt), [there](#here)\n# Here\n",
@@ -106,6 +107,7 @@ fn what_is_broken_is_named_with_its_line() {
     fails("README.md", "[wire](docs/wires.md)\n", 1, gone);
     fails("src/a.rs", "/// In `writer/persist.rs`.\n", 1, gone);
     fails("README.md", "`storage/writer/persist.rs`\n", 1, gone);
+    fails("README.md", "`persist.rs`\n", 1, gone);
     fails(
         "src/a.rs",
         "/// Clauses (docs/wire.md 4.5).\n",

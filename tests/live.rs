@@ -54,7 +54,7 @@ use std::time::{Duration, Instant};
 use test_server::{PUBLIC_URL, TOKEN, TestServer};
 use tool_server::{ToolResponse, ToolServer};
 
-/// Whoever withholds their number calls from here (protocol 2.2).
+/// Whoever withholds their number calls from here (docs/protocol.md 2.5).
 const WITHHELD: &str = "+266696687";
 /// Longest wait for the last panel and rule after the load.
 const SETTLE_MAX: Duration = Duration::from_secs(600);

@@ -1,5 +1,5 @@
-//! Dashboards, rules and runbooks against the catalog: no name that does not exist, no criterion of
-//! the PRD without metric, panel and alert, no alert without a runbook and a proof that it fires.
+//! Dashboards, rules and runbooks against the catalog: no name that does not exist, no criterion
+//! without metric, panel and alert, no alert without a runbook and a proof that it fires.
 
 #[path = "observability/criteria.rs"]
 mod criteria;

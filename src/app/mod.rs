@@ -38,7 +38,7 @@ const STORAGE_FINISH_MAX: Duration = Duration::from_secs(1);
 const TOOLS_CLOSE_MAX: Duration = Duration::from_secs(5);
 /// From the last goodbye to the last hang-up, at the end of a drain.
 const GOODBYES_MAX: Duration = Duration::from_secs(15);
-/// After the last call Twilio still asks for its action (up to 1.2 s after the socket, protocol 9.3).
+/// After the last call Twilio still asks for its action (up to 1.2 s after the socket, docs/protocol.md 9.1).
 const CALLBACK_WAIT: Duration = Duration::from_millis(1_500);
 /// The same where calls have moved: their sockets open at another instance (up to 1.5 s after that),
 /// which asks the primary where they stand, and that may be this one.

@@ -28,7 +28,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 /// A frame that Twilio does not take within this time means that the socket is dead.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
-/// After our `send_end` Twilio closes within a second (protocol 5.2); then we do.
+/// After our `send_end` Twilio closes within a second (docs/protocol.md 5.2); then we do.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a call that moves has still to write is waited for this long before its socket is closed, so
 /// that whoever takes it up sees it.
@@ -36,7 +36,7 @@ const RELOCATION_FLUSH_MAX: Duration = Duration::from_millis(500);
 /// The same over all that is said meanwhile.
 const RELOCATION_FLUSHES_MAX: Duration = Duration::from_secs(2);
 /// Close code of a call that goes on elsewhere (RFC 6455's registry: service restart). To Twilio any
-/// close of ours is a lost session, error 64105 (protocol 6.2, 8): it asks for the action.
+/// close of ours is a lost session, error 64105 (docs/protocol.md 6.2, 8): it asks for the action.
 const RELOCATED_CLOSE_CODE: u16 = 1012;
 /// How long a session with no deadline at all sleeps before it looks again.
 const IDLE_SLEEP: Duration = Duration::from_secs(86_400);

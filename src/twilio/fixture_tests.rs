@@ -1,5 +1,5 @@
-//! Signature vectors and scripted calls, line by line: the project's own always, those of
-//! `../shared/protocol` as well where that folder is there.
+//! Signature vectors and scripted calls, line by line: those of `tests/fixtures/twilio` always,
+//! those of a folder beside the repository as well where there is one.
 
 use super::*;
 use calldex_observability::redaction::Secret;

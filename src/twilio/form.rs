@@ -1,5 +1,5 @@
 //! The body of Twilio's webhooks: `application/x-www-form-urlencoded`, read without losing
-//! anything that the signature covers (protocol 2.3, 7.1).
+//! anything that the signature covers (docs/protocol.md 2.3, 7.1).
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! `POST /twilio/action`: a session ended, whatever way; the answer decides what the caller gets
-//! next (protocol 6).
+//! next (docs/protocol.md 6).
 
 use super::request::WebhookRequest;
 use super::{DIAL_ACTION_PATH, WebhookRoutes, twiml_response};

@@ -1,4 +1,4 @@
-//! Verifies Twilio's signature before any other work (protocol 7).
+//! Verifies Twilio's signature before any other work (docs/protocol.md 7).
 
 use crate::twilio::form::{FORM_BYTES_MAX, Form};
 use crate::twilio::signature::{

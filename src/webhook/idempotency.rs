@@ -1,5 +1,5 @@
 //! Answers by idempotency token: a request that Twilio repeats gets the answer it got before, and
-//! nothing is done twice (protocol 2.2).
+//! nothing is done twice (docs/protocol.md 2.2).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 /// Answers kept; past it the oldest is forgotten.
 const ENTRIES_MAX: usize = 4_096;
-/// Twilio's retries of one request end within 15 s (protocol 2.4); older answers, which may hold a
-/// name, are forgotten with the next request.
+/// Twilio's retries of one request end within 15 s (docs/protocol.md 2.4); older answers, which may
+/// hold a name, are forgotten with the next request.
 const ENTRY_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// The last answers.

@@ -1,4 +1,4 @@
-//! `GET /twilio/relay`: the socket of one call (protocol 4, 7.4).
+//! `GET /twilio/relay`: the socket of one call (docs/protocol.md 4, 7.4).
 
 use super::WebhookRoutes;
 use super::twiml_response::{
@@ -24,13 +24,12 @@ use std::time::Duration;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tracing::Instrument;
 
-/// `setup` is the first frame and comes at once (protocol 4.1); a socket silent for longer is
+/// `setup` is the first frame and comes at once (docs/protocol.md 4.1); a socket silent for longer is
 /// closed.
 const SETUP_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Other frames before `setup`; past it the socket is closed.
 const FRAMES_BEFORE_SETUP_MAX: usize = 16;
-/// Bytes that tungstenite reads at once: its default of 128 KiB would be most of a call's memory
-/// (evidence.md, WebSocket).
+/// Bytes that tungstenite reads at once: its default of 128 KiB would be most of a call's memory.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Bytes that may wait for a slow socket; past it the call counts as lost.
 const WRITE_BUFFER_BYTES_MAX: usize = 256 * 1024;

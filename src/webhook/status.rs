@@ -1,4 +1,4 @@
-//! `POST /twilio/status`: how a call stands (protocol 2.6). Only its end matters here.
+//! `POST /twilio/status`: how a call stands (docs/protocol.md 2.6). Only its end matters here.
 
 use super::WebhookRoutes;
 use crate::twilio::Form;

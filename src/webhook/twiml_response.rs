@@ -15,7 +15,7 @@ use salvo::http::header::{CONTENT_TYPE, HeaderValue};
 use salvo::{Request, Response};
 use std::borrow::Cow;
 
-/// A WhatsApp call's first second of audio is lost (protocol 2.5).
+/// A WhatsApp call's first second of audio is lost (docs/protocol.md 2.5).
 const WHATSAPP_PAUSE_S: u32 = 1;
 /// `<Parameter>`: the first words, so that any instance knows them.
 pub(super) const GREETING_PARAMETER: &str = "greeting";

@@ -1,4 +1,4 @@
-//! `POST /twilio/voice`: a call rings (protocol 2).
+//! `POST /twilio/voice`: a call rings (docs/protocol.md 2).
 
 use super::request::WebhookRequest;
 use super::{WebhookRoutes, twiml_response};
@@ -10,7 +10,7 @@ use salvo::{Depot, FlowCtrl, Request, Response, async_trait};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Twilio gives the whole exchange 15 s (protocol 2.4); past this the worst case is spoken.
+/// Twilio gives the whole exchange 15 s (docs/protocol.md 2.4); past this the worst case is spoken.
 const RESPONSE_TIME_MAX: Duration = Duration::from_secs(8);
 
 /// The voice webhook.

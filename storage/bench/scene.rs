@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Bytes of a turn's words: what evidence.md calls a journal entry.
+/// Bytes of a turn's words.
 const WORDS_BYTES: usize = 200;
 /// How long closing may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);

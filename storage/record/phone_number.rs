@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The keypad spellings that carriers send for a withheld number: ANONYMOUS, UNAVAILABLE,
-/// RESTRICTED, BLOCKED, UNKNOWN (protocol 2.5). Each matches E.164 and none is a person.
+/// RESTRICTED, BLOCKED, UNKNOWN (docs/protocol.md 2.5). Each matches E.164 and none is a person.
 pub const PSEUDO_NUMBERS: [&str; 5] = [
     "+266696687",
     "+86282452253",

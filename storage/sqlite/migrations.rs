@@ -40,7 +40,7 @@ pub(crate) enum MigrationError {
     Sqlite(#[from] rusqlite::Error),
 }
 
-/// Brings the database to [`SCHEMA_VERSION`]. A file of the PRD's original shape is adopted with its rows.
+/// Brings the database to [`SCHEMA_VERSION`]. A file with the two original tables alone is adopted with its rows.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), MigrationError> {
     let found = check_format_version(connection)?;
     if found >= SCHEMA_VERSION {
@@ -110,7 +110,7 @@ pub(crate) fn raise_format_version(
     Ok(true)
 }
 
-/// Version 0, an empty file or the PRD's tables, to version 1.
+/// Version 0, an empty file or the two original tables, to version 1.
 fn migrate_original(transaction: &Transaction<'_>) -> Result<(), MigrationError> {
     transaction.execute_batch(ORIGINAL_TABLES)?;
     require_columns(

@@ -1,7 +1,7 @@
-//! The tables. The first two are the PRD's, with columns added behind its own; they are the public
-//! face of the database and may be read by any SQLite client, as may the view.
+//! The tables. The first two, `callers` and `conversations`, are the original ones, with columns added behind; they are
+//! the public face of the database and may be read by any SQLite client, as may the view.
 
-/// The PRD's two tables as the PRD has them: what an original `calls.db` holds already.
+/// The two original tables in their original form, as a database that is adopted has them.
 pub(crate) const ORIGINAL_TABLES: &str = "
 CREATE TABLE IF NOT EXISTS callers (
   phone_number TEXT PRIMARY KEY,

@@ -185,7 +185,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Paths in backticks. Documents are found by their name.
+    /// Paths in backticks, and names of Rust files. Documents are found by their name.
     fn paths(&mut self) {
         let text = self.text;
         let mut begin = 0;
@@ -198,7 +198,7 @@ impl Reader<'_> {
             let path = &text[at..at + length];
             let ending = path.rsplit_once('.').map_or("", |(_, ending)| ending);
             if path.chars().all(is_part)
-                && path.contains('/')
+                && (path.contains('/') || ending == "rs")
                 && !path.starts_with(['/', '.'])
                 && ending != "md"
                 && PATH_ENDINGS.contains(&ending)

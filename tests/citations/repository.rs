@@ -69,7 +69,7 @@ impl Repository {
             found.extend(self.exact(&format!("{folder}/{cited}")));
         }
         found.extend(self.exact(cited));
-        if found.is_empty() && cited.contains('/') {
+        if found.is_empty() && (cited.contains('/') || cited.ends_with(".rs")) {
             let end = format!("/{cited}");
             let files = self.files.keys().map(String::as_str);
             found.extend(files.filter(|path| path.ends_with(&end)));

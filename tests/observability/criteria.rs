@@ -1,8 +1,8 @@
-//! What the PRD asks to be measured, and where each is a metric, a panel and an alert.
+//! The criteria that are measured, and where each is a metric, a panel and an alert.
 
-/// One line of the PRD's, with a metric that tells it. A line may take several.
+/// One criterion, with a metric that tells it. A criterion may take several.
 pub struct Criterion {
-    /// The PRD's words (their beginning).
+    /// The criterion's name.
     pub asked: &'static str,
     pub metric: &'static str,
     pub dashboard: &'static str,
@@ -10,8 +10,7 @@ pub struct Criterion {
     pub alert: &'static str,
 }
 
-/// Success metrics, quality metrics, and the two criteria of the PRD's checklist that only a running
-/// server can meet.
+/// Success metrics, quality metrics, and two criteria that only a running server can meet.
 pub const CRITERIA: &[Criterion] = &[
     Criterion {
         asked: "Response Latency",

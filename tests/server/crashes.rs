@@ -1,5 +1,4 @@
-//! kill -9 in the middle of a call: what was acknowledged is there, and the call goes on (design
-//! G2, G6; issue 4).
+//! kill -9 in the middle of a call: what was acknowledged is there, and the call goes on (ARCHITECTURE.md G2, G6).
 
 use crate::fake_model::{FakeModel, conversation};
 use crate::test_caller::TestCaller;

@@ -1,5 +1,5 @@
 //! Whoever is not Twilio comes no further than the door, and nothing is kept of them; what Twilio
-//! repeats is done once (protocol 2.2, 7).
+//! repeats is done once (docs/protocol.md 2.2, 7).
 
 use crate::raw_http;
 use crate::test_server::{LINE, PUBLIC_URL, TestServer};

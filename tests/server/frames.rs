@@ -1,9 +1,9 @@
-//! Every scripted call of the protocol folder, replayed frame by frame against the running server:
+//! Every scripted call, replayed frame by frame against the running server:
 //! its paths mapped onto ours, its requests signed again, its call reference taken from our TwiML,
 //! the fake model answering as the script does.
 //!
-//! Read from `../shared/protocol/frames` where that is present, and from the project's own
-//! scripts of the same form otherwise.
+//! Read from a folder of recorded scripts beside the repository where there is one, and from
+//! `tests/fixtures/twilio` otherwise.
 
 mod protocol_checker;
 mod replay;

@@ -1,4 +1,4 @@
-//! Who may be remembered: a number, and nobody else (design G3, protocol 2.5).
+//! Who may be remembered: a number, and nobody else (ARCHITECTURE.md G3, docs/protocol.md 2.5).
 
 use crate::test_server::TestServer;
 use calldex_simulator::twilio::Dial;

@@ -1,5 +1,5 @@
 //! The caller speaks over the agent, presses keys, goes on with a sentence: the transcript says
-//! what was heard (design G4).
+//! what was heard (ARCHITECTURE.md G4).
 
 use crate::fake_model::{FakeModel, conversation};
 use crate::test_caller::TestCaller;

@@ -1,5 +1,5 @@
 //! The model behind the agent, well and ill: the caller always hears something, and the call goes
-//! on (design G5).
+//! on (ARCHITECTURE.md G5).
 
 use crate::fake_model::{FakeModel, conversation, prompt};
 use crate::test_caller::TestCaller;

@@ -1,4 +1,4 @@
-//! Names by script (issue 3): what is kept, and what the next greeting says.
+//! Names by script: what is kept, and what the next greeting says.
 
 use crate::database::CallerRow;
 use crate::fake_model::{FakeModel, conversation};
@@ -99,7 +99,7 @@ async fn a_known_caller_corrects_the_greeting() {
     );
 }
 
-/// "Not Mark, Marc with a c" corrects at any time (design 6), and so does every other way to say so.
+/// "Not Mark, Marc with a c" corrects at any time, and so does every other way to say so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_name_denied_and_put_right_in_one_breath_is_put_right() {
     let test_server = TestServer::start().await;

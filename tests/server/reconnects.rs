@@ -1,5 +1,5 @@
 //! `applicationReconnect`: Twilio dials again by itself and may repeat what it said before
-//! (protocol 6.4, both forms assumed). Nothing is answered twice.
+//! (docs/protocol.md 6.4, both forms assumed). Nothing is answered twice.
 
 use crate::fake_model::FakeModel;
 use crate::test_caller::TestCaller;

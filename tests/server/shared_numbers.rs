@@ -1,4 +1,4 @@
-//! Several people on one number (issue 11): each is told only what is theirs, nobody is added by a
+//! Several people on one number: each is told only what is theirs, nobody is added by a
 //! stray word, and decisions hold whatever the clock says.
 
 use crate::fake_model::{FakeModel, conversation, prompt};

@@ -33,7 +33,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// A call whose webhook was answered connects within seconds (0.4-1.5 s, protocol 9.3); after this
+/// A call whose webhook was answered connects within seconds (0.4-1.5 s, docs/protocol.md 9.1); after this
 /// long it is given up.
 const RINGING_MS_MAX: u64 = 60_000;
 /// And the socket of most within this (0.4-1.5 s on the wire); a drain waits so long for it.

@@ -1,4 +1,4 @@
-//! What was said to Twilio and how much of it the caller has heard (protocol 4.4, 5.2).
+//! What was said to Twilio and how much of it the caller has heard (docs/protocol.md 4.4, 5.2).
 //!
 //! Twilio plays first in, first out and reports finished clauses with `tokensPlayed`; an interruption
 //! throws the rest of the queue away and names only the fragment of the clause in play. This keeps

@@ -1,7 +1,7 @@
 //! Where reported words stand in a text.
 
 /// The end of `played` in `text` if it stands right at `from`: compared by letters and digits
-/// only, since clauses keep or lose white space (protocol 4.4).
+/// only, since clauses keep or lose white space (docs/protocol.md 4.4).
 pub(super) fn match_at(text: &str, from: usize, played: &str) -> Option<usize> {
     let mut rest = text[from..].char_indices();
     let mut end = from;

@@ -4,7 +4,7 @@ use super::{CallAction, CallState, EventTime};
 use calldex_storage::record::{CallOutcome, TurnKind};
 use calldex_storage::write::{CallEnded, StampedName, Write};
 
-/// Speech takes about this long a character (19-22 a second, protocol 9.3), in milliseconds; how
+/// Speech takes about this long a character (19-22 a second, docs/protocol.md 9.2), in milliseconds; how
 /// long a goodbye lasts where Twilio does not report speech.
 const SPEECH_CHAR_MS: u64 = 60;
 /// And this long to become audible.

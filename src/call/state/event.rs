@@ -22,7 +22,7 @@ pub struct EventTime {
 /// One thing that happened. Texts are borrowed from the frame or token they came in.
 #[derive(Clone, Copy)]
 pub enum CallEvent<'a> {
-    /// Twilio understood the caller; `last` when the utterance is finished (protocol 4.2).
+    /// Twilio understood the caller; `last` when the utterance is finished (docs/protocol.md 4.2).
     Prompt {
         /// The words.
         text: &'a str,
@@ -31,9 +31,9 @@ pub enum CallEvent<'a> {
         /// Only finished ones are answered.
         last: bool,
     },
-    /// A key (protocol 4.3).
+    /// A key (docs/protocol.md 4.3).
     DtmfKey(char),
-    /// The caller cut our speech; what they had heard of the clause in play (protocol 4.4).
+    /// The caller cut our speech; what they had heard of the clause in play (docs/protocol.md 4.4).
     Interrupted(&'a str),
     /// Our speech is audible, or no longer.
     AgentSpeaking(bool),
@@ -94,7 +94,7 @@ pub enum CallEvent<'a> {
 pub struct SpokenSentence {
     /// The words.
     pub text: String,
-    /// The next thing we say may cut it off: a filler (protocol 5.2).
+    /// The next thing we say may cut it off: a filler (docs/protocol.md 5.2).
     pub preemptible: bool,
     /// The caller may not cut it off.
     pub uninterruptible: bool,

@@ -10,7 +10,7 @@ use compact_str::CompactString;
 
 /// Ends an answer in keys at once; alone it is a key like any other.
 const KEYS_END_KEY: char = '#';
-/// While we speak, the interrupt that a key causes comes within 2 ms of it (protocol 4.4) and passes
+/// While we speak, the interrupt that a key causes comes within 2 ms of it (docs/protocol.md 4.4) and passes
 /// first: keys are answered after this many milliseconds at the earliest.
 const KEY_INTERRUPT_MS: u64 = 50;
 /// Keys beyond this many in one answer are dropped.

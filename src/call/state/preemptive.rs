@@ -70,7 +70,7 @@ impl CallState {
 }
 
 /// Whether a partial ends as a sentence ends. The last partial has its final punctuation already,
-/// 350-800 ms before the final prompt (protocol 4.2).
+/// 0.1 to 1.7 s before the final prompt (docs/protocol.md 4.2).
 fn looks_complete(text: &str) -> bool {
     let ended = text.ends_with(['.', '?', '!', '。', '？', '！']);
     ended && text.chars().count() >= PREEMPTIVE_CHARS_MIN

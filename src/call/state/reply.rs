@@ -240,7 +240,7 @@ impl CallState {
     }
 
     /// Words that were under way when the caller cut us off have begun a cycle at Twilio: it is
-    /// closed before the next begins, which would else be joined to it (protocol 5.2).
+    /// closed before the next begins, which would else be joined to it (docs/protocol.md 5.2).
     pub(super) fn close_in_flight_cycle(&mut self, actions: &mut Vec<CallAction>) {
         if self.playback.take_in_flight_cycle() {
             actions.push(CallAction::CloseReply);

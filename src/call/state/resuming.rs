@@ -1,5 +1,5 @@
 //! A call that comes back: on this instance after a lost socket, or from storage after a lost
-//! process (protocol 6.3, 6.4).
+//! process (docs/protocol.md 6.3, 6.4).
 
 use super::ownership::{OwnershipClaim, blind_epoch, is_released};
 use super::tools::ToolCallIds;

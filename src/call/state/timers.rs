@@ -147,7 +147,7 @@ impl CallState {
     }
 
     /// Keys pressed within this time of each other are one answer, in milliseconds. The wait also lets
-    /// the interrupt that a key causes pass first (protocol 4.4).
+    /// the interrupt that a key causes pass first (docs/protocol.md 4.4).
     pub(super) fn dtmf_wait_ms(&self) -> u64 {
         let own = self.context.line.waits.dtmf_wait_ms;
         own.unwrap_or(self.context.limits.dtmf_wait_ms)

@@ -24,7 +24,7 @@ const READ_IDLE_MS: u64 = 10_000;
 const READ_OFTEN_FOR_MS: u64 = 10_000;
 
 /// A call that its owner gave up on purpose is on its way to another: its action comes up to 1.2 s
-/// after the socket, the next socket up to 1.5 s after that (protocol 9.3), and only then it is owned
+/// after the socket, the next socket up to 1.5 s after that (docs/protocol.md 9.1), and only then it is owned
 /// where the instance that answered was about to stop, too. So much longer it is waited for.
 const RELOCATION_WAIT_MS: u64 = 4_000;
 /// While there is no primary, calls are taken over all the same, and their claims wait in outboxes.

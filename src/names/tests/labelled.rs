@@ -1,4 +1,5 @@
-//! The development turns beside the repository, where they are: the targets of the issue.
+//! The labelled turns beside the repository, where there are any, and the rates that the extractor
+//! must reach.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! Frames from Twilio (protocol 4), read so that no odd field ends a call: what is unknown is
-//! passed over, what is missing has a default, and only what cannot be acted on is refused.
+//! Frames from Twilio (docs/protocol.md 4), read so that no odd field ends a call: what is unknown
+//! is passed over, what is missing has a default, and only what cannot be acted on is refused.
 
 use super::FRAME_BYTES_MAX;
 use super::info::InfoFrame;
@@ -50,7 +50,7 @@ pub struct PromptFrame<'a> {
 /// The caller cut in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InterruptFrame<'a> {
-    /// What was heard **of the clause in play** (protocol 4.4), trimmed; may be empty.
+    /// What was heard **of the clause in play** (docs/protocol.md 4.4), trimmed; may be empty.
     pub heard: Cow<'a, str>,
     /// Milliseconds of that clause.
     pub after_ms: Option<u64>,

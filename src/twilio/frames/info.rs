@@ -1,4 +1,4 @@
-//! `info` frames: what happens on the line (protocol 4.6). They come only with `events` or
+//! `info` frames: what happens on the line (docs/protocol.md 4.6). They come only with `events` or
 //! `debug` in the TwiML.
 
 use super::inbound::{into_owned_text, to_label};

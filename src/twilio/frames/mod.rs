@@ -1,5 +1,5 @@
-//! The relay's frames: what Twilio says on the socket ([`InboundFrame`], protocol 4) and what we say
-//! back ([`OutboundFrame`], protocol 5).
+//! The relay's frames: what Twilio says on the socket ([`InboundFrame`], docs/protocol.md 4) and
+//! what we say back ([`OutboundFrame`], docs/protocol.md 5).
 
 mod inbound;
 mod info;
@@ -19,5 +19,5 @@ pub use outbound::{
 pub use setup::{CallType, SetupFrame};
 
 /// Bytes of an inbound frame that are parsed at most. Twilio documents no size; Jetty, which it
-/// uses, stops at 64 KB by default (protocol 8).
+/// uses, stops at 64 KB by default (docs/protocol.md 8).
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;

@@ -1,19 +1,19 @@
-//! Frames to Twilio (protocol 5). Ten malformed ones in a row end the session, so none can be
-//! made: every constructor refuses what Twilio would.
+//! Frames to Twilio (docs/protocol.md 5). Ten malformed ones in a row end the session, so none can
+//! be made: every constructor refuses what Twilio would.
 
 use super::json_string::write_string;
 use super::language_tag::LanguageTag;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Bytes of a token in one frame at most: frames should stay under 16 KB (protocol 8), and
+/// Bytes of a token in one frame at most: frames should stay under 16 KB (docs/protocol.md 8), and
 /// escaping may double a text. [`TextFrame::chunks`] cuts what is longer.
 pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
 /// Digits in one `sendDigits` at most: a minute of tones.
 pub const DIGITS_MAX: usize = 120;
 /// Bytes of hand-off data at most.
 pub const HANDOFF_BYTES_MAX: usize = 4 * 1024;
-/// How often a sound is played at most; 0 asks Twilio for the same (protocol 5.1).
+/// How often a sound is played at most; 0 asks Twilio for the same (docs/protocol.md 5.1).
 pub const LOOP_COUNT_MAX: u16 = 1000;
 /// Characters of a sound's URL at most.
 const SOURCE_CHARS_MAX: usize = 2048;
@@ -140,7 +140,7 @@ impl<'a> TextFrame<'a> {
         }
     }
 
-    /// Whether a **later message of ours** may cut it (protocol 1.3): for fillers.
+    /// Whether a **later message of ours** may cut it (docs/protocol.md 5.2): for fillers.
     pub fn preemptible(self, may: bool) -> Self {
         Self {
             preemptible: Some(may),

@@ -1,4 +1,4 @@
-//! `setup`: the first frame of every socket (protocol 4.1).
+//! `setup`: the first frame of every socket (docs/protocol.md 4.1).
 
 use super::inbound::{MalformedFrame, RawFrame, to_label};
 use crate::twilio::call_token::CALL_TOKEN_PARAMETER;

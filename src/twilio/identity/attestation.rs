@@ -1,4 +1,4 @@
-//! STIR/SHAKEN: how far the carrier vouches for the number (`StirVerstat`, protocol 2.1).
+//! STIR/SHAKEN: how far the carrier vouches for the number (`StirVerstat`, docs/protocol.md 2.1).
 
 /// What the carrier says, best first. The order is the order of trust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

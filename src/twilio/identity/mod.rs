@@ -1,5 +1,5 @@
 //! Who calls, as far as the line can say: every form that `From` and `setup.from` take
-//! (protocol 2.5), and how far the carrier vouches for it.
+//! (docs/protocol.md 2.5), and how far the carrier vouches for it.
 
 mod attestation;
 mod raw_address;
@@ -137,7 +137,7 @@ impl WithheldReason {
     }
 }
 
-/// `scheme:rest` with the scheme in lower case, if it is one that protocol 2.5 knows or any
+/// `scheme:rest` with the scheme in lower case, if it is one of docs/protocol.md 2.5 or any
 /// other run of letters.
 fn scheme_of(text: &str) -> Option<(&'static str, &str)> {
     let (scheme, rest) = text.split_once(':')?;

@@ -1,4 +1,4 @@
-//! Every row of protocol 2.5, and the spellings around it.
+//! Every row of docs/protocol.md 2.5, and the spellings around it.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,4 +1,5 @@
-//! Keys of signatures: the account's token, or a shared key with its algorithm (protocol 7.3).
+//! Keys of signatures: the account's token, or a shared key with its algorithm
+//! (docs/protocol.md 7.3).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

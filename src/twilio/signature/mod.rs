@@ -1,4 +1,4 @@
-//! Whether a request is Twilio's: `X-Twilio-Signature` over webhooks and handshakes (protocol 7).
+//! Whether a request is Twilio's: `X-Twilio-Signature` over webhooks and handshakes (docs/protocol.md 7).
 
 mod key;
 mod public_url;
@@ -23,9 +23,9 @@ use subtle::{Choice, ConstantTimeEq};
 
 /// Name of the header with the signature, in lower case.
 pub const SIGNATURE_HEADER: &str = "x-twilio-signature";
-/// Name of the header that names a shared key (protocol 7.3), in lower case.
+/// Name of the header that names a shared key (docs/protocol.md 7.3), in lower case.
 pub const SIGNATURE_SETTINGS_HEADER: &str = "x-twilio-webhooks-signature-settings";
-/// Query parameter with the SHA-256 of a body that is no form (protocol 7.2).
+/// Query parameter with the SHA-256 of a body that is no form (docs/protocol.md 7.2).
 pub const BODY_DIGEST_PARAMETER: &str = "bodySHA256";
 
 /// What came of a check. Only [`SignatureVerdict::Accepted`] lets a request in; the others differ for
@@ -44,7 +44,7 @@ pub enum SignatureVerdict {
     BodyMismatch,
     /// A handshake must be checked under `wss://` (or `ws://` on loopback), and was not.
     NotAWebSocketUrl,
-    /// Signed by a shared key (protocol 7.3) that is not configured, or with settings that are
+    /// Signed by a shared key (docs/protocol.md 7.3) that is not configured, or with settings that are
     /// not understood.
     UnknownSharedKey,
     /// There is no token to check with: nothing can be accepted.
@@ -119,7 +119,7 @@ impl SignatureVerifier {
         }
     }
 
-    /// Adds shared keys (protocol 7.3). Without them a request that names one is refused.
+    /// Adds shared keys (docs/protocol.md 7.3). Without them a request that names one is refused.
     pub fn with_shared_keys(mut self, keys: &[SharedKey]) -> Self {
         let usable = keys
             .iter()
@@ -135,7 +135,7 @@ impl SignatureVerifier {
         self
     }
 
-    /// A form POST (protocol 7.1): `verify_url` as Twilio requested it, then the sorted parameters.
+    /// A form POST (docs/protocol.md 7.1): `verify_url` as Twilio requested it, then the sorted parameters.
     pub fn verify_form<'a>(
         &self,
         url: &str,
@@ -154,7 +154,7 @@ impl SignatureVerifier {
         self.verify(&SignedPayload::url(url), presented.into())
     }
 
-    /// A body that is no form (protocol 7.2): the URL is signed, and names the digest of the
+    /// A body that is no form (docs/protocol.md 7.2): the URL is signed, and names the digest of the
     /// raw body. An empty body also matches the digest of `{}`.
     pub fn verify_json<'a>(
         &self,
@@ -169,7 +169,7 @@ impl SignatureVerifier {
         }
     }
 
-    /// A WebSocket handshake (protocol 7.4): `verify_url` with the scheme of the TwiML, which is `wss`.
+    /// A WebSocket handshake (docs/protocol.md 7.4): `verify_url` with the scheme of the TwiML, which is `wss`.
     /// `ws` is what a loopback server without TLS writes there; `https` never matches.
     pub fn verify_handshake<'a>(
         &self,

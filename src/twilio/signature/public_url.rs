@@ -1,4 +1,4 @@
-//! The URL that Twilio asked for, as seen from behind proxies (protocol 7.5).
+//! The URL that Twilio asked for, as seen from behind proxies (docs/protocol.md 7.5).
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ const PREFIX_BYTES_MAX: usize = 200;
 pub enum EndpointKind {
     /// Voice, action, status: `https` (or `http`).
     Webhook,
-    /// The relay's upgrade: `wss` (or `ws`), protocol 7.4.
+    /// The relay's upgrade: `wss` (or `ws`), docs/protocol.md 7.4.
     Relay,
 }
 

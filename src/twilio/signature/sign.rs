@@ -20,7 +20,7 @@ pub fn sign_url(token: &Secret, url: &str) -> String {
     sign(token, &SignedPayload::url(url))
 }
 
-/// The URL to which a body that is no form is sent, and its signature (protocol 7.2).
+/// The URL to which a body that is no form is sent, and its signature (docs/protocol.md 7.2).
 pub fn sign_with_digest(token: &Secret, url: &str, body: &[u8]) -> (String, String) {
     let url = without_fragment(url);
     let joint = if url.contains('?') { '&' } else { '?' };

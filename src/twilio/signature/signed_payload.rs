@@ -1,5 +1,5 @@
 //! The bytes that are signed: the URL, then the parameters sorted and without separators
-//! (protocol 7.1).
+//! (docs/protocol.md 7.1).
 
 use super::super::form::Form;
 use super::url_variants::{UrlVariant, url_variants};

@@ -1,4 +1,4 @@
-//! The two spellings of a URL that Twilio signs: with and without a port (protocol 7.3).
+//! The two spellings of a URL that Twilio signs: with and without a port (docs/protocol.md 7.3).
 
 /// A URL in three pieces: up to the end of the host, a port or nothing, and the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

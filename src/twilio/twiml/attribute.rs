@@ -1,5 +1,5 @@
 //! What an attribute of `<ConversationRelay>` may hold. Twilio answers a bad value with error
-//! 64101 and the session does not start (protocol 3.1), so it is found before.
+//! 64101 and the session does not start (docs/protocol.md 3.1), so it is found before.
 
 use super::setting_value::SettingValue;
 use crate::twilio::frames::LanguageTag;

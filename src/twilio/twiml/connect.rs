@@ -32,7 +32,7 @@ impl Connect {
     }
 
     /// Requested when the session ends, however it does. Without it a dropped socket ends the
-    /// call (protocol 1.5).
+    /// call (docs/protocol.md 6.3).
     pub fn action(self, url: impl Into<String>) -> Self {
         Self {
             action: Some(url.into()),
@@ -49,7 +49,8 @@ impl Connect {
     }
 
     /// Spoken on connecting, in place of the settings' greeting. A blank one leaves the greeting
-    /// out, as a call that is taken up again needs it: Twilio would speak it again (protocol 6.3).
+    /// out, as a call that is taken up again needs it: Twilio would speak it again
+    /// (docs/protocol.md 6.3).
     pub fn greeting(mut self, text: impl Into<String>) -> Self {
         self.relay.welcome_greeting = Some(SettingValue::Text(text.into()));
         self

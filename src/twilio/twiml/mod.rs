@@ -1,5 +1,5 @@
 //! Answers to webhooks: TwiML documents that are well formed whatever is put into them
-//! (protocol 3).
+//! (docs/protocol.md 3).
 
 mod attribute;
 mod connect;
@@ -22,7 +22,7 @@ pub use verb::{Dial, Enqueue, RejectReason, Say, Verb};
 
 use xml_writer::XmlWriter;
 
-/// Bytes of a document at most: what Twilio takes (protocol 2.4).
+/// Bytes of a document at most: what Twilio takes (docs/protocol.md 2.4).
 pub const TWIML_BYTES_MAX: usize = 64 * 1024;
 /// The answer's content type.
 pub const TWIML_CONTENT_TYPE: &str = "text/xml; charset=utf-8";

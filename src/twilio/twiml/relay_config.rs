@@ -1,5 +1,5 @@
 //! The settings of `<ConversationRelay>`: section `[twilio.relay]` of the configuration, one
-//! setting per attribute of protocol 3.1 and 3.2.
+//! setting per attribute of docs/protocol.md 3.1 and 3.2.
 
 use super::attribute::{Attribute, AttributeRule, attributes};
 use super::relay_language::RelayLanguage;
@@ -21,7 +21,7 @@ const EVENTS: &[&str] = &["speaker-events", "tokens-played", "config-updated"];
 const DEBUGS: &[&str] = &["debugging", "speaker-events", "tokens-played"];
 const PROMPT_EXTRAS: &[&str] = &["turn-state", "prompt-segments"];
 
-/// Names that people write and Twilio never knew (protocol 3.2).
+/// Names that people write and Twilio never knew (docs/protocol.md 3.2).
 const NONEXISTENT_ATTRIBUTES: [&str; 6] = [
     "interruptByDtmf",
     "vadSilenceMs",
@@ -37,7 +37,7 @@ pub const PARAMETERS_MAX: usize = 32;
 attributes! {
     /// Settings of `<ConversationRelay>`; what is not set is left to Twilio's default, what is
     /// blank as well. The defaults set what a correct transcript and correct interruptions need
-    /// (protocol 1.6, 4.4).
+    /// (docs/protocol.md 3.1, 4.4).
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     pub struct RelayConfig {
@@ -55,7 +55,7 @@ attributes! {
         tts_language => "ttsLanguage": AttributeRule::Language,
         /// `Google`, `Amazon` or `ElevenLabs`.
         tts_provider => "ttsProvider": AttributeRule::OneOf(TTS_PROVIDERS),
-        /// A voice of that provider (protocol 3.4).
+        /// A voice of that provider (docs/protocol.md 3.4).
         voice => "voice": AttributeRule::Text,
         /// `on`, `auto` or `off`; `on` costs latency.
         elevenlabs_text_normalization => "elevenlabsTextNormalization": AttributeRule::OneOf(NORMALIZATIONS),
@@ -105,7 +105,7 @@ attributes! {
         conversation_configuration => "conversationConfiguration": AttributeRule::Text,
         /// An existing conversation.
         conversation_id => "conversationId": AttributeRule::Text,
-        /// Confidence of an early end of turn, 0.3 to 0.9. Newer (protocol 3.2).
+        /// Confidence of an early end of turn, 0.3 to 0.9. Newer (docs/protocol.md 3.2).
         eager_eot_threshold => "eagerEotThreshold": AttributeRule::NumberInRange(0.3, 0.9),
         /// Whether an unfinished utterance is reported at hang-up. Newer.
         partial_prompt_on_hangup => "partialPromptOnHangup": AttributeRule::Bool,
@@ -197,7 +197,7 @@ impl RelayConfig {
             .map(|(name, value)| (name.as_str(), value))
     }
 
-    /// What is right by itself and wrong together (protocol 3.1, 3.3, 3.4).
+    /// What is right by itself and wrong together (docs/protocol.md 3.1, 3.3, 3.4).
     fn combination_errors(&self) -> Vec<ConfigError> {
         let fault = |setting, found: Option<&SettingValue>, hint| {
             found.map(|value| ConfigError::new(setting, value, hint))
@@ -344,7 +344,7 @@ fn is_deepgram_model(model: &SettingValue) -> bool {
     model.starts_with("nova-") || model.starts_with("flux")
 }
 
-/// A `Google.` prefix is taken for Neural2 voices only (protocol 3.4).
+/// A `Google.` prefix is taken for Neural2 voices only (docs/protocol.md 3.4).
 fn is_prefixed_chirp(voice: &SettingValue) -> bool {
     let voice = voice.as_text();
     voice.starts_with("Google.") && voice.contains("Chirp3-HD")

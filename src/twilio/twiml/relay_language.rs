@@ -1,4 +1,4 @@
-//! `<Language>`: how one language is spoken and heard, for a later switch (protocol 3.3).
+//! `<Language>`: how one language is spoken and heard, for a later switch (docs/protocol.md 3.3).
 
 use super::attribute::{Attribute, AttributeRule, attributes};
 use super::relay_config::{NORMALIZATIONS, TRANSCRIPTION_PROVIDERS, TTS_PROVIDERS};
@@ -27,7 +27,7 @@ attributes! {
         tts_language => "ttsLanguage": AttributeRule::Language,
         /// Language heard, where it differs from the code.
         transcription_language => "transcriptionLanguage": AttributeRule::Language,
-        /// Words to expect, with commas between. Newer (protocol 3.2).
+        /// Words to expect, with commas between. Newer (docs/protocol.md 3.2).
         hints => "hints": AttributeRule::Text,
         /// Formats numbers, dates, money. Newer.
         asr_smart_format => "asrSmartFormat": AttributeRule::Bool,

@@ -4,9 +4,9 @@
 /// Characters of a name that are spoken at most.
 pub const NAME_CHARS_MAX: usize = 64;
 
-/// `name` for speech: tags (SSML passes through tokens and greetings, protocol 5.2) and control
-/// characters gone, `&` as "and", symbols and emoji as blanks, blanks collapsed. `None` when
-/// nothing that can be said is left: greet without a name.
+/// `name` for speech: tags (SSML passes through tokens and greetings, docs/protocol.md 5.2) and
+/// control characters gone, `&` as "and", symbols and emoji as blanks, blanks collapsed. `None`
+/// when nothing that can be said is left: greet without a name.
 ///
 /// This is about speech; XML escapes by itself when the document is written.
 pub fn speakable_name(name: &str) -> Option<String> {

@@ -1,12 +1,12 @@
 //! The action request: a relay session ended, and Twilio asks what to do with the call now
-//! (protocol 6.1).
+//! (docs/protocol.md 6.1).
 
 use super::status_values::{CallStatus, SessionStatus};
 use super::{CallParties, InvalidWebhook, parse_call_sid, parse_number};
 use crate::twilio::form::Form;
 use std::fmt;
 
-/// Error codes of ConversationRelay: any of them is a failed session (protocol 8).
+/// Error codes of ConversationRelay: any of them is a failed session (docs/protocol.md 8).
 const RELAY_ERROR_CODES: std::ops::RangeInclusive<u32> = 64100..=64199;
 /// Failures that a new session cannot cure: a value of our TwiML (64101, 64106), our own address
 /// (64102), a limit of the account or the call (64104, 64109, 64110), and audio that has stopped, as it

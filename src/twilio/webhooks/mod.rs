@@ -1,5 +1,6 @@
-//! The three webhooks as typed values: a call rings (protocol 2.1), its session ended (6.1), its
-//! status changed (2.6). Unknown keys are passed over: Twilio adds some from time to time.
+//! The three webhooks as typed values: a call rings, its session ended, its status changed
+//! (docs/protocol.md 2.1, 6.1, 2.6). Unknown keys are passed over: Twilio adds some from time to
+//! time.
 
 mod action_callback;
 mod call_parties;
@@ -18,7 +19,8 @@ use super::form::Form;
 use super::identity::{Attestation, RawAddress};
 use std::fmt;
 
-/// Name of the header that is the same on every retry of one request (protocol 2.2), lower case.
+/// Name of the header that is the same on every retry of one request (docs/protocol.md 2.2), lower
+/// case.
 pub const IDEMPOTENCY_HEADER: &str = "i-twilio-idempotency-token";
 
 /// Why a webhook's form cannot be worked with: HTTP 400.
@@ -113,7 +115,7 @@ pub(super) fn is_valid_call_sid(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Every number in a callback is a string (protocol 1.10).
+/// Every number in a callback is a string (docs/protocol.md 2.1).
 fn parse_number(form: &Form, name: &str) -> Option<u32> {
     form.non_blank(name)?.trim().parse().ok()
 }

@@ -1,4 +1,4 @@
-//! Call status callbacks (protocol 2.6). They may come out of order and may repeat.
+//! Call status callbacks (docs/protocol.md 2.6). They may come out of order and may repeat.
 
 use super::status_values::CallStatus;
 use super::{InvalidWebhook, parse_call_sid, parse_number};

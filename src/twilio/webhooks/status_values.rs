@@ -5,7 +5,7 @@
 const OTHER_CHARS_MAX: usize = 32;
 
 /// Where a call stands: lower case with hyphens in webhooks, upper case with underscores in
-/// `setup` (protocol 4.1); both are read.
+/// `setup` (docs/protocol.md 4.1); both are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallStatus {
     /// Waits to be placed.

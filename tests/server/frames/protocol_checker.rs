@@ -1,4 +1,4 @@
-//! Watches the server's frames on one socket and says what is against the protocol (section 5).
+//! Watches the server's frames on one socket and says what is against docs/protocol.md 5.
 
 use serde_json::Value;
 

@@ -17,7 +17,7 @@ use crate::twilio::{
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep};
 
-/// Lost socket to action, in Twilio's time (protocol 6.3).
+/// Lost socket to action, in Twilio's time (docs/protocol.md 6.3).
 const ACTION_AFTER_LOSS: Duration = Duration::from_millis(1190);
 
 /// Why a session is over before its call is.

@@ -142,7 +142,7 @@ impl Call {
         self.say_over(said).await.map(|_| ())
     }
 
-    /// As [`Call::say`], and what it interrupted, if anything (protocol 4.4).
+    /// As [`Call::say`], and what it interrupted, if anything (docs/protocol.md 4.4).
     pub async fn say_over(
         &self,
         said: impl Into<Utterance>,

@@ -34,9 +34,9 @@ const REDIRECTS_MAX: u32 = 10;
 const ACTION_AFTER_CLOSE: Duration = Duration::from_millis(320);
 /// The same after 1007 (recorded: 0.163 s).
 const ACTION_AFTER_MALFORMED: Duration = Duration::from_millis(163);
-/// Lost socket to action, or to the re-dial (protocol 6.3).
+/// Lost socket to action, or to the re-dial (docs/protocol.md 6.3).
 const ACTION_AFTER_LOSS: Duration = Duration::from_millis(1190);
-/// TwiML to handshake (protocol 6.3, 9.3: 0.4-1.5 s).
+/// TwiML to handshake (docs/protocol.md 6.3, 9.1: 0.4-1.5 s).
 const HANDSHAKE_AFTER_TWIML: Duration = Duration::from_millis(400);
 /// How fast `<Say>` speaks.
 const SAY_CHARACTER: Duration = Duration::from_millis(50);
@@ -399,7 +399,7 @@ impl CallRunner {
         }
     }
 
-    /// `applicationReconnect`: dials again and repeats what the server may have missed (protocol 6.4, assumed).
+    /// `applicationReconnect`: dials again and repeats what the server may have missed (docs/protocol.md 6.4, assumed).
     async fn redial(
         &mut self,
         connect: Box<Connect>,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Time between two partial prompts (protocol 4.2: 200-300 ms).
+/// Time between two partial prompts (docs/protocol.md 4.2: 200-300 ms).
 pub const PARTIAL_EVERY_MS: u64 = 260;
 /// Time from the last partial to the final prompt (recorded: 0.1-1.7 s).
 pub const FINAL_AFTER_MS: u64 = 480;

@@ -111,7 +111,7 @@ pub struct Route {
     pub base_url: String,
 }
 
-/// How a dropped session comes back under `applicationReconnect` (protocol 6.4). Only the re-dial itself is
+/// How a dropped session comes back under `applicationReconnect` (docs/protocol.md 6.4). Only the re-dial itself is
 /// documented; both forms are assumptions that a server must survive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Redial {

@@ -1,4 +1,4 @@
-//! Webhook forms and the `setup` frame of a call (protocol 2.1, 2.6, 4.1, 6.1).
+//! Webhook forms and the `setup` frame of a call (docs/protocol.md 2.1, 2.6, 4.1, 6.1).
 
 use super::{
     dial::Dial,
@@ -40,7 +40,7 @@ pub(crate) fn voice(account_sid: &str, call_sid: &str, dial: &Dial) -> Form {
     form
 }
 
-/// The voice webhook's form for a call that was answered before: after a redirect (protocol 2.1).
+/// The voice webhook's form for a call that was answered before: after a redirect (docs/protocol.md 2.1).
 pub(crate) fn in_progress(account_sid: &str, call_sid: &str, dial: &Dial) -> Form {
     call_keys(account_sid, call_sid, dial, "in-progress")
 }

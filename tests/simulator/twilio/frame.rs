@@ -1,8 +1,8 @@
-//! Frames, written and read by hand: what Twilio sends (protocol 4) and what it accepts (protocol 5).
+//! Frames, written and read by hand: what Twilio sends (docs/protocol.md 4) and what it accepts (docs/protocol.md 5).
 
 use serde_json::{Map, Value, json};
 
-/// Longest text frame that is looked at: Jetty's default (protocol 8).
+/// Longest text frame that is looked at: Jetty's default (docs/protocol.md 8).
 pub(crate) const FRAME_BYTES_MAX: usize = 64 * 1024;
 
 /// A frame of the server.

@@ -1,4 +1,4 @@
-//! Webhooks: signed requests to the server and their answers (protocol 2, 7).
+//! Webhooks: signed requests to the server and their answers (docs/protocol.md 2, 7).
 
 use super::{
     config::TwilioConfig,
@@ -14,9 +14,9 @@ use super::{
 use reqwest::{Client, header};
 use std::{sync::Arc, time::Duration};
 
-/// A webhook's whole exchange, in real time (protocol 2.4).
+/// A webhook's whole exchange, in real time (docs/protocol.md 2.4).
 pub(crate) const WEBHOOK_MAX: Duration = Duration::from_secs(15);
-/// One try to connect (protocol 2.4).
+/// One try to connect (docs/protocol.md 2.4).
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// The same where another instance can be asked: a load balancer does not wait that long.
 const ANSWER_OF_SEVERAL_MAX: Duration = Duration::from_secs(3);
@@ -106,7 +106,7 @@ impl Twilio {
         })
     }
 
-    /// The voice webhook's form for a call (protocol 2.1).
+    /// The voice webhook's form for a call (docs/protocol.md 2.1).
     pub fn voice_form(&self, dial: &Dial, call_sid: &str) -> Vec<(String, String)> {
         form::voice(&self.config.account_sid, call_sid, dial)
     }

@@ -1,8 +1,8 @@
-//! What a `<ConversationRelay>` asks for (protocol 3.1), checked as Twilio checks it.
+//! What a `<ConversationRelay>` asks for (docs/protocol.md 3.1), checked as Twilio checks it.
 
 use super::{error::CallError, playback::Interruptible, twiml::Connect};
 
-/// Every attribute that is documented or that an SDK writes (protocol 3.1 and 3.2).
+/// Every attribute that is documented or that an SDK writes (docs/protocol.md 3.1 and 3.2).
 const KNOWN: &[&str] = &[
     "url",
     "welcomeGreeting",

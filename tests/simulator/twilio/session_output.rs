@@ -27,7 +27,7 @@ pub(crate) enum SessionClose {
 }
 
 impl SessionClose {
-    /// Code and reason of the close frame (protocol 6.2).
+    /// Code and reason of the close frame (docs/protocol.md 6.2).
     pub(crate) fn frame(&self) -> (u16, &'static str) {
         match self {
             Self::HungUp | Self::EndedByApp { .. } | Self::Redirected => {

@@ -1,4 +1,4 @@
-//! `X-Twilio-Signature` (protocol 7): HMAC-SHA1 over the URL and what the request carries.
+//! `X-Twilio-Signature` (docs/protocol.md 7): HMAC-SHA1 over the URL and what the request carries.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};

@@ -1,10 +1,10 @@
-//! TwiML read as strictly as Twilio reads it (protocol 3).
+//! TwiML read as strictly as Twilio reads it (docs/protocol.md 3).
 
 mod element;
 
 use element::Element;
 
-/// Longest TwiML document (protocol 2.4).
+/// Longest TwiML document (docs/protocol.md 2.4).
 pub const TWIML_BYTES_MAX: usize = 64 * 1024;
 
 /// Why an answer is no TwiML.

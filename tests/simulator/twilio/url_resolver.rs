@@ -181,7 +181,7 @@ fn authority(url: &str) -> &str {
     &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())]
 }
 
-/// Opens the relay socket, signed over the URL as it is spelled (protocol 4, 7.4); and which instance it is at.
+/// Opens the relay socket, signed over the URL as it is spelled (docs/protocol.md 4, 7.4); and which instance it is at.
 pub(crate) async fn dial(
     twilio: &Twilio,
     relay_url: &str,

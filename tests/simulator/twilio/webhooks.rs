@@ -13,7 +13,7 @@ use super::{
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep};
 
-/// Action to status callback (protocol 2.6: 0.4-1 s).
+/// Action to status callback (docs/protocol.md 2.6: 0.4-1 s).
 const STATUS_AFTER_ACTION: Duration = Duration::from_millis(700);
 /// From a refused action to the next try, in real time, where it is tried again.
 const REFUSED_AGAIN: Duration = Duration::from_millis(250);

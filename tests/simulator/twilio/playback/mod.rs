@@ -1,4 +1,5 @@
-//! What the caller's ear gets: clauses spoken one after another, queue, interrupts, preemption (protocol 4.4, 4.6, 5.2).
+//! What the caller's ear gets: clauses spoken one after another, queue, interrupts, preemption (docs/protocol.md 4.4,
+//! 4.6, 5.2).
 //!
 //! Pure: every input carries `now`, Twilio's time since the session began, and may not go back. [`Playback::advance`]
 //! is due at [`Playback::next_deadline`]; each input advances by itself.

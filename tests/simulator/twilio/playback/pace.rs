@@ -1,4 +1,4 @@
-//! How fast the voice is (protocol 9.3).
+//! How fast the voice is (docs/protocol.md 9).
 
 use std::time::Duration;
 

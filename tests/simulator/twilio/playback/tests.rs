@@ -1,4 +1,5 @@
-//! Held against the recorded time lines of protocol 10: their order exactly, their times within the spread measured.
+//! Held against the recorded time lines of docs/protocol.md 9.3: their order exactly, their times
+//! within the spread measured.
 
 use super::*;
 

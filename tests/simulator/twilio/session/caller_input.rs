@@ -1,4 +1,4 @@
-//! The caller's side of a session: speech with its partials, barge-ins, keys (protocol 4.2-4.4).
+//! The caller's side of a session: speech with its partials, barge-ins, keys (docs/protocol.md 4.2, 4.3, 4.4).
 
 use super::{CallerAction, SessionClose, SessionObservation, SessionOutput, TwilioSession};
 use crate::twilio::{
@@ -9,7 +9,7 @@ use crate::twilio::{
 };
 use std::{collections::VecDeque, time::Duration};
 
-/// Shortest utterance that interrupts, in characters (protocol 3.1: "at least 3 characters").
+/// Shortest utterance that interrupts, in characters (docs/protocol.md 3.1: "at least 3 characters").
 const INTERRUPT_CHARACTERS_MIN: usize = 3;
 /// What `ignoreBackchannel` ignores.
 const BACKCHANNEL: &[&str] = &[

@@ -17,7 +17,7 @@ use caller_input::CallerInput;
 use std::{collections::VecDeque, time::Duration};
 use talk_cycles::TalkCycles;
 
-/// Malformed frames in a row that close the socket with 1007 (protocol 8).
+/// Malformed frames in a row that close the socket with 1007 (docs/protocol.md 8).
 const MALFORMED_IN_ROW_MAX: u32 = 10;
 /// From `end` with nothing playing to the close: Twilio reacts at once, the 90 ms that a server sees are the way there and
 /// back (recorded).

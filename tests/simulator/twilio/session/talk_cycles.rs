@@ -1,4 +1,5 @@
-//! Talk cycles: which reply a token belongs to, and whether replies are closed as they should be (protocol 5.2).
+//! Talk cycles: which reply a token belongs to, and whether replies are closed as they should be
+//! (docs/protocol.md 5.2).
 
 use std::time::Duration;
 
