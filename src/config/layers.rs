@@ -1,6 +1,7 @@
 //! Laying file, environment and flags over the defaults, each setting judged on its own, so that
 //! one wrong value does not hide the next.
 
+use super::renamed::{renamed_error, take_renamed};
 use super::{Config, ConfigError};
 use calldex_observability::spans;
 use std::ffi::OsString;
@@ -44,31 +45,6 @@ const IGNORED_PREFIXES: [&str; 6] = [
     "CALLDEX_SERVICE_",
     "CALLDEX_PORT",
 ];
-/// Settings that were renamed, and the new names: an old one is refused with its remedy.
-const RENAMED_SETTINGS: [(&str, &str); 15] = [
-    ("agent.base_url", "model.default.base_url"),
-    ("agent.api_key", "model.default.api_key"),
-    ("agent.temperature", "model.default.temperature"),
-    ("agent.reasoning_effort", "model.default.reasoning_effort"),
-    ("agent.max_tokens", "model.default.max_tokens"),
-    ("agent.max_tokens_as", "model.default.max_tokens_as"),
-    ("agent.usage", "model.default.usage"),
-    (
-        "agent.first_token_ms_max",
-        "model.default.first_token_ms_max",
-    ),
-    ("agent.idle_ms_max", "model.default.idle_ms_max"),
-    ("agent.connect_ms_max", "model.default.connect_ms_max"),
-    (
-        "agent.history_turns_max",
-        "model.default.history_messages_max",
-    ),
-    ("agent.history_bytes_max", "model.default.history_bytes_max"),
-    ("agent.headers", "model.default.headers"),
-    ("agent.user", "model.default.user"),
-    ("agent.fallback.hedge_ms", "agent.hedge_ms"),
-];
-
 /// Settings whose value must not be repeated in a fault.
 const SECRET_ENDINGS: [&str; 7] = [
     "token",
@@ -132,12 +108,14 @@ fn is_ignored(name: &str) -> bool {
 }
 
 /// One setting of one layer.
-struct LayeredSetting {
+pub(super) struct LayeredSetting {
     /// Keys from the root.
-    path: Vec<String>,
-    value: Value,
+    pub path: Vec<String>,
+    pub value: Value,
     /// What the operator wrote: file key, variable or flag.
-    source: String,
+    pub source: String,
+    /// Whether `source` is an environment variable.
+    pub is_variable: bool,
 }
 
 /// The defaults with all layers over them, and what could not be taken.
@@ -148,7 +126,14 @@ pub(super) fn merge(sources: &ConfigSources) -> (Config, Vec<ConfigError>) {
     settings.extend(flag_settings(&sources.flags));
 
     let mut merged = Table::try_from(Config::default()).expect("the defaults are a table");
-    for setting in settings {
+    for mut setting in settings {
+        if let Some(error) = renamed_error(&setting) {
+            if !errors.contains(&error) {
+                errors.push(error);
+            }
+            continue;
+        }
+        errors.extend(take_renamed(&mut setting));
         match apply(&merged, &setting) {
             Ok(next) => merged = next,
             Err(fault) => errors.push(fault),
@@ -166,10 +151,6 @@ impl Config {
 
 /// `base` with `setting` in it, if the whole still reads as a configuration.
 fn apply(base: &Table, setting: &LayeredSetting) -> Result<Table, ConfigError> {
-    if let Some(hint) = hint_for_renamed(&setting.path) {
-        // Not its value: it may be a secret of the old name.
-        return Err(ConfigError::new(&setting.source, "", hint));
-    }
     let mut candidates = vec![setting.value.clone()];
     if let Value::String(text) = &setting.value {
         // A variable has no type: "250", "true" and "[1, 2]" may be meant as what they look like.
@@ -198,25 +179,6 @@ fn apply(base: &Table, setting: &LayeredSetting) -> Result<Table, ConfigError> {
         display_value(setting),
         refusal,
     ))
-}
-
-/// What to write instead of a setting that has another name now.
-fn hint_for_renamed(path: &[String]) -> Option<String> {
-    let path = path.join(".");
-    let of = |old: &str| {
-        path == old
-            || path
-                .strip_prefix(old)
-                .is_some_and(|rest| rest.starts_with('.'))
-    };
-    if let Some((old, new)) = RENAMED_SETTINGS.iter().find(|(old, _)| of(old)) {
-        let rest = &path[old.len()..];
-        return Some(format!("is {new}{rest} now"));
-    }
-    path.starts_with("agent.fallback.").then(|| {
-        "is a model of its own now: write it under [model.NAME] and name it in agent.fallback = [\"NAME\"]"
-            .to_owned()
-    })
 }
 
 fn is_secret(setting: &LayeredSetting) -> bool {
@@ -308,6 +270,7 @@ fn flatten(table: &Table, path: &mut Vec<String>, settings: &mut Vec<LayeredSett
                 path: path.clone(),
                 value: leaf.clone(),
                 source: path.join("."),
+                is_variable: false,
             }),
         }
         path.pop();
@@ -345,6 +308,7 @@ fn environment_settings(
             path,
             value: Value::String(value),
             source: name.clone(),
+            is_variable: true,
         });
     }
     settings
@@ -390,6 +354,14 @@ fn variable_path(name: &str) -> Vec<String> {
     path
 }
 
+/// The variable of the setting at `path`, to be written in place of the variable `old`: with the
+/// ending of a secret's file where that has it.
+pub(super) fn variable_name(path: &[String], old: &str) -> String {
+    let name = path.join("__").to_uppercase().replace('-', "_");
+    let ending = variable_of_secret_file(old).map_or("", |_| FILE_ENDING);
+    format!("{VARIABLE_PREFIX}{name}{ending}")
+}
+
 fn flag_settings(flags: &ConfigFlags) -> Vec<LayeredSetting> {
     let data = flags.data.as_ref().map(|dir| dir.display().to_string());
     let given = [
@@ -404,6 +376,7 @@ fn flag_settings(flags: &ConfigFlags) -> Vec<LayeredSetting> {
                 path: setting.split('.').map(str::to_owned).collect(),
                 value: Value::String(value?),
                 source: flag.to_owned(),
+                is_variable: false,
             })
         })
         .collect()

@@ -6,6 +6,7 @@ mod handoff;
 mod knowledge;
 mod layers;
 mod lines;
+mod renamed;
 mod sections;
 
 pub use cluster::{ClusterSection, is_address, split_addresses};

@@ -83,13 +83,128 @@ fn a_setting_of_an_older_form_is_refused_with_its_new_name() {
     for hint in [
         "is model.default.api_key now",
         "is model.default.first_token_ms_max now",
-        "is model.default.headers.X-A now",
+        "agent.headers: is model.default.headers now",
         "is agent.hedge_ms now",
         "write it under [model.NAME]",
     ] {
         assert!(told.contains(hint), "{hint} is not in {told}");
     }
     assert!(!told.contains("tiger") && !told.contains("lion"));
+}
+
+/// `value` as the setting at `path` of a file; `line` is a `[[line]]` and `*` a language or a model's name.
+fn file_with(path: &str, value: Value) -> String {
+    let keys: Vec<String> = concrete(path).split('.').map(str::to_owned).collect();
+    let mut table = keys.iter().rev().fold(value, |below, key| {
+        Value::Table([(key.clone(), below)].into_iter().collect())
+    });
+    if keys[0] == "line" {
+        let line = table["line"].as_table_mut().unwrap();
+        line.insert("number".into(), "+14155550111".into());
+        table["line"] = Value::Array(vec![table["line"].clone()]);
+    }
+    toml::to_string(&table).unwrap()
+}
+
+fn concrete(path: &str) -> String {
+    let name = if path.starts_with("model.") {
+        "default"
+    } else {
+        "en"
+    };
+    path.replace('*', name)
+}
+
+fn variable_for(path: &str) -> String {
+    format!(
+        "CALLDEX_{}",
+        concrete(path).replace('.', "__").to_uppercase()
+    )
+}
+
+fn is_unknown(error: &ConfigError) -> bool {
+    error.hint.contains("unknown field") || error.hint.contains("is no setting")
+}
+
+#[test]
+fn every_renamed_setting_is_refused_once_with_the_new_name_which_exists() {
+    for (old, new) in renamed::RENAMED_SETTINGS {
+        let at_line = |path: &str| match path.strip_prefix("line.") {
+            Some(rest) => format!("line[+14155550111].{}", concrete(rest)),
+            None => concrete(path),
+        };
+        let section = Value::Table(
+            [("en".into(), 1.into()), ("de".into(), 2.into())]
+                .into_iter()
+                .collect(),
+        );
+        for value in [Value::Integer(1), vec!["tiger"].into(), section] {
+            let (_folder, sources) = file(&file_with(old, value));
+            let hint = format!("is {} now", at_line(new));
+            assert_eq!(errors(&sources), [ConfigError::new(at_line(old), "", hint)]);
+        }
+        let (_folder, sources) = file(&file_with(new, Value::Integer(1)));
+        let refused = errors(&sources);
+        assert!(!refused.iter().any(is_unknown), "{new}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_renamed_setting_of_a_variable_is_refused_with_the_new_variable() {
+    let settings = renamed::RENAMED_SETTINGS.iter();
+    for (old, new) in settings.filter(|(old, _)| !old.starts_with("line.")) {
+        let (old, new) = (variable_for(old), variable_for(new));
+        let hint = format!("is {new} now");
+        assert_eq!(
+            errors(&variables(&[(&old, "1")])),
+            [ConfigError::new(old, "", hint)]
+        );
+        let refused = errors(&variables(&[(&new, "1")]));
+        assert!(!refused.iter().any(is_unknown), "{new}: {refused:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    std::fs::write(&path, "tiger").unwrap();
+    let refused = errors(&variables(&[
+        ("CALLDEX_PERSONA__HOUSE__EN", "Books"),
+        ("CALLDEX_PERSONA__HOUSE__DE", "Bücher"),
+        (
+            "CALLDEX_TWILIO__REFERENCE_SECRET_FILE",
+            path.to_str().unwrap(),
+        ),
+    ]));
+    let refused: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        refused,
+        [
+            "CALLDEX_PERSONA__HOUSE__EN: is CALLDEX_PERSONA__BUSINESS__EN now",
+            "CALLDEX_PERSONA__HOUSE__DE: is CALLDEX_PERSONA__BUSINESS__DE now",
+            "CALLDEX_TWILIO__REFERENCE_SECRET_FILE: is CALLDEX_TWILIO__CALL_TOKEN_SECRET_FILE now",
+        ]
+    );
+}
+
+#[test]
+fn old_names_of_several_lines_are_refused_beside_their_other_errors() {
+    let (_folder, sources) = file(
+        "[[line]]\nnumber = \"+14155550111\"\nkeys_wait_ms = 5\nmodel = \"slow\"\n\
+         [line.persona.house]\nen = \"Books\"\nde = \"Bücher\"\n\
+         [[line]]\nnumber = \"+14155550112\"\n[line.phrases.es]\nbridges = [\"Mmm.\"]",
+    );
+    let refused: Vec<String> = errors(&sources).iter().map(ToString::to_string).collect();
+    for error in [
+        "line[+14155550111].keys_wait_ms: is line[+14155550111].dtmf_wait_ms now",
+        "line[+14155550111].persona.house: is line[+14155550111].persona.business now",
+        "line[+14155550112].phrases.es.bridges: is line[+14155550112].phrases.es.fillers now",
+    ] {
+        assert!(refused.contains(&error.to_owned()), "{error}: {refused:?}");
+    }
+    assert!(
+        refused
+            .iter()
+            .any(|error| error.starts_with("line[+14155550111].model = slow"))
+    );
+    assert_eq!(refused.len(), 4, "{refused:?}");
 }
 
 #[test]
