@@ -85,7 +85,7 @@ async fn a_call_sid_that_rings_again_is_recorded() {
             assert!(test_server.output().contains("CallSid of one that is over"));
             assert_eq!(
                 test_server
-                    .metric("calldex_calls_resumed_total", "rang_again")
+                    .metric("calldex_calls_resumed_total", "call_sid_reused")
                     .await,
                 1.0
             );

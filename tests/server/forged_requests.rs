@@ -250,7 +250,7 @@ async fn a_repeated_webhook_is_one_call_with_one_answer() {
     let other = test_server.twilio.request(webhook("two")).await.unwrap();
     assert_eq!(other, first, "the same call");
     test_server
-        .wait_metric("calldex_webhook_requests_total", "repeated", 1.0)
+        .wait_metric("calldex_webhook_requests_total", "duplicate", 1.0)
         .await;
     assert_eq!(
         test_server.metric("calldex_calls_started_total", "").await,

@@ -121,7 +121,7 @@ async fn a_caller_comes_back_when_nobody_takes_the_call() {
     );
     assert_eq!(
         test_server
-            .metric("calldex_calls_resumed_total", "unanswered")
+            .metric("calldex_calls_resumed_total", "handoff_unanswered")
             .await,
         1.0
     );

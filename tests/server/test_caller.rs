@@ -47,7 +47,7 @@ impl TestCaller {
         }
     }
 
-    /// The next whole reply, bridges included.
+    /// The next whole reply, fillers included.
     pub async fn hears_any_reply(&self) -> Reply {
         self.call
             .hear(WAIT_MAX)

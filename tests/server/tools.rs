@@ -185,7 +185,7 @@ async fn a_slow_tool_is_covered_by_its_filler_and_given_up_in_time() {
     test_server
         .wait_metric(
             "calldex_tool_calls_total",
-            r#"tool="order_status",result="timeout""#,
+            r#"tool="order_status",result="timed_out""#,
             1.0,
         )
         .await;
