@@ -96,7 +96,7 @@ impl Attempt {
     }
 
     /// It is out beside an earlier one, which is the one to go on with.
-    pub(super) fn as_parallel_retry(mut self) -> Self {
+    pub(super) fn into_parallel_retry(mut self) -> Self {
         self.is_parallel_retry = true;
         self
     }

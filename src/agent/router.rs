@@ -235,7 +235,7 @@ impl ReplyRequest {
             drop(first);
             return self.await_first_event(&mut second).await;
         }
-        let mut second = second.as_parallel_retry();
+        let mut second = second.into_parallel_retry();
         // A server that loads its model would give that up: whoever of the two answers is heard.
         let outcome = select! {
             biased;

@@ -120,7 +120,7 @@ impl CallManager {
         actions: &mut Vec<CallAction>,
     ) -> AcquiredCall {
         let RingingCall {
-            context: mut context,
+            mut context,
             mut greeting,
             permit,
             earlier_epoch: earlier,
