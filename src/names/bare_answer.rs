@@ -1,9 +1,9 @@
 //! A bare answer to "May I have your name?": the name alone, or at the head of a sentence.
 
 use super::evidence::{self, Evidence};
-use super::grammar::WordClass;
-use super::name_reader::{NameReader, NameSpan};
+use super::name_reader::{NameReader, NameSpan, is_third_person_verb};
 use super::token::{Pause, WordCase};
+use super::word_class::WordClass;
 
 /// Words of a bare name at most.
 const BARE_WORDS_MAX: usize = 5;
@@ -533,21 +533,4 @@ impl NameReader<'_> {
             .count();
         vowels > 0 && vowels * 5 >= folded.len()
     }
-}
-
-/// "india is ...", "tom has ...": the sentence is about somebody, not from them.
-pub fn is_third_person_verb(folded: &str) -> bool {
-    matches!(
-        folded,
-        "is" | "was"
-            | "has"
-            | "are"
-            | "were"
-            | "isn't"
-            | "wasn't"
-            | "does"
-            | "did"
-            | "do"
-            | "that's"
-    )
 }

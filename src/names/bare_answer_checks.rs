@@ -2,11 +2,11 @@
 //! are known, and nothing speaks for another reading.
 
 use super::evidence::{self, Evidence};
-use super::grammar::WordClass;
 use super::language::Language;
 use super::name_reader::{NameReader, NameSpan};
 use super::non_names;
 use super::token::Pause;
+use super::word_class::WordClass;
 
 /// What is asked back rather than captured.
 const CONFIRM_CONFIDENCE: f32 = 0.6;

@@ -6,9 +6,9 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::evidence::Evidence;
 use super::extraction::Name;
-use super::grammar::WordClass;
 use super::language::Language;
 use super::token::{Pause, TokenizedTurn, is_apostrophe, is_hyphen};
+use super::word_class::WordClass;
 
 /// Longest name handed out, in characters; a longer one is cut (nobody is called so).
 pub const NAME_CHARS_MAX: usize = 80;

@@ -5,11 +5,12 @@ use std::sync::OnceLock;
 use super::extraction::{
     Confirmation, Extraction, ExtractionContext, Name, NameDecision, NameIntent, YesNo,
 };
-use super::grammar::{Grammar, WordClass};
+use super::grammar::Grammar;
 use super::language::Language;
 use super::language_data;
 use super::name_reader::NameReader;
 use super::token::TokenizedTurn;
+use super::word_class::WordClass;
 use super::{extract, spelling, text};
 
 /// The phrases that agree, and those that deny, folded and cut into words.
@@ -226,7 +227,7 @@ fn respelled_by_letter(name: &Name, turn: &str, context: &ExtractionContext<'_>)
     }
     let normal = text::normalise(turn);
     let grammar = Grammar::of(context.language);
-    let read = TokenizedTurn::tokenize(&normal, context, grammar);
+    let read = TokenizedTurn::tokenize(&normal, context, grammar.vocabulary());
     let reader = NameReader {
         turn: &read,
         grammar,

@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use super::evidence::Evidence;
 use super::extraction::CAPTURE_CONFIDENCE_MIN;
-use super::grammar::{CueKind, Grammar, WordClass};
+use super::grammar::{CueKind, Grammar};
 use super::name_reader::{CueStrength, NameReader, NameSpan};
 use super::token::{Pause, TokenizedTurn};
+use super::word_class::WordClass;
 
 /// Confidence of a name that a cue and "speaking", "here" or "calling" hold between them.
 const CUE_AND_ENDING_CONFIDENCE: f32 = 0.93;

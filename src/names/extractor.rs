@@ -11,13 +11,14 @@ use super::extraction::{
     CAPTURE_CONFIDENCE_MIN, CONFIRM_CONFIDENCE_MIN, Extraction, ExtractionContext, Name,
     NameDecision, NameIntent,
 };
-use super::grammar::{CueKind, Grammar, WordClass};
+use super::grammar::{CueKind, Grammar};
+use super::language_words;
 use super::name_reader::{CueStrength, NameReader, NameSpan};
-use super::non_names;
 use super::refusal::{find_forget_request, find_refusal, has_more_than, is_courtesy, is_question};
 use super::spelling::{self, SpelledName};
 use super::text;
 use super::token::{Pause, TokenizedTurn};
+use super::word_class::WordClass;
 
 /// Edit distance up to which two names with one initial are one name heard twice ("Ana", "Anna").
 const SAME_NAME_EDITS_MAX: usize = 2;
@@ -282,7 +283,7 @@ fn is_similar_name(one: &Name, other: &Name) -> bool {
     } else {
         OTHER_INITIAL_EDITS_MAX
     };
-    text::edit_distance(&one, &other) <= edits_max
+    strsim::levenshtein(&one, &other) <= edits_max
 }
 
 /// Whether the turn says more than the introduction and courtesies.
@@ -345,7 +346,7 @@ fn extraction_without_candidate(
         rejected_name: rejected,
         has_more: rest,
         requested_language: if kind == NameIntent::None {
-            non_names::requested_language(reader.turn, reader.grammar)
+            language_words::requested_language(reader.turn, reader.grammar)
         } else {
             None
         },

@@ -9,9 +9,8 @@ use super::clauses;
 use super::extraction::{Extraction, ExtractionContext, NameDecision, NameIntent};
 use super::extractor;
 use super::grammar::Grammar;
-use super::language::{Language, Script};
+use super::language::{Language, LanguageSet, Script};
 use super::language_data;
-use super::non_names::LanguageSet;
 use super::text;
 use super::token::TokenizedTurn;
 
@@ -79,7 +78,7 @@ fn extract_in_language(
     }
     let grammar = Grammar::of(language);
     extractor::extract_from_turn(
-        &TokenizedTurn::tokenize(text, &context, grammar),
+        &TokenizedTurn::tokenize(text, &context, grammar.vocabulary()),
         grammar,
         &context,
     )

@@ -1,106 +1,13 @@
-//! Cue phrases and word roles of one language, compiled once, matched against a turn's words.
+//! The cue phrases of one language, compiled once and matched against a turn's words.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use super::domain_words;
 use super::language::Language;
-use super::language_data::{self, CuePhrases, LanguageFile};
-use super::text;
+use super::language_data::{self, CuePhrases};
 use super::token::{Pause, TokenizedTurn};
-
-/// What a word may do around a name; a set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WordClass(u32);
-
-impl WordClass {
-    /// Said before the answer: "yes", "well", "hi", "sure".
-    pub const FILLER: WordClass = WordClass(1);
-    /// Said after the name: "please", "thanks", "speaking".
-    pub const TAIL: WordClass = WordClass(1 << 1);
-    /// Begins the next clause after a name: "and", "i", "what".
-    pub const STARTER: WordClass = WordClass(1 << 2);
-    /// "Dr", "Mrs".
-    pub const TITLE: WordClass = WordClass(1 << 3);
-    /// Inside a surname: "van", "de", "von".
-    pub const PARTICLE: WordClass = WordClass(1 << 4);
-    /// Never a name after a cue: "not", "a", "from".
-    pub const NEVER: WordClass = WordClass(1 << 5);
-    /// "wife", "son", "friend".
-    pub const RELATION: WordClass = WordClass(1 << 6);
-    /// Left out of the turn: "uh", "um".
-    pub const HESITATION: WordClass = WordClass(1 << 7);
-    /// Of a courtesy or introduction: not worth an answer of its own.
-    pub const COURTESY: WordClass = WordClass(1 << 8);
-    /// "first", "full", "given" before "name".
-    pub const NAME_KIND: WordClass = WordClass(1 << 9);
-    /// "no", "nope".
-    pub const NO: WordClass = WordClass(1 << 11);
-    /// "actually", "sorry", "I mean": the next name replaces the last.
-    pub const RETRACT: WordClass = WordClass(1 << 12);
-    /// Months and weekdays.
-    pub const CALENDAR: WordClass = WordClass(1 << 13);
-    /// Letters' names of the radio alphabet.
-    pub const PHONETIC: WordClass = WordClass(1 << 14);
-    /// "hi", "hello", "good morning".
-    pub const GREETING: WordClass = WordClass(1 << 15);
-    /// What a caller gives besides the name: "account", "number", "reservation".
-    pub const DETAIL: WordClass = WordClass(1 << 10);
-
-    /// "name": what a refusal is about.
-    pub const NAME_NOUN: WordClass = WordClass(1 << 16);
-
-    /// Begins a question: "why", "do".
-    pub const QUESTION: WordClass = WordClass(1 << 17);
-
-    /// "thanks", "bye": a name right behind is spoken to.
-    pub const PARTING: WordClass = WordClass(1 << 18);
-
-    /// A title by which somebody is addressed: "Mr", "Mrs".
-    pub const ADDRESS: WordClass = WordClass(1 << 19);
-    /// "first", "given" before "name".
-    pub const FIRST_KIND: WordClass = WordClass(1 << 20);
-    /// "last", "family" before "name".
-    pub const LAST_KIND: WordClass = WordClass(1 << 21);
-
-    pub fn intersects(self, other: WordClass) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// The class of that name in a language file.
-    pub fn from_name(class: &str) -> Option<WordClass> {
-        Some(match class {
-            "filler" => WordClass::FILLER,
-            "tail" => WordClass::TAIL,
-            "starter" => WordClass::STARTER,
-            "title" => WordClass::TITLE,
-            "particle" => WordClass::PARTICLE,
-            "never" => WordClass::NEVER,
-            "relation" => WordClass::RELATION,
-            "hesitation" => WordClass::HESITATION,
-            "courtesy" => WordClass::COURTESY,
-            "name_kind" => WordClass::NAME_KIND,
-            "no" => WordClass::NO,
-            "retract" => WordClass::RETRACT,
-            "calendar" => WordClass::CALENDAR,
-            "phonetic" => WordClass::PHONETIC,
-            "greeting" => WordClass::GREETING,
-            "detail" => WordClass::DETAIL,
-            "name_noun" => WordClass::NAME_NOUN,
-            "question" => WordClass::QUESTION,
-            "address" => WordClass::ADDRESS,
-            "first_kind" => WordClass::FIRST_KIND,
-            "last_kind" => WordClass::LAST_KIND,
-            "parting" => WordClass::PARTING,
-            _ => return None,
-        })
-    }
-
-    /// Both sets.
-    pub const fn union(self, other: WordClass) -> WordClass {
-        WordClass(self.0 | other.0)
-    }
-}
+use super::vocabulary::{Vocabulary, leak_folded};
+use super::word_class::WordClass;
 
 /// What a phrase announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,12 +68,10 @@ struct CuePhrase {
 }
 
 /// A compiled language.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Grammar {
-    classes: HashMap<&'static str, WordClass>,
+    vocabulary: Vocabulary,
     phrases: HashMap<&'static str, Vec<CuePhrase>>,
-    /// Vietnamese: first names that only their tones tell from other words, in lower case.
-    toned_names: HashSet<String>,
 }
 
 impl Grammar {
@@ -177,13 +82,14 @@ impl Grammar {
         GRAMMARS[language as usize].get_or_init(|| compile(language))
     }
 
-    pub fn classes(&self, folded: &str) -> WordClass {
-        self.classes.get(folded).copied().unwrap_or_default()
+    /// The words of the language, without its phrases.
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
     }
 
-    /// Whether a word is a first name as it is written: "Huy" is one, "hủy" (cancel) is none.
-    pub fn is_toned_name(&self, written: &str) -> bool {
-        !self.toned_names.is_empty() && self.toned_names.contains(&written.to_lowercase())
+    /// The classes of a folded word.
+    pub fn classes(&self, folded: &str) -> WordClass {
+        self.vocabulary.classes(folded)
     }
 
     /// The longest phrase that begins at a word, and the word after it.
@@ -257,56 +163,20 @@ impl PhraseElement {
     }
 }
 
-/// Hesitations, titles and particles that recognisers write alike in every language of the Latin
-/// script.
-const UNIVERSAL: [(WordClass, &str); 3] = [
-    (
-        WordClass::HESITATION,
-        "uh uhm umm uhh uhhh ehm hmm hm mm mmm mhm mh ah euh ahm hmmm ummm yyy eee eem",
-    ),
-    (WordClass::TITLE, "dr mr mrs ms doctor prof professor"),
-    (
-        WordClass::PARTICLE,
-        "van von der den de la le da di del della dos das du bin ibn al el ter ten zu mac mc o st san d l",
-    ),
-];
-
 fn compile(language: Language) -> Grammar {
-    let mut grammar = Grammar::default();
-    for (role, words) in UNIVERSAL {
-        grammar.add_words(role, words);
-    }
-    grammar.add_words(WordClass::TITLE, domain_words::BRAND);
     let file = language
         .data()
         .unwrap_or_else(|| language_data::data_of(Language::English));
-    for (class, words) in &file.words {
-        grammar.add_words(WordClass::from_name(class).unwrap_or_default(), words);
-    }
-    if language == Language::Vietnamese {
-        grammar.toned_names = toned_names(file);
-    }
+    let mut grammar = Grammar {
+        vocabulary: Vocabulary::new(language, file),
+        phrases: HashMap::new(),
+    };
     for (act, phrases) in phrases_by_kind(&file.phrases) {
         for line in language_data::lines(phrases) {
             grammar.add_phrase(leak_folded(line), act);
         }
     }
     grammar
-}
-
-/// The file's first names, without those that are words in the same spelling.
-fn toned_names(file: &LanguageFile) -> HashSet<String> {
-    let lower = |text: &str| text.to_lowercase();
-    let words: String = file
-        .words
-        .values()
-        .map(|words| lower(words) + " ")
-        .collect();
-    let words: HashSet<&str> = words.split_whitespace().collect();
-    let names = file.first_names.split_whitespace().map(lower);
-    names
-        .filter(|name| !words.contains(name.as_str()))
-        .collect()
 }
 
 /// The phrases by what they announce; of two equally long ones the first here is taken.
@@ -334,19 +204,7 @@ fn phrases_by_kind(phrases: &CuePhrases) -> [(CueKind, &str); 19] {
     ]
 }
 
-/// Folded as turns are, for the life of the process: a grammar is compiled once.
-fn leak_folded(line: &str) -> &'static str {
-    text::fold(line).leak()
-}
-
 impl Grammar {
-    fn add_words(&mut self, role: WordClass, words: &str) {
-        for word in leak_folded(words).split_whitespace() {
-            let roles = self.classes.entry(word).or_default();
-            *roles = roles.union(role);
-        }
-    }
-
     /// Adds a phrase: words in a row, `a|b` either, `?` may be missing, `@kind`,
     /// `@relation`, `@owner's`, `@any`.
     fn add_phrase(&mut self, line: &'static str, act: CueKind) {

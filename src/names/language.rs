@@ -1,7 +1,5 @@
 //! The languages whose introductions are understood.
 
-use super::language_data::{self, LanguageFile};
-
 /// A caller's language, as far as names are concerned.
 ///
 /// `Other` is every language without a file in `languages/`: only an explicit English introduction
@@ -36,7 +34,10 @@ pub enum Language {
     Other,
 }
 
-/// How a language is written.
+/// A set of languages: bit `n` is the language whose number in [`Language`] is `n`.
+pub type LanguageSet = u32;
+
+/// The script of a language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Script {
     Latin,
@@ -172,17 +173,6 @@ impl Language {
             Self::Vietnamese => "vi",
             Self::Other => "und",
         }
-    }
-
-    /// What its speakers call the language: `Deutsch`; empty for `Other`.
-    #[must_use]
-    pub fn own_name(self) -> &'static str {
-        self.data().map_or("", |file| &file.own_name)
-    }
-
-    /// The language's data; none for `Other`.
-    pub(super) fn data(self) -> Option<&'static LanguageFile> {
-        (self != Self::Other).then(|| language_data::data_of(self))
     }
 }
 

@@ -136,6 +136,19 @@ pub struct YesNoPhrases {
     pub no: String,
 }
 
+impl Language {
+    /// The language's name in itself (`Deutsch`); empty for `Other`.
+    #[must_use]
+    pub fn own_name(self) -> &'static str {
+        self.data().map_or("", |file| &file.own_name)
+    }
+
+    /// The language's data; none for `Other`.
+    pub(super) fn data(self) -> Option<&'static LanguageFile> {
+        (self != Self::Other).then(|| data_of(self))
+    }
+}
+
 macro_rules! files {
     ($($tag:literal),* $(,)?) => {
         [$(include_str!(concat!("languages/", $tag, ".toml"))),*]

@@ -19,6 +19,7 @@ mod grammar;
 mod language;
 mod language_codes;
 mod language_data;
+mod language_words;
 mod name_boundaries;
 mod name_reader;
 mod non_names;
@@ -30,6 +31,8 @@ mod spelling;
 mod tests;
 mod text;
 mod token;
+mod vocabulary;
+mod word_class;
 mod wordlist;
 
 pub use confirmation::{parse_confirmation, parse_yes_no};
@@ -73,17 +76,17 @@ pub fn extract(text: &str, context: &ExtractionContext<'_>) -> Extraction {
 fn extract_in_own_language(
     text: &str,
     context: &ExtractionContext<'_>,
-) -> (Extraction, non_names::LanguageSet) {
+) -> (Extraction, language::LanguageSet) {
     if context.language.is_clause_based() {
         let cues = foreign_introductions::languages_with_cue(&token::TokenizedTurn::tokenize(
             text,
             context,
-            grammar::Grammar::of(Language::English),
+            grammar::Grammar::of(Language::English).vocabulary(),
         ));
         return (clauses::extract_from_turn(text, context), cues);
     }
     let grammar = grammar::Grammar::of(context.language);
-    let turn = token::TokenizedTurn::tokenize(text, context, grammar);
+    let turn = token::TokenizedTurn::tokenize(text, context, grammar.vocabulary());
     (
         extractor::extract_from_turn(&turn, grammar, context),
         foreign_introductions::languages_with_cue(&turn),

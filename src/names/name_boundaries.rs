@@ -1,9 +1,10 @@
 //! How far a name reaches, and what may stand behind it.
 
 use super::evidence::Evidence;
-use super::grammar::{CueKind, WordClass};
+use super::grammar::CueKind;
 use super::name_reader::{NAME_WORDS_MAX, NameReader, NameSpan};
 use super::token::Pause;
+use super::word_class::WordClass;
 
 /// Words of "and what about you?" behind a name at most.
 const RETURN_QUESTION_WORDS_MAX: usize = 3;

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use super::bare_answer::is_third_person_verb;
 use super::domain_words;
 use super::evidence::{self, Evidence};
 use super::extraction::ExcludedWords;
-use super::grammar::{Grammar, WordClass};
+use super::grammar::Grammar;
 use super::language::Language;
-use super::non_names;
+use super::language_words;
 use super::token::{Pause, TokenizedTurn, WordCase};
+use super::word_class::WordClass;
 
 /// A US name is one in any language, without a capital, from this count (half-logs) on.
 const FREQUENT_HALF_LOGS_MIN: i32 = 26;
@@ -127,7 +127,8 @@ impl NameReader<'_> {
     /// Whether a word names a language or a people.
     pub fn is_language_word(&self, at: usize) -> bool {
         let evidence = self.turn.tokens[at].evidence;
-        non_names::language_of_word(self.turn.folded(at), evidence, self.turn.language).is_some()
+        language_words::language_of_word(self.turn.folded(at), evidence, self.turn.language)
+            .is_some()
     }
 
     /// Whether only fillers and courtesies stand between the clause's start and a word.
@@ -540,4 +541,21 @@ fn is_elided(folded: &str) -> bool {
     folded
         .split_once('\'')
         .is_some_and(|(before, _)| !matches!(before, "d" | "o"))
+}
+
+/// "india is ...", "tom has ...": the sentence is about somebody, not from them.
+pub fn is_third_person_verb(folded: &str) -> bool {
+    matches!(
+        folded,
+        "is" | "was"
+            | "has"
+            | "are"
+            | "were"
+            | "isn't"
+            | "wasn't"
+            | "does"
+            | "did"
+            | "do"
+            | "that's"
+    )
 }

@@ -1,5 +1,5 @@
-//! What is never a name, or never one without a cue: words for languages and peoples, small words of
-//! any language, the line's own words.
+//! Words that are never a name, or never one without a cue: function words of any language, the
+//! names of voice assistants, excluded words.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -7,72 +7,22 @@ use std::sync::OnceLock;
 use super::clauses;
 use super::evidence::{self, Evidence};
 use super::extraction::ExcludedWords;
-use super::grammar::{Grammar, WordClass};
-use super::language::{Language, Script};
+use super::language::{Language, LanguageSet, Script};
 use super::language_data;
+use super::language_words::language_of_word;
 use super::text;
-use super::token::TokenizedTurn;
+use super::word_class::WordClass;
 use super::wordlist::WordEntry;
 
-/// Words of an answer that asks for a language at most ("can we please speak Spanish").
-const REQUEST_WORDS_MAX: usize = 8;
 /// What voice assistants are called: whoever says it speaks to one.
 const ASSISTANTS: [&str; 8] = [
     "siri", "alexa", "cortana", "google", "bixby", "gemini", "chatgpt", "copilot",
 ];
 
-/// A word for a language or a people: the tag of the language, and the languages that say so.
-type LanguageWord = (&'static str, LanguageSet);
-
-/// The tag of the language that a folded word names: "spanish", "espanol" and "spanisch" are `es`. A
-/// known name of the turn's language that only others read so ("Frances") names none.
-pub fn language_of_word(
-    folded: &str,
-    evidence: Evidence,
-    language: Language,
-) -> Option<&'static str> {
-    let (tag, said_in) = look_up_language_word(folded)?;
-    let own = said_in >> language as u32 & 1 != 0;
-    (own || evidence != Evidence::Name).then_some(tag)
-}
-
-fn look_up_language_word(folded: &str) -> Option<LanguageWord> {
-    static WORDS: OnceLock<HashMap<&'static str, LanguageWord>> = OnceLock::new();
-    let words = WORDS.get_or_init(|| {
-        let mut words: HashMap<&'static str, LanguageWord> = HashMap::new();
-        for language in Language::ALL {
-            let file = language_data::data_of(language);
-            let own = file
-                .own_name
-                .split_whitespace()
-                .map(|name| (language.tag(), name));
-            let named = file.languages.iter().flat_map(|(tag, names)| {
-                names
-                    .split_whitespace()
-                    .map(move |name| (tag.as_str(), name))
-            });
-            for (tag, name) in own.chain(named) {
-                let word = words.entry(&*text::fold(name).leak()).or_insert((tag, 0));
-                word.1 |= 1 << language as u32;
-            }
-        }
-        words
-    });
-    words.get(folded).copied()
-}
-
-/// Whether a word, written in any way, names a language or a people.
-pub fn is_language_word(word: &str) -> bool {
-    look_up_language_word(&text::fold(word)).is_some()
-}
-
 /// Whether a folded word names an assistant rather than the caller.
 pub fn is_assistant(folded: &str) -> bool {
     ASSISTANTS.contains(&folded)
 }
-
-/// A set of languages, by the number of each.
-pub type LanguageSet = u32;
 
 /// The languages in which a folded word is a function word, a greeting, a yes or a no.
 pub fn languages_with_function_word(folded: &str) -> LanguageSet {
@@ -116,41 +66,6 @@ pub fn is_in_script(word: &str, language: Language) -> bool {
     word.chars()
         .filter_map(Script::of)
         .all(|script| script == language.script())
-}
-
-/// The language that a turn asks for and says nothing else: "Spanish please", "¿Habla español?".
-pub fn requested_language(turn: &TokenizedTurn<'_>, grammar: &Grammar) -> Option<&'static str> {
-    if turn.tokens.len() > REQUEST_WORDS_MAX {
-        return None;
-    }
-    let mut wanted = None;
-    for at in 0..turn.tokens.len() {
-        let evidence = turn.tokens[at].evidence;
-        if let Some(tag) = language_of_word(turn.folded(at), evidence, turn.language) {
-            wanted = Some(tag);
-        }
-    }
-    let wanted = wanted?;
-    let spoken = Grammar::of(Language::from_tag(wanted));
-    let requests = |language: Language, folded: &str| {
-        language.data().is_some_and(|file| {
-            file.language_request
-                .split_whitespace()
-                .any(|word| text::fold(word) == folded)
-        })
-    };
-    let around = WordClass::FILLER
-        .union(WordClass::TAIL)
-        .union(WordClass::NO);
-    let passes = |at: usize| {
-        let folded = turn.folded(at);
-        look_up_language_word(folded).is_some()
-            || grammar.classes(folded).intersects(around)
-            || spoken.classes(folded).intersects(around)
-            || requests(turn.language, folded)
-            || requests(Language::from_tag(wanted), folded)
-    };
-    (0..turn.tokens.len()).all(passes).then_some(wanted)
 }
 
 /// Whether a name from outside (the model's tool or judgement, an operator) can be somebody's name on

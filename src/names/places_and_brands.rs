@@ -2,9 +2,9 @@
 //! says that it is a name, such a turn is asked back, or names nobody.
 
 use super::cue_candidates::with_confidence_max;
-use super::grammar::WordClass;
 use super::name_reader::{NameReader, NameSpan};
 use super::token::Pause;
+use super::word_class::WordClass;
 use super::wordlist::WordEntry;
 
 /// What is asked back rather than captured.

@@ -5,9 +5,10 @@ use std::ops::Range;
 use super::capitalization;
 use super::cue_candidates::CueMatch;
 use super::extraction::{Extraction, NameIntent};
-use super::grammar::{CueKind, WordClass};
+use super::grammar::CueKind;
 use super::name_reader::{CueStrength, NameReader};
 use super::token::Pause;
+use super::word_class::WordClass;
 
 /// Words behind a refusal that holds its object and still belong to it at most ("to strangers").
 const REFUSED_WORDS_MAX: usize = 3;

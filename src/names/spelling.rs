@@ -6,10 +6,11 @@ use super::capitalization;
 use super::domain_words;
 use super::evidence::{self, Evidence};
 use super::extraction::Name;
-use super::grammar::{CueKind, WordClass};
+use super::grammar::CueKind;
 use super::name_reader::{NameReader, NameSpan};
 use super::text;
 use super::token::Pause;
+use super::word_class::WordClass;
 use super::wordlist::WordEntry;
 
 /// Letters of a spelled name at most.
@@ -300,7 +301,7 @@ fn spelling_of_heard_name(
         });
     }
     let same_start = folded.chars().next() == first.chars().next();
-    if same_start && text::edit_distance(&folded, &first) <= EDITS_MAX {
+    if same_start && strsim::levenshtein(&folded, &first) <= EDITS_MAX {
         let first = capitalization::capitalised(&spelled, reader.turn.language);
         let surname = name
             .full
@@ -325,7 +326,7 @@ fn spelling_of_heard_name(
         .map(|(_, last)| text::fold(last));
     let spells_surname = surname
         .as_deref()
-        .is_some_and(|surname| text::edit_distance(surname, &folded) <= EDITS_MAX);
+        .is_some_and(|surname| strsim::levenshtein(surname, &folded) <= EDITS_MAX);
     spells_surname.then(|| {
         let last = capitalization::capitalised(&spelled, reader.turn.language);
         let full = format!("{} {last}", name.first);

@@ -5,9 +5,10 @@ use std::ops::Range;
 use super::domain_words;
 use super::evidence::{self, Evidence};
 use super::extraction::ExtractionContext;
-use super::grammar::{Grammar, WordClass};
 use super::language::Language;
 use super::text;
+use super::vocabulary::Vocabulary;
+use super::word_class::WordClass;
 use super::wordlist::WordEntry;
 
 /// Words of one turn that are read; the rest of a longer one is left out.
@@ -82,7 +83,11 @@ pub struct TokenizedTurn<'t> {
 
 impl<'t> TokenizedTurn<'t> {
     /// Cuts `text` (normalised) into words; hesitations ("uh") are left out.
-    pub fn tokenize(text: &'t str, context: &ExtractionContext<'_>, grammar: &Grammar) -> Self {
+    pub fn tokenize(
+        text: &'t str,
+        context: &ExtractionContext<'_>,
+        vocabulary: &Vocabulary,
+    ) -> Self {
         let mut turn = Self {
             text,
             language: context.language,
@@ -93,7 +98,7 @@ impl<'t> TokenizedTurn<'t> {
             final_pause: Pause::None,
             has_case: false,
         };
-        turn.tokenize_text(grammar);
+        turn.tokenize_text(vocabulary);
         turn.has_case = turn.is_case_meaningful();
         turn
     }
@@ -112,7 +117,7 @@ impl<'t> TokenizedTurn<'t> {
             .map_or(Pause::Stop, |token| token.pause)
     }
 
-    fn tokenize_text(&mut self, grammar: &Grammar) {
+    fn tokenize_text(&mut self, vocabulary: &Vocabulary) {
         let mut pause = Pause::None;
         let mut hesitated = false;
         let mut at = 0;
@@ -126,7 +131,7 @@ impl<'t> TokenizedTurn<'t> {
             if hesitated && pause == Pause::Comma {
                 pause = Pause::None;
             }
-            hesitated = !self.push(at..end, pause, grammar);
+            hesitated = !self.push(at..end, pause, vocabulary);
             if !hesitated {
                 pause = Pause::None;
             }
@@ -139,12 +144,12 @@ impl<'t> TokenizedTurn<'t> {
     }
 
     /// Adds a word; false if it was a hesitation, which is left out.
-    fn push(&mut self, at: Range<usize>, pause: Pause, grammar: &Grammar) -> bool {
+    fn push(&mut self, at: Range<usize>, pause: Pause, vocabulary: &Vocabulary) -> bool {
         let written = &self.text[at.clone()];
         let start = self.folded.len();
         text::fold_into(written, &mut self.folded);
         let folded = &self.folded[start..];
-        let mut roles = grammar.classes(folded);
+        let mut roles = vocabulary.classes(folded);
         if is_clipped(self.text, &at) {
             roles = roles.union(WordClass::FILLER).union(WordClass::NEVER);
         }
@@ -160,8 +165,8 @@ impl<'t> TokenizedTurn<'t> {
                 roles = WordClass::default();
             }
         }
-        let compound = self.has_tones && self.is_compound_part(at.end, grammar);
-        let toned = self.has_tones && !compound && grammar.is_toned_name(&self.text[at.clone()]);
+        let compound = self.has_tones && self.is_compound_part(at.end, vocabulary);
+        let toned = self.has_tones && !compound && vocabulary.is_toned_name(&self.text[at.clone()]);
         if toned {
             (roles, word) = (WordClass::default(), WordEntry::default());
         }
@@ -199,14 +204,14 @@ impl<'t> TokenizedTurn<'t> {
 
     /// "Trung tâm" (centre), "Bảo hành" (warranty): a word in small letters, none that stands behind
     /// names, goes on right behind.
-    fn is_compound_part(&self, end: usize, grammar: &Grammar) -> bool {
+    fn is_compound_part(&self, end: usize, vocabulary: &Vocabulary) -> bool {
         let next = self.text[end..].strip_prefix(' ').unwrap_or_default();
         let word = next.split(|c: char| !c.is_alphabetic()).next();
         let word = word.filter(|word| word.starts_with(char::is_lowercase));
         let behind = WordClass::TAIL
             .union(WordClass::STARTER)
             .union(WordClass::FILLER);
-        word.is_some_and(|word| !grammar.classes(&text::fold(word)).intersects(behind))
+        word.is_some_and(|word| !vocabulary.classes(&text::fold(word)).intersects(behind))
     }
 
     /// A full stop after a title ("Dr.") or an initial ("J.") ends nothing.

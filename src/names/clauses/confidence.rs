@@ -5,7 +5,7 @@ use super::rules::{ClauseCue, ClauseRules, is_in};
 use super::script::{is_kanji, is_katakana, is_separator, is_thai_mark};
 use crate::extraction::{ExtractionContext, Name};
 use crate::language::{Language, Script};
-use crate::non_names;
+use crate::language_words;
 use crate::text;
 use crate::wordlist::WordEntry;
 
@@ -50,7 +50,7 @@ impl ClauseRules {
         }
         let barred = is_in(&self.common, said) || is_in(&self.nouns, said);
         let foreign = self.language == Language::Japanese && is_katakana(said);
-        if non_names::is_language_word(said) || barred && !strong && !foreign {
+        if language_words::is_language_word(said) || barred && !strong && !foreign {
             return None;
         }
         let confidence = if is_katakana(said) && self.language == Language::Japanese {

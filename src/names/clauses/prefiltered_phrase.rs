@@ -1,7 +1,10 @@
 //! A phrase that is looked for in a clause, with the letters it is made of: most are ruled out by
 //! these, without a search.
 
-use super::rules::{END_MARK, GAP_MARK};
+/// Stands in a phrase for anything between its parts: "my name … delete".
+pub(super) const GAP_MARK: char = '…';
+/// Ends a refusal that must end its clause: "不想说$" is not 不想说话.
+pub(super) const END_MARK: char = '$';
 
 /// A set of characters, one bit for every 64th of them.
 pub(super) type LetterSet = u64;

@@ -1,7 +1,7 @@
 //! What a caller asks of us: to forget the name, another language, to be left unasked.
 
-use super::prefiltered_phrase::letters_of;
-use super::rules::{ClauseRules, END_MARK, contains_in_order, without_prefix};
+use super::prefiltered_phrase::{END_MARK, letters_of};
+use super::rules::{ClauseRules, contains_in_order, without_prefix};
 use super::script::is_thai_mark;
 
 impl ClauseRules {

@@ -2,17 +2,13 @@
 
 use std::sync::OnceLock;
 
-use super::prefiltered_phrase::PrefilteredPhrase;
+use super::prefiltered_phrase::{GAP_MARK, PrefilteredPhrase};
 use crate::language::Language;
 use crate::language_data;
 use crate::language_data::ClausePhrases;
 
 /// What stands behind a refusal in its clause at most: politeness, endings.
 pub(super) const REFUSAL_END_CHARS_MAX: usize = 8;
-/// Stands in a phrase for anything between its parts: "my name … delete".
-pub(super) const GAP_MARK: char = '…';
-/// Ends a refusal that must end its clause: "不想说$" is not 不想说话.
-pub(super) const END_MARK: char = '$';
 /// Syllables of a Korean, characters of a Chinese family and given name at most.
 pub(super) const FAMILY_CHARS_MAX: usize = 2;
 pub(super) const GIVEN_CHARS_MAX: usize = 2;

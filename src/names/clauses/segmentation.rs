@@ -1,6 +1,7 @@
 //! A turn is cut into clauses: at punctuation, and at spaces between sentences.
 
-use super::rules::{ClauseCue, ClauseRules, GAP_MARK};
+use super::prefiltered_phrase::GAP_MARK;
+use super::rules::{ClauseCue, ClauseRules};
 use crate::language::Language;
 
 /// Clauses of one turn that are read.

@@ -1,9 +1,10 @@
 //! The language files: each has what `languages/README.md` asks of it.
 
-use super::super::grammar::{Grammar, WordClass};
+use super::super::grammar::Grammar;
 use super::super::language::Language;
 use super::super::language_data::{self, LanguageFile};
 use super::super::text;
+use super::super::word_class::WordClass;
 
 /// Signs that every language must have a word for.
 const SIGNS: &str = "&%+=€$£°@#*";
