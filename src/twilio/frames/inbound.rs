@@ -3,14 +3,10 @@
 
 use super::FRAME_BYTES_MAX;
 use super::info::InfoFrame;
-use super::lenient::{CustomParameters, LenientScalar};
+use super::raw_frame::{MalformedFrame, RawFrame, into_owned_text, to_label};
 use super::setup::SetupFrame;
-use serde::Deserialize;
 use std::borrow::Cow;
 use std::fmt;
-
-/// Characters kept of a type or name that is not known: enough for a metric's label.
-const LABEL_CHARS_MAX: usize = 32;
 
 /// One frame from Twilio. Words are borrowed from the frame's text where they have no escapes;
 /// [`InboundFrame::into_owned`] lets go of it. `Debug` prints neither words nor numbers.
@@ -66,67 +62,6 @@ pub struct DtmfKey(char);
 pub struct ErrorFrame<'a> {
     /// Twilio's words, which echo our frame: personal data.
     pub description: Cow<'a, str>,
-}
-
-/// Why a frame cannot be acted on. Nothing of the frame is in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum MalformedFrame {
-    /// More than [`FRAME_BYTES_MAX`] bytes.
-    #[error("a frame of more than {FRAME_BYTES_MAX} bytes")]
-    TooLarge,
-    /// No JSON object.
-    #[error("not a JSON object")]
-    NotAnObject,
-    /// `type` is missing, empty or no text.
-    #[error("a frame without a type")]
-    MissingType,
-    /// A field without which the frame means nothing.
-    #[error("a frame without its {field}")]
-    MissingField {
-        /// Which one.
-        field: &'static str,
-    },
-}
-
-impl MalformedFrame {
-    /// A bounded word for metrics and logs.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::TooLarge => "too_large",
-            Self::NotAnObject => "not_an_object",
-            Self::MissingType => "no_type",
-            Self::MissingField { .. } => "without_a_field",
-        }
-    }
-}
-
-/// Every field of every type, each wherever it may come.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct RawFrame<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: LenientScalar<'a>,
-    name: LenientScalar<'a>,
-    value: LenientScalar<'a>,
-    voice_prompt: LenientScalar<'a>,
-    lang: LenientScalar<'a>,
-    last: LenientScalar<'a>,
-    utterance_until_interrupt: LenientScalar<'a>,
-    duration_until_interrupt_ms: LenientScalar<'a>,
-    digit: LenientScalar<'a>,
-    description: LenientScalar<'a>,
-    pub session_id: LenientScalar<'a>,
-    pub call_sid: LenientScalar<'a>,
-    pub account_sid: LenientScalar<'a>,
-    pub parent_call_sid: LenientScalar<'a>,
-    pub from: LenientScalar<'a>,
-    pub to: LenientScalar<'a>,
-    pub forwarded_from: LenientScalar<'a>,
-    pub caller_name: LenientScalar<'a>,
-    pub direction: LenientScalar<'a>,
-    pub call_type: LenientScalar<'a>,
-    pub call_status: LenientScalar<'a>,
-    pub custom_parameters: CustomParameters,
 }
 
 impl<'a> InboundFrame<'a> {
@@ -234,16 +169,6 @@ impl ErrorFrame<'_> {
             .parse()
             .ok()
     }
-}
-
-/// `word` as a label: other characters than `[A-Za-z0-9_-]` and those beyond the bound left out.
-pub(super) fn to_label(word: &str) -> String {
-    let safe = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    word.chars().filter(safe).take(LABEL_CHARS_MAX).collect()
-}
-
-pub(super) fn into_owned_text(text: Cow<'_, str>) -> Cow<'static, str> {
-    Cow::Owned(text.into_owned())
 }
 
 impl fmt::Debug for PromptFrame<'_> {

@@ -1,6 +1,7 @@
 //! Frames as they should not come, and still do.
 
 use super::*;
+use crate::twilio::frames::raw_frame::LABEL_CHARS_MAX;
 use crate::twilio::webhooks::CallStatus;
 use proptest::prelude::*;
 

@@ -1,8 +1,8 @@
 //! `info` frames: what happens on the line (docs/protocol.md 4.6). They come only with `events` or
 //! `debug` in the TwiML.
 
-use super::inbound::{into_owned_text, to_label};
 use super::lenient::LenientScalar;
+use super::raw_frame::{into_owned_text, to_label};
 use std::borrow::Cow;
 use std::fmt;
 

@@ -7,15 +7,17 @@ mod json_string;
 mod language_tag;
 mod lenient;
 mod outbound;
+mod raw_frame;
 mod setup;
 
-pub use inbound::{DtmfKey, ErrorFrame, InboundFrame, InterruptFrame, MalformedFrame, PromptFrame};
+pub use inbound::{DtmfKey, ErrorFrame, InboundFrame, InterruptFrame, PromptFrame};
 pub use info::InfoFrame;
 pub use language_tag::LanguageTag;
 pub use outbound::{
     DIGITS_MAX, DtmfTones, HANDOFF_BYTES_MAX, HandoffData, InvalidFrame, LOOP_COUNT_MAX,
     LanguageSwitch, OutboundFrame, PlayFrame, TOKEN_BYTES_MAX, TextFrame,
 };
+pub use raw_frame::MalformedFrame;
 pub use setup::{CallType, SetupFrame};
 
 /// Bytes of an inbound frame that are parsed at most. Twilio documents no size; Jetty, which it

@@ -1,6 +1,6 @@
 //! `setup`: the first frame of every socket (docs/protocol.md 4.1).
 
-use super::inbound::{MalformedFrame, RawFrame, to_label};
+use super::raw_frame::{MalformedFrame, RawFrame, to_label};
 use crate::twilio::call_token::CALL_TOKEN_PARAMETER;
 use crate::twilio::identity::RawAddress;
 use crate::twilio::webhooks::{CallDirection, CallParties, CallStatus, is_valid_call_sid};

@@ -6,6 +6,13 @@ use crate::twilio::frames::LanguageTag;
 use calldex_names::is_language_code;
 use std::borrow::Cow;
 
+/// Providers of text-to-speech.
+pub(super) const TTS_PROVIDERS: &[&str] = &["Google", "Amazon", "ElevenLabs"];
+/// Providers of transcription.
+pub(super) const TRANSCRIPTION_PROVIDERS: &[&str] = &["Google", "Deepgram"];
+/// Settings of the normalization of text before it is spoken.
+pub(super) const NORMALIZATIONS: &[&str] = &["on", "auto", "off"];
+
 /// One attribute: how the settings and how the XML spell it, and what it may hold.
 #[derive(Debug, Clone, Copy)]
 pub struct Attribute {

@@ -1,7 +1,9 @@
 //! The settings of `<ConversationRelay>`: section `[twilio.relay]` of the configuration, one
 //! setting per attribute of docs/protocol.md 3.1 and 3.2.
 
-use super::attribute::{Attribute, AttributeRule, attributes};
+use super::attribute::{
+    Attribute, AttributeRule, NORMALIZATIONS, TRANSCRIPTION_PROVIDERS, TTS_PROVIDERS, attributes,
+};
 use super::relay_language::RelayLanguage;
 use super::setting_value::{SettingValue, equals, non_blank_text, set_and_not};
 use super::voice_name::{DEFAULT_LANGUAGE, voice_of_another_language};
@@ -11,12 +13,6 @@ use crate::twilio::call_token::CALL_TOKEN_PARAMETER;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Who speaks.
-pub(super) const TTS_PROVIDERS: &[&str] = &["Google", "Amazon", "ElevenLabs"];
-/// Who listens.
-pub(super) const TRANSCRIPTION_PROVIDERS: &[&str] = &["Google", "Deepgram"];
-/// How text is normalised for speech.
-pub(super) const NORMALIZATIONS: &[&str] = &["on", "auto", "off"];
 const EVENTS: &[&str] = &["speaker-events", "tokens-played", "config-updated"];
 const DEBUGS: &[&str] = &["debugging", "speaker-events", "tokens-played"];
 const PROMPT_EXTRAS: &[&str] = &["turn-state", "prompt-segments"];

@@ -1,7 +1,8 @@
 //! `<Language>`: how one language is spoken and heard, for a later switch (docs/protocol.md 3.3).
 
-use super::attribute::{Attribute, AttributeRule, attributes};
-use super::relay_config::{NORMALIZATIONS, TRANSCRIPTION_PROVIDERS, TTS_PROVIDERS};
+use super::attribute::{
+    Attribute, AttributeRule, NORMALIZATIONS, TRANSCRIPTION_PROVIDERS, TTS_PROVIDERS, attributes,
+};
 use super::setting_value::{self, SettingValue};
 use super::voice_name::voice_of_another_language;
 use super::xml_writer::XmlWriter;

@@ -1,0 +1,80 @@
+//! The fields of a frame from Twilio before its type is known, and the reasons to refuse a frame.
+
+use super::FRAME_BYTES_MAX;
+use super::lenient::{CustomParameters, LenientScalar};
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// Characters kept of a type or name that is not known: enough for a metric's label.
+pub(super) const LABEL_CHARS_MAX: usize = 32;
+
+/// Why a frame cannot be acted on. Nothing of the frame is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedFrame {
+    /// More than [`FRAME_BYTES_MAX`] bytes.
+    #[error("a frame of more than {FRAME_BYTES_MAX} bytes")]
+    TooLarge,
+    /// No JSON object.
+    #[error("not a JSON object")]
+    NotAnObject,
+    /// `type` is missing, empty or no text.
+    #[error("a frame without a type")]
+    MissingType,
+    /// A field without which the frame means nothing.
+    #[error("a frame without its {field}")]
+    MissingField {
+        /// Which one.
+        field: &'static str,
+    },
+}
+
+impl MalformedFrame {
+    /// A bounded word for metrics and logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::NotAnObject => "not_an_object",
+            Self::MissingType => "no_type",
+            Self::MissingField { .. } => "without_a_field",
+        }
+    }
+}
+
+/// Every field of every type, each wherever it may come.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct RawFrame<'a> {
+    #[serde(borrow, rename = "type")]
+    pub kind: LenientScalar<'a>,
+    pub name: LenientScalar<'a>,
+    pub value: LenientScalar<'a>,
+    pub voice_prompt: LenientScalar<'a>,
+    pub lang: LenientScalar<'a>,
+    pub last: LenientScalar<'a>,
+    pub utterance_until_interrupt: LenientScalar<'a>,
+    pub duration_until_interrupt_ms: LenientScalar<'a>,
+    pub digit: LenientScalar<'a>,
+    pub description: LenientScalar<'a>,
+    pub session_id: LenientScalar<'a>,
+    pub call_sid: LenientScalar<'a>,
+    pub account_sid: LenientScalar<'a>,
+    pub parent_call_sid: LenientScalar<'a>,
+    pub from: LenientScalar<'a>,
+    pub to: LenientScalar<'a>,
+    pub forwarded_from: LenientScalar<'a>,
+    pub caller_name: LenientScalar<'a>,
+    pub direction: LenientScalar<'a>,
+    pub call_type: LenientScalar<'a>,
+    pub call_status: LenientScalar<'a>,
+    pub custom_parameters: CustomParameters,
+}
+
+/// `word` as a label: other characters than `[A-Za-z0-9_-]` and those beyond the bound left out.
+pub(super) fn to_label(word: &str) -> String {
+    let safe = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    word.chars().filter(safe).take(LABEL_CHARS_MAX).collect()
+}
+
+pub(super) fn into_owned_text(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
