@@ -49,11 +49,7 @@ pub fn record_inbound_frame(heard: &InboundFrame<'_>) {
 
 /// A frame to Twilio.
 pub fn record_outbound_frame(frame: &OutboundFrame<'_>) {
-    let kind = match frame {
-        OutboundFrame::SendDigits(_) => "send_digits",
-        other => other.label(),
-    };
-    catalog::FRAMES_SENT_TOTAL.with(kind).increment(1);
+    catalog::FRAMES_SENT_TOTAL.with(frame.label()).increment(1);
 }
 
 #[expect(

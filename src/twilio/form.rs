@@ -31,11 +31,6 @@ pub enum FormError {
 }
 
 impl Form {
-    /// An empty form, to be filled by [`Form::push`].
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Reads a body, or the query of a GET (without its `?`). `+` is a space, `%XX` a byte, a
     /// stray `%` itself; bytes that are no UTF-8 become U+FFFD (the signature then fails).
     pub fn parse(body: &[u8]) -> Result<Self, FormError> {
@@ -82,20 +77,18 @@ impl Form {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
+}
+
+#[cfg(test)]
+impl Form {
+    /// An empty form, to be filled by [`Form::push`].
+    pub fn new() -> Self {
+        Self::default()
+    }
 
     /// Adds a pair at the end.
     pub fn push(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.pairs.push((name.into(), value.into()));
-    }
-
-    /// How many pairs there are.
-    pub fn len(&self) -> usize {
-        self.pairs.len()
-    }
-
-    /// Whether there is no pair.
-    pub fn is_empty(&self) -> bool {
-        self.pairs.is_empty()
     }
 
     /// The body that [`Form::parse`] reads back to an equal form.
@@ -106,6 +99,7 @@ impl Form {
     }
 }
 
+#[cfg(test)]
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Form {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         Self {
@@ -159,7 +153,10 @@ mod tests {
             Err(FormError::TooLarge { bytes })
         );
         let many = "a&".repeat(FORM_PAIRS_MAX);
-        assert_eq!(Form::parse(many.as_bytes()).unwrap().len(), FORM_PAIRS_MAX);
+        assert_eq!(
+            Form::parse(many.as_bytes()).unwrap().pairs().count(),
+            FORM_PAIRS_MAX
+        );
         assert_eq!(
             Form::parse((many + "a").as_bytes()),
             Err(FormError::TooManyPairs)

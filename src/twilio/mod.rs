@@ -11,13 +11,7 @@ pub mod signature;
 pub mod twiml;
 pub mod webhooks;
 
-pub use call_token::{CALL_TOKEN_PARAMETER, CallToken, CallTokenError, CallTokenKey};
-pub use form::{Form, FormError};
-pub use frames::{InboundFrame, MalformedFrame, OutboundFrame};
-pub use identity::{Attestation, CallerIdentity, NumberChannel, WithheldReason};
-pub use signature::{PublicBaseUrl, SignatureHeaders, SignatureVerdict, SignatureVerifier};
-pub use twiml::{Connect, RelayConfig, TwimlResponse};
-pub use webhooks::{ActionCallback, StatusCallback, VoiceWebhook};
+pub use form::Form;
 
 #[cfg(test)]
 mod fixture_tests;

@@ -9,7 +9,7 @@ use crate::call::peers::LogPosition;
 use crate::twilio::call_token::{CALL_TOKEN_PARAMETER, CallToken};
 use crate::twilio::identity::{CallerIdentity, NumberChannel, RawAddress};
 use crate::twilio::signature::EndpointKind;
-use crate::twilio::twiml::{Connect, RelayConfig, Say, TwimlResponse as Twiml};
+use crate::twilio::twiml::{Connect, RelayConfig, Say, TWIML_CONTENT_TYPE, TwimlResponse as Twiml};
 use compact_str::CompactString;
 use salvo::http::header::{CONTENT_TYPE, HeaderValue};
 use salvo::{Request, Response};
@@ -64,10 +64,8 @@ fn format_resume_token(hold: ResumeToken) -> String {
 
 /// Sends a TwiML document.
 pub(super) fn write_twiml(res: &mut Response, document: &str) {
-    res.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/xml; charset=utf-8"),
-    );
+    res.headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(TWIML_CONTENT_TYPE));
     // Only a body that was set before could make this fail.
     let _ = res.write_body(document.to_owned());
 }

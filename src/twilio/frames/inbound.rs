@@ -3,13 +3,13 @@
 
 use super::FRAME_BYTES_MAX;
 use super::info::InfoFrame;
-use super::raw_frame::{MalformedFrame, RawFrame, into_owned_text, to_label};
+use super::raw_frame::{MalformedFrame, RawFrame, to_label};
 use super::setup::SetupFrame;
 use std::borrow::Cow;
 use std::fmt;
 
-/// One frame from Twilio. Words are borrowed from the frame's text where they have no escapes;
-/// [`InboundFrame::into_owned`] lets go of it. `Debug` prints neither words nor numbers.
+/// One frame from Twilio. Texts are borrowed from the frame where they have no escapes. `Debug`
+/// prints neither texts nor numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InboundFrame<'a> {
     /// The first frame on every socket; again when a call is taken up.
@@ -104,30 +104,6 @@ impl<'a> InboundFrame<'a> {
                 kind: to_label(other),
             },
         })
-    }
-
-    /// The same without the frame's text.
-    pub fn into_owned(self) -> InboundFrame<'static> {
-        match self {
-            Self::Setup(setup) => InboundFrame::Setup(setup),
-            Self::Prompt(PromptFrame { text, lang, last }) => InboundFrame::Prompt(PromptFrame {
-                text: into_owned_text(text),
-                lang: into_owned_text(lang),
-                last,
-            }),
-            Self::Interrupt(InterruptFrame { heard, after_ms }) => {
-                InboundFrame::Interrupt(InterruptFrame {
-                    heard: into_owned_text(heard),
-                    after_ms,
-                })
-            }
-            Self::Dtmf(key) => InboundFrame::Dtmf(key),
-            Self::Info(info) => InboundFrame::Info(info.into_owned()),
-            Self::Error(ErrorFrame { description }) => InboundFrame::Error(ErrorFrame {
-                description: into_owned_text(description),
-            }),
-            Self::Unknown { kind } => InboundFrame::Unknown { kind },
-        }
     }
 
     /// A bounded word for metrics and logs: the type, `unknown` for what is not known.

@@ -35,10 +35,6 @@ fn numbers_may_be_texts_and_texts_numbers() {
             "{ms}"
         );
     }
-    assert_eq!(
-        heard(r#"{"type":"info","name":"roundTripDelayMs","value":148}"#),
-        InboundFrame::Info(InfoFrame::RoundTripDelayMs(148))
-    );
 }
 
 #[test]
@@ -129,10 +125,7 @@ fn a_setup_needs_its_call_and_nothing_else() {
         ),
         ("v2:T02", "16135550172")
     );
-    assert_eq!(
-        (setup.call_token(), setup.parent_call_sid.clone()),
-        (None, None)
-    );
+    assert_eq!(setup.call_token(), None);
     assert_eq!(setup.call_status, CallStatus::Other(String::new()));
     for json in [
         r#"{"type":"setup"}"#,
@@ -219,11 +212,10 @@ fn debug_prints_no_words_and_no_numbers() {
         r#"{"type":"setup","callSid":"CA1","from":"+16135550172","to":"sip:Misty@x","callerName":"Misty","customParameters":{"n":"Misty"}}"#,
     ] {
         let frame = heard(json);
-        let shown = format!("{frame:?} {:?}", frame.clone().into_owned());
+        let shown = format!("{frame:?}");
         for personal in ["Misty", "5550", "Key(7"] {
             assert!(!shown.contains(personal), "{shown}");
         }
-        assert_eq!(frame.clone().into_owned(), frame);
     }
 }
 

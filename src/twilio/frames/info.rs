@@ -2,7 +2,7 @@
 //! `debug` in the TwiML.
 
 use super::lenient::LenientScalar;
-use super::raw_frame::{into_owned_text, to_label};
+use super::raw_frame::to_label;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -16,8 +16,6 @@ pub enum InfoFrame<'a> {
     /// A chunk of ours was spoken, with its leading space; one that was cut only as far as it
     /// was heard.
     TokensPlayed(Cow<'a, str>),
-    /// Milliseconds to the caller and back.
-    RoundTripDelayMs(u64),
     /// Another observation, or one of the above with a value that says nothing.
     Other {
         /// Its name, cut to 32 characters of `[A-Za-z0-9_-]`.
@@ -31,23 +29,11 @@ impl<'a> InfoFrame<'a> {
             "tokensPlayed" if value.is_some() => return Self::TokensPlayed(value.into_text()),
             "agentSpeaking" => value.as_bool().map(Self::AgentSpeaking),
             "clientSpeaking" => value.as_bool().map(Self::ClientSpeaking),
-            "roundTripDelayMs" => value.as_count().map(Self::RoundTripDelayMs),
             _ => None,
         };
         known.unwrap_or_else(|| Self::Other {
             name: to_label(name.as_str()),
         })
-    }
-
-    /// The same without the frame's text.
-    pub fn into_owned(self) -> InfoFrame<'static> {
-        match self {
-            Self::AgentSpeaking(on) => InfoFrame::AgentSpeaking(on),
-            Self::ClientSpeaking(on) => InfoFrame::ClientSpeaking(on),
-            Self::TokensPlayed(text) => InfoFrame::TokensPlayed(into_owned_text(text)),
-            Self::RoundTripDelayMs(ms) => InfoFrame::RoundTripDelayMs(ms),
-            Self::Other { name } => InfoFrame::Other { name },
-        }
     }
 }
 
@@ -57,7 +43,6 @@ impl fmt::Debug for InfoFrame<'_> {
             Self::AgentSpeaking(on) => write!(f, "AgentSpeaking({on})"),
             Self::ClientSpeaking(on) => write!(f, "ClientSpeaking({on})"),
             Self::TokensPlayed(text) => write!(f, "TokensPlayed({} bytes)", text.len()),
-            Self::RoundTripDelayMs(ms) => write!(f, "RoundTripDelayMs({ms})"),
             Self::Other { name } => write!(f, "Other({name})"),
         }
     }

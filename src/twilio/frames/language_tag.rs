@@ -1,7 +1,5 @@
 //! Language tags as Twilio takes them: BCP-47, or `multi` for automatic detection.
 
-use std::fmt;
-
 /// Characters of a tag at most (BCP-47, 4.4.1: buffers of 35 hold every ordinary one).
 const TAG_CHARS_MAX: usize = 35;
 
@@ -29,12 +27,6 @@ impl LanguageTag {
     /// The tag.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl fmt::Display for LanguageTag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

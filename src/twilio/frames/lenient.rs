@@ -18,13 +18,6 @@ impl<'a> LenientScalar<'a> {
         self.0.unwrap_or_default()
     }
 
-    /// The text unless it is blank.
-    pub fn into_non_blank(self) -> Option<String> {
-        self.0
-            .filter(|text| !text.trim().is_empty())
-            .map(Cow::into_owned)
-    }
-
     /// Whether the field was there with a value.
     pub fn is_some(&self) -> bool {
         self.0.is_some()

@@ -14,11 +14,11 @@ pub use inbound::{DtmfKey, ErrorFrame, InboundFrame, InterruptFrame, PromptFrame
 pub use info::InfoFrame;
 pub use language_tag::LanguageTag;
 pub use outbound::{
-    DIGITS_MAX, DtmfTones, HANDOFF_BYTES_MAX, HandoffData, InvalidFrame, LOOP_COUNT_MAX,
-    LanguageSwitch, OutboundFrame, PlayFrame, TOKEN_BYTES_MAX, TextFrame,
+    HANDOFF_BYTES_MAX, HandoffData, InvalidFrame, LanguageSwitch, OutboundFrame, TOKEN_BYTES_MAX,
+    TextFrame,
 };
 pub use raw_frame::MalformedFrame;
-pub use setup::{CallType, SetupFrame};
+pub use setup::SetupFrame;
 
 /// Bytes of an inbound frame that are parsed at most. Twilio documents no size; Jetty, which it
 /// uses, stops at 64 KB by default (docs/protocol.md 8).

@@ -9,24 +9,14 @@ use std::fmt;
 /// Bytes of a token in one frame at most: frames should stay under 16 KB (docs/protocol.md 8), and
 /// escaping may double a text. [`TextFrame::chunks`] cuts what is longer.
 pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
-/// Digits in one `sendDigits` at most: a minute of tones.
-pub const DIGITS_MAX: usize = 120;
 /// Bytes of hand-off data at most.
 pub const HANDOFF_BYTES_MAX: usize = 4 * 1024;
-/// How often a sound is played at most; 0 asks Twilio for the same (docs/protocol.md 5.1).
-pub const LOOP_COUNT_MAX: u16 = 1000;
-/// Characters of a sound's URL at most.
-const SOURCE_CHARS_MAX: usize = 2048;
 
 /// One frame to Twilio. `Debug` prints neither words nor digits.
 #[derive(Clone, PartialEq, Eq)]
 pub enum OutboundFrame<'a> {
     /// Say something.
     Text(TextFrame<'a>),
-    /// Play a sound.
-    Play(PlayFrame),
-    /// Send tones.
-    SendDigits(DtmfTones),
     /// Speak or listen in another language from now on.
     Language(LanguageSwitch),
     /// End the session; the action is requested with this hand-off.
@@ -43,19 +33,6 @@ pub struct TextFrame<'a> {
     preemptible: Option<bool>,
 }
 
-/// A sound from the web.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PlayFrame {
-    source: String,
-    loop_count: u16,
-    interruptible: Option<bool>,
-    preemptible: Option<bool>,
-}
-
-/// Tones: only valid ones exist.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DtmfTones(String);
-
 /// A change of languages: at least one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LanguageSwitch {
@@ -70,18 +47,9 @@ pub struct HandoffData(Option<String>);
 /// Why a frame is not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFrame {
-    /// Other characters than `0-9 w # *`, none at all, or more than [`DIGITS_MAX`].
-    #[error("digits are 1 to {DIGITS_MAX} of 0-9, w, # and *")]
-    Digits,
     /// Neither language is given.
     #[error("a change of language names at least one")]
     NoLanguage,
-    /// No `https://` or `http://` URL, or one with spaces.
-    #[error("a sound is an http(s) URL")]
-    Source,
-    /// Over [`LOOP_COUNT_MAX`].
-    #[error("a sound is played {LOOP_COUNT_MAX} times at most")]
-    LoopCount,
     /// Over [`HANDOFF_BYTES_MAX`].
     #[error("hand-off data has {HANDOFF_BYTES_MAX} bytes at most")]
     HandoffData,
@@ -147,82 +115,9 @@ impl<'a> TextFrame<'a> {
             ..self
         }
     }
-
-    /// The words.
-    pub fn text(&self) -> &str {
-        &self.token
-    }
-
-    /// Whether it closes the reply.
-    pub fn is_last(&self) -> bool {
-        self.last
-    }
-}
-
-impl PlayFrame {
-    /// Plays `source` once.
-    pub fn new(source: impl Into<String>) -> Result<Self, InvalidFrame> {
-        let source = source.into();
-        let web = source.starts_with("https://") || source.starts_with("http://");
-        let plain =
-            source.len() <= SOURCE_CHARS_MAX && source.bytes().all(|b| b.is_ascii_graphic());
-        let play = Self {
-            source,
-            loop_count: 1,
-            interruptible: None,
-            preemptible: None,
-        };
-        if web && plain {
-            Ok(play)
-        } else {
-            Err(InvalidFrame::Source)
-        }
-    }
-
-    /// Plays it `loop_count` times; 0 means [`LOOP_COUNT_MAX`].
-    pub fn loop_count(self, times: u16) -> Result<Self, InvalidFrame> {
-        if times > LOOP_COUNT_MAX {
-            Err(InvalidFrame::LoopCount)
-        } else {
-            Ok(Self {
-                loop_count: times,
-                ..self
-            })
-        }
-    }
-
-    /// Whether the caller may cut it.
-    pub fn interruptible(self, may: bool) -> Self {
-        Self {
-            interruptible: Some(may),
-            ..self
-        }
-    }
-
-    /// Whether a later message of ours may cut it.
-    pub fn preemptible(self, may: bool) -> Self {
-        Self {
-            preemptible: Some(may),
-            ..self
-        }
-    }
 }
 
 impl<'a> OutboundFrame<'a> {
-    /// Tones: `0-9`, `#`, `*`, and `w` for half a second of silence.
-    pub fn send_digits(digits: impl Into<String>) -> Result<Self, InvalidFrame> {
-        let digits = digits.into();
-        let tones = digits
-            .bytes()
-            .all(|b| b.is_ascii_digit() || matches!(b, b'w' | b'#' | b'*'));
-        let fits = (1..=DIGITS_MAX).contains(&digits.len());
-        if tones && fits {
-            Ok(Self::SendDigits(DtmfTones(digits)))
-        } else {
-            Err(InvalidFrame::Digits)
-        }
-    }
-
     /// Speaks in `spoken` and listens in `heard` from now on; `None` leaves one as it is.
     pub fn switch_language(
         spoken: Option<LanguageTag>,
@@ -256,11 +151,6 @@ impl<'a> OutboundFrame<'a> {
     pub fn write_json(&self, out: &mut String) {
         match self {
             Self::Text(text) => text.write(out),
-            Self::Play(play) => play.write(out),
-            Self::SendDigits(DtmfTones(digits)) => {
-                out.push_str(r#"{"type":"sendDigits""#);
-                write_string_field(out, "digits", digits);
-            }
             Self::Language(LanguageSwitch {
                 tts_language: spoken,
                 transcription_language: heard,
@@ -280,32 +170,17 @@ impl<'a> OutboundFrame<'a> {
     }
 
     /// The frame's JSON.
+    #[cfg(test)]
     pub fn to_json(&self) -> String {
         let mut out = String::with_capacity(96);
         self.write_json(&mut out);
         out
     }
 
-    /// The same with its words copied.
-    pub fn into_owned(self) -> OutboundFrame<'static> {
-        match self {
-            Self::Text(text) => OutboundFrame::Text(TextFrame {
-                token: Cow::Owned(text.token.into_owned()),
-                ..text
-            }),
-            Self::Play(play) => OutboundFrame::Play(play),
-            Self::SendDigits(digits) => OutboundFrame::SendDigits(digits),
-            Self::Language(languages) => OutboundFrame::Language(languages),
-            Self::End(handoff) => OutboundFrame::End(handoff),
-        }
-    }
-
-    /// A bounded word for metrics and logs: the type in snake case.
+    /// The frame's type, as a label of metrics and logs.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
-            Self::Play(_) => "play",
-            Self::SendDigits(_) => "send_digits",
             Self::Language(_) => "language",
             Self::End(_) => "end",
         }
@@ -318,18 +193,6 @@ impl TextFrame<'_> {
         write_string_field(out, "token", &self.token);
         write_bool_field(out, "last", Some(self.last));
         write_language_field(out, "lang", self.lang.as_ref());
-        write_bool_field(out, "interruptible", self.interruptible);
-        write_bool_field(out, "preemptible", self.preemptible);
-    }
-}
-
-impl PlayFrame {
-    fn write(&self, out: &mut String) {
-        use fmt::Write;
-        out.push_str(r#"{"type":"play""#);
-        write_string_field(out, "source", &self.source);
-        // Writing to a String cannot fail.
-        let _ = write!(out, r#","loop":{}"#, self.loop_count);
         write_bool_field(out, "interruptible", self.interruptible);
         write_bool_field(out, "preemptible", self.preemptible);
     }
@@ -359,18 +222,6 @@ fn write_field_name(out: &mut String, name: &str) {
     out.push_str("\":");
 }
 
-impl<'a> From<TextFrame<'a>> for OutboundFrame<'a> {
-    fn from(text: TextFrame<'a>) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<PlayFrame> for OutboundFrame<'_> {
-    fn from(play: PlayFrame) -> Self {
-        Self::Play(play)
-    }
-}
-
 impl fmt::Debug for TextFrame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -382,18 +233,10 @@ impl fmt::Debug for TextFrame<'_> {
     }
 }
 
-impl fmt::Debug for PlayFrame {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PlayFrame {{ times: {} }}", self.loop_count)
-    }
-}
-
 impl fmt::Debug for OutboundFrame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => text.fmt(f),
-            Self::Play(play) => play.fmt(f),
-            Self::SendDigits(DtmfTones(digits)) => write!(f, "SendDigits({} tones)", digits.len()),
             Self::Language(LanguageSwitch {
                 tts_language: spoken,
                 transcription_language: heard,

@@ -3,7 +3,6 @@
 use super::FRAME_BYTES_MAX;
 use super::lenient::{CustomParameters, LenientScalar};
 use serde::Deserialize;
-use std::borrow::Cow;
 
 /// Characters kept of a type or name that is not known: enough for a metric's label.
 pub(super) const LABEL_CHARS_MAX: usize = 32;
@@ -57,14 +56,9 @@ pub(super) struct RawFrame<'a> {
     pub description: LenientScalar<'a>,
     pub session_id: LenientScalar<'a>,
     pub call_sid: LenientScalar<'a>,
-    pub account_sid: LenientScalar<'a>,
-    pub parent_call_sid: LenientScalar<'a>,
     pub from: LenientScalar<'a>,
     pub to: LenientScalar<'a>,
-    pub forwarded_from: LenientScalar<'a>,
-    pub caller_name: LenientScalar<'a>,
     pub direction: LenientScalar<'a>,
-    pub call_type: LenientScalar<'a>,
     pub call_status: LenientScalar<'a>,
     pub custom_parameters: CustomParameters,
 }
@@ -73,8 +67,4 @@ pub(super) struct RawFrame<'a> {
 pub(super) fn to_label(word: &str) -> String {
     let safe = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     word.chars().filter(safe).take(LABEL_CHARS_MAX).collect()
-}
-
-pub(super) fn into_owned_text(text: Cow<'_, str>) -> Cow<'static, str> {
-    Cow::Owned(text.into_owned())
 }

@@ -1,6 +1,6 @@
 //! `setup`: the first frame of every socket (docs/protocol.md 4.1).
 
-use super::raw_frame::{MalformedFrame, RawFrame, to_label};
+use super::raw_frame::{MalformedFrame, RawFrame};
 use crate::twilio::call_token::CALL_TOKEN_PARAMETER;
 use crate::twilio::identity::RawAddress;
 use crate::twilio::webhooks::{CallDirection, CallParties, CallStatus, is_valid_call_sid};
@@ -14,46 +14,12 @@ pub struct SetupFrame {
     pub call_sid: String,
     /// The session: new for each; `""` when not said.
     pub session_id: String,
-    /// The account; `""` when not said.
-    pub account_sid: String,
-    /// The leg that this call is a child of.
-    pub parent_call_sid: Option<String>,
     /// The two ends of the call.
     pub parties: CallParties,
-    /// Held the called number in recordings without any forwarding: no proof of a diversion.
-    pub forwarded_from: Option<RawAddress>,
-    /// The carrier's name for the number.
-    pub caller_name: Option<String>,
-    /// The network it came over.
-    pub call_type: CallType,
     /// `Ringing` on the first session of an inbound call, `InProgress` when it is taken up.
     pub call_status: CallStatus,
     /// The `<Parameter>`s of our TwiML; at most 64 are kept.
     pub parameters: BTreeMap<String, String>,
-}
-
-/// The network of a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CallType {
-    /// The telephone network.
-    Pstn,
-    /// A SIP route.
-    Sip,
-    /// The Voice SDK.
-    Client,
-    /// Another one, cut to 32 characters; empty when not said.
-    Other(String),
-}
-
-impl CallType {
-    fn parse(text: &str) -> Self {
-        match text.to_ascii_uppercase().as_str() {
-            "PSTN" => Self::Pstn,
-            "SIP" => Self::Sip,
-            "CLIENT" => Self::Client,
-            _ => Self::Other(to_label(text)),
-        }
-    }
 }
 
 impl SetupFrame {
@@ -65,16 +31,11 @@ impl SetupFrame {
         Ok(Self {
             call_sid,
             session_id: frame.session_id.into_text().into_owned(),
-            account_sid: frame.account_sid.into_text().into_owned(),
-            parent_call_sid: frame.parent_call_sid.into_non_blank(),
             parties: CallParties::new(
                 RawAddress::new(frame.from.into_text()),
                 RawAddress::new(frame.to.into_text()),
                 CallDirection::parse(frame.direction.as_str()),
             ),
-            forwarded_from: frame.forwarded_from.into_non_blank().map(RawAddress::new),
-            caller_name: frame.caller_name.into_non_blank(),
-            call_type: CallType::parse(frame.call_type.as_str().trim()),
             call_status: CallStatus::parse(frame.call_status.as_str()),
             parameters: frame.custom_parameters.0,
         })
@@ -95,7 +56,6 @@ impl fmt::Debug for SetupFrame {
             .field("call_sid", &self.call_sid)
             .field("session_id", &self.session_id)
             .field("parties", &self.parties)
-            .field("call_type", &self.call_type)
             .field("call_status", &self.call_status)
             .finish_non_exhaustive()
     }

@@ -18,7 +18,7 @@ pub enum Attestation {
 }
 
 impl Attestation {
-    /// Reads `StirVerstat` (or a bare `StirStatus` letter); blank counts as missing.
+    /// Reads `StirVerstat` (or its bare letter); blank counts as missing.
     pub fn parse(stir_verstat: Option<&str>) -> Self {
         let Some(text) = stir_verstat.map(str::trim).filter(|text| !text.is_empty()) else {
             return Self::Absent;
@@ -38,17 +38,5 @@ impl Attestation {
     /// spoken, where the operator wants that.
     pub fn is_at_least(self, required: Self) -> bool {
         self >= required
-    }
-
-    /// A bounded word for metrics and logs.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Unverified => "unverified",
-            Self::Absent => "unstated",
-            Self::Gateway => "gateway",
-            Self::Partial => "partial",
-            Self::Full => "full",
-        }
     }
 }

@@ -89,18 +89,6 @@ impl CallerIdentity {
             _ => None,
         }
     }
-
-    /// A bounded word for metrics and logs.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Number(_, NumberChannel::Pstn) => "number",
-            Self::Number(_, NumberChannel::WhatsApp) => "whatsapp",
-            Self::Withheld(_) => "withheld",
-            Self::Sip(_) => "sip",
-            Self::Client(_) => "client",
-            Self::Unusable => "unusable",
-        }
-    }
 }
 
 impl fmt::Debug for CallerIdentity {

@@ -2,6 +2,7 @@
 
 mod key;
 mod public_url;
+#[cfg(test)]
 mod sign;
 mod signed_payload;
 mod url_variants;
@@ -11,6 +12,7 @@ pub use public_url::{
     EndpointKind, ForwardedHeaders, ProxyTrust, PublicBaseUrl, PublicBaseUrlError,
     public_base_of_request, redact_url,
 };
+#[cfg(test)]
 pub use sign::{sign_form, sign_url, sign_with_digest};
 
 use super::form::Form;

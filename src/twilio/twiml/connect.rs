@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 pub struct Connect {
     relay: RelayConfig,
     action: Option<String>,
-    by_get: bool,
     parameters: BTreeMap<String, String>,
 }
 
@@ -26,7 +25,6 @@ impl Connect {
         Self {
             relay,
             action: None,
-            by_get: false,
             parameters,
         }
     }
@@ -40,32 +38,11 @@ impl Connect {
         }
     }
 
-    /// Requests the action by GET instead of POST.
-    pub fn by_get(self) -> Self {
-        Self {
-            by_get: true,
-            ..self
-        }
-    }
-
     /// Spoken on connecting, in place of the settings' greeting. A blank one leaves the greeting
     /// out, as a call that is taken up again needs it: Twilio would speak it again
     /// (docs/protocol.md 6.3).
     pub fn greeting(mut self, text: impl Into<String>) -> Self {
         self.relay.welcome_greeting = Some(SettingValue::Text(text.into()));
-        self
-    }
-
-    /// Sets an attribute for this call, by the XML's or the settings' spelling of its name; one
-    /// that is not known goes the way of `extra`.
-    pub fn set(mut self, name: &str, value: impl Into<SettingValue>) -> Self {
-        let value = value.into();
-        match self.relay.field(name) {
-            Some(field) => *field = Some(value),
-            None => {
-                self.relay.extra.insert(name.to_owned(), value);
-            }
-        }
         self
     }
 
@@ -80,12 +57,7 @@ impl Connect {
     pub(super) fn write(&self, xml: &mut XmlWriter) {
         xml.open("Connect");
         xml.optional("action", self.action.as_deref());
-        xml.optional(
-            "method",
-            self.action
-                .as_ref()
-                .map(|_| if self.by_get { "GET" } else { "POST" }),
-        );
+        xml.optional("method", self.action.as_ref().map(|_| "POST"));
         xml.open("ConversationRelay");
         for (attribute, value) in self.relay.values() {
             if let Some(value) = value.and_then(|value| attribute.rule.normalize(value).ok()) {

@@ -18,13 +18,13 @@ pub use relay_config::{PARAMETERS_MAX, RelayConfig};
 pub use relay_language::RelayLanguage;
 pub use setting_value::SettingValue;
 pub use speakable_name::{NAME_CHARS_MAX, speakable_name};
-pub use verb::{Dial, Enqueue, RejectReason, Say, Verb};
+pub use verb::{Dial, Enqueue, Say, Verb};
 
 use xml_writer::XmlWriter;
 
 /// Bytes of a document at most: what Twilio takes (docs/protocol.md 2.4).
 pub const TWIML_BYTES_MAX: usize = 64 * 1024;
-/// The answer's content type.
+/// The content type of a document.
 pub const TWIML_CONTENT_TYPE: &str = "text/xml; charset=utf-8";
 
 /// A document, verb by verb in the order in which they are carried out.
@@ -53,11 +53,6 @@ impl TwimlResponse {
         self
     }
 
-    /// Says `text` in the account's default voice.
-    pub fn say(self, text: impl Into<String>) -> Self {
-        self.then(Say::new(text))
-    }
-
     /// Waits `seconds`.
     pub fn pause(self, seconds: u32) -> Self {
         self.then(Verb::Pause { seconds })
@@ -66,16 +61,6 @@ impl TwimlResponse {
     /// Ends the call.
     pub fn hangup(self) -> Self {
         self.then(Verb::Hangup)
-    }
-
-    /// Refuses the call before it is answered; nothing is charged.
-    pub fn reject(self, reason: RejectReason) -> Self {
-        self.then(Verb::Reject(reason))
-    }
-
-    /// Goes on with the document at `url`.
-    pub fn redirect(self, url: impl Into<String>) -> Self {
-        self.then(Verb::Redirect { url: url.into() })
     }
 
     /// The document's text.

@@ -18,13 +18,6 @@ pub enum Verb {
     },
     /// Ends the call.
     Hangup,
-    /// Refuses the call.
-    Reject(RejectReason),
-    /// Goes on with another document.
-    Redirect {
-        /// Where it is.
-        url: String,
-    },
     /// Puts the caller through.
     Dial(Dial),
     /// Puts the caller into a queue.
@@ -36,7 +29,6 @@ pub enum Verb {
 pub struct Say {
     text: String,
     language: Option<String>,
-    voice: Option<String>,
 }
 
 impl Say {
@@ -45,7 +37,6 @@ impl Say {
         Self {
             text: text.into(),
             language: None,
-            voice: None,
         }
     }
 
@@ -56,23 +47,6 @@ impl Say {
             ..self
         }
     }
-
-    /// In this voice.
-    pub fn voice(self, voice: impl Into<String>) -> Self {
-        Self {
-            voice: Some(voice.into()),
-            ..self
-        }
-    }
-}
-
-/// What the caller of a refused call hears.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RejectReason {
-    /// The busy tone.
-    Busy,
-    /// "The number you have dialed is not in service".
-    Rejected,
 }
 
 /// `<Dial>`: `to` is a number, or `sip:…` or `client:…`.
@@ -92,17 +66,6 @@ pub struct Dial {
 }
 
 impl Dial {
-    /// Calls `to` with Twilio's defaults.
-    pub fn new(to: impl Into<String>) -> Self {
-        Self {
-            to: to.into(),
-            caller_id: None,
-            timeout_seconds: None,
-            action: None,
-            answer_on_bridge: false,
-        }
-    }
-
     fn write(&self, xml: &mut XmlWriter) {
         xml.open("Dial");
         xml.optional("callerId", self.caller_id.as_deref());
@@ -127,37 +90,25 @@ impl Dial {
     }
 }
 
-/// `<Enqueue>`: a queue by its name, or a TaskRouter workflow.
+/// `<Enqueue>` into a TaskRouter workflow.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Enqueue {
-    queue: Option<String>,
-    workflow_sid: Option<String>,
+    workflow_sid: String,
     task: Option<String>,
     action: Option<String>,
 }
 
 impl Enqueue {
-    /// Into the queue `name`.
-    pub fn queue(name: impl Into<String>) -> Self {
-        Self {
-            queue: Some(name.into()),
-            workflow_sid: None,
-            task: None,
-            action: None,
-        }
-    }
-
     /// Into the workflow `sid` (`WW…`).
     pub fn workflow(sid: impl Into<String>) -> Self {
         Self {
-            queue: None,
-            workflow_sid: Some(sid.into()),
+            workflow_sid: sid.into(),
             task: None,
             action: None,
         }
     }
 
-    /// With the task's attributes, as JSON. A queue has no use for them and leaves them out.
+    /// With the task's attributes, as JSON.
     pub fn task(self, json: impl Into<String>) -> Self {
         Self {
             task: Some(json.into()),
@@ -175,17 +126,13 @@ impl Enqueue {
 
     fn write(&self, xml: &mut XmlWriter) {
         xml.open("Enqueue");
-        xml.optional("workflowSid", self.workflow_sid.as_deref());
+        xml.attribute("workflowSid", &self.workflow_sid);
         xml.optional("action", self.action.as_deref());
         xml.optional("method", self.action.as_ref().map(|_| "POST"));
-        match (&self.queue, &self.task) {
-            (Some(name), _) => xml.text(name),
-            (None, Some(task)) => {
-                xml.open("Task");
-                xml.text(task);
-                xml.close();
-            }
-            (None, None) => {}
+        if let Some(task) = &self.task {
+            xml.open("Task");
+            xml.text(task);
+            xml.close();
         }
         xml.close();
     }
@@ -198,7 +145,6 @@ impl Verb {
             Self::Say(say) => {
                 xml.open("Say");
                 xml.optional("language", say.language.as_deref());
-                xml.optional("voice", say.voice.as_deref());
                 xml.text(&say.text);
                 xml.close();
             }
@@ -209,23 +155,6 @@ impl Verb {
             }
             Self::Hangup => {
                 xml.open("Hangup");
-                xml.close();
-            }
-            Self::Reject(reason) => {
-                xml.open("Reject");
-                xml.attribute(
-                    "reason",
-                    if *reason == RejectReason::Busy {
-                        "busy"
-                    } else {
-                        "rejected"
-                    },
-                );
-                xml.close();
-            }
-            Self::Redirect { url } => {
-                xml.open("Redirect");
-                xml.text(url);
                 xml.close();
             }
             Self::Dial(dial) => dial.write(xml),
@@ -239,8 +168,6 @@ impl Verb {
             Self::Say(_) => "Say",
             Self::Pause { .. } => "Pause",
             Self::Hangup => "Hangup",
-            Self::Reject(_) => "Reject",
-            Self::Redirect { .. } => "Redirect",
             Self::Dial(_) => "Dial",
             Self::Enqueue(_) => "Enqueue",
         }

@@ -29,14 +29,10 @@ pub struct ActionCallback {
     pub session_status: SessionStatus,
     /// Whether the call itself goes on (`in-progress`) or is over.
     pub call_status: CallStatus,
-    /// Whole seconds of the session; not strictly rounded.
-    pub session_seconds: Option<u32>,
     /// What our `end` carried, unchanged: parse it defensively.
     pub handoff_data: Option<String>,
     /// Why the session failed.
     pub error_code: Option<u32>,
-    /// The same in words.
-    pub error_message: Option<String>,
 }
 
 impl ActionCallback {
@@ -52,10 +48,8 @@ impl ActionCallback {
             parties: CallParties::from_form(form),
             session_status: SessionStatus::parse(form.get("SessionStatus").unwrap_or_default()),
             call_status: CallStatus::parse(form.get("CallStatus").unwrap_or_default()),
-            session_seconds: parse_number(form, "SessionDuration"),
             handoff_data: form.non_blank("HandoffData").map(str::to_owned),
             error_code: parse_number(form, "ErrorCode"),
-            error_message: form.non_blank("ErrorMessage").map(str::to_owned),
         })
     }
 
@@ -94,7 +88,6 @@ impl fmt::Debug for ActionCallback {
             .field("session_id", &self.session_id)
             .field("session_status", &self.session_status)
             .field("call_status", &self.call_status)
-            .field("session_seconds", &self.session_seconds)
             .field("error_code", &self.error_code)
             .finish_non_exhaustive()
     }

@@ -16,7 +16,7 @@ pub use status_values::{CallDirection, CallStatus, SessionStatus};
 
 use super::call_token::CALL_SID_BYTES_MAX;
 use super::form::Form;
-use super::identity::{Attestation, RawAddress};
+use super::identity::Attestation;
 use std::fmt;
 
 /// Name of the header that is the same on every retry of one request (docs/protocol.md 2.2), lower
@@ -40,30 +40,17 @@ pub struct VoiceWebhook {
     /// Names the call for its whole life, also over several sessions. Not checked for `CA…`:
     /// other carriers of the same protocol spell it differently.
     pub call_sid: String,
-    /// The account, `""` when not said.
-    pub account_sid: String,
     /// The two ends of the call.
     pub parties: CallParties,
     /// How far the carrier vouches for the person's number.
     pub attestation: Attestation,
     /// Where the call stands.
     pub status: CallStatus,
-    /// The leg that this one is a child of.
-    pub parent_call_sid: Option<String>,
-    /// Who diverted the call here, where the carrier says so.
-    pub forwarded_from: Option<RawAddress>,
-    /// The carrier's name for the number (CNAM): personal data, and not the caller's own word.
-    pub caller_name: Option<String>,
-    /// Country of the calling number, two letters.
-    pub from_country: Option<String>,
-    /// On a request to the fallback URL: why the first one failed.
-    pub error_code: Option<u32>,
 }
 
 impl VoiceWebhook {
     /// Reads the form of a POST, or the query of a GET.
     pub fn from_form(form: &Form) -> Result<Self, InvalidWebhook> {
-        let text = |name| form.non_blank(name).map(|value| value.trim().to_owned());
         let ends = CallParties::from_form(form);
         let attestation = if ends.is_outbound() {
             // The number was dialled by us: there is nothing to vouch for.
@@ -73,15 +60,9 @@ impl VoiceWebhook {
         };
         Ok(Self {
             call_sid: parse_call_sid(form)?,
-            account_sid: text("AccountSid").unwrap_or_default(),
             parties: ends,
             attestation,
             status: CallStatus::parse(form.get("CallStatus").unwrap_or_default()),
-            parent_call_sid: text("ParentCallSid"),
-            forwarded_from: text("ForwardedFrom").map(RawAddress::new),
-            caller_name: text("CallerName"),
-            from_country: text("FromCountry"),
-            error_code: parse_number(form, "ErrorCode"),
         })
     }
 }
