@@ -1,5 +1,5 @@
-//! Whether a bare answer, a name without a cue, is trusted: only where the small words of its language
-//! are known, and nothing speaks for another reading.
+//! Checks of a bare answer, which is a name without a cue. It is accepted only in a language whose
+//! function words are known, and if no other reading of the turn is likely.
 
 use super::evidence::{self, Evidence};
 use super::language::Language;
@@ -8,19 +8,19 @@ use super::non_names;
 use super::token::Pause;
 use super::word_class::WordClass;
 
-/// What is asked back rather than captured.
+/// Confidence of a name that the agent confirms with the caller.
 const CONFIRM_CONFIDENCE: f32 = 0.6;
-/// A shorter word tells no language, unless it is the whole answer ("Si").
+/// Letters from which a word identifies a language; a shorter one must be the whole answer ("Si").
 const FOREIGN_CHARS_MIN: usize = 3;
 /// Words behind a name that make a sentence, one less.
 const SENTENCE_WORDS_MIN: usize = 2;
-/// Small words of another language that make a turn a sentence in it.
+/// Function words of another language that make a turn a sentence in it.
 const FOREIGN_WORDS_MIN: usize = 2;
-/// Words of a bare answer that is asked back, in a language whose word list is thin.
+/// Words of a bare answer that is confirmed, at most, in a language with a short word list.
 const CONFIRM_WORDS_MAX: usize = 2;
 
 impl NameReader<'_> {
-    /// The reading as far as it is trusted: as it is, to be asked back at most, or not at all.
+    /// The reading unchanged, or with its confidence lowered so that it is confirmed, or `None`.
     pub fn checked_bare_answer(&self, reading: NameSpan) -> Option<NameSpan> {
         let start = reading.words.start;
         if self.turn.language == Language::Other || self.follows_farewell(start) {
@@ -53,7 +53,7 @@ impl NameReader<'_> {
         self.checked_by_name_list(reading, known)
     }
 
-    /// Beyond the languages with lists of their own only a listed first name is captured.
+    /// In a language without word lists of its own only a listed first name is captured.
     fn checked_by_name_list(&self, reading: NameSpan, known: bool) -> Option<NameSpan> {
         let (at, language) = (reading.words.start, self.turn.language);
         let common = self.turn.tokens[at].entry.is_common_word_in(language)
@@ -80,7 +80,7 @@ impl NameReader<'_> {
         )
     }
 
-    /// Another language's small words stand in the turn, none of which is a word of this one.
+    /// Whether the turn contains function words of another language and none of its own.
     fn has_foreign_words(&self) -> bool {
         let unknown = |at: usize| {
             let token = &self.turn.tokens[at];
@@ -127,7 +127,7 @@ impl NameReader<'_> {
         goes_on && opened && !self.has_details_at(end)
     }
 
-    /// "Hi Sarah", "Hello, Michael!": spoken to.
+    /// "Hi Sarah", "Hello, Michael!": the name of the person who is addressed.
     fn follows_greeting(&self, at: usize) -> bool {
         self.follows(at, WordClass::GREETING)
     }

@@ -1,4 +1,4 @@
-//! Hears who is calling: finds the caller's own name in one turn of speech.
+//! Finds the caller's own name in one turn of speech.
 //!
 //! Pure and deterministic: no clock, file or network. [`extract`] reads a turn, [`parse_yes_no`] and
 //! [`parse_confirmation`] read what follows "Was that Kay?"; [`score`] measures labelled turns.
@@ -72,7 +72,8 @@ pub fn extract(text: &str, context: &ExtractionContext<'_>) -> Extraction {
     }
 }
 
-/// What is heard by the turn's own language, and the languages whose cues stand in the turn.
+/// The extraction by the rules of the turn's own language, and the languages whose cues the turn
+/// contains.
 fn extract_in_own_language(
     text: &str,
     context: &ExtractionContext<'_>,

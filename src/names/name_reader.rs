@@ -11,7 +11,8 @@ use super::language_words;
 use super::token::{Pause, TokenizedTurn, WordCase};
 use super::word_class::WordClass;
 
-/// A US name is one in any language, without a capital, from this count (half-logs) on.
+/// From this frequency in US names (in half-logs, twice the binary logarithm of a count) a word is a name
+/// in any language, also without a capital.
 const FREQUENT_HALF_LOGS_MIN: i32 = 26;
 /// Words between a greeting and the name it introduces at most ("hi there, this is X").
 const GREETED_WORDS_MAX: usize = 3;
@@ -30,19 +31,19 @@ const RARE_NAME_HALF_LOGS_MAX: i32 = 20;
 const THING_BAND_MAX: usize = 2;
 /// Words behind a name within which "isn't it" makes a question of it.
 const TAG_QUESTION_WORDS_MAX: usize = 3;
-/// A month is a first name from this count (half-logs) on.
+/// A month is a first name from this frequency (half-logs) on.
 const CALENDAR_HALF_LOGS_MIN: i32 = 28;
 /// After a sure cue a word that ends its clause is a name from this count (half-logs) on.
 const GIVEN_HALF_LOGS_MIN: i32 = 14;
 
-/// How far a cue is trusted.
+/// How certain it is that a name follows a cue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CueStrength {
-    /// Whatever follows is a name unless it can be none.
+    /// Any word that follows is a name unless it cannot be one.
     Strong,
-    /// A name must look like one.
+    /// The word must look like a name.
     Strict,
-    /// A name must look like one, and a clause must end after it.
+    /// The word must look like a name, and its clause must end after it.
     Medium,
 }
 
@@ -54,7 +55,7 @@ pub struct NameSpan {
     pub confidence: f32,
 }
 
-/// What the reader needs beside the turn.
+/// Finds names in a turn.
 #[derive(Clone, Copy)]
 pub struct NameReader<'r> {
     pub turn: &'r TokenizedTurn<'r>,
@@ -231,7 +232,7 @@ impl NameReader<'_> {
             && self.turn.tokens[at].is_capital()
     }
 
-    /// How sure a first name at a word is, by the cue before it.
+    /// The confidence of a first name at a word, by the strength of the cue before it.
     fn first_confidence(&self, at: usize, trust: CueStrength) -> Option<f32> {
         if !self.can_be_name(at) {
             return (trust == CueStrength::Strong && self.is_calendar_alone(at)).then_some(0.82);
@@ -484,7 +485,7 @@ impl NameReader<'_> {
             && (1..=THING_BAND_MAX).contains(&last.entry.frequency_band())
     }
 
-    /// "frank about it", "rich with ideas": what only a quality is followed by.
+    /// "frank about it", "rich with ideas": words that follow an adjective only.
     fn has_complement(&self, at: usize, end: usize) -> bool {
         self.turn.language.is_english()
             && self.turn.tokens[at].entry.is_adjective()
@@ -509,7 +510,7 @@ impl NameReader<'_> {
             }
     }
 
-    /// "it's X again, isn't it": asked about another.
+    /// "it's X again, isn't it": a question about somebody else.
     pub fn has_tag_question(&self, end: usize) -> bool {
         let clause = (end..end + TAG_QUESTION_WORDS_MAX)
             .take_while(|at| self.turn.pause_before(*at) <= Pause::Comma);
@@ -521,7 +522,7 @@ impl NameReader<'_> {
         })
     }
 
-    /// "english", "german": a people's word has its capital in any use.
+    /// "english", "german": words for peoples have a capital in any use.
     fn is_nationality(&self, at: usize) -> bool {
         let word = self.turn.tokens[at].entry;
         self.turn.language.is_english() && word.is_noun() && word.is_adjective()
@@ -543,7 +544,7 @@ fn is_elided(folded: &str) -> bool {
         .is_some_and(|(before, _)| !matches!(before, "d" | "o"))
 }
 
-/// "india is ...", "tom has ...": the sentence is about somebody, not from them.
+/// "india is ...", "tom has ...": the sentence is about that person, who is not the speaker.
 pub fn is_third_person_verb(folded: &str) -> bool {
     matches!(
         folded,

@@ -1,5 +1,5 @@
-//! Places and things that have the names of people: "Phoenix, Arizona", "Chelsea boots", "Mercedes Benz". Where no cue
-//! says that it is a name, such a turn is asked back, or names nobody.
+//! Places and brands that share the names of people: "Phoenix, Arizona", "Chelsea boots", "Mercedes
+//! Benz". Without a cue the agent confirms such a name, or there is none.
 
 use super::cue_candidates::with_confidence_max;
 use super::name_reader::{NameReader, NameSpan};
@@ -7,9 +7,9 @@ use super::token::Pause;
 use super::word_class::WordClass;
 use super::wordlist::WordEntry;
 
-/// What is asked back rather than captured.
+/// Confidence of a name that the agent confirms with the caller.
 const CONFIRM_CONFIDENCE: f32 = 0.6;
-/// From this count (half-logs) on a place is as well a first name: Georgia, Virginia.
+/// From this frequency (half-logs) on a place is also a first name: Georgia, Virginia.
 const GIVEN_HALF_LOGS_MIN: i32 = 32;
 /// Regions of two words.
 const REGIONS: [&str; 24] = [
@@ -44,7 +44,7 @@ const SHORT_REGIONS: [&str; 6] = ["uk", "usa", "england", "scotland", "wales", "
 const PLACE_OPENERS: [&str; 9] = [
     "san", "santa", "fort", "saint", "st", "los", "las", "mount", "port",
 ];
-/// What is said of somebody from a place.
+/// Words that follow the name of a place a person comes from.
 const ORIGIN_WORDS: [&str; 5] = ["based", "born", "area", "native", "resident"];
 /// Makes and dishes that begin with the name of a person or are one, and further places.
 const BRANDS_AND_PLACES: [&str; 55] = [
@@ -105,8 +105,8 @@ const BRANDS_AND_PLACES: [&str; 55] = [
     "wells fargo",
 ];
 
-/// First names that are as well towns, makes, plants, stones or dishes: what stands behind them may be a thing. Behind
-/// others a noun is a misheard surname, more often than not ("Geraldine boots", "Nicola cheese").
+/// First names that are also towns, brands, plants, stones or dishes: a noun after them may be a thing.
+/// After other names a noun is mostly a misheard surname ("Geraldine boots", "Nicola cheese").
 const NAMES_OF_THINGS: &str = "alfredo amber austin barbie basil benedict berlin boston brooklyn caesar carmen carolina \
     charlotte chelsea daisy dallas denver diesel florence ford frank georgia ginger hamilton houston jasmine jordan kobe \
     lexus lincoln london madison margarita mercedes olive orlando oxford paris pearl phoenix rose rosemary ruby savannah \
@@ -122,7 +122,8 @@ const PLURAL_CHARS_MIN: usize = 4;
 const PLACE_CHARS_MIN: usize = 4;
 
 impl NameReader<'_> {
-    /// A reading without a strong cue, as far as the words around it let it be a person.
+    /// A reading without a strong cue: unchanged, with its confidence lowered, or `None` if the words around
+    /// it make it a place or a thing.
     pub fn checked_as_person(&self, reading: NameSpan) -> Option<NameSpan> {
         let (start, end) = (reading.words.start, reading.words.end);
         if self.is_region_behind_town(start, end) || self.is_town_in_region(start, end) {

@@ -19,12 +19,13 @@ use super::{
     ExcludedWords, Extraction, ExtractionContext, Language, NameDecision, NameIntent, extract, text,
 };
 
-/// Turns read before the clock counts, so that the lists are in memory.
+/// Turns that are read before the time is measured, so that the lists are in memory.
 const WARM_UP_TURNS: usize = 200;
-/// Kinds left out where a turn is read as an answer to the name question: a name is said there, though not the caller's.
+/// Kinds that are left out if turns are read as answers to the name question: they contain a name that is
+/// not the caller's.
 const KINDS_NOT_REPLAYED: [&str; 3] = ["neg-othername", "neg-thirdparty", "neg-vocative"];
 
-/// Kind of a turn that may be taken for a refusal or not: a bare "no".
+/// Kind of a turn that may or may not be read as a refusal: a bare "no".
 const MAY_REFUSE_KIND: &str = "neg-no";
 
 /// What the table's last column but two says.
@@ -72,7 +73,7 @@ pub struct LabelledTurn {
     pub kind: String,
 }
 
-/// A turn with what was heard in it and how long that took.
+/// A turn with its extraction and how long that took.
 #[derive(Clone, Debug)]
 pub struct ScoredTurn {
     pub turn: LabelledTurn,
@@ -80,7 +81,7 @@ pub struct ScoredTurn {
     pub took: Duration,
 }
 
-/// What became of a turn.
+/// The result of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TurnOutcome {
     /// The name is used at once.
@@ -171,7 +172,7 @@ impl LabelledTurn {
     }
 }
 
-/// What one class of turns came to.
+/// The counts of one class of turns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClassScore {
     pub turns: usize,
@@ -221,7 +222,7 @@ pub fn run(input: &[u8], options: &ScoreOptions, now: impl Fn() -> Duration) -> 
     }
 }
 
-/// What [`run`] has made of an input.
+/// The result of [`run`].
 #[derive(Clone, Debug)]
 pub struct ScoreReport {
     /// The report, bad lines first.

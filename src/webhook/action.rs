@@ -77,7 +77,7 @@ impl WebhookRoutes {
             });
             return self.handoff_twiml(req, call_sid, &called, ended.handoff_data.as_deref());
         }
-        let arrival = IncomingCall {
+        let incoming_call = IncomingCall {
             call_sid: call_sid.as_str().into(),
             caller: ended.parties.remote_identity(),
             called_number: twiml_response::called_number(ended.parties.local_address()),
@@ -89,22 +89,30 @@ impl WebhookRoutes {
         if !ended.is_retryable() {
             over(CallOutcome::Failed);
             return twiml_response::say_and_hang_up_twiml(
-                &self.call_manager.failure_message(&arrival.called_number),
+                &self
+                    .call_manager
+                    .failure_message(&incoming_call.called_number),
             );
         }
-        let render = |connection: &RelayConnect<'_>| self.connect_twiml(req, &arrival, connection);
-        let mark = self.log_position_in_token(&arrival.call_sid, request.call_token());
-        let back = ReconnectRequest {
+        let render =
+            |connection: &RelayConnect<'_>| self.connect_twiml(req, &incoming_call, connection);
+        let log_position =
+            self.log_position_in_token(&incoming_call.call_sid, request.call_token());
+        let reconnect = ReconnectRequest {
             trigger: ReconnectTrigger::Action,
-            log_position: mark.unwrap_or_default(),
+            log_position: log_position.unwrap_or_default(),
             session_id: &ended.session_id,
             proves_known: true,
             provider_failed: ended.has_provider_failed(),
         };
-        match self.call_manager.reconnect(&arrival, &back, render).await {
+        match self
+            .call_manager
+            .reconnect(&incoming_call, &reconnect, render)
+            .await
+        {
             // The connection broke after our own end: what was to follow it follows.
             ReconnectDecision::AlreadyEnded(CallOutcome::HandedOff) => {
-                self.handoff_twiml(req, call_sid, &arrival.called_number, Some("{}"))
+                self.handoff_twiml(req, call_sid, &incoming_call.called_number, Some("{}"))
             }
             lost => self.twiml_after_lost_session(call_sid, lost).await,
         }
@@ -136,8 +144,8 @@ impl WebhookRoutes {
     ) -> String {
         let handoff = &self.call_manager.line(called).handoff;
         let action = || {
-            let reference = self.new_call_token(call_sid, self.call_manager.log_position());
-            let target = format!("{DIAL_ACTION_PATH}?{CALL_TOKEN_PARAMETER}={reference}");
+            let call_token = self.new_call_token(call_sid, self.call_manager.log_position());
+            let target = format!("{DIAL_ACTION_PATH}?{CALL_TOKEN_PARAMETER}={call_token}");
             self.guard.url(req, EndpointKind::Webhook, &target)
         };
         let document = match (data, &handoff.dial, &handoff.workflow) {

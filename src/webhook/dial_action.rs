@@ -1,5 +1,5 @@
-//! `POST /twilio/dialled`: the person to whom a call was handed over has answered and is done, or nobody
-//! took the call. Then the caller comes back to the agent.
+//! `POST /twilio/dialled`: a handoff is over. Either a person talked to the caller, or nobody answered and
+//! the caller is connected to the agent again.
 
 use super::request::WebhookRequest;
 use super::{WebhookRoutes, twiml_response};
@@ -59,29 +59,33 @@ impl WebhookRoutes {
         let status = dialled.dial_status;
         catalog::HANDOFFS_TOTAL.with(status.label()).increment(1);
         let call_sid = &dialled.call_sid;
-        let mark = self.log_position_in_token(call_sid, request.call_token());
+        let log_position = self.log_position_in_token(call_sid, request.call_token());
         if !dialled.returns_to_agent() {
             if status != DialStatus::Answered {
-                // The caller did not wait: nobody has the call.
-                let mark = mark.unwrap_or_default();
+                // The caller hung up before anybody answered.
+                let log_position = log_position.unwrap_or_default();
                 self.call_manager
-                    .end_unanswered_handoff(call_sid, mark)
+                    .end_unanswered_handoff(call_sid, log_position)
                     .await;
             }
             return twiml_response::hang_up_twiml();
         }
-        let arrival = IncomingCall {
+        let incoming_call = IncomingCall {
             call_sid: call_sid.as_str().into(),
             caller: dialled.parties.remote_identity(),
             called_number: twiml_response::called_number(dialled.parties.local_address()),
             attestation: Attestation::Absent,
         };
-        let back = ReconnectRequest {
-            log_position: mark.unwrap_or_default(),
+        let reconnect = ReconnectRequest {
+            log_position: log_position.unwrap_or_default(),
             ..ReconnectRequest::of_trigger(ReconnectTrigger::HandoffUnanswered)
         };
-        let render = |connection: &RelayConnect<'_>| self.connect_twiml(req, &arrival, connection);
-        let after = self.call_manager.reconnect(&arrival, &back, render).await;
+        let render =
+            |connection: &RelayConnect<'_>| self.connect_twiml(req, &incoming_call, connection);
+        let after = self
+            .call_manager
+            .reconnect(&incoming_call, &reconnect, render)
+            .await;
         self.twiml_after_lost_session(call_sid, after).await
     }
 }

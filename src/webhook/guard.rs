@@ -13,11 +13,11 @@ use salvo::{Request, Response};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// A body is a few KB in one piece; who takes longer holds a connection, not a call.
+/// How long a body of a few KB may take; then the request is rejected with 400.
 const BODY_READ_TIME_MAX: Duration = Duration::from_secs(5);
 /// Bytes of a path that a log shows.
 const PATH_BYTES_MAX: usize = 200;
-/// A longer token than this is no token.
+/// A longer idempotency token is ignored.
 const IDEMPOTENCY_BYTES_MAX: usize = 128;
 
 /// Why a request is rejected.
@@ -50,7 +50,7 @@ impl Rejection {
 pub(super) struct VerifiedRequest {
     /// Its parameters.
     pub(super) form: Form,
-    /// What its URL's query says, which is signed as part of it: our own words come back there.
+    /// The query of its URL, which the signature covers; it contains the call token.
     pub(super) query: Form,
     /// The same on every retry.
     pub(super) idempotency_token: Option<String>,
@@ -58,7 +58,7 @@ pub(super) struct VerifiedRequest {
 
 /// Checks signatures, and knows the public address.
 pub struct RequestGuard {
-    /// Without a verifier every request comes in: only on loopback.
+    /// Without a verifier every request is accepted; the configuration allows that on loopback only.
     verifier: Option<SignatureVerifier>,
     base: Option<PublicBaseUrl>,
     trust: ProxyTrust,
@@ -78,13 +78,13 @@ impl RequestGuard {
         }
     }
 
-    /// The path of the public address that a proxy may leave on; empty where there is none.
+    /// The path prefix of the public URL, which a proxy may leave in place; empty without one.
     pub(super) fn path_prefix(&self) -> &str {
         self.base.as_ref().map_or("", PublicBaseUrl::path_prefix)
     }
 
-    /// The URL of one of our own listeners, as Twilio must request it. `None` where the request does
-    /// not say how it came and nothing is configured.
+    /// The public URL of one of our own routes. `None` if no public URL is configured and the request's
+    /// headers do not give one.
     pub(super) fn url(
         &self,
         req: &Request,
@@ -94,7 +94,7 @@ impl RequestGuard {
         Some(self.public_base(req)?.url(endpoint, target))
     }
 
-    /// The URLs that this request may have been made to; none where nobody can say.
+    /// The URLs that Twilio may have requested; empty if the public URL is unknown.
     fn candidate_urls(&self, req: &Request, endpoint: EndpointKind, target: &str) -> Vec<String> {
         self.public_base(req)
             .map(|base| base.candidate_urls(endpoint, target))
@@ -114,7 +114,8 @@ impl RequestGuard {
         public_base_of_request(self.base.as_ref(), &headers, self.trust)
     }
 
-    /// Lets a webhook in, or answers it: 403, 413 or 400. `route` is the metric label.
+    /// Accepts a webhook, or responds with 403, 413 or 400 and returns `None`. Takes at most
+    /// [`BODY_READ_TIME_MAX`]. `route` is the metric label.
     pub(super) async fn accept(
         &self,
         route: &'static str,
@@ -176,7 +177,7 @@ impl RequestGuard {
                 }
             })?;
         }
-        // A query of Twilio's own making is of no interest.
+        // A query that cannot be parsed is not ours and is ignored.
         let query = Form::parse(query(&target).as_bytes()).unwrap_or_default();
         Ok(VerifiedRequest {
             form,
@@ -215,7 +216,8 @@ async fn read_body(req: &mut Request) -> Result<bytes::Bytes, Rejection> {
     }
 }
 
-/// Checks the signature over each of the URLs that the request may have been made to.
+/// Checks the signature over each URL that Twilio may have requested. Rejects with the verdict of the
+/// first URL.
 fn verify_signature(
     route: &str,
     path: &str,
@@ -238,8 +240,8 @@ fn verify_signature(
     )
 }
 
-/// Refuses a request, and tells the operator which URL its signature was checked over: most 403s come
-/// from an address that is not the one that Twilio was given. No query is shown.
+/// Rejects a request and logs the URLs that its signature was checked over, without their queries. Most
+/// rejections come from a public URL that is not the one configured at Twilio.
 fn reject<T>(
     verdict: SignatureVerdict,
     route: &str,
@@ -268,7 +270,7 @@ fn header<'a>(req: &'a Request, name: &str) -> Option<&'a str> {
     req.headers().get(name)?.to_str().ok()
 }
 
-/// Path and query as they came.
+/// Path and query of the request.
 fn path_and_query(req: &Request) -> String {
     req.uri()
         .path_and_query()

@@ -1,17 +1,17 @@
-//! Answers by idempotency token: a request that Twilio repeats gets the answer it got before, and
-//! nothing is done twice (docs/protocol.md 2.2).
+//! Responses by idempotency token: a request that Twilio repeats gets the response that it got before,
+//! and is not processed again (docs/protocol.md 2.2).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// Answers kept; past it the oldest is forgotten.
+/// Responses kept; then the oldest is evicted.
 const ENTRIES_MAX: usize = 4_096;
-/// Twilio's retries of one request end within 15 s (docs/protocol.md 2.4); older answers, which may
-/// hold a name, are forgotten with the next request.
+/// Age at which a response is evicted, with the next request. Twilio's retries of one request end within
+/// 15 s (docs/protocol.md 2.4), and a response may contain a name.
 const ENTRY_AGE_MAX: Duration = Duration::from_secs(30);
 
-/// The last answers.
+/// The latest responses.
 #[derive(Default)]
 pub(super) struct IdempotencyCache(Mutex<CachedResponses>);
 
@@ -28,7 +28,7 @@ impl IdempotencyCache {
         self.locked().documents.get(&key).cloned()
     }
 
-    /// Keeps the answer.
+    /// Keeps a response. Without a token there is nothing to keep it by.
     pub(super) fn insert(&self, route: &str, token: Option<&str>, answer: &str) {
         let Some(token) = token else {
             return;

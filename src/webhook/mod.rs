@@ -1,5 +1,5 @@
-//! The routes that Twilio requests: the voice webhook, the relay's socket, the action and status callbacks. HTTP
-//! only: what a request means for a call is decided in `call`.
+//! The HTTP routes that Twilio requests: the voice webhook, the WebSocket of ConversationRelay, and the
+//! action and status callbacks. `call` decides what a request means for a call.
 
 mod action;
 mod dial_action;
@@ -21,15 +21,15 @@ use idempotency::IdempotencyCache;
 use salvo::Router;
 use std::sync::Arc;
 
-/// Paths of the routes; the TwiML names them too.
+/// Path of the voice webhook. The TwiML contains these paths too.
 pub const VOICE_PATH: &str = "/twilio/voice";
-/// The relay's socket.
+/// Path of the WebSocket of ConversationRelay.
 pub const RELAY_PATH: &str = "/twilio/relay";
-/// The action of `<Connect>`.
+/// Path of the action of `<Connect>`.
 pub const ACTION_PATH: &str = "/twilio/action";
-/// The action of `<Dial>`.
+/// Path of the action of `<Dial>` and `<Enqueue>`.
 pub const DIAL_ACTION_PATH: &str = "/twilio/dialled";
-/// The number's status callback.
+/// Path of the status callback of a number.
 pub const STATUS_PATH: &str = "/twilio/status";
 
 /// What the routes share.
@@ -40,22 +40,22 @@ pub struct WebhookRoutes {
     pub guard: RequestGuard,
     /// Keys of call tokens: the one that seals first, then older ones.
     pub keys: Vec<CallTokenKey>,
-    /// How long a reference opens a socket, in seconds.
+    /// How long a call token is valid, in seconds.
     pub call_token_s_max: u64,
-    /// Answers given, for requests that come twice.
+    /// Responses sent, for requests that Twilio repeats.
     idempotency: IdempotencyCache,
 }
 
 impl WebhookRoutes {
     /// The routes of one instance.
     pub fn new(
-        switchboard: Arc<CallManager>,
+        call_manager: Arc<CallManager>,
         guard: RequestGuard,
         keys: Vec<CallTokenKey>,
         call_token_s_max: u64,
     ) -> Arc<Self> {
         Arc::new(Self {
-            call_manager: switchboard,
+            call_manager,
             guard,
             keys,
             call_token_s_max,

@@ -3,7 +3,7 @@
 use salvo::http::StatusCode;
 use salvo::{Depot, FlowCtrl, Request, Response, Router, async_trait};
 
-/// A route for every path that no other route takes; `hint` says what there is.
+/// A route for every path that no other route takes; `hint` is the body of its response.
 pub fn not_found_route(hint: &'static str) -> Router {
     Router::with_path("{**rest}").goal(NotFoundHandler(hint))
 }

@@ -1,4 +1,4 @@
-//! `GET /twilio/relay`: the socket of one call (docs/protocol.md 4, 7.4).
+//! `GET /twilio/relay`: the WebSocket of one session (docs/protocol.md 4, 7.4).
 
 use super::WebhookRoutes;
 use super::twiml_response::{
@@ -24,19 +24,19 @@ use std::time::Duration;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tracing::Instrument;
 
-/// `setup` is the first frame and comes at once (docs/protocol.md 4.1); a socket silent for longer is
+/// How long a socket may take to send `setup`, its first frame (docs/protocol.md 4.1); then it is
 /// closed.
 const SETUP_WAIT_MAX: Duration = Duration::from_secs(10);
-/// Other frames before `setup`; past it the socket is closed.
+/// Frames that are read while `setup` is awaited; then the socket is closed.
 const FRAMES_BEFORE_SETUP_MAX: usize = 16;
-/// Bytes that tungstenite reads at once: its default of 128 KiB would be most of a call's memory.
+/// Size of tungstenite's read buffer in bytes. Its default of 128 KiB would be most of a call's memory.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
-/// Bytes that may wait for a slow socket; past it the call counts as lost.
+/// Bytes that may wait for a slow socket; then the connection counts as lost.
 const WRITE_BUFFER_BYTES_MAX: usize = 256 * 1024;
-/// How long a close may take.
+/// How long the closing handshake may take.
 const CLOSE_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// The relay's socket.
+/// The handler of the socket's route.
 pub(super) struct RelayHandler(pub(super) Arc<WebhookRoutes>);
 
 #[async_trait]
@@ -68,7 +68,7 @@ impl salvo::Handler for RelayHandler {
             routes.run_socket(RelaySocket::new(socket)).await
         });
         match upgraded.await {
-            // Counted as ok or failed when its first frame is there.
+            // `run_socket` counts it as ok or failed once its first frame has come.
             Ok(()) => {}
             Err(error) => {
                 catalog::WEBSOCKET_HANDSHAKES_TOTAL
@@ -81,7 +81,7 @@ impl salvo::Handler for RelayHandler {
 }
 
 impl WebhookRoutes {
-    /// One socket from its first frame to its end. A panic in a call ends that call only.
+    /// Runs one socket from its first frame to its end. A panic ends this session only.
     async fn run_socket(self: Arc<Self>, mut socket: RelaySocket) {
         let Ok(Some(setup)) = tokio::time::timeout(SETUP_WAIT_MAX, read_setup(&mut socket)).await
         else {
@@ -92,8 +92,8 @@ impl WebhookRoutes {
             return;
         };
         catalog::WEBSOCKET_HANDSHAKES_TOTAL.with("ok").increment(1);
-        let mark = match self.verify_call_token(&setup).await {
-            Ok(mark) => mark,
+        let log_position = match self.verify_call_token(&setup).await {
+            Ok(log_position) => log_position,
             Err(error) => {
                 catalog::CALL_TOKEN_FAILURES_TOTAL.with(error).increment(1);
                 tracing::warn!(call_sid = %setup.call_sid, reason = error, "a relay socket without a valid call token");
@@ -101,13 +101,13 @@ impl WebhookRoutes {
                 return;
             }
         };
-        let run = self.run_session(&mut socket, &setup, mark);
+        let run = self.run_session(&mut socket, &setup, log_position);
         let call = AssertUnwindSafe(run.instrument(spans::call_span(&setup.call_sid)))
             .catch_unwind()
             .await;
         if call.is_err() {
             tracing::error!(call_sid = %setup.call_sid, "a call's task panicked; its session is closed");
-            // Twilio then asks for the action, and the call is taken up from storage.
+            // Twilio then requests the action, and the call continues from storage.
             socket.close(1011, "internal error").await;
             self.call_manager.end_after_panic(&setup.call_sid).await;
         }
@@ -117,14 +117,14 @@ impl WebhookRoutes {
         &self,
         socket: &mut RelaySocket,
         setup: &frames::SetupFrame,
-        mark: LogPosition,
+        log_position: LogPosition,
     ) {
         let parameter = |name: &str| setup.parameters.get(name).map(String::as_str);
         let greeting = parameter(GREETING_PARAMETER)
             .filter(|text| !text.is_empty())
             .map(|text| (text, parameter(ASKS_NAME_PARAMETER).is_some()));
         let setup = SessionSetup {
-            log_position: mark,
+            log_position,
             incoming_call: IncomingCall {
                 call_sid: setup.call_sid.as_str().into(),
                 caller: setup.parties.remote_identity(),
@@ -139,8 +139,11 @@ impl WebhookRoutes {
         self.call_manager.on_socket(socket, setup).await;
     }
 
-    /// What the `<Parameter>` says that only our webhook's answer had. One that has expired still opens
-    /// a socket of a call that is up already: Twilio's own reconnect repeats it hours later.
+    /// Verifies the call token of `setup` and returns its log position. An expired token is accepted for
+    /// a call that is known, because a reconnect by Twilio repeats the token hours later.
+    ///
+    /// # Errors
+    /// The label of the failure: `missing`, `forged`, or that of a [`CallTokenError`].
     async fn verify_call_token(
         &self,
         setup: &frames::SetupFrame,
@@ -148,7 +151,7 @@ impl WebhookRoutes {
         let text = setup.call_token().ok_or("missing")?;
         let now = clock::unix_seconds();
         match CallToken::verify_for_call(&setup.call_sid, text, &self.keys, now) {
-            Ok(reference) => Ok(log_position_of(&reference)),
+            Ok(call_token) => Ok(log_position_of(&call_token)),
             Err(CallTokenError::Expired { .. })
                 if self.call_manager.is_known(&setup.call_sid).await =>
             {
@@ -160,7 +163,8 @@ impl WebhookRoutes {
     }
 }
 
-/// The `setup` frame; what else comes before it is counted and ignored.
+/// Reads frames up to `setup`. Other frames are counted and ignored. `None` if the socket closes, or
+/// after [`FRAMES_BEFORE_SETUP_MAX`] frames.
 async fn read_setup(socket: &mut RelaySocket) -> Option<Box<frames::SetupFrame>> {
     for _ in 0..FRAMES_BEFORE_SETUP_MAX {
         let text = match socket.next().await {
@@ -187,7 +191,7 @@ async fn read_setup(socket: &mut RelaySocket) -> Option<Box<frames::SetupFrame>>
 /// The WebSocket of one call, as the session's transport.
 struct RelaySocket {
     socket: WebSocket,
-    /// Twilio has closed it, with this code; our answer may still be on its way.
+    /// The code of the close frame that Twilio sent. Our reply to it may still be unsent.
     close_code: Option<Option<u16>>,
 }
 
@@ -199,11 +203,11 @@ impl RelaySocket {
         }
     }
 
-    /// Twilio's close frame is answered with the same code (RFC 6455 5.5.1): the library has the
-    /// answer ready, and the stream ends once it is written.
+    /// Replies to Twilio's close frame with the same code (RFC 6455 5.5.1). The library has queued the
+    /// reply; the stream ends once it is written. Takes at most [`CLOSE_WAIT_MAX`].
     async fn complete_close(&mut self, code: Option<u16>) -> TransportEvent {
         let answered = async { while let Some(Ok(_)) = self.socket.next().await {} };
-        // A peer that does not take it is gone already.
+        // On a timeout the peer is gone already.
         let _ = tokio::time::timeout(CLOSE_WAIT_MAX, answered).await;
         TransportEvent::Closed {
             clean: code == Some(1000),
@@ -213,7 +217,7 @@ impl RelaySocket {
 
 impl Transport for RelaySocket {
     async fn next(&mut self) -> TransportEvent {
-        // A wait for the answer that was dropped is taken up.
+        // An earlier call was cancelled while it completed the close.
         if let Some(code) = self.close_code {
             return self.complete_close(code).await;
         }
@@ -246,7 +250,7 @@ impl Transport for RelaySocket {
 
     async fn close(&mut self, code: u16, reason: &'static str) {
         let close = SinkExt::send(&mut self.socket, Message::close_with(code, reason));
-        // A socket that does not take the close frame is gone already.
+        // On a timeout the peer is gone already.
         let _ = tokio::time::timeout(CLOSE_WAIT_MAX, close).await;
     }
 }

@@ -38,12 +38,12 @@ impl WebhookRoutes {
 }
 
 impl WebhookRequest {
-    /// The reference in its URL.
+    /// The call token in its URL.
     pub(super) fn call_token(&self) -> Option<&str> {
         self.query.get(CALL_TOKEN_PARAMETER)
     }
 
-    /// The answer that this request got before, if Twilio repeats it.
+    /// The response that this request got before, if Twilio repeats it.
     pub(super) fn repeated_response(
         &self,
         routes: &WebhookRoutes,
@@ -54,7 +54,7 @@ impl WebhookRequest {
         Some((document, "duplicate"))
     }
 
-    /// Answers with a document.
+    /// Sends a document, keeps it for a repetition, and records the request.
     pub(super) fn respond(
         self,
         routes: &WebhookRoutes,

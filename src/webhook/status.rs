@@ -1,4 +1,4 @@
-//! `POST /twilio/status`: how a call stands (docs/protocol.md 2.6). Only its end matters here.
+//! `POST /twilio/status`: the status of a call (docs/protocol.md 2.6). Only the end of a call is handled.
 
 use super::WebhookRoutes;
 use crate::twilio::Form;
@@ -32,7 +32,7 @@ impl salvo::Handler for StatusHandler {
 }
 
 impl WebhookRoutes {
-    /// The label of what came of it.
+    /// Handles a status callback and returns its metric label.
     async fn handle_status(&self, form: &Form) -> &'static str {
         match StatusCallback::from_form(form) {
             Ok(callback) => {

@@ -1,4 +1,5 @@
-//! TwiML as an answer: always valid, always in time, the worst case spoken.
+//! TwiML responses. A document that cannot be rendered is replaced by one that speaks the failure
+//! message, or by an empty one.
 
 use super::{ACTION_PATH, RELAY_PATH, WebhookRoutes};
 use crate::call::clock;
@@ -15,29 +16,30 @@ use salvo::http::header::{CONTENT_TYPE, HeaderValue};
 use salvo::{Request, Response};
 use std::borrow::Cow;
 
-/// A WhatsApp call's first second of audio is lost (docs/protocol.md 2.5).
+/// Seconds of silence before the greeting of a WhatsApp call, whose first second of audio is lost
+/// (docs/protocol.md 2.5).
 const WHATSAPP_PAUSE_S: u32 = 1;
-/// `<Parameter>`: the first words, so that any instance knows them.
+/// `<Parameter>` with the greeting, so that any instance knows it.
 pub(super) const GREETING_PARAMETER: &str = "greeting";
-/// `<Parameter>`: the first words ask for the caller's name.
+/// `<Parameter>` that is present if the greeting asks for the caller's name.
 pub(super) const ASKS_NAME_PARAMETER: &str = "asksName";
-/// `<Parameter>`: the session takes up a call that was up before. The epoch that the call was owned in as
-/// far as whoever wrote it knew, or a word; then [`COUNTED_SUFFIX`] if its return was counted, and the letter of
-/// its [`ReconnectCause`] if that is no lost socket.
+/// `<Parameter>` with the resume token, present if the session continues a call. The token is the epoch
+/// in which the call was owned, or [`UNKNOWN_EPOCH`]; then [`COUNTED_SUFFIX`] if the reconnect was
+/// counted; then the letter of the [`ReconnectCause`] unless the connection was lost.
 pub(super) const RESUME_TOKEN_PARAMETER: &str = "resumed";
 
-/// Marks a return that was counted.
+/// Follows the epoch if the reconnect was counted.
 const COUNTED_SUFFIX: char = '+';
-/// Stands for an epoch that is not known; ends in no letter of a cause.
+/// Stands for an unknown epoch. It must not end in a letter of [`CAUSE_LETTERS`].
 const UNKNOWN_EPOCH: &str = "?";
 
-/// The causes that have a letter.
+/// The causes that have a letter in a resume token.
 const CAUSE_LETTERS: [(char, ReconnectCause); 2] = [
     ('u', ReconnectCause::HandoffUnanswered),
     ('e', ReconnectCause::EndedByUs),
 ];
 
-/// What [`RESUME_TOKEN_PARAMETER`] says.
+/// Parses a resume token. An epoch that is no number counts as unknown.
 pub(super) fn parse_resume_token(text: &str) -> ResumeToken {
     let (text, cause) = CAUSE_LETTERS
         .iter()
@@ -51,13 +53,15 @@ pub(super) fn parse_resume_token(text: &str) -> ResumeToken {
     }
 }
 
-/// The same, to be read by [`parse_resume_token`].
-fn format_resume_token(hold: ResumeToken) -> String {
-    let owner = hold
+/// Formats a resume token for [`parse_resume_token`].
+fn format_resume_token(token: ResumeToken) -> String {
+    let owner = token
         .owner_epoch
         .map_or_else(|| UNKNOWN_EPOCH.to_owned(), |epoch| epoch.to_string());
-    let counted = hold.reconnect_counted.then_some(COUNTED_SUFFIX);
-    let letter = CAUSE_LETTERS.iter().find(|(_, cause)| *cause == hold.cause);
+    let counted = token.reconnect_counted.then_some(COUNTED_SUFFIX);
+    let letter = CAUSE_LETTERS
+        .iter()
+        .find(|(_, cause)| *cause == token.cause);
     let letter = letter.map(|(letter, _)| *letter);
     owner.chars().chain(counted).chain(letter).collect()
 }
@@ -70,7 +74,7 @@ pub(super) fn write_twiml(res: &mut Response, document: &str) {
     let _ = res.write_body(document.to_owned());
 }
 
-/// Says a sentence and hangs up.
+/// A document that says `farewell` and hangs up.
 pub(super) fn say_and_hang_up_twiml(farewell: &SpokenRejection) -> String {
     let mut say = Say::new(&*farewell.text);
     // Twilio's own voices go by language and region; without a region the default voice speaks.
@@ -81,16 +85,17 @@ pub(super) fn say_and_hang_up_twiml(farewell: &SpokenRejection) -> String {
     document.render().unwrap_or_else(|_| EMPTY_TWIML.to_owned())
 }
 
-/// Hangs up.
+/// A document that hangs up.
 pub(super) fn hang_up_twiml() -> String {
     let document = Twiml::new().hangup();
     document.render().unwrap_or_else(|_| EMPTY_TWIML.to_owned())
 }
 
-/// Nothing more to do.
+/// A document without verbs.
 pub(super) const EMPTY_TWIML: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response/>"#;
 
-/// The number called, as lines are named: `whatsapp:` and the like taken off.
+/// The called number as the configuration of lines has it: in E.164 form without `whatsapp:` or `tel:`
+/// where it is a number, else the trimmed address.
 pub(super) fn called_number(to: &RawAddress) -> CompactString {
     match to.identity().number() {
         Some(number) => number.as_str().into(),
@@ -98,7 +103,8 @@ pub(super) fn called_number(to: &RawAddress) -> CompactString {
     }
 }
 
-/// The TwiML's settings for this call: of its language, and of another provider where one has failed.
+/// The settings of the relay for this call: in its language, and with the fallback provider after a
+/// provider failed.
 fn relay_settings<'a>(connection: &RelayConnect<'a>) -> Cow<'a, RelayConfig> {
     let line = connection.line;
     let relay = match &line.fallback {
@@ -117,15 +123,15 @@ impl WebhookRoutes {
     pub(super) fn connect_twiml(
         &self,
         req: &Request,
-        arrival: &IncomingCall,
+        incoming_call: &IncomingCall,
         connection: &RelayConnect<'_>,
     ) -> String {
         let resumed = connection.resume_token.is_some();
-        let reference = self.new_call_token(&arrival.call_sid, connection.log_position);
+        let call_token = self.new_call_token(&incoming_call.call_sid, connection.log_position);
         let failed =
             || say_and_hang_up_twiml(&self.call_manager.failure_message(connection.called_number));
         let url = |endpoint, target| self.guard.url(req, endpoint, target);
-        let action = format!("{ACTION_PATH}?{CALL_TOKEN_PARAMETER}={reference}");
+        let action = format!("{ACTION_PATH}?{CALL_TOKEN_PARAMETER}={call_token}");
         let (Some(relay), Some(action)) = (
             url(EndpointKind::Relay, RELAY_PATH),
             url(EndpointKind::Webhook, &action),
@@ -136,16 +142,16 @@ impl WebhookRoutes {
         let mut connect = Connect::new(&relay_settings(connection), relay)
             .action(action)
             .greeting(&*connection.greeting.text)
-            .parameter(CALL_TOKEN_PARAMETER, reference)
+            .parameter(CALL_TOKEN_PARAMETER, call_token)
             .parameter(GREETING_PARAMETER, &*connection.greeting.text);
         if connection.greeting.asks_name {
             connect = connect.parameter(ASKS_NAME_PARAMETER, "1");
         }
-        if let Some(hold) = connection.resume_token {
-            connect = connect.parameter(RESUME_TOKEN_PARAMETER, format_resume_token(hold));
+        if let Some(token) = connection.resume_token {
+            connect = connect.parameter(RESUME_TOKEN_PARAMETER, format_resume_token(token));
         }
         let whatsapp = matches!(
-            arrival.caller,
+            incoming_call.caller,
             CallerIdentity::Number(_, NumberChannel::WhatsApp)
         );
         let document = match whatsapp && !resumed {
@@ -155,36 +161,36 @@ impl WebhookRoutes {
         document.then(connect).render().unwrap_or_else(|_| failed())
     }
 
-    pub(super) fn new_call_token(&self, call_sid: &str, mark: LogPosition) -> String {
-        let reference = CallToken {
+    pub(super) fn new_call_token(&self, call_sid: &str, log_position: LogPosition) -> String {
+        let call_token = CallToken {
             call_sid: call_sid.to_owned(),
-            position: mark.position,
-            epoch: mark.log_id,
+            position: log_position.position,
+            epoch: log_position.log_id,
             expires_at: clock::unix_seconds() + self.call_token_s_max,
         };
         self.keys
             .first()
-            .map(|key| reference.sign(key))
+            .map(|key| call_token.sign(key))
             .unwrap_or_default()
     }
 
-    /// What a reference of the call says about how far others had come, however old it is; `None`
-    /// without one that we sealed.
+    /// The log position in a call token of this call. Tokens that have expired count too; `None` without
+    /// a token, or if none of our keys signed it.
     pub(super) fn log_position_in_token(
         &self,
         call_sid: &str,
         text: Option<&str>,
     ) -> Option<LogPosition> {
-        let reference = CallToken::verify_for_call(call_sid, text?, &self.keys, 0).ok()?;
-        Some(log_position_of(&reference))
+        let call_token = CallToken::verify_for_call(call_sid, text?, &self.keys, 0).ok()?;
+        Some(log_position_of(&call_token))
     }
 }
 
-/// How far whoever sealed the reference had come.
-pub(super) fn log_position_of(reference: &CallToken) -> LogPosition {
+/// The log position of the instance that signed the call token.
+pub(super) fn log_position_of(call_token: &CallToken) -> LogPosition {
     LogPosition {
-        position: reference.position,
-        log_id: reference.epoch,
+        position: call_token.position,
+        log_id: call_token.epoch,
     }
 }
 
@@ -193,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_of_a_return_is_read_again() {
+    fn a_resume_token_round_trips() {
         for owner in [None, Some(7), Some(65_541)] {
             for counted in [true, false] {
                 for cause in [
@@ -201,13 +207,13 @@ mod tests {
                     ReconnectCause::HandoffUnanswered,
                     ReconnectCause::EndedByUs,
                 ] {
-                    // Where the owner is not known nothing can have been counted.
-                    let told = ResumeToken {
+                    // Without a known owner no reconnect can have been counted.
+                    let token = ResumeToken {
                         owner_epoch: owner,
                         reconnect_counted: counted && owner.is_some(),
                         cause,
                     };
-                    assert_eq!(parse_resume_token(&format_resume_token(told)), told);
+                    assert_eq!(parse_resume_token(&format_resume_token(token)), token);
                 }
             }
         }

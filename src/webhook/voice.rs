@@ -10,7 +10,8 @@ use salvo::{Depot, FlowCtrl, Request, Response, async_trait};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Twilio gives the whole exchange 15 s (docs/protocol.md 2.4); past this the worst case is spoken.
+/// How long the decision about a call may take; then the failure message is spoken. Twilio allows 15 s
+/// for the whole request (docs/protocol.md 2.4).
 const RESPONSE_TIME_MAX: Duration = Duration::from_secs(8);
 
 /// The voice webhook.
@@ -53,58 +54,61 @@ impl WebhookRoutes {
                 );
             }
         };
-        let arrival = IncomingCall {
+        let incoming_call = IncomingCall {
             call_sid: voice.call_sid.as_str().into(),
             caller: voice.parties.remote_identity(),
             called_number: twiml_response::called_number(voice.parties.local_address()),
             attestation: voice.attestation,
         };
-        let render = |connection: &RelayConnect<'_>| self.connect_twiml(req, &arrival, connection);
+        let render =
+            |connection: &RelayConnect<'_>| self.connect_twiml(req, &incoming_call, connection);
         if voice.status == CallStatus::InProgress
             && let Some(document) = self
-                .resume_redirected_call(req, &arrival, request.call_token())
+                .resume_redirected_call(req, &incoming_call, request.call_token())
                 .await
         {
             return (document, "ok");
         }
-        let ringing = self.call_manager.on_ringing(&arrival, render);
+        let ringing = self.call_manager.on_ringing(&incoming_call, render);
         match tokio::time::timeout(RESPONSE_TIME_MAX, ringing).await {
             Ok(WebhookReply::Connect(document)) => (document, "ok"),
             Ok(WebhookReply::Repeat(document)) => (document, "duplicate"),
             Ok(WebhookReply::Reject(text)) => (twiml_response::say_and_hang_up_twiml(&text), "ok"),
             Err(_) => (
                 twiml_response::say_and_hang_up_twiml(
-                    &self.call_manager.failure_message(&arrival.called_number),
+                    &self
+                        .call_manager
+                        .failure_message(&incoming_call.called_number),
                 ),
                 "failed",
             ),
         }
     }
 
-    /// A call that is in progress came here by a redirect, or by the number's fallback URL: one that
-    /// is known goes on. `None` for one that was answered before its first document, such as a call
-    /// that we placed ourselves.
+    /// Continues a known call that came here by a redirect or by the number's fallback URL. `None` for a
+    /// call that was answered before its first document, such as an outbound call.
     async fn resume_redirected_call(
         &self,
         req: &Request,
-        arrival: &IncomingCall,
-        reference: Option<&str>,
+        incoming_call: &IncomingCall,
+        call_token: Option<&str>,
     ) -> Option<String> {
-        let mark = self.log_position_in_token(&arrival.call_sid, reference);
-        let back = ReconnectRequest {
+        let log_position = self.log_position_in_token(&incoming_call.call_sid, call_token);
+        let reconnect = ReconnectRequest {
             trigger: ReconnectTrigger::Redirect,
-            log_position: mark.unwrap_or_default(),
+            log_position: log_position.unwrap_or_default(),
             session_id: "",
-            proves_known: mark.is_some(),
+            proves_known: log_position.is_some(),
             provider_failed: false,
         };
-        let render = |connection: &RelayConnect<'_>| self.connect_twiml(req, arrival, connection);
+        let render =
+            |connection: &RelayConnect<'_>| self.connect_twiml(req, incoming_call, connection);
         let returned = self
             .call_manager
-            .reconnect_if_known(arrival, &back, render)
+            .reconnect_if_known(incoming_call, &reconnect, render)
             .await?;
         Some(
-            self.twiml_after_lost_session(&arrival.call_sid, returned)
+            self.twiml_after_lost_session(&incoming_call.call_sid, returned)
                 .await,
         )
     }

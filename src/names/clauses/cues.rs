@@ -15,7 +15,7 @@ impl ClauseRules {
         })
     }
 
-    /// What stands before "am called", and behind it.
+    /// The text before "am called", and the text after it.
     pub(super) fn split_at_called<'t>(&self, said: &'t str) -> Option<(&'t str, &'t str)> {
         let letters = letters_of(said);
         let mut possible = self
@@ -68,7 +68,7 @@ impl ClauseRules {
         rest
     }
 
-    /// A name with this ending is told, not called: 야 calls somebody as often.
+    /// Whether the ending states a name. 야 does not: it is as often used to address somebody.
     pub(super) fn is_statement(&self, ending: &str) -> bool {
         self.language != Language::Korean || ending.trim().chars().count() > 1
     }
@@ -106,7 +106,8 @@ impl ClauseRules {
         places.filter(|at| self.is_given(&said[..*at])).max()
     }
 
-    /// What stands behind "my name is", "I am", or nothing; `None` if it is of somebody else.
+    /// The text after "my name is" or "I am", or the whole text without either; `None` if it is about
+    /// somebody else.
     pub(super) fn after_cue<'t>(&self, clause: &'t str) -> Option<(&'t str, ClauseCue)> {
         let letters = letters_of(clause);
         let mut possible = self
@@ -120,7 +121,7 @@ impl ClauseRules {
             let owned = self.language != Language::Chinese || self.is_own_name(&clause[..at]);
             (owned && self.is_separate_word(own, behind)).then_some((own, &clause[..at], behind))
         }) {
-            // "叫" alone tells of anything that is called.
+            // "叫" alone may be about any name.
             let vague = self.language == Language::Chinese && own.chars().count() == 1;
             let cue = match vague && behind.chars().count() > 1 {
                 true => ClauseCue::OwnPerson,
@@ -150,7 +151,7 @@ impl ClauseRules {
         }))
     }
 
-    /// Whether what stands before "name is" is the speaker or nothing.
+    /// Whether the text before "name is" is the speaker or empty.
     fn is_own_name(&self, owner: &str) -> bool {
         if self.language != Language::Japanese {
             return self.is_about_own_name(owner);
@@ -162,7 +163,7 @@ impl ClauseRules {
         own && !other
     }
 
-    /// What stands behind "I am".
+    /// The text after "I am".
     fn after_own_person<'t>(&self, clause: &'t str) -> Option<&'t str> {
         self.own_person.iter().find_map(|me| {
             let rest = clause.strip_prefix(me)?;

@@ -1,5 +1,5 @@
-//! Frames from Twilio (docs/protocol.md 4), read so that no odd field ends a call: what is unknown
-//! is passed over, what is missing has a default, and only what cannot be acted on is refused.
+//! Frames from Twilio (docs/protocol.md 4). Parsing is lenient: unknown fields are ignored, missing ones
+//! have a default, and only a frame that cannot be handled is an error.
 
 use super::FRAME_BYTES_MAX;
 use super::info::InfoFrame;
@@ -16,22 +16,22 @@ pub enum InboundFrame<'a> {
     Setup(Box<SetupFrame>),
     /// The caller said something.
     Prompt(PromptFrame<'a>),
-    /// The caller cut in; everything queued at Twilio is gone.
+    /// The caller interrupted; Twilio has dropped everything that was queued.
     Interrupt(InterruptFrame<'a>),
     /// The caller pressed a key. It comes before the interrupt that it causes.
     Dtmf(DtmfKey),
-    /// What is going on on the line.
+    /// An event on the line, such as speech that begins or ends.
     Info(InfoFrame<'a>),
     /// Twilio refused a frame of ours. Not fatal by itself; ten in a row are.
     Error(ErrorFrame<'a>),
-    /// A type that we do not know: to be counted and passed over.
+    /// An unknown type: to be counted and ignored.
     Unknown {
         /// The type, cut to 32 characters of `[A-Za-z0-9_-]`.
         kind: String,
     },
 }
 
-/// Words of the caller.
+/// What the caller said.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PromptFrame<'a> {
     /// The whole utterance so far, not a difference.
@@ -43,7 +43,7 @@ pub struct PromptFrame<'a> {
     pub last: bool,
 }
 
-/// The caller cut in.
+/// The caller interrupted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct InterruptFrame<'a> {
     /// What was heard **of the clause in play** (docs/protocol.md 4.4), trimmed; may be empty.
@@ -65,7 +65,10 @@ pub struct ErrorFrame<'a> {
 }
 
 impl<'a> InboundFrame<'a> {
-    /// Reads one text frame.
+    /// Parses one text frame.
+    ///
+    /// # Errors
+    /// If it is over [`FRAME_BYTES_MAX`], no JSON object, or without its type or a required field.
     pub fn parse(text: &'a str) -> Result<Self, MalformedFrame> {
         if text.len() > FRAME_BYTES_MAX {
             return Err(MalformedFrame::TooLarge);
@@ -106,7 +109,7 @@ impl<'a> InboundFrame<'a> {
         })
     }
 
-    /// A bounded word for metrics and logs: the type, `unknown` for what is not known.
+    /// The type as a label of metrics and logs; `unknown` for an unknown one.
     pub fn label(&self) -> &'static str {
         match self {
             Self::Setup(_) => "setup",
@@ -121,7 +124,7 @@ impl<'a> InboundFrame<'a> {
 }
 
 impl DtmfKey {
-    /// The key that `into_text` names, any case of `a`-`d`.
+    /// The key that `text` names, any case of `a`-`d`.
     pub fn parse(text: &str) -> Option<Self> {
         let mut characters = text.trim().chars();
         let key = characters.next()?.to_ascii_uppercase();

@@ -1,4 +1,4 @@
-//! `info` frames: what happens on the line (docs/protocol.md 4.6). They come only with `events` or
+//! `info` frames: events on the line (docs/protocol.md 4.6). Twilio sends them only with `events` or
 //! `debug` in the TwiML.
 
 use super::lenient::LenientScalar;
@@ -9,9 +9,9 @@ use std::fmt;
 /// One observation. `Debug` prints no words.
 #[derive(Clone, PartialEq, Eq)]
 pub enum InfoFrame<'a> {
-    /// We begin (`true`) or cease to be audible.
+    /// The agent begins (`true`) or stops to be audible.
     AgentSpeaking(bool),
-    /// The caller begins (`true`) or ceases to speak.
+    /// The caller begins (`true`) or stops to speak.
     ClientSpeaking(bool),
     /// A chunk of ours was spoken, with its leading space; one that was cut only as far as it
     /// was heard.

@@ -1,5 +1,5 @@
-//! Frames to Twilio (docs/protocol.md 5). Ten malformed ones in a row end the session, so none can
-//! be made: every constructor refuses what Twilio would.
+//! Frames to Twilio (docs/protocol.md 5). Ten malformed frames in a row end the session, so every
+//! constructor rejects what Twilio would reject.
 
 use super::json_string::write_string;
 use super::language_tag::LanguageTag;
@@ -12,7 +12,7 @@ pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
 /// Bytes of hand-off data at most.
 pub const HANDOFF_BYTES_MAX: usize = 4 * 1024;
 
-/// One frame to Twilio. `Debug` prints neither words nor digits.
+/// One frame to Twilio. `Debug` prints no texts.
 #[derive(Clone, PartialEq, Eq)]
 pub enum OutboundFrame<'a> {
     /// Say something.
@@ -100,7 +100,7 @@ impl<'a> TextFrame<'a> {
         }
     }
 
-    /// Whether the caller may cut it.
+    /// Whether the caller may interrupt it.
     pub fn interruptible(self, may: bool) -> Self {
         Self {
             interruptible: Some(may),
@@ -108,7 +108,7 @@ impl<'a> TextFrame<'a> {
         }
     }
 
-    /// Whether a **later message of ours** may cut it (docs/protocol.md 5.2): for fillers.
+    /// Whether a **later frame of ours** may interrupt it (docs/protocol.md 5.2): for fillers.
     pub fn preemptible(self, may: bool) -> Self {
         Self {
             preemptible: Some(may),

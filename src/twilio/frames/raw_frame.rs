@@ -4,10 +4,10 @@ use super::FRAME_BYTES_MAX;
 use super::lenient::{CustomParameters, LenientScalar};
 use serde::Deserialize;
 
-/// Characters kept of a type or name that is not known: enough for a metric's label.
+/// Characters kept of an unknown type or name.
 pub(super) const LABEL_CHARS_MAX: usize = 32;
 
-/// Why a frame cannot be acted on. Nothing of the frame is in it.
+/// Why a frame cannot be handled. Contains nothing of the frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedFrame {
     /// More than [`FRAME_BYTES_MAX`] bytes.
@@ -16,19 +16,19 @@ pub enum MalformedFrame {
     /// No JSON object.
     #[error("not a JSON object")]
     NotAnObject,
-    /// `type` is missing, empty or no text.
+    /// `type` is missing, empty or no string.
     #[error("a frame without a type")]
     MissingType,
-    /// A field without which the frame means nothing.
+    /// A required field is missing.
     #[error("a frame without its {field}")]
     MissingField {
-        /// Which one.
+        /// Its name.
         field: &'static str,
     },
 }
 
 impl MalformedFrame {
-    /// A bounded word for metrics and logs.
+    /// A label of metrics and logs.
     pub fn label(self) -> &'static str {
         match self {
             Self::TooLarge => "too_large",
@@ -39,7 +39,7 @@ impl MalformedFrame {
     }
 }
 
-/// Every field of every type, each wherever it may come.
+/// The fields of all types of frames.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct RawFrame<'a> {
@@ -63,7 +63,7 @@ pub(super) struct RawFrame<'a> {
     pub custom_parameters: CustomParameters,
 }
 
-/// `word` as a label: other characters than `[A-Za-z0-9_-]` and those beyond the bound left out.
+/// `word` as a label: only characters of `[A-Za-z0-9_-]`, and at most [`LABEL_CHARS_MAX`] of them.
 pub(super) fn to_label(word: &str) -> String {
     let safe = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     word.chars().filter(safe).take(LABEL_CHARS_MAX).collect()

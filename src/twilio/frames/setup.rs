@@ -7,16 +7,16 @@ use crate::twilio::webhooks::{CallDirection, CallParties, CallStatus, is_valid_c
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Who and what a socket is about. `Debug` masks the numbers and leaves names and parameters out.
+/// The call and the session of a socket. `Debug` masks the numbers and leaves names and parameters out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SetupFrame {
-    /// The call: the same when it is taken up again.
+    /// The call: the same in all its sessions.
     pub call_sid: String,
     /// The session: new for each; `""` when not said.
     pub session_id: String,
     /// The two ends of the call.
     pub parties: CallParties,
-    /// `Ringing` on the first session of an inbound call, `InProgress` when it is taken up.
+    /// `Ringing` on the first session of an inbound call, `InProgress` when it continues.
     pub call_status: CallStatus,
     /// The `<Parameter>`s of our TwiML; at most 64 are kept.
     pub parameters: BTreeMap<String, String>,
@@ -41,7 +41,7 @@ impl SetupFrame {
         })
     }
 
-    /// The call token of our TwiML, sealed as it was handed out.
+    /// The call token of our TwiML, not yet verified.
     pub fn call_token(&self) -> Option<&str> {
         self.parameters
             .get(CALL_TOKEN_PARAMETER)

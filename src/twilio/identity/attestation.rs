@@ -1,4 +1,4 @@
-//! STIR/SHAKEN: how far the carrier vouches for the number (`StirVerstat`, docs/protocol.md 2.1).
+//! STIR/SHAKEN attestation of the calling number (`StirVerstat`, docs/protocol.md 2.1).
 
 /// What the carrier says, best first. The order is the order of trust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,8 +34,8 @@ impl Attestation {
         }
     }
 
-    /// Whether the carrier vouches at least as far as `required`: asked before a name is
-    /// spoken, where the operator wants that.
+    /// Whether the attestation is at least `required`. The operator may require one before a name is
+    /// spoken.
     pub fn is_at_least(self, required: Self) -> bool {
         self >= required
     }

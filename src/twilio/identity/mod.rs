@@ -1,5 +1,5 @@
-//! Who calls, as far as the line can say: every form that `From` and `setup.from` take
-//! (docs/protocol.md 2.5), and how far the carrier vouches for it.
+//! The identity of a caller: every form of `From` and `setup.from` (docs/protocol.md 2.5), and the
+//! carrier's attestation.
 
 mod attestation;
 mod raw_address;
@@ -11,20 +11,20 @@ pub use raw_address::RawAddress;
 use calldex_storage::record::{PSEUDO_NUMBERS, PhoneNumber};
 use std::fmt;
 
-/// A caller's kind. Only [`CallerIdentity::Number`] can be a key of a person: all withheld callers
-/// would share one record, and SIP and client names are the far end's own invention.
+/// The identity of a caller. Only [`CallerIdentity::Number`] can be the key of a caller's record: all
+/// withheld callers would share one record, and the far end chooses SIP and client names freely.
 #[derive(Clone, PartialEq, Eq)]
 pub enum CallerIdentity {
     /// A number in E.164 form and the network that brought it.
     Number(PhoneNumber, NumberChannel),
-    /// The caller, or a carrier on the way, keeps the number back.
+    /// The caller or a carrier withholds the number.
     Withheld(WithheldReason),
-    /// A SIP address, whatever its user part looks like: the text after `sip_identity:` or `sips:`
+    /// A SIP address, whatever its user part looks like: the text after `sip:` or `sips:`
     /// without parameters.
     Sip(String),
     /// A Voice SDK identity: the text after `client:`.
     Client(String),
-    /// Nothing that says who calls: empty, an extension, carrier rubbish.
+    /// Nothing that identifies a caller: empty, an extension, or malformed.
     Unusable,
 }
 
@@ -154,8 +154,8 @@ fn number_identity(text: &str, channel: NumberChannel) -> CallerIdentity {
     }
 }
 
-/// A SIP address is never a number, not even `sip_identity:+14155550100@…`: whoever runs the far end
-/// writes there what they like. Its words for withheld are believed, since they claim nothing.
+/// The identity of a SIP address. It is never a number, not even for `sip:+14155550100@…`, because the
+/// far end chooses it freely. Its words for a withheld number are accepted.
 fn sip_identity(address: &str) -> CallerIdentity {
     let address = address
         .split([';', '?'])

@@ -30,8 +30,8 @@ pub const SIGNATURE_SETTINGS_HEADER: &str = "x-twilio-webhooks-signature-setting
 /// Query parameter with the SHA-256 of a body that is no form (docs/protocol.md 7.2).
 pub const BODY_DIGEST_PARAMETER: &str = "bodySHA256";
 
-/// What came of a check. Only [`SignatureVerdict::Accepted`] lets a request in; the others differ for
-/// metrics and for the operator's log, never for the sender: all of them are HTTP 403.
+/// The result of a check. Only [`SignatureVerdict::Accepted`] accepts a request. All others are HTTP 403
+/// for the sender and differ in metrics and in the log only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignatureVerdict {
     /// Signed by Twilio.
@@ -54,7 +54,7 @@ pub enum SignatureVerdict {
 }
 
 impl SignatureVerdict {
-    /// Whether the request may come in.
+    /// Whether the request is accepted.
     pub fn is_accepted(self) -> bool {
         self == Self::Accepted
     }
@@ -137,7 +137,7 @@ impl SignatureVerifier {
         self
     }
 
-    /// A form POST (docs/protocol.md 7.1): `verify_url` as Twilio requested it, then the sorted parameters.
+    /// A form POST (docs/protocol.md 7.1): `url` as Twilio requested it, then the sorted parameters.
     pub fn verify_form<'a>(
         &self,
         url: &str,
@@ -171,7 +171,7 @@ impl SignatureVerifier {
         }
     }
 
-    /// A WebSocket handshake (docs/protocol.md 7.4): `verify_url` with the scheme of the TwiML, which is `wss`.
+    /// A WebSocket handshake (docs/protocol.md 7.4): `url` with the scheme of the TwiML, which is `wss`.
     /// `ws` is what a loopback server without TLS writes there; `https` never matches.
     pub fn verify_handshake<'a>(
         &self,
@@ -268,7 +268,7 @@ fn digest_matches(url: &str, body: &[u8]) -> bool {
     bool::from(is(body)) || (body.is_empty() && bool::from(is(b"{}")))
 }
 
-/// The value of `bodySHA256` in the query of `verify_url`.
+/// The value of `bodySHA256` in the query of `url`.
 fn body_digest_in_url(url: &str) -> Option<&str> {
     let query = url_variants::without_fragment(url).split_once('?')?.1;
     query

@@ -1,4 +1,4 @@
-//! The URL that Twilio asked for, as seen from behind proxies (docs/protocol.md 7.5).
+//! The URL that Twilio requested, restored behind proxies (docs/protocol.md 7.5).
 
 use std::fmt;
 
@@ -134,20 +134,20 @@ pub struct ForwardedHeaders<'a> {
     pub forwarded: Option<&'a str>,
 }
 
-/// Whose word counts about the public URL when none is configured.
+/// Which headers determine the public URL if none is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyTrust {
-    /// Nobody's: without a configured base there is no URL.
+    /// No headers: without a configured base there is no URL.
     ConfiguredOnly,
-    /// The peer connects directly and without TLS, as on loopback: `Host` counts, the
-    /// forwarding headers do not.
+    /// The client connects directly and without TLS, as on loopback: `Host` is used, the forwarding
+    /// headers are ignored.
     Direct,
-    /// The peer is our own proxy: its forwarding headers count, `Host` where it sent none.
+    /// The client is our own proxy: its forwarding headers are used, and `Host` where it sent none.
     Proxy,
 }
 
-/// The base that requests come to: the configured one, else what the headers say as far as they are
-/// trusted. `None` where nobody can say: the request must be refused.
+/// The public base URL: the configured one, else the one that the trusted headers give. `None` if they
+/// give none; the request must then be rejected.
 pub fn public_base_of_request(
     configured: Option<&PublicBaseUrl>,
     headers: &ForwardedHeaders<'_>,

@@ -1,12 +1,11 @@
-//! `<Connect><ConversationRelay>`: the answer that opens the relay for one call.
+//! `<Connect><ConversationRelay>`: connects one call to the relay.
 
 use super::relay_config::RelayConfig;
 use super::setting_value::SettingValue;
 use super::xml_writer::XmlWriter;
 use std::collections::BTreeMap;
 
-/// What one call gets: the settings, with what is this call's own laid over them. `Debug` and
-/// equality are the settings' and the texts'.
+/// The settings of the relay together with the values of one call.
 #[derive(Clone, PartialEq)]
 pub struct Connect {
     relay: RelayConfig,
@@ -39,7 +38,7 @@ impl Connect {
     }
 
     /// Spoken on connecting, in place of the settings' greeting. A blank one leaves the greeting
-    /// out, as a call that is taken up again needs it: Twilio would speak it again
+    /// out, as a call that continues needs it: Twilio would speak it again
     /// (docs/protocol.md 6.3).
     pub fn greeting(mut self, text: impl Into<String>) -> Self {
         self.relay.welcome_greeting = Some(SettingValue::Text(text.into()));

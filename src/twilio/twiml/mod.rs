@@ -1,5 +1,4 @@
-//! Answers to webhooks: TwiML documents that are well formed whatever is put into them
-//! (docs/protocol.md 3).
+//! Responses to webhooks: TwiML documents, well-formed for any input (docs/protocol.md 3).
 
 mod attribute;
 mod connect;

@@ -1,10 +1,10 @@
-//! The verbs beside `<Connect>`: what happens before and after the relay.
+//! The verbs other than `<Connect>`, for what happens before and after the relay.
 
 use super::connect::Connect;
 use super::xml_writer::XmlWriter;
 use std::fmt;
 
-/// One instruction. `Debug` names it and shows no words and no numbers.
+/// One instruction. `Debug` shows its name only.
 #[derive(Clone, PartialEq)]
 pub enum Verb {
     /// Opens the relay.
@@ -18,7 +18,7 @@ pub enum Verb {
     },
     /// Ends the call.
     Hangup,
-    /// Puts the caller through.
+    /// Calls somebody and connects the caller.
     Dial(Dial),
     /// Puts the caller into a queue.
     Enqueue(Enqueue),

@@ -1,4 +1,4 @@
-//! The action request: a relay session ended, and Twilio asks what to do with the call now
+//! The action request: a relay session ended, and Twilio requests what to do with the call next
 //! (docs/protocol.md 6.1).
 
 use super::status_values::{CallStatus, SessionStatus};
@@ -8,12 +8,12 @@ use std::fmt;
 
 /// Error codes of ConversationRelay: any of them is a failed session (docs/protocol.md 8).
 const RELAY_ERROR_CODES: std::ops::RangeInclusive<u32> = 64100..=64199;
-/// Failures that a new session cannot cure: a value of our TwiML (64101, 64106), our own address
+/// Failures that a new session cannot resolve: a value of our TwiML (64101, 64106), our own address
 /// (64102), a limit of the account or the call (64104, 64109, 64110), and audio that has stopped, as it
 /// does when the caller is gone (64108).
 const NON_RETRYABLE_CODES: [u32; 7] = [64101, 64102, 64104, 64106, 64108, 64109, 64110];
 /// Failures that are not the speech or recognition provider's: Twilio's own (64103), and a socket that
-/// was closed, dropped (64105) or spoke nonsense (64107).
+/// was closed or dropped (64105), or sent malformed frames (64107).
 const NON_PROVIDER_CODES: [u32; 3] = [64103, 64105, 64107];
 
 /// A session ended. `Debug` masks the numbers and leaves the hand-off out.
@@ -53,7 +53,7 @@ impl ActionCallback {
         })
     }
 
-    /// Whether the session broke: by its status, or by any error code of the relay.
+    /// Whether the session failed, by its status or by an error code of the relay.
     pub fn has_session_failed(&self) -> bool {
         self.session_status == SessionStatus::Failed
             || self
@@ -61,13 +61,13 @@ impl ActionCallback {
                 .is_some_and(|code| RELAY_ERROR_CODES.contains(&code))
     }
 
-    /// Whether the caller still hears us: then the answer decides what happens next.
+    /// Whether the call continues, so that our response decides what happens next.
     pub fn is_call_in_progress(&self) -> bool {
         !self.call_status.is_terminal() && self.session_status != SessionStatus::Completed
     }
 
-    /// Whether a new session may take the call up: the session broke, the caller is still there, and
-    /// the cause is one that may have passed or that another provider does not have.
+    /// Whether a new session may continue the call: the session failed, the call is in progress, and the
+    /// cause may be temporary or limited to one provider.
     pub fn is_retryable(&self) -> bool {
         let curable =
             |code| RELAY_ERROR_CODES.contains(&code) && !NON_RETRYABLE_CODES.contains(&code);

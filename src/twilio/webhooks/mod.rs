@@ -1,5 +1,5 @@
-//! The three webhooks as typed values: a call rings, its session ended, its status changed
-//! (docs/protocol.md 2.1, 6.1, 2.6). Unknown keys are passed over: Twilio adds some from time to
+//! The webhooks as typed values: a call rings, its session ended, its status changed
+//! (docs/protocol.md 2.1, 6.1, 2.6). Unknown keys are ignored, because Twilio adds some from time to
 //! time.
 
 mod action_callback;
@@ -23,7 +23,7 @@ use std::fmt;
 /// case.
 pub const IDEMPOTENCY_HEADER: &str = "i-twilio-idempotency-token";
 
-/// Why a webhook's form cannot be worked with: HTTP 400.
+/// Why a webhook's form is invalid: HTTP 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidWebhook {
     /// `CallSid` is missing or blank.
@@ -42,9 +42,9 @@ pub struct VoiceWebhook {
     pub call_sid: String,
     /// The two ends of the call.
     pub parties: CallParties,
-    /// How far the carrier vouches for the person's number.
+    /// The carrier's attestation of the remote number.
     pub attestation: Attestation,
-    /// Where the call stands.
+    /// The status of the call.
     pub status: CallStatus,
 }
 
@@ -53,7 +53,7 @@ impl VoiceWebhook {
     pub fn from_form(form: &Form) -> Result<Self, InvalidWebhook> {
         let ends = CallParties::from_form(form);
         let attestation = if ends.is_outbound() {
-            // The number was dialled by us: there is nothing to vouch for.
+            // We dialled the number: it needs no attestation.
             Attestation::Full
         } else {
             Attestation::parse(form.get("StirVerstat"))

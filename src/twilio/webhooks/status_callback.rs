@@ -9,7 +9,7 @@ use crate::twilio::form::Form;
 pub struct StatusCallback {
     /// The call.
     pub call_sid: String,
-    /// Where it stands now.
+    /// Its status now.
     pub status: CallStatus,
 }
 
