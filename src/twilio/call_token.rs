@@ -1,5 +1,5 @@
-//! The call token: what binds a relay socket, and the action after it, to the webhook that
-//! was answered before. It travels as `<Parameter name="callRef">` and in the action's query.
+//! The call token binds a relay socket, and the action after it, to the webhook that was answered
+//! before. It is sent as `<Parameter name="callRef">` and in the action's query.
 //!
 //! Text form: URL-safe base64 without padding of
 //! `version 1 | position u64 | epoch u64 | expires_at u64 | call_sid | HMAC-SHA256`, integers
@@ -13,7 +13,7 @@ use sha2::Sha256;
 use std::fmt;
 use subtle::ConstantTimeEq;
 
-/// Name of the `<Parameter>` and of the query parameter that carry a reference.
+/// Name of the `<Parameter>` and of the query parameter with the call token.
 pub const CALL_TOKEN_PARAMETER: &str = "callRef";
 /// Bytes of a call's id at most: Twilio's have 34, Telnyx's somewhat more.
 pub const CALL_SID_BYTES_MAX: usize = 128;
@@ -23,10 +23,10 @@ const HEADER_BYTES: usize = 1 + 3 * 8;
 const MAC_BYTES: usize = 32;
 const TOKEN_CHARS_MAX: usize = (HEADER_BYTES + CALL_SID_BYTES_MAX + MAC_BYTES).div_ceil(3) * 4;
 
-/// What the key is derived for, so that no other use of the same secret makes the same tags.
+/// Input of the key derivation, so that another use of the same secret gives other tags.
 const KEY_PURPOSE: &[u8] = b"calldex call reference v1";
 
-/// Key of references, derived from a secret. `Debug` does not print it.
+/// Key of call tokens, derived from a secret. `Debug` does not print it.
 #[derive(Clone)]
 pub struct CallTokenKey(Hmac<Sha256>);
 
@@ -54,41 +54,41 @@ impl fmt::Debug for CallTokenKey {
     }
 }
 
-/// What one webhook said about its call.
+/// The contents of a call token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallToken {
     /// The call it belongs to.
     pub call_sid: String,
-    /// Position in the log (TXID) that an instance must have applied to take the call up.
+    /// Position in the log (TXID) that an instance must have applied before it continues the call.
     pub position: u64,
     /// Epoch of the log to which `position` belongs.
     pub epoch: u64,
-    /// Unix seconds from which it is no longer taken.
+    /// Unix seconds from which it is expired.
     pub expires_at: u64,
 }
 
-/// Why a reference is not taken.
+/// Why a call token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CallTokenError {
-    /// No reference of a version that we write.
+    /// No call token of a version that we write.
     #[error("not a call token")]
     Malformed,
-    /// Not sealed by any of our keys.
+    /// Not signed by any of our keys.
     #[error("a call token that is not signed by one of our keys")]
     Forged,
-    /// Genuine, and too old.
+    /// Signed by one of our keys, and expired.
     #[error("a call token that expired {seconds} s ago")]
     Expired {
-        /// Since when.
+        /// Seconds since it expired.
         seconds: u64,
     },
-    /// Genuine, and of another call.
+    /// Signed by one of our keys, for another call.
     #[error("a call token of another call")]
     OtherCall,
 }
 
 impl CallTokenError {
-    /// A bounded word for metrics and logs; what is no reference counts as forged.
+    /// A label of metrics and logs; a malformed call token counts as forged.
     pub fn label(self) -> &'static str {
         match self {
             Self::Malformed | Self::Forged => "forged",
@@ -99,7 +99,7 @@ impl CallTokenError {
 }
 
 impl CallToken {
-    /// The text to hand out: URL-safe characters only, about 128 of them for a Twilio call.
+    /// The signed text: URL-safe characters only, about 128 of them for a Twilio call.
     pub fn sign(&self, key: &CallTokenKey) -> String {
         let mut bytes = Vec::with_capacity(HEADER_BYTES + self.call_sid.len() + MAC_BYTES);
         bytes.push(VERSION);
@@ -112,9 +112,12 @@ impl CallToken {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Takes `text` if one of `keys` (the new one, and the old one while secrets are rotated)
-    /// sealed it and `now` (unix seconds) is before its expiry. The tag is compared in constant
-    /// time and before anything in it is believed.
+    /// Parses `text` if one of `keys` (the new one, and the old one while secrets are rotated)
+    /// signed it and `now` (unix seconds) is before its expiry. The tag is compared in constant
+    /// time, before the payload is parsed.
+    ///
+    /// # Errors
+    /// If it is no call token, is not signed by one of `keys`, or has expired.
     pub fn verify(text: &str, keys: &[CallTokenKey], now: u64) -> Result<Self, CallTokenError> {
         let bytes = decode_token(text).ok_or(CallTokenError::Malformed)?;
         let (payload, tag) = bytes.split_at(bytes.len() - MAC_BYTES);
@@ -124,10 +127,10 @@ impl CallToken {
         if !bool::from(genuine) {
             return Err(CallTokenError::Forged);
         }
-        let reference = Self::parse_payload(payload).ok_or(CallTokenError::Malformed)?;
-        match now.checked_sub(reference.expires_at) {
+        let token = Self::parse_payload(payload).ok_or(CallTokenError::Malformed)?;
+        match now.checked_sub(token.expires_at) {
             Some(seconds) => Err(CallTokenError::Expired { seconds }),
-            None => Ok(reference),
+            None => Ok(token),
         }
     }
 
@@ -138,10 +141,10 @@ impl CallToken {
         keys: &[CallTokenKey],
         now: u64,
     ) -> Result<Self, CallTokenError> {
-        let reference = Self::verify(text, keys, now)?;
-        reference
+        let token = Self::verify(text, keys, now)?;
+        token
             .is_for_call(call_sid)
-            .then_some(reference)
+            .then_some(token)
             .ok_or(CallTokenError::OtherCall)
     }
 
@@ -178,7 +181,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn reference() -> CallToken {
+    fn token() -> CallToken {
         CallToken {
             call_sid: "CA00000000000000000000000000000771".into(),
             position: 42,
@@ -192,18 +195,15 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_reference_opens_until_it_expires() {
-        let text = reference().sign(&key("new"));
+    fn a_signed_token_is_valid_until_it_expires() {
+        let text = token().sign(&key("new"));
         assert!(
             text.bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
             "{text}"
         );
         let keys = [key("new")];
-        assert_eq!(
-            CallToken::verify(&text, &keys, 1_800_000_599),
-            Ok(reference())
-        );
+        assert_eq!(CallToken::verify(&text, &keys, 1_800_000_599), Ok(token()));
         assert_eq!(
             CallToken::verify(&text, &keys, 1_800_000_600),
             Err(CallTokenError::Expired { seconds: 0 })
@@ -215,8 +215,8 @@ mod tests {
     }
 
     #[test]
-    fn the_old_key_still_opens_during_rotation() {
-        let text = reference().sign(&key("old"));
+    fn the_old_key_is_accepted_during_rotation() {
+        let text = token().sign(&key("old"));
         assert!(CallToken::verify(&text, &[key("new"), key("old")], 0).is_ok());
         assert_eq!(
             CallToken::verify(&text, &[key("new")], 0),
@@ -229,8 +229,8 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_is_of_no_use_to_another_call() {
-        let (text, keys) = (reference().sign(&key("new")), [key("new")]);
+    fn a_token_is_rejected_for_another_call() {
+        let (text, keys) = (token().sign(&key("new")), [key("new")]);
         assert!(
             CallToken::verify_for_call("CA00000000000000000000000000000771", &text, &keys, 0)
                 .is_ok()
@@ -244,7 +244,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_changed_character_is_taken(at in 0usize..120, with in "[A-Za-z0-9_-]") {
-            let mut text = reference().sign(&key("new"));
+            let mut text = token().sign(&key("new"));
             let at = at % text.len();
             prop_assume!(text[at..=at] != with);
             text.replace_range(at..=at, &with);

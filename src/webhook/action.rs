@@ -134,7 +134,8 @@ impl WebhookRoutes {
         }
     }
 
-    /// We ended the session. With hand-off data the call goes to a person, without it is over.
+    /// The document after we ended the session: with handoff data it connects a person or a queue, without
+    /// it hangs up.
     fn handoff_twiml(
         &self,
         req: &Request,

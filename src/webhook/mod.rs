@@ -38,7 +38,7 @@ pub struct WebhookRoutes {
     pub call_manager: Arc<CallManager>,
     /// Verifies requests.
     pub guard: RequestGuard,
-    /// Keys of call tokens: the one that seals first, then older ones.
+    /// Keys of call tokens: the one that signs first, then older ones.
     pub keys: Vec<CallTokenKey>,
     /// How long a call token is valid, in seconds.
     pub call_token_s_max: u64,

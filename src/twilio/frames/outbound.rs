@@ -9,7 +9,7 @@ use std::fmt;
 /// Bytes of a token in one frame at most: frames should stay under 16 KB (docs/protocol.md 8), and
 /// escaping may double a text. [`TextFrame::chunks`] cuts what is longer.
 pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
-/// Bytes of hand-off data at most.
+/// Bytes of handoff data at most.
 pub const HANDOFF_BYTES_MAX: usize = 4 * 1024;
 
 /// One frame to Twilio. `Debug` prints no texts.
@@ -19,7 +19,7 @@ pub enum OutboundFrame<'a> {
     Text(TextFrame<'a>),
     /// Speak or listen in another language from now on.
     Language(LanguageSwitch),
-    /// End the session; the action is requested with this hand-off.
+    /// End the session; the action is requested with this handoff.
     End(HandoffData),
 }
 
@@ -51,7 +51,7 @@ pub enum InvalidFrame {
     #[error("a change of language names at least one")]
     NoLanguage,
     /// Over [`HANDOFF_BYTES_MAX`].
-    #[error("hand-off data has {HANDOFF_BYTES_MAX} bytes at most")]
+    #[error("handoff data has {HANDOFF_BYTES_MAX} bytes at most")]
     HandoffData,
 }
 
@@ -132,7 +132,7 @@ impl<'a> OutboundFrame<'a> {
         }))
     }
 
-    /// Ends the session without a hand-off.
+    /// Ends the session without a handoff.
     pub fn end() -> Self {
         Self::End(HandoffData(None))
     }

@@ -16,7 +16,7 @@ const NON_RETRYABLE_CODES: [u32; 7] = [64101, 64102, 64104, 64106, 64108, 64109,
 /// was closed or dropped (64105), or sent malformed frames (64107).
 const NON_PROVIDER_CODES: [u32; 3] = [64103, 64105, 64107];
 
-/// A session ended. `Debug` masks the numbers and leaves the hand-off out.
+/// A session ended. `Debug` masks the numbers and leaves the handoff out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ActionCallback {
     /// The call, the same for all its sessions.

@@ -1,5 +1,4 @@
-//! Words of the webhooks and of `setup` that come from a short list, each with room for one
-//! that is not on it yet.
+//! Enumerated values of the webhooks and of `setup`. An unknown value is kept as `Other`.
 
 /// Characters kept of a word that is not on the list.
 const OTHER_CHARS_MAX: usize = 32;
