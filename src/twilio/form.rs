@@ -1,9 +1,9 @@
-//! The body of Twilio's webhooks: `application/x-www-form-urlencoded`, read without losing
-//! anything that the signature covers (docs/protocol.md 2.3, 7.1).
+//! The body of Twilio's webhooks: `application/x-www-form-urlencoded`, parsed without loss of anything
+//! that the signature covers (docs/protocol.md 2.3, 7.1).
 
 use std::fmt;
 
-/// Bytes of a body that are read at most. A voice webhook with every optional key stays below
+/// Bytes of a body that are parsed at most. A voice webhook with every optional key stays below
 /// 4 KB; `HandoffData` is the caller's own text and bounded by the frame that carried it.
 pub const FORM_BYTES_MAX: usize = 64 * 1024;
 /// Pairs in one form at most: a recorded voice webhook has 29.
@@ -16,13 +16,13 @@ pub struct Form {
     pairs: Vec<(String, String)>,
 }
 
-/// Why a body is not read. Each is the sender's fault (HTTP 413 for the sizes, 400 else).
+/// Why a body is rejected. Each is the sender's fault (HTTP 413 for the sizes, 400 else).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
     /// More bytes than [`FORM_BYTES_MAX`].
     #[error("a form of {bytes} bytes is over the {FORM_BYTES_MAX} that are read")]
     TooLarge {
-        /// What came.
+        /// Its size in bytes.
         bytes: usize,
     },
     /// More pairs than [`FORM_PAIRS_MAX`].
@@ -31,8 +31,11 @@ pub enum FormError {
 }
 
 impl Form {
-    /// Reads a body, or the query of a GET (without its `?`). `+` is a space, `%XX` a byte, a
+    /// Parses a body, or the query of a GET (without its `?`). `+` is a space, `%XX` a byte, a
     /// stray `%` itself; bytes that are no UTF-8 become U+FFFD (the signature then fails).
+    ///
+    /// # Errors
+    /// If it is over [`FORM_BYTES_MAX`] or [`FORM_PAIRS_MAX`].
     pub fn parse(body: &[u8]) -> Result<Self, FormError> {
         if body.len() > FORM_BYTES_MAX {
             return Err(FormError::TooLarge { bytes: body.len() });
@@ -58,7 +61,7 @@ impl Form {
         self.get_all(name).next()
     }
 
-    /// The first value of `name` unless it is blank: Twilio sends unknown facts as blanks.
+    /// The first value of `name` unless it is blank. Twilio sends unknown values as blanks.
     pub fn non_blank(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.trim().is_empty())
     }

@@ -1,4 +1,4 @@
-//! JSON strings without a JSON tree: tokens are the hottest thing that this server writes.
+//! JSON strings, written without a JSON tree, because every token of a reply is one.
 
 /// Appends `text` as a JSON string with its quotes. Runs without anything to escape, which is
 /// nearly every token, are copied whole.
@@ -18,7 +18,7 @@ pub(super) fn write_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// What stands for a byte that a JSON string cannot hold (RFC 8259, 7).
+/// The escape of a byte that a JSON string cannot contain (RFC 8259, 7).
 enum JsonEscape {
     Short(char),
     Code(u8),

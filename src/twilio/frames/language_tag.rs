@@ -3,8 +3,8 @@
 /// Characters of a tag at most (BCP-47, 4.4.1: buffers of 35 hold every ordinary one).
 const TAG_CHARS_MAX: usize = 35;
 
-/// A well-formed tag: `en`, `en-US`, `zh-Hant-TW`, `multi`. Whether a provider speaks it is
-/// another question (error 64106).
+/// A well-formed tag: `en`, `en-US`, `zh-Hant-TW`, `multi`. A provider may not
+/// support it (error 64106).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LanguageTag(String);
 

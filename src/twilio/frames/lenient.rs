@@ -1,5 +1,5 @@
-//! Fields as they may come: numbers as strings, strings as numbers, booleans as strings, null,
-//! or something else altogether. None of it breaks a call.
+//! Lenient fields: any JSON value is accepted, such as a number as a string, a string as a number or
+//! null.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -18,7 +18,7 @@ impl<'a> LenientScalar<'a> {
         self.0.unwrap_or_default()
     }
 
-    /// Whether the field was there with a value.
+    /// Whether the field has a value.
     pub fn is_some(&self) -> bool {
         self.0.is_some()
     }
@@ -97,11 +97,11 @@ impl<'de> Visitor<'de> for LenientScalarVisitor {
     }
 }
 
-/// `customParameters`: a map of strings, empty for whatever else came.
+/// `customParameters`: a map of strings, empty for any other value.
 #[derive(Default)]
 pub(super) struct CustomParameters(pub BTreeMap<String, String>);
 
-/// Custom parameters kept at most; we send a handful.
+/// Custom parameters kept at most.
 const PARAMETERS_MAX: usize = 64;
 
 impl<'de> Deserialize<'de> for CustomParameters {

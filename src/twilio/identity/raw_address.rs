@@ -1,4 +1,4 @@
-//! One end of a call exactly as the wire named it.
+//! An unparsed address of a call.
 
 use super::CallerIdentity;
 use calldex_observability::redaction::mask_number;
@@ -9,17 +9,17 @@ use std::fmt;
 pub struct RawAddress(String);
 
 impl RawAddress {
-    /// Wraps the text as it came.
+    /// Wraps the text unchanged.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text as it came.
+    /// The text, unchanged.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What it says about who this is.
+    /// The identity in the address.
     pub fn identity(&self) -> CallerIdentity {
         CallerIdentity::parse(&self.0)
     }

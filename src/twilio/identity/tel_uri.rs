@@ -1,11 +1,11 @@
 //! Numbers as RFC 3966 writes them: `+1-415-555-0100`, `tel:+1(415)555.0100;ext=12`.
 
-/// Characters looked at: a `tel:` URI with its parameters is never longer in honest traffic.
+/// Characters parsed at most; a `tel:` URI with its parameters is shorter.
 const TEL_CHARS_MAX: usize = 128;
 
 /// `+` and the digits of a global number, visual separators (`-` `.` `(` `)`) and parameters
 /// taken off. `None` for a local number (`7042;phone-context=…`): its context is no prefix
-/// (RFC 3966, 5.1.5), so it names nobody outside its own exchange.
+/// (RFC 3966, 5.1.5), so it identifies nobody outside its own exchange.
 pub(super) fn global_number(text: &str) -> Option<String> {
     if text.len() > TEL_CHARS_MAX {
         return None;

@@ -46,7 +46,7 @@ impl HmacKey {
         }
     }
 
-    /// Bytes of a digest by this key.
+    /// Length of a digest by this key, in bytes.
     pub fn digest_bytes(&self) -> usize {
         match self {
             Self::Sha1(_) => 20,
@@ -68,8 +68,8 @@ fn compute_mac<M: Mac>(mut mac: M, feed: impl FnOnce(&mut dyn FnMut(&[u8]))) -> 
     mac.finalize().into_bytes().to_vec()
 }
 
-/// Standard base64 with its padding and nothing else: Twilio writes no other form, and a second
-/// spelling of one signature helps nobody honest.
+/// Decodes standard base64 with padding. Other forms are rejected, because Twilio does not write
+/// them.
 pub(super) fn decode_signature(signature: &str) -> Option<Vec<u8>> {
     (signature.len() <= SIGNATURE_CHARS_MAX)
         .then(|| STANDARD.decode(signature).ok())
@@ -77,7 +77,7 @@ pub(super) fn decode_signature(signature: &str) -> Option<Vec<u8>> {
 }
 
 /// `key=<id>,algorithm=HMAC_SHA1|HMAC_SHA256`, in any order, with spaces; unknown settings are
-/// passed over. `None` when either is missing or the algorithm is not one of the two.
+/// ignored. `None` when either is missing or the algorithm is not one of the two.
 pub(super) fn parse_settings(header: &str) -> Option<(&str, HmacAlgorithm)> {
     let (mut id, mut algorithm) = (None, None);
     for setting in header.split(',') {

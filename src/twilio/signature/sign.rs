@@ -1,4 +1,4 @@
-//! Signing as Twilio does: for our own requests in tests and for rehearsing a set-up.
+//! Signatures as Twilio makes them, for tests.
 
 use super::BODY_DIGEST_PARAMETER;
 use super::key::{HmacAlgorithm, HmacKey};

@@ -13,7 +13,7 @@ impl UrlVariant<'_> {
 
 /// `url` as it is, and with its port taken off, or the scheme's port put on where it has none:
 /// 443 for `https` and `wss`, 80 else. A fragment (Twilio's connection overrides) is cut: it
-/// never reaches the wire. A text without `://` has only its own form.
+/// is never sent. A text without `://` has one form only.
 pub(super) fn url_variants(url: &str) -> impl Iterator<Item = UrlVariant<'_>> {
     let url = without_fragment(url);
     let as_it_is = UrlVariant([url, "", ""]);

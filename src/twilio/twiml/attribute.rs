@@ -1,5 +1,5 @@
 //! What an attribute of `<ConversationRelay>` may hold. Twilio answers a bad value with error
-//! 64101 and the session does not start (docs/protocol.md 3.1), so it is found before.
+//! 64101 and the session does not start (docs/protocol.md 3.1), so the configuration is validated.
 
 use super::setting_value::SettingValue;
 use crate::twilio::frames::LanguageTag;
@@ -133,8 +133,8 @@ fn is_websocket_url(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// Defines a struct of optional attributes and the table that goes with it, so that neither can
-/// miss one of the other's.
+/// Defines a struct of optional attributes together with their table, so that the two always have the
+/// same attributes.
 macro_rules! attributes {
     (
         $(#[$meta:meta])* pub struct $name:ident {

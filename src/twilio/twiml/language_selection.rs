@@ -1,5 +1,5 @@
-//! The languages of one line: each with the voice and the recogniser that it has, and none with those of
-//! another. Twilio answers a voice of another language with error 64101, and the call does not start.
+//! The languages of one line, each with its own voice and recogniser. For a voice of another language
+//! Twilio reports error 64101, and the call does not start.
 
 use super::relay_config::RelayConfig;
 use super::relay_language::RelayLanguage;
@@ -7,9 +7,9 @@ use super::setting_value::{SettingValue, equals, non_blank_text};
 use super::voice_name::{ANY_LANGUAGE, DEFAULT_LANGUAGE};
 use std::collections::BTreeSet;
 
-/// Attributes that speak one language: what another language does not set itself is left to Twilio.
+/// Attributes of speech in one language. Another language that does not set them gets Twilio's default.
 const VOICE_ATTRIBUTES: [&str; 3] = ["ttsProvider", "voice", "ttsLanguage"];
-/// Attributes that understand one language, likewise.
+/// Attributes of recognition in one language, with the same rule.
 const TRANSCRIPTION_ATTRIBUTES: [&str; 3] = [
     "transcriptionProvider",
     "speechModel",
@@ -17,7 +17,7 @@ const TRANSCRIPTION_ATTRIBUTES: [&str; 3] = [
 ];
 
 impl RelayConfig {
-    /// The language in which the line speaks of its own accord: never `multi`.
+    /// The language in which the line speaks by default: never `multi`.
     pub fn primary_language(&self) -> String {
         [
             &self.language,
@@ -44,7 +44,7 @@ impl RelayConfig {
             .collect()
     }
 
-    /// Whether the recogniser understands any language, and says which it heard.
+    /// Whether the recogniser detects the language and reports it.
     pub fn transcribes_any_language(&self) -> bool {
         let heard = self.transcription_language.as_ref();
         equals(heard.or(self.language.as_ref()), ANY_LANGUAGE)
@@ -57,8 +57,8 @@ impl RelayConfig {
         )
     }
 
-    /// The same with the line's own language among those declared, with its own attributes: a call that
-    /// begins in another language, or comes back in one, can be switched to it.
+    /// These settings with the line's own language declared as a `<Language>`, so that a call that begins
+    /// or reconnects in another language can be switched to it.
     pub fn with_primary_declared(mut self) -> Self {
         let own = self.declared_language();
         let mut entry = self
@@ -84,9 +84,8 @@ impl RelayConfig {
         self
     }
 
-    /// The same for a call in the language `code`: with the voice and the recogniser that are declared
-    /// for it. Those of the line's own language do not fit and are left out; what understands or speaks
-    /// any language stays.
+    /// These settings for a call in the language `code`, with the voice and the recogniser that are
+    /// declared for it. Attributes of the line's own language are left out; those for any language stay.
     pub fn in_language(&self, code: &str) -> Self {
         let mut relay = self.clone();
         let declared = self.declared(code);

@@ -1,11 +1,11 @@
-//! A setting's value as people write it in TOML or in a variable: text, number or truth.
+//! The value of a setting in TOML or in a variable: a string, a number or a boolean.
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 
-/// `true`, `600`, `0.8` or `"any"`: which of them a setting wants is for its rule to say, so that
-/// all faults are found at once and not only the first.
+/// `true`, `600`, `0.8` or `"any"`. The rule of the attribute checks the type later, so that all errors
+/// are found at once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum SettingValue {

@@ -1,14 +1,14 @@
-//! Names as a voice can say them: whatever a caller, a carrier or a model put into one, nothing
-//! of it is an instruction to the speech provider.
+//! Names in a form that can be spoken, without anything that the speech provider would read as an
+//! instruction.
 
 /// Characters of a name that are spoken at most.
 pub const NAME_CHARS_MAX: usize = 64;
 
 /// `name` for speech: tags (SSML passes through tokens and greetings, docs/protocol.md 5.2) and
 /// control characters gone, `&` as "and", symbols and emoji as blanks, blanks collapsed. `None`
-/// when nothing that can be said is left: greet without a name.
+/// if nothing that can be spoken is left.
 ///
-/// This is about speech; XML escapes by itself when the document is written.
+/// The XML writer escapes the text later.
 pub fn speakable_name(name: &str) -> Option<String> {
     let plain = without_tags(name).replace('&', " and ");
     let said: String = plain

@@ -1,4 +1,4 @@
-//! The language that the name of a voice tells.
+//! The language in the name of a voice.
 
 use super::setting_value::{SettingValue, non_blank_text};
 
@@ -7,7 +7,7 @@ pub(super) const DEFAULT_LANGUAGE: &str = "en-US";
 /// Any language: of the recogniser, or of the voice.
 pub(super) const ANY_LANGUAGE: &str = "multi";
 
-/// The language of a voice whose name tells it (`es-US-Neural2-A`), if that is not the language of
+/// The language of a voice whose name contains it (`es-US-Neural2-A`), if that is not the language of
 /// `spoken`. Languages whose voices are named by another code than the language count as the same.
 pub(super) fn voice_of_another_language<'v>(
     voice: Option<&'v SettingValue>,

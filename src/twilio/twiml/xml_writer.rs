@@ -100,7 +100,7 @@ fn escape(out: &mut String, text: &str) {
     }
 }
 
-/// XML 1.0, 2.2 (Char). The C1 controls are legal and of no use to anybody; they go too.
+/// Whether XML 1.0, 2.2 (Char) allows the character. The C1 controls are legal and are removed too.
 pub(super) fn is_legal_char(character: char) -> bool {
     match character {
         '\t' | '\n' | '\r' => true,
@@ -109,8 +109,8 @@ pub(super) fn is_legal_char(character: char) -> bool {
     }
 }
 
-/// An attribute's name that needs no thought: ASCII letters, digits, `_`, `-`, `.`, beginning
-/// with a letter or `_`. No colon: namespaces have no place in TwiML.
+/// Whether `name` is an attribute's name of ASCII letters, digits, `_`, `-` and `.` that begins with a
+/// letter or `_`. No colon, because TwiML has no namespaces.
 pub(super) fn is_name(text: &str) -> bool {
     let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     starts

@@ -1,11 +1,11 @@
-//! The two ends of a call, and which of them is the person.
+//! The two parties of a call: the remote one, a person, and the local one, our number.
 
 use super::CallDirection;
 use crate::twilio::form::Form;
 use crate::twilio::identity::{CallerIdentity, RawAddress};
 use std::fmt;
 
-/// Who calls and who is called. On an inbound call the person is `From`; on one that was placed for us
+/// The calling and the called address. On an inbound call the person is `From`; on one that was placed for us
 /// (`outbound-api`, `outbound-dial`) `From` is our own number and the person is `To`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CallParties {
@@ -48,7 +48,7 @@ impl CallParties {
         )
     }
 
-    /// The person's end as it came.
+    /// The address of the person, unparsed.
     pub fn remote_address(&self) -> &RawAddress {
         if self.is_outbound() {
             &self.to
@@ -57,7 +57,7 @@ impl CallParties {
         }
     }
 
-    /// Our own end as it came: which of our lines it is.
+    /// Our own address, unparsed: it selects the line.
     pub fn local_address(&self) -> &RawAddress {
         if self.is_outbound() {
             &self.from
@@ -66,7 +66,7 @@ impl CallParties {
         }
     }
 
-    /// What the person's end says about who they are.
+    /// The identity of the person.
     pub fn remote_identity(&self) -> CallerIdentity {
         self.remote_address().identity()
     }

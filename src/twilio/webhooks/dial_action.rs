@@ -1,23 +1,23 @@
-//! The action request of `<Dial>` and of `<Enqueue>`: a person was called for the caller, or the caller waited for one
-//! in a queue, and that is over.
+//! The action request of `<Dial>` and of `<Enqueue>`: the call to a person, or the wait in a queue, is
+//! over.
 
 use super::{CallParties, CallStatus, InvalidWebhook, parse_call_sid};
 use crate::twilio::form::Form;
 
-/// What came of a `<Dial>`, or of an `<Enqueue>`. `Debug` masks the numbers.
+/// The result of a `<Dial>` or of an `<Enqueue>`. `Debug` masks the numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DialActionCallback {
     /// The caller's call.
     pub call_sid: String,
     /// The two ends of the caller's call.
     pub parties: CallParties,
-    /// Whether the caller is still there.
+    /// The status of the caller's call.
     pub call_status: CallStatus,
-    /// What came of the call to the person.
+    /// The result of the call to the person.
     pub dial_status: DialStatus,
 }
 
-/// What came of the call to the person.
+/// The result of the call to the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DialStatus {
     /// They answered; the conversation is over.
@@ -28,13 +28,13 @@ pub enum DialStatus {
     NoAnswer,
     /// The call could not be placed.
     Failed,
-    /// It was called off while it rang: the caller hung up.
+    /// It was cancelled while it rang, because the caller hung up.
     Canceled,
 }
 
 impl DialStatus {
-    /// Reads `DialCallStatus`. An unknown word counts as a failure: the caller is asked what else can be
-    /// done rather than cut off.
+    /// Parses `DialCallStatus`. An unknown value counts as a failure, so that the caller returns to the
+    /// agent.
     pub fn parse(text: &str) -> Self {
         match text.trim().to_ascii_lowercase().as_str() {
             "completed" | "answered" => Self::Answered,
@@ -45,8 +45,8 @@ impl DialStatus {
         }
     }
 
-    /// Reads `QueueResult`, likewise. Whoever was connected with the caller has had them, also where they sent the
-    /// call on.
+    /// Parses `QueueResult`, with the same rule. A caller who was connected to a person counts as answered,
+    /// also if that person redirected the call.
     fn parse_queue_result(text: &str) -> Self {
         match text.trim().to_ascii_lowercase().as_str() {
             "bridged" | "redirected-from-bridged" | "redirected" => Self::Answered,
@@ -73,7 +73,7 @@ impl DialActionCallback {
     /// Reads the form of a POST, or the query of a GET.
     ///
     /// # Errors
-    /// [`InvalidWebhook`] where no call is named.
+    /// [`InvalidWebhook`] without a valid `CallSid`.
     pub fn from_form(form: &Form) -> Result<Self, InvalidWebhook> {
         let dial_status = match (form.get("DialCallStatus"), form.get("QueueResult")) {
             (None, Some(result)) => DialStatus::parse_queue_result(result),
@@ -87,7 +87,7 @@ impl DialActionCallback {
         })
     }
 
-    /// Whether the caller waits for what comes next: nobody took the call, and they are still there.
+    /// Whether the caller returns to the agent: nobody answered, and the caller's call is in progress.
     pub fn returns_to_agent(&self) -> bool {
         self.dial_status != DialStatus::Answered && !self.call_status.is_terminal()
     }

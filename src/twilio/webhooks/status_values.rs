@@ -1,21 +1,21 @@
 //! Enumerated values of the webhooks and of `setup`. An unknown value is kept as `Other`.
 
-/// Characters kept of a word that is not on the list.
+/// Characters kept of an unknown value.
 const OTHER_CHARS_MAX: usize = 32;
 
-/// Where a call stands: lower case with hyphens in webhooks, upper case with underscores in
-/// `setup` (docs/protocol.md 4.1); both are read.
+/// The status of a call: lower case with hyphens in webhooks, upper case with underscores in
+/// `setup` (docs/protocol.md 4.1); both are parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallStatus {
-    /// Waits to be placed.
+    /// The call waits to be placed.
     Queued,
-    /// Is being placed.
+    /// The call is being placed.
     Initiated,
-    /// Rings: an inbound call's first webhook and first `setup`.
+    /// The call rings: an inbound call's first webhook and first `setup`.
     Ringing,
-    /// Was answered.
+    /// The call was answered.
     InProgress,
-    /// Is over after it was answered.
+    /// The call ended after it was answered.
     Completed,
     /// The far end is busy.
     Busy,
@@ -23,14 +23,14 @@ pub enum CallStatus {
     Failed,
     /// Nobody answered.
     NoAnswer,
-    /// Was called off while it rang.
+    /// The call was cancelled while it rang.
     Canceled,
-    /// Another word, cut to 32 characters; empty when not said.
+    /// Another value, cut to 32 characters; empty if missing.
     Other(String),
 }
 
 impl CallStatus {
-    /// Reads either spelling.
+    /// Parses either spelling.
     pub fn parse(text: &str) -> Self {
         match normalized(text).as_str() {
             "queued" => Self::Queued,
@@ -46,7 +46,7 @@ impl CallStatus {
         }
     }
 
-    /// Whether nothing more will come of the call.
+    /// Whether the call is over.
     pub fn is_terminal(&self) -> bool {
         matches!(
             self,
@@ -64,12 +64,12 @@ pub enum CallDirection {
     OutboundApi,
     /// Placed by `<Dial>`.
     OutboundDial,
-    /// Another word, cut to 32 characters; empty when not said.
+    /// Another value, cut to 32 characters; empty if missing.
     Other(String),
 }
 
 impl CallDirection {
-    /// Reads either spelling.
+    /// Parses either spelling.
     pub fn parse(text: &str) -> Self {
         match normalized(text).as_str() {
             "inbound" => Self::Inbound,
@@ -87,14 +87,14 @@ pub enum SessionStatus {
     Completed,
     /// We sent `end`.
     Ended,
-    /// Socket or session error: the call goes on with what the action answers.
+    /// Socket or session error: the response to the action decides how the call continues.
     Failed,
-    /// Another word, cut to 32 characters; empty when not said.
+    /// Another value, cut to 32 characters; empty if missing.
     Other(String),
 }
 
 impl SessionStatus {
-    /// Reads the word in any case.
+    /// Parses the value in any case.
     pub fn parse(text: &str) -> Self {
         match normalized(text).as_str() {
             "completed" => Self::Completed,
@@ -109,7 +109,7 @@ fn normalized(text: &str) -> String {
     truncated(text).to_ascii_lowercase().replace('_', "-")
 }
 
-/// At most [`OTHER_CHARS_MAX`] characters: what is kept of a word that nobody has checked.
+/// At most [`OTHER_CHARS_MAX`] characters of an unknown value.
 fn truncated(text: &str) -> String {
     text.trim().chars().take(OTHER_CHARS_MAX).collect()
 }
