@@ -2,6 +2,7 @@
 
 use super::attempt_error::AttemptError;
 use super::capabilities::{ServerCapabilities, UnopenedThinking};
+use super::deadline::AttemptDeadline;
 use super::http_error::check_status;
 use super::model_response::ModelResponse;
 use super::prompt_context::PromptContext;
@@ -12,49 +13,8 @@ use bytes::Bytes;
 use calldex_observability::spans::ModelSpan;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 use tokio::time::{Instant, sleep, timeout_at};
-
-/// How far an answer that has not begun to speak has come, and how long it is waited for.
-pub(super) struct AttemptDeadline {
-    silence_max: Duration,
-    turn_deadline: Instant,
-    /// The last sign of life.
-    last_activity: Mutex<Instant>,
-}
-
-impl AttemptDeadline {
-    /// Waited for as long as it is not silent for `silence_max`, at most until `turn_deadline`.
-    pub(super) fn new(silence_max: Duration, turn_deadline: Instant) -> Arc<Self> {
-        Arc::new(Self {
-            silence_max,
-            turn_deadline,
-            last_activity: Mutex::new(Instant::now()),
-        })
-    }
-
-    /// A sign of life that is not yet speech: thoughts, or the server's word that it loads the model.
-    pub(super) fn touch(&self) {
-        *self
-            .last_activity
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    /// When the whole turn is over.
-    pub(super) fn turn_deadline(&self) -> Instant {
-        self.turn_deadline
-    }
-
-    fn due_at(&self) -> Instant {
-        let moved_at = *self
-            .last_activity
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        (moved_at + self.silence_max).min(self.turn_deadline)
-    }
-}
 
 type AttemptFuture = Pin<Box<dyn Future<Output = Result<ModelResponse, AttemptError>> + Send>>;
 

@@ -1,9 +1,9 @@
 //! The form of an answer's body: events of a stream, one whole JSON text, or one JSON text a line.
 
 use super::chunk::Chunk;
+use super::event::Usage;
 use super::lenient_chunk::EventData;
 use super::reply_failure::{ProtocolError, ReplyFailure};
-use super::reply_stream::Usage;
 use super::stream_decoder::StreamDecoder;
 use serde::de::IgnoredAny;
 use sseer::parser::{RawEventLine, parse_line};

@@ -1,8 +1,8 @@
 //! The operator's own tools, as the model is offered them: name, description, JSON Schema. How one is
 //! called is not known here.
 
-use super::invocation::{BuiltInTool, truncated};
 use super::localized_text::LocalizedText;
+use super::text::truncated;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -26,12 +26,6 @@ const VALIDATION_ERRORS_MAX: usize = 3;
 pub fn is_tool_name(name: &str) -> bool {
     let fits = |c: u8| c.is_ascii_alphanumeric() || c == b'_' || c == b'-';
     (1..=TOOL_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits)
-}
-
-/// Whether calldex has a tool of this name itself.
-pub fn is_built_in(name: &str) -> bool {
-    BuiltInTool::ALL.iter().any(|kind| kind.name() == name)
-        || name == super::invocation::UNKNOWN_NAME
 }
 
 /// What sets one tool of the operator apart.
@@ -267,6 +261,5 @@ pub(crate) mod tests {
         for bad in ["", "order status", "naïve", "a.b", &"x".repeat(65)] {
             assert!(!is_tool_name(bad), "{bad}");
         }
-        assert!(is_built_in("end_call") && is_built_in("unknown_tool") && !is_built_in("find"));
     }
 }

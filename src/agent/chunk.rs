@@ -2,7 +2,7 @@
 //! for a token without escapes, no copy. Every other form is left to [`loose`](super::loose).
 //! Also reads a whole answer, where a server does not stream.
 
-use super::reply_stream::Usage;
+use super::event::Usage;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;

@@ -3,6 +3,7 @@
 
 use super::catalog::{ToolCatalog, ToolSpec};
 use super::speech;
+use super::text::truncated;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::Arc;
@@ -122,6 +123,11 @@ impl BuiltInTool {
             BuiltInTool::NotePreference => "note_preference",
         }
     }
+}
+
+/// Whether calldex has a tool of this name itself.
+pub fn is_built_in(name: &str) -> bool {
+    BuiltInTool::ALL.iter().any(|kind| kind.name() == name) || name == UNKNOWN_NAME
 }
 
 /// Which tools the model is offered in a turn. The default is none.
@@ -298,11 +304,6 @@ fn text_argument(given: &Map<String, Value>, key: &str, bytes_max: usize) -> Opt
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// At most `bytes_max` bytes of `text`, cut between characters.
-pub(super) fn truncated(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
-}
-
 impl fmt::Debug for ToolInvocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.metric_label())
@@ -312,5 +313,15 @@ impl fmt::Debug for ToolInvocation {
 impl fmt::Debug for ToolCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ToolCall({})", self.invocation.metric_label())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_an_unknown_tool_is_reserved_like_those_of_the_built_in_tools() {
+        assert!(is_built_in("end_call") && is_built_in("unknown_tool") && !is_built_in("find"));
     }
 }

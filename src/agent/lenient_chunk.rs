@@ -3,7 +3,7 @@
 //! [`Chunk::usual`], which has read nearly all chunks before this is asked.
 
 use super::chunk::{Chunk, ToolCallDelta};
-use super::reply_stream::Usage;
+use super::event::Usage;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 

@@ -1,11 +1,11 @@
 //! An answer in flight: its bytes, its deadlines, its place on a connection.
 
-use super::attempt::AttemptDeadline;
 use super::attempt_error::{self, AttemptError};
 use super::connection_pool::RequestSlot;
+use super::deadline::AttemptDeadline;
+use super::event::{ReplyEvent, Usage};
 use super::provider::Provider;
 use super::reply_failure::ReplyFailure;
-use super::reply_stream::{ReplyEvent, Usage};
 use super::sse_body::SseBody;
 use super::stream_decoder::StreamDecoder;
 use calldex_observability::spans::ModelSpan;

@@ -11,6 +11,7 @@ use super::message::Message;
 use super::provider::Provider;
 use super::reply_failure::{ProtocolError, ReplyFailure};
 use super::request_body::ResponseSchema;
+use super::text::truncated;
 use calldex_observability::catalog;
 use compact_str::CompactString;
 use serde::Deserialize;
@@ -243,10 +244,6 @@ fn normalized(text: &str) -> String {
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ")
-}
-
-fn truncated(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 #[cfg(test)]

@@ -1,72 +1,15 @@
-//! A reply as it comes.
+//! The stream of one reply's events.
 
-use super::invocation::ToolCall;
+use super::event::ReplyEvent;
 use super::model_response::ModelResponse;
 use super::offline::ScriptedReply;
 use super::prompt_context::PromptContext;
 use super::reply_failure::ReplyFailure;
 use super::reply_metrics::ReplyMetrics;
 use super::router::{self, ModelRouter};
-use compact_str::CompactString;
 use futures_util::Stream;
-use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-
-/// What comes of a brief, in this order: tokens; tools; then one `Done` or one `Failed`, and no more.
-#[derive(Clone, PartialEq, Eq)]
-pub enum ReplyEvent {
-    /// Speakable text, to be said as it is: its white space belongs to it. Never empty.
-    Token(CompactString),
-    /// The model wants something done.
-    Tool(ToolCall),
-    /// The reply is complete.
-    Done(Finish),
-    /// The reply will not be completed. Tokens that came before were good.
-    Failed(ReplyFailure),
-}
-
-/// How a complete reply ended.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Finish {
-    /// Pieces of text that the model sent.
-    pub text_pieces: u32,
-    /// The configured name of the model that answered; empty for the offline agent.
-    pub model: CompactString,
-    /// The provider's own count, where it gave one.
-    pub usage: Option<Usage>,
-    /// What that costs, in millionths of the currency of the price table, where there is one.
-    pub cost_micros: Option<u64>,
-    /// Why the model stopped.
-    pub finish_reason: FinishReason,
-}
-
-/// Why the model stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum FinishReason {
-    /// It had said all.
-    #[default]
-    Stop,
-    /// It wants the results of its tools.
-    ToolCalls,
-    /// It reached `max_tokens`: the last sentence may be half.
-    Length,
-    /// The provider's filter stopped it.
-    ContentFilter,
-}
-
-/// Tokens by the provider's count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Usage {
-    /// Tokens of the question.
-    pub prompt_tokens: u32,
-    /// Tokens of the answer, thoughts included.
-    pub completion_tokens: u32,
-    /// Of `prompt_tokens`: those that the provider had in its cache.
-    pub cached_tokens: u32,
-    /// Of `completion_tokens`: those of thoughts.
-    pub reasoning_tokens: u32,
-}
 
 /// The stream of a reply. Lives in the task that polls it; dropping it closes the request at once.
 /// Ends after `Done` or `Failed`.
@@ -183,16 +126,5 @@ impl Stream for ReplyStream {
         };
         self.stage = stage;
         event
-    }
-}
-
-impl fmt::Debug for ReplyEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ReplyEvent::Token(token) => write!(f, "Token({} bytes)", token.len()),
-            ReplyEvent::Tool(call) => write!(f, "Tool({call:?})"),
-            ReplyEvent::Done(finish) => write!(f, "Done({finish:?})"),
-            ReplyEvent::Failed(failure) => write!(f, "Failed({failure:?})"),
-        }
     }
 }

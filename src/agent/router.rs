@@ -1,9 +1,10 @@
 //! From a brief to an answer that has begun: the model, once more before the first token if that may help,
 //! then its fallbacks; the first fallback beside it when it is slow and that is configured.
 
-use super::attempt::{Attempt, AttemptDeadline};
+use super::attempt::Attempt;
 use super::attempt_error::AttemptError;
 use super::capabilities::{RequestField, ServerCapabilities, UnopenedThinking};
+use super::deadline::AttemptDeadline;
 use super::hedge::HedgePolicy;
 use super::http_error::retry_delay;
 use super::log_redaction;

@@ -4,6 +4,7 @@
 use super::chunk::ToolCallDelta;
 use super::invocation::{ARGUMENTS_BYTES_MAX, TOOL_CALLS_READ_MAX, ToolCall, ToolInvocation};
 use super::offered_names::OfferedToolNames;
+use super::text::truncated;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -196,10 +197,6 @@ impl PartialToolCall {
 /// `arguments`, if they are a whole object.
 fn parse_object(arguments: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(arguments).ok()
-}
-
-fn truncated(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use super::address_policy::{AddressPolicy, literal_ip};
 use super::env_expansion::expand_variables;
-use crate::agent::catalog::{CONFIGURED_TOOLS_MAX, is_built_in, is_tool_name};
+use crate::agent::catalog::{CONFIGURED_TOOLS_MAX, is_tool_name};
+use crate::agent::invocation::is_built_in;
 use crate::agent::localized_text::LocalizedText;
 use crate::agent::{ToolSpec, ToolSpecSource};
 use crate::config::ConfigError;

@@ -1,8 +1,9 @@
 //! Words that are held back, because they may be thoughts before a lone closing tag.
 
+use super::ChatMarkup;
 use super::marker::{self, MarkerKind, MarkerMatch};
 use super::thinking_start::{self, ReplyStart};
-use super::{ChatMarkup, OfferedToolNames};
+use crate::agent::offered_names::OfferedToolNames;
 
 /// Most words that are held back for a closing tag that is expected.
 pub(super) const HELD_BYTES_MAX: usize = 16 * 1_024;

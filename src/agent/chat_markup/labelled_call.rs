@@ -1,7 +1,7 @@
 //! Tool calls by their name alone: behind a label (`Action: end_call`), on a line of their own, or at the end of one.
 
 use super::marker::MarkerKind;
-use super::recognise::{Recognised, TextPosition, call_end};
+use super::position::{Recognised, TextPosition, call_end};
 use super::text_tool_call::{self, TextToolCall};
 use crate::agent::offered_names::OfferedToolNames;
 

@@ -8,6 +8,7 @@
 mod held_text;
 mod labelled_call;
 mod marker;
+mod position;
 mod recognise;
 mod text_tool_call;
 mod thinking_start;
@@ -15,17 +16,15 @@ mod thinking_start;
 #[cfg(test)]
 mod tests;
 
-use super::invocation::ARGUMENTS_BYTES_MAX;
 use super::offered_names::OfferedToolNames;
 use compact_str::CompactString;
 use held_text::HoldMode;
 use marker::{MarkerKind, MarkerMatch};
-use recognise::{Recognised, TextPosition, recognise};
+use position::{CALL_BYTES_MAX, Recognised, TextPosition};
+use recognise::recognise;
 use std::collections::VecDeque;
 use text_tool_call::TextToolCall;
 
-/// Longest tool call that is written as text; a longer one is left out, or was none.
-const CALL_BYTES_MAX: usize = ARGUMENTS_BYTES_MAX + 1_024;
 /// Longest header of a channel or a role.
 const HEADER_BYTES_MAX: usize = 128;
 /// The channels of harmony, and of Gemma.

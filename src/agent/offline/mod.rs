@@ -7,10 +7,10 @@ mod species;
 #[cfg(test)]
 mod tests;
 
+use super::event::{Finish, FinishReason, ReplyEvent};
 use super::invocation::{BuiltInTool, ToolCall, ToolInvocation};
 use super::message::MessageRole;
 use super::prompt_context::PromptContext;
-use super::reply_stream::{Finish, FinishReason, ReplyEvent};
 use calldex_names::{ExcludedWords, Language};
 use phrases::{CallerIntent, ScriptPhrases};
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! One connection to an MCP server: over streamable HTTP, or to a process started here.
 
-use super::process::McpProcess;
+use super::process::{MESSAGE_BYTES_MAX, McpProcess};
 use crate::tools::address_policy::literal_ip;
 use crate::tools::config::{McpSection, address_policy};
 use crate::tools::env_expansion::expand_variables;
@@ -21,8 +21,6 @@ use tokio::time::{sleep, timeout};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The end of a session.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Longest message of a server; a longer one is dropped.
-pub(super) const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Pages of a list of tools that are read.
 const PAGES_MAX: usize = 8;
 /// Tools of a list that are read.

@@ -1,7 +1,6 @@
 //! An MCP server that runs as our child: with an environment of what is named only, in a process group of its
 //! own, which is killed with it.
 
-use super::connection::MESSAGE_BYTES_MAX;
 use crate::tools::config::McpSection;
 use crate::tools::env_expansion::expand_variables;
 use rmcp::RoleClient;
@@ -14,6 +13,8 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+/// Longest message of a server; a longer one is dropped.
+pub(super) const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Most bytes of standard error that one line of the log shows.
 const STDERR_PIECE_BYTES_MAX: usize = 1_000;
 /// Most bytes of standard error that are logged of one process; the rest is read and dropped.
