@@ -10,6 +10,7 @@ pub mod call;
 pub mod cluster;
 pub mod commands;
 pub mod config;
+pub mod net;
 pub mod tools;
 pub mod twilio;
 pub mod webhook;

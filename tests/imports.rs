@@ -84,7 +84,10 @@ fn each_technology_stays_in_its_rooms() {
             "salvo",
             &["src/webhook", "src/admin", "src/cluster", "src/app/"],
         ),
-        ("reqwest", &["src/agent", "src/cluster", "src/tools"]),
+        (
+            "reqwest",
+            &["src/agent", "src/cluster", "src/net", "src/tools"],
+        ),
         ("rmcp", &["src/tools"]),
         ("jsonschema", &["src/agent/tools/catalog.rs"]),
         ("rusqlite", &["storage"]),

@@ -3,11 +3,11 @@
 #[path = "spans/collector.rs"]
 mod collector;
 
-use calldex::agent::otlp_client::OtlpClient;
 use calldex::agent::{
     Agent, AgentConfig, CallerFacts, Message, ModelConfig, Persona, PromptContext, ReplyEvent,
     ReplyFailure,
 };
+use calldex::net::otlp_client::OtlpClient;
 use calldex_observability::logs::{self, LogFormat};
 use calldex_observability::spans::{self, Exporter};
 use collector::{Collector, Span};

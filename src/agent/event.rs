@@ -1,7 +1,7 @@
 //! The events of a reply, and how it ends.
 
-use super::invocation::ToolCall;
 use super::reply_failure::ReplyFailure;
+use crate::agent::tools::invocation::ToolCall;
 use compact_str::CompactString;
 use std::fmt;
 

@@ -1,6 +1,6 @@
 //! What was said, as the model is told of it: shared between turns, never changed.
 
-use super::invocation::ToolCall;
+use crate::agent::tools::invocation::ToolCall;
 use compact_str::CompactString;
 use std::fmt;
 use std::sync::Arc;

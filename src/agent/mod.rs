@@ -4,77 +4,46 @@
 //! dropping it closes the request at once. Knows nothing of Twilio, of storage, or of how long a
 //! caller has waited elsewhere.
 
-pub mod caller_facts;
-pub mod catalog;
 pub mod config;
 pub mod event;
-pub mod invocation;
 pub mod localized_text;
 pub mod message;
 pub mod model_config;
-#[cfg(feature = "otel")]
-pub mod otlp_client;
-pub mod persona;
-pub mod prompt_context;
+pub mod prompt;
 pub mod reply_failure;
 pub mod speech;
-pub mod system_prompt;
+pub mod tools;
 
-mod attempt;
-mod attempt_error;
-mod body_decoder;
-mod capabilities;
-mod chat_markup;
-mod chunk;
-mod circuit_breaker;
-mod connection_pool;
-mod deadline;
-mod endpoint_url;
-mod hedge;
-mod http_error;
-mod lenient_chunk;
-mod log_redaction;
-mod message_list;
-mod model_response;
+mod client;
 mod name_verifier;
-mod offered_names;
 mod offline;
-mod prewarm;
-mod provider;
 mod reply_metrics;
 mod reply_stream;
-mod request_body;
-mod router;
-mod sse_body;
-mod stream_decoder;
-mod template;
+mod stream;
 mod text;
-pub(crate) mod tls;
-mod tool_call_builder;
-mod tool_definitions;
 
 #[cfg(test)]
 mod tests;
 
 use crate::config::ConfigError;
-pub use caller_facts::{CallerChannel, CallerFacts, NameAskPolicy};
-pub use catalog::{ToolCatalog, ToolSpec, ToolSpecSource};
 pub use config::AgentConfig;
 pub use event::{Finish, FinishReason, ReplyEvent, Usage};
-pub use invocation::{BuiltInTool, BuiltInTools, ToolCall, ToolInvocation};
 pub use message::{Message, MessageRole};
 pub use model_config::{ModelConfig, ModelConfigs, StructuredOutput, TokenLimitField, TokenPrice};
 pub use name_verifier::{NameVerdict, NameVerdictKind};
-pub use persona::Persona;
-pub use prompt_context::PromptContext;
+pub use prompt::caller_facts::{CallerChannel, CallerFacts, NameAskPolicy};
+pub use prompt::persona::Persona;
+pub use prompt::prompt_context::PromptContext;
+pub use prompt::system_prompt::{SystemPrompt, format_knowledge};
 pub use reply_failure::{ProtocolError, ReplyFailure};
 pub use reply_stream::ReplyStream;
-pub use system_prompt::{SystemPrompt, format_knowledge};
+pub use tools::catalog::{ToolCatalog, ToolSpec, ToolSpecSource};
+pub use tools::invocation::{BuiltInTool, BuiltInTools, ToolCall, ToolInvocation};
 
-use hedge::HedgePolicy;
+use client::hedge::HedgePolicy;
+use client::provider::Provider;
+use client::router::ModelRouter;
 use name_verifier::NameVerifier;
-use provider::Provider;
-use router::ModelRouter;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! `[model.NAME]`: a model at a provider, and the terms on which it is asked.
 
-use super::endpoint_url::parse_base_url;
+use crate::agent::client::endpoint_url::parse_base_url;
 use crate::config::ConfigError;
 use calldex_observability::redaction::Secret;
 use reqwest::header::{HeaderName, HeaderValue};

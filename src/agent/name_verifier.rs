@@ -1,17 +1,17 @@
 //! A second opinion on a name, asked in the background.
 
-use super::attempt_error::AttemptError;
-use super::body_decoder::read_whole;
-use super::capabilities::ServerCapabilities;
-use super::chunk::Chunk;
 use super::config::AgentConfig;
-use super::http_error::check_status;
-use super::lenient_chunk::EventData;
 use super::message::Message;
-use super::provider::Provider;
 use super::reply_failure::{ProtocolError, ReplyFailure};
-use super::request_body::ResponseSchema;
 use super::text::truncated;
+use crate::agent::client::attempt_error::AttemptError;
+use crate::agent::client::capabilities::ServerCapabilities;
+use crate::agent::client::http_error::check_status;
+use crate::agent::client::provider::Provider;
+use crate::agent::client::request_body::ResponseSchema;
+use crate::agent::stream::body_decoder::read_whole;
+use crate::agent::stream::chunk::Chunk;
+use crate::agent::stream::lenient_chunk::EventData;
 use calldex_observability::catalog;
 use compact_str::CompactString;
 use serde::Deserialize;

@@ -1,9 +1,9 @@
 //! What is counted of a reply.
 
 use super::event::{Finish, FinishReason};
-use super::invocation::ToolInvocation;
-use super::provider::Provider;
 use super::reply_failure::ReplyFailure;
+use crate::agent::client::provider::Provider;
+use crate::agent::tools::invocation::ToolInvocation;
 use calldex_observability::catalog;
 use std::time::Instant;
 

@@ -1,12 +1,12 @@
 //! The stream of one reply's events.
 
 use super::event::ReplyEvent;
-use super::model_response::ModelResponse;
 use super::offline::ScriptedReply;
-use super::prompt_context::PromptContext;
 use super::reply_failure::ReplyFailure;
 use super::reply_metrics::ReplyMetrics;
-use super::router::{self, ModelRouter};
+use crate::agent::client::model_response::ModelResponse;
+use crate::agent::client::router::{self, ModelRouter};
+use crate::agent::prompt::prompt_context::PromptContext;
 use futures_util::Stream;
 use std::pin::Pin;
 use std::task::{Context, Poll};

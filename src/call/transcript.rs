@@ -2,7 +2,7 @@
 //! told of it. Each text is held once and shared.
 
 use super::playback::{HeardText, TurnSeq};
-use crate::agent::invocation::is_built_in;
+use crate::agent::tools::is_built_in;
 use crate::agent::{Message, MessageRole, ToolCall};
 use calldex_storage::record::{Turn, TurnKind, TurnRole, TurnUsage};
 use compact_str::CompactString;

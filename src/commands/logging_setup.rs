@@ -54,7 +54,7 @@ fn exporter(log: &LogSection) -> Result<Option<calldex_observability::spans::Exp
     let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) else {
         return Ok(None);
     };
-    let post = crate::agent::otlp_client::OtlpClient::new(endpoint)
+    let post = crate::net::otlp_client::OtlpClient::new(endpoint)
         .map_err(|reason| format!("log.otlp_endpoint: {reason}"))?;
     let exporter = calldex_observability::spans::Exporter::start(endpoint, post);
     exporter

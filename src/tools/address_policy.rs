@@ -1,7 +1,6 @@
 //! Which addresses a tool's host may lead to. Checked where names are resolved for a connection, so that
 //! a name cannot lead somewhere else after the check.
 
-use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -56,13 +55,6 @@ impl Resolve for FilteringResolver {
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
-}
-
-/// The address that stands in a URL in place of a name.
-pub fn literal_ip(url: &Url) -> Option<IpAddr> {
-    let host = url.host_str()?;
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host.parse().ok()
 }
 
 /// Whether an address is one of the internet: not of this machine, of a private network, of a link, of a
@@ -182,22 +174,5 @@ mod tests {
         };
         assert!(!resolved(AddressPolicy::Public).await);
         assert!(resolved(AddressPolicy::Private).await && resolved(AddressPolicy::Anywhere).await);
-    }
-
-    #[test]
-    fn an_address_in_place_of_a_name_is_seen_in_any_spelling() {
-        for (url, address) in [
-            ("http://127.0.0.1/x", "127.0.0.1"),
-            ("http://2130706433/", "127.0.0.1"),
-            ("http://0x7f.1/", "127.0.0.1"),
-            ("http://[::ffff:7f00:1]/", "::ffff:127.0.0.1"),
-        ] {
-            let url = Url::parse(url).unwrap();
-            assert_eq!(literal_ip(&url), Some(address.parse().unwrap()), "{url}");
-        }
-        assert_eq!(
-            literal_ip(&Url::parse("https://tools.example.net/").unwrap()),
-            None
-        );
     }
 }

@@ -1,12 +1,13 @@
 //! `[[tool]]` and `[[mcp]]`: the operator's own tools.
 
-use super::address_policy::{AddressPolicy, literal_ip};
+use super::address_policy::AddressPolicy;
 use super::env_expansion::expand_variables;
-use crate::agent::catalog::{CONFIGURED_TOOLS_MAX, is_tool_name};
-use crate::agent::invocation::is_built_in;
 use crate::agent::localized_text::LocalizedText;
+use crate::agent::tools::catalog::{CONFIGURED_TOOLS_MAX, is_tool_name};
+use crate::agent::tools::is_built_in;
 use crate::agent::{ToolSpec, ToolSpecSource};
 use crate::config::ConfigError;
+use crate::net::address::literal_ip;
 use calldex_observability::redaction::Secret;
 use calldex_storage::record::PhoneNumber;
 use reqwest::Url;

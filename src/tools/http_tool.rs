@@ -1,12 +1,13 @@
 //! A tool behind an HTTPS address: one POST a call, signed if that is wanted, bounded in time and size, to
 //! no other host and no other address than the configured one.
 
-use super::address_policy::{AddressPolicy, ForbiddenAddress, literal_ip};
+use super::address_policy::{AddressPolicy, ForbiddenAddress};
 use super::config::ToolSection;
 use super::env_expansion::expand_variables;
 use super::restricted_client::restricted_client;
 use super::result_text::{is_json, read_bytes_max, result_text};
 use crate::call::tool_runner::{ToolFailure, ToolOutcome, ToolRequest};
+use crate::net::address::literal_ip;
 use calldex_observability::redaction::Secret;
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};

@@ -2,7 +2,7 @@
 //! connected to beyond the tool's reach.
 
 use super::address_policy::{AddressPolicy, FilteringResolver};
-use crate::agent::tls;
+use crate::net::tls;
 use reqwest::{Client, ClientBuilder, Url, redirect};
 
 /// A client for `url` within `reach`. An address in place of a name is not resolved: it is to be checked by

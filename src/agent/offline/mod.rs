@@ -8,9 +8,9 @@ mod species;
 mod tests;
 
 use super::event::{Finish, FinishReason, ReplyEvent};
-use super::invocation::{BuiltInTool, ToolCall, ToolInvocation};
 use super::message::MessageRole;
-use super::prompt_context::PromptContext;
+use crate::agent::prompt::prompt_context::PromptContext;
+use crate::agent::tools::invocation::{BuiltInTool, ToolCall, ToolInvocation};
 use calldex_names::{ExcludedWords, Language};
 use phrases::{CallerIntent, ScriptPhrases};
 use std::collections::VecDeque;

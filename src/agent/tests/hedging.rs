@@ -4,7 +4,7 @@ use super::fake_model_server::{
     FakeModelServer, ResponseStep, ScriptedResponse, answer, done, finish, head, status, token,
 };
 use super::*;
-use crate::agent::provider::Provider;
+use crate::agent::client::provider::Provider;
 use calldex_observability::install;
 use futures_util::FutureExt;
 use std::time::Duration;

@@ -4,7 +4,7 @@
 use super::pending_tools::PendingToolCall;
 use super::reply::PendingReply;
 use super::{CallAction, CallState, EventTime};
-use crate::agent::invocation::TOOL_CALLS_RUN_MAX;
+use crate::agent::tools::invocation::TOOL_CALLS_RUN_MAX;
 use crate::agent::{ToolCall, ToolInvocation};
 use calldex_storage::record::{CallOutcome, TurnKind};
 use compact_str::CompactString;

@@ -2,7 +2,7 @@
 //! /2010-04-01/Accounts/{AccountSid}/Calls/{CallSid}.json` with `Url` and `Method` (Twilio's
 //! documentation, "Modify calls in progress").
 
-use crate::agent::tls;
+use crate::net::tls;
 use crate::twilio::signature::{EndpointKind, PublicBaseUrl};
 use crate::webhook::VOICE_PATH;
 use calldex_observability::redaction::Secret;

@@ -1,7 +1,7 @@
 //! One connection to an MCP server: over streamable HTTP, or to a process started here.
 
 use super::process::{MESSAGE_BYTES_MAX, McpProcess};
-use crate::tools::address_policy::literal_ip;
+use crate::net::address::literal_ip;
 use crate::tools::config::{McpSection, address_policy};
 use crate::tools::env_expansion::expand_variables;
 use crate::tools::restricted_client::restricted_client;

@@ -1,7 +1,7 @@
 //! The tools that a server lists, as the model is offered them: checked, bounded, under names of their own.
 
-use crate::agent::catalog::{CONFIGURED_TOOLS_MAX, TOOL_NAME_BYTES_MAX, is_tool_name};
-use crate::agent::invocation::is_built_in;
+use crate::agent::tools::catalog::{CONFIGURED_TOOLS_MAX, TOOL_NAME_BYTES_MAX, is_tool_name};
+use crate::agent::tools::is_built_in;
 use crate::agent::{ToolSpec, ToolSpecSource};
 use crate::tools::config::McpSection;
 use rmcp::model::Tool;

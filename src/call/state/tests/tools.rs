@@ -1,8 +1,8 @@
 //! The operator's tools: called beside words, waited for, cancelled, bounded.
 
 use super::*;
-use crate::agent::catalog::tests::order_status;
 use crate::agent::localized_text::LocalizedText;
+use crate::agent::tools::catalog::tests::order_status;
 use crate::agent::{MessageRole, ToolSpec};
 use crate::call::tool_runner::{ToolFailure, ToolOutcome, ToolText};
 
