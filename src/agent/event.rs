@@ -5,12 +5,12 @@ use crate::agent::tools::invocation::ToolCall;
 use compact_str::CompactString;
 use std::fmt;
 
-/// What comes of a brief, in this order: tokens; tools; then one `Done` or one `Failed`, and no more.
+/// An event of a reply. They come in this order: tokens; tools; then one `Done` or one `Failed`, and no more.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ReplyEvent {
     /// Speakable text, to be said as it is: its white space belongs to it. Never empty.
     Token(CompactString),
-    /// The model wants something done.
+    /// The model calls a tool.
     Tool(ToolCall),
     /// The reply is complete.
     Done(Finish),
@@ -27,7 +27,7 @@ pub struct Finish {
     pub model: CompactString,
     /// The provider's own count, where it gave one.
     pub usage: Option<Usage>,
-    /// What that costs, in millionths of the currency of the price table, where there is one.
+    /// The cost in millionths of the currency of the price table, where there is one.
     pub cost_micros: Option<u64>,
     /// Why the model stopped.
     pub finish_reason: FinishReason,
@@ -36,7 +36,7 @@ pub struct Finish {
 /// Why the model stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FinishReason {
-    /// It had said all.
+    /// It had finished.
     #[default]
     Stop,
     /// It wants the results of its tools.
@@ -50,13 +50,13 @@ pub enum FinishReason {
 /// Tokens by the provider's count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Tokens of the question.
+    /// Tokens of the request.
     pub prompt_tokens: u32,
-    /// Tokens of the answer, thoughts included.
+    /// Tokens of the response, thinking included.
     pub completion_tokens: u32,
-    /// Of `prompt_tokens`: those that the provider had in its cache.
+    /// Those of `prompt_tokens` that the provider had in its cache.
     pub cached_tokens: u32,
-    /// Of `completion_tokens`: those of thoughts.
+    /// Those of `completion_tokens` that were thinking.
     pub reasoning_tokens: u32,
 }
 

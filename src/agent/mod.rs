@@ -1,8 +1,7 @@
-//! The agent: asks the model for a reply and passes it on as it comes, speakable.
+//! The agent: asks a model for a reply and streams it as speakable text.
 //!
-//! [`Agent::reply`] is a stream driven by the call's own task: nothing is spawned for it, and
-//! dropping it closes the request at once. Knows nothing of Twilio, of storage, or of how long a
-//! caller has waited elsewhere.
+//! [`Agent::reply`] is a stream that is polled by the call's own task: nothing is spawned for it, and dropping it
+//! closes the request at once. The module imports nothing of Twilio, of storage or of the call.
 
 pub mod config;
 pub mod event;
@@ -63,7 +62,7 @@ enum Backend {
 /// The models, and the order in which they are asked.
 struct ModelSet {
     by_name: HashMap<String, Arc<Provider>>,
-    /// Where a line names none.
+    /// For a line that names no models.
     default_order: Arc<[String]>,
     hedge: Option<Arc<HedgePolicy>>,
     turn_max: Duration,
@@ -71,7 +70,7 @@ struct ModelSet {
 }
 
 impl ModelSet {
-    /// Those of `names` that there are, in their order; else the usual ones.
+    /// The configured models among `names`, in this order; the default order if there is none.
     fn resolve(&self, names: &[String]) -> Vec<Arc<Provider>> {
         let known = |names: &[String]| -> Vec<_> {
             let found = names.iter().filter_map(|name| self.by_name.get(name));
@@ -94,11 +93,11 @@ impl ModelSet {
 }
 
 impl Agent {
-    /// Reads the system's certificates where an address is `https`, so it belongs to the start. Of `models`
-    /// those that have a key or an address can be asked.
+    /// Reads the system's certificates from files where a URL is `https`: to be called at start. Only those of
+    /// `models` that have a key or a URL are used.
     ///
     /// # Errors
-    /// Everything wrong with the configuration, at once.
+    /// All errors of the configuration.
     pub fn new(config: &AgentConfig, models: &ModelConfigs) -> Result<Agent, Vec<ConfigError>> {
         let errors = config.validate(models);
         if !errors.is_empty() {
@@ -132,13 +131,13 @@ impl Agent {
         })
     }
 
-    /// Whether the scripted agent speaks, for want of a model.
+    /// Whether replies are scripted, because no model is configured.
     pub fn is_offline(&self) -> bool {
         matches!(self.backend, Backend::Scripted { .. })
     }
 
-    /// Has the first of `models` loaded, in the background, where it may have to be: with the prompt that calls
-    /// begin with, as `brief` has it. Returns at once.
+    /// Has the first of `models` loaded in the background, where its server may have to load it, with the prompt that
+    /// calls begin with. Returns at once.
     pub fn preload(&self, models: &[String], prompt_context: impl FnOnce() -> PromptContext) {
         if let Backend::Model(providers) = &self.backend
             && let Some(first) = providers.resolve(models).first()
@@ -147,9 +146,9 @@ impl Agent {
         }
     }
 
-    /// A call rings that is answered by `models`: opens a connection to the first of them, so that the next
-    /// reply need not, and has it loaded where that may be wanted. Returns at once; at most one connection is
-    /// being opened at a time, and none while one lies ready.
+    /// Prepares the first of `models` for a call that is ringing: opens a connection in advance, and has the model
+    /// loaded where that may be needed. Returns at once. At most one connection is opened at a time, and none
+    /// while an idle one is alive.
     pub fn prewarm(&self, models: &[String], prompt_context: impl FnOnce() -> PromptContext) {
         let Backend::Model(providers) = &self.backend else {
             return;
@@ -159,14 +158,14 @@ impl Agent {
             first.prewarm();
             first.preload(prompt_context);
         }
-        // One that is asked in a hurry must not begin with a handshake.
+        // A hedged request must not begin with a handshake.
         if let (Some(_), Some(second)) = (&providers.hedge, models.get(1)) {
             second.prewarm();
         }
     }
 
-    /// Asks the models that the brief names. Nothing happens until the reply is polled, within a tokio
-    /// runtime.
+    /// The reply of the models that `prompt_context` names. Nothing is sent before the stream is polled, which must
+    /// happen within a tokio runtime. Takes at most `reply_ms_max`.
     pub fn reply(&self, prompt_context: PromptContext) -> ReplyStream {
         match &self.backend {
             Backend::Model(providers) => ReplyStream::from_router(
@@ -179,9 +178,9 @@ impl Agent {
         }
     }
 
-    /// What the first of `models` makes of `transcript`, the answer to `question`, as a name. `None` if it
-    /// does not know, does not answer within `name_verification_ms_max`, is too busy, or quotes what was not
-    /// said. For the background: it delays no reply and tries nothing twice.
+    /// The name that the first of `models` finds in `transcript`, the answer to `question`. `None` if it finds none,
+    /// does not answer within `name_verification_ms_max`, if too many verifications are running, or if it quotes
+    /// text that is not in the transcript. Meant for the background; nothing is retried.
     pub async fn verify_name(
         &self,
         models: &[String],

@@ -1,4 +1,4 @@
-//! What is counted of a reply.
+//! The metrics of a reply.
 
 use super::event::{Finish, FinishReason};
 use super::reply_failure::ReplyFailure;
@@ -7,7 +7,7 @@ use crate::agent::tools::invocation::ToolInvocation;
 use calldex_observability::catalog;
 use std::time::Instant;
 
-/// One reply's entry: opened with its first poll, closed when it is dropped, in whatever way it ended.
+/// Records one reply: started at its first poll, recorded on drop, however it ended.
 pub(super) struct ReplyMetrics {
     started_at: Instant,
     result: &'static str,
@@ -41,7 +41,7 @@ impl ReplyMetrics {
         self.text_pieces = tokens;
     }
 
-    /// The reply is complete: notes in `finish` which model said it and what it costs.
+    /// The reply is complete: sets the model and the cost in `finish`.
     pub(super) fn record_done(&mut self, finish: &mut Finish, provider: &Provider) {
         self.result = "ok";
         finish.model = provider.name.as_str().into();
@@ -71,7 +71,7 @@ impl ReplyMetrics {
         catalog::MODEL_REPLY_SECONDS.record(self.started_at.elapsed().as_secs_f64());
     }
 
-    /// The reply failed before its first token; its attempts are counted where they are made.
+    /// The reply failed before its first token; its attempts are counted by the router.
     pub(super) fn record_failed(&mut self) {
         self.result = "failed";
     }

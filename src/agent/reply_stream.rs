@@ -21,13 +21,13 @@ pub struct ReplyStream {
 type RouterFuture = Pin<Box<dyn Future<Output = Result<ModelResponse, ReplyFailure>> + Send>>;
 
 enum ReplyStage {
-    /// Asked by the first poll.
+    /// The request is sent at the first poll.
     NotStarted(RouterFuture),
-    /// Nothing has come yet.
+    /// No event has arrived yet.
     Opening(RouterFuture, ReplyMetrics),
-    /// Speech has begun.
+    /// Events are arriving.
     Streaming(Box<ModelResponse>, ReplyMetrics),
-    /// The offline agent speaks.
+    /// The reply of the offline agent.
     Scripted(ScriptedReply),
     Ended,
 }

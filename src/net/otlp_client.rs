@@ -1,4 +1,4 @@
-//! Posts spans to a collector, by the same kind of client that asks the model.
+//! The HTTP client that exports spans to a collector.
 
 use super::address::parse_http_url;
 use super::{http_client, tls};
@@ -11,13 +11,13 @@ use tokio::runtime::Handle;
 
 /// TCP and TLS to the collector.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// One batch, from its first byte to the end of the answer.
+/// One export, from its first byte to the end of the response.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most bytes of a collector's answer that are read; a longer one is an error.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Most bytes of a collector's response; a longer one is an error.
+const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 
-/// The way to one collector. Exporters run on threads of their own: the work is done by the
-/// runtime within which this was made.
+/// The client of one collector. Exporters run on threads of their own; the requests run on the tokio runtime within
+/// which the client was made.
 #[derive(Debug)]
 pub struct OtlpClient {
     client: Client,
@@ -30,7 +30,7 @@ impl OtlpClient {
     /// certificates where the address is `https`.
     ///
     /// # Errors
-    /// What is wrong with the address, without repeating it.
+    /// What is wrong with the URL, without repeating it; or that there is no tokio runtime.
     pub fn new(endpoint: &str) -> Result<Self, &'static str> {
         let address = parse_http_url(endpoint).ok_or("not an http address")?;
         let tls = (address.scheme() == "https").then(tls::client_config);
@@ -42,11 +42,11 @@ impl OtlpClient {
         })
     }
 
-    /// Said once when it begins to fail and once when it is over, not with every batch.
+    /// Logs when exports begin to fail and when they succeed again, not every failure.
     fn log_state_change(&self, failed: bool) {
         match (self.is_failing.swap(failed, Ordering::Relaxed), failed) {
-            (false, true) => tracing::warn!("the collector does not take our spans"),
-            (true, false) => tracing::info!("the collector takes our spans again"),
+            (false, true) => tracing::warn!("the collector does not accept spans"),
+            (true, false) => tracing::info!("the collector accepts spans again"),
             _ => {}
         }
     }
@@ -86,8 +86,8 @@ async fn post(client: Client, request: Request<Bytes>) -> Result<Response<Bytes>
     let mut whole = Vec::new();
     while let Some(piece) = answer.chunk().await? {
         whole.extend_from_slice(&piece);
-        if whole.len() > ANSWER_BYTES_MAX {
-            return Err("the collector's answer is too long".into());
+        if whole.len() > RESPONSE_BYTES_MAX {
+            return Err("the collector's response is too long".into());
         }
     }
     let mut response = Response::new(Bytes::from(whole));

@@ -1,10 +1,10 @@
-//! Whom a connection to the model trusts.
+//! The TLS settings of outgoing connections.
 
 use rustls::{ClientConfig, RootCertStore};
 use std::sync::Arc;
 
-/// The system's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` count); in a container without
-/// any, Mozilla's as they were built in. HTTP/2 where it is offered. Reads files: for the start only.
+/// Trusts the system's root certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured); in a container without
+/// any, the built-in ones of Mozilla. Offers HTTP/2. Reads files: to be called at start only.
 pub(crate) fn client_config() -> ClientConfig {
     let mut roots = RootCertStore::empty();
     let (_, unreadable) =
@@ -12,7 +12,7 @@ pub(crate) fn client_config() -> ClientConfig {
     if unreadable > 0 {
         tracing::debug!(
             unreadable,
-            "certificates of the system that cannot be read are left out"
+            "root certificates of the system that cannot be parsed are ignored"
         );
     }
     if roots.is_empty() {
@@ -21,7 +21,7 @@ pub(crate) fn client_config() -> ClientConfig {
     with_roots(roots)
 }
 
-/// For plain http: trusts nobody and reads nothing.
+/// For plain http: trusts no certificate and reads no file.
 pub(crate) fn without_roots() -> ClientConfig {
     with_roots(RootCertStore::empty())
 }

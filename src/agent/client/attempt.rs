@@ -1,4 +1,4 @@
-//! One request to one model, until the first event of its answer.
+//! One request to one model, until the first event of its response.
 
 use super::attempt_error::AttemptError;
 use super::capabilities::{ServerCapabilities, UnopenedThinking};
@@ -18,20 +18,20 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 type AttemptFuture = Pin<Box<dyn Future<Output = Result<ModelResponse, AttemptError>> + Send>>;
 
-/// A request that is out. Where the server may be loading the model for it, it goes on in the background when
-/// it is dropped, so that the server does not give up.
+/// A request in flight. Where the server may be loading the model, a dropped attempt continues in the background,
+/// so that the server does not abort the loading.
 pub(super) struct Attempt {
     provider: Arc<Provider>,
     deadline: Arc<AttemptDeadline>,
-    /// `None` once it has an outcome.
+    /// `None` once it has finished.
     future: Option<AttemptFuture>,
-    /// Another one goes on in its place.
+    /// An earlier attempt continues in its place when it is dropped.
     is_parallel_retry: bool,
     span: Option<ModelSpan>,
 }
 
 impl Attempt {
-    /// A request of the form that `form` says. Nothing happens until it is waited for.
+    /// A request with these capabilities. Nothing is sent before [`Self::first_event`] is polled.
     pub(super) fn new(
         provider: &Arc<Provider>,
         prompt_context: Arc<PromptContext>,
@@ -55,7 +55,7 @@ impl Attempt {
         }
     }
 
-    /// It is out beside an earlier one, which is the one to go on with.
+    /// Marks it as sent in parallel to an earlier attempt: it does not continue in the background when dropped.
     pub(super) fn into_parallel_retry(mut self) -> Self {
         self.is_parallel_retry = true;
         self
@@ -65,20 +65,21 @@ impl Attempt {
         &self.provider
     }
 
-    /// The span that tells of it, the first time.
+    /// Its span, at the first call; an empty one afterwards.
     pub(super) fn take_span(&mut self) -> ModelSpan {
         self.span.take().unwrap_or_default()
     }
 
-    /// Whether it has an outcome.
+    /// Whether it has finished.
     pub(super) fn is_finished(&self) -> bool {
         self.future.is_none()
     }
 
-    /// Its answer, once the first event is there.
+    /// The response, once the first event has arrived. Cancel-safe: a later call goes on with the same request.
     ///
     /// # Errors
-    /// `FirstTokenTimeout` where it is silent for too long; it may be waited for again then, for as long.
+    /// `FirstTokenTimeout` after the silence that the deadline allows; a further call waits as long again. Else the
+    /// failure of the request.
     pub(super) async fn first_event(&mut self) -> Result<ModelResponse, AttemptError> {
         let Some(opening) = &mut self.future else {
             return Err(ReplyFailure::FirstTokenTimeout.into());

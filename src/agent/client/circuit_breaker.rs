@@ -1,9 +1,9 @@
-//! Stops waiting for a dead provider. Pure: the time comes in as an argument.
+//! Skips a provider that fails repeatedly. Pure: the time is an argument.
 
 use crate::agent::reply_failure::ReplyFailure;
 use std::time::{Duration, Instant};
 
-/// Failures further apart than this do not belong together.
+/// Failures further apart than this do not count as failures in a row.
 pub(super) const FAILURE_WINDOW: Duration = Duration::from_secs(60);
 
 /// Closed: requests pass. Open: requests fail fast for `open_for`. Half-open: one probe; its result closes or
@@ -44,7 +44,10 @@ impl CircuitBreaker {
         }
     }
 
-    /// Whether the provider may be asked now; if not, the failure that opened the breaker.
+    /// Lets a request pass, as the probe when the breaker is half-open.
+    ///
+    /// # Errors
+    /// The failure that opened the breaker, while requests are not allowed.
     pub(super) fn admit(&mut self, now: Instant) -> Result<(), ReplyFailure> {
         match self.state {
             BreakerState::Closed { .. } => Ok(()),
@@ -62,7 +65,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Speech has begun.
+    /// The first event has arrived.
     pub(super) fn record_success(&mut self) {
         self.state = BreakerState::Closed {
             failures: 0,
@@ -74,13 +77,13 @@ impl CircuitBreaker {
     pub(super) fn record_failure(&mut self, failure: ReplyFailure, now: Instant) -> bool {
         if !counts_against_provider(&failure) {
             if self.is_half_open() && is_request_error(&failure) {
-                // It was reached and it judged: a refusal is what the probe was sent out for.
+                // The provider answered: a rejected request is a successful probe.
                 self.record_success();
             }
             return false;
         }
         let failures = match self.state {
-            // Attempts that began before it opened report late: they prolong nothing.
+            // Attempts that began before it opened may report late; they do not prolong the open state.
             BreakerState::Open { .. } => return false,
             BreakerState::HalfOpen { .. } => self.failures_max,
             BreakerState::Closed {
@@ -111,12 +114,12 @@ impl CircuitBreaker {
     }
 }
 
-/// A question that is refused for its own sake says nothing about the next one.
+/// A request that is rejected because of its content says nothing about the next one.
 fn counts_against_provider(failure: &ReplyFailure) -> bool {
     !is_request_error(failure) && !matches!(failure, ReplyFailure::LimitExceeded)
 }
 
-/// Whether the provider lives and only this question was wrong.
+/// Whether the provider works and only this request was wrong.
 fn is_request_error(failure: &ReplyFailure) -> bool {
     matches!(failure, ReplyFailure::Refused(400 | 413 | 422))
 }

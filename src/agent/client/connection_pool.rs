@@ -1,6 +1,6 @@
-//! Connections to one provider. reqwest keeps one HTTP/2 connection per client, and providers
-//! allow about a hundred streams on it: what is beyond would wait in line. So there are several
-//! clients, and the next is used when those before are full.
+//! Connections to one provider. reqwest keeps one HTTP/2 connection per client, and providers allow about a
+//! hundred streams on it; further requests would queue. So there are several clients, and the next one is used
+//! when those before it are full.
 
 use super::prewarm::{ConnectPlan, PrewarmState};
 use crate::net::http_client::client_builder;
@@ -14,13 +14,13 @@ use tokio::sync::futures::Notified;
 
 /// Clients of one provider.
 const CLIENTS: usize = 8;
-/// Requests on one lane before the next is used. At the bound of the last lane all share evenly.
+/// Requests on one client before the next is used. When all clients are full, the load is spread evenly.
 const CLIENT_REQUESTS_MAX: usize = 80;
 
-/// The lanes to one provider.
+/// The HTTP clients of one provider.
 pub(super) struct ConnectionPool {
     clients: [Arc<PooledClient>; CLIENTS],
-    /// HTTP/2 is agreed on within TLS only.
+    /// HTTP/2 is negotiated within TLS only.
     can_multiplex: bool,
     connect_max: Duration,
 }
@@ -29,18 +29,18 @@ struct PooledClient {
     client: Client,
     in_flight: AtomicUsize,
     prewarm: Mutex<PrewarmState>,
-    /// Told whenever a connection is there, or will not be.
+    /// Notified when a connection is open, or when opening it has failed.
     opened: Notify,
 }
 
-/// One request's place on a lane; given back when dropped.
+/// One request's slot on a client; released on drop.
 pub(in crate::agent) struct RequestSlot {
     pooled_client: Arc<PooledClient>,
 }
 
 impl ConnectionPool {
     /// # Errors
-    /// Of the TLS set-up, without details.
+    /// The error of the TLS setup, without details.
     pub(super) fn new(address: &Url, connect_max: Duration) -> Result<Self, reqwest::Error> {
         let tls = (address.scheme() == "https").then(tls::client_config);
         let mut clients = Vec::with_capacity(CLIENTS);
@@ -55,7 +55,7 @@ impl ConnectionPool {
         }
         let clients = clients
             .try_into()
-            .unwrap_or_else(|_| unreachable!("exactly LANES were made"));
+            .unwrap_or_else(|_| unreachable!("exactly CLIENTS were made"));
         Ok(Self {
             clients,
             can_multiplex: tls.is_some(),
@@ -67,7 +67,7 @@ impl ConnectionPool {
         self.connect_max
     }
 
-    /// How a reply with `place` comes to its connection.
+    /// How a request with `slot` gets its connection.
     pub(super) fn connect_plan(&self, slot: &RequestSlot, now: Instant) -> ConnectPlan {
         match self.can_multiplex {
             true => slot.prewarm_state().connect_plan(now, self.connect_max),
@@ -75,7 +75,7 @@ impl ConnectionPool {
         }
     }
 
-    /// A place for a reply: on the first lane that has one, else on the emptiest.
+    /// A slot for a request: on the first client that is not full, else on the one with the fewest requests.
     pub(super) fn acquire(&self) -> RequestSlot {
         let free = self
             .clients
@@ -91,8 +91,8 @@ impl ConnectionPool {
         slot
     }
 
-    /// A place to open a connection ahead, if one is wanted: on the lane that the next reply takes,
-    /// or on the one after it when that is half full. [`RequestSlot::prewarm_finished`] must follow.
+    /// A slot to open a connection in advance, if one is needed: on the client that the next request takes, or on
+    /// the one after it when that is half full. [`RequestSlot::prewarm_finished`] must follow.
     pub(super) fn slot_to_prewarm(&self, now: Instant) -> Option<RequestSlot> {
         let at = self
             .clients
@@ -121,13 +121,13 @@ impl RequestSlot {
         }
     }
 
-    /// Another place on the same lane.
+    /// Another slot on the same client.
     pub(super) fn sibling(&self) -> Self {
         Self::on(&self.pooled_client)
     }
 
-    /// Ready when the next connection of this lane is there, or will not be. Counts from now, not
-    /// from its first poll.
+    /// Completes when the next connection of this client is open, or has failed. Notifications count from this
+    /// call on, not from the first poll.
     pub(super) fn next_connection(&self) -> Notified<'_> {
         self.pooled_client.opened.notified()
     }
@@ -136,26 +136,26 @@ impl RequestSlot {
         &self.pooled_client.client
     }
 
-    /// Whether this place has just made its lane half full.
+    /// Whether this slot has just made its client half full.
     pub(super) fn is_at_half_load(&self) -> bool {
         self.pooled_client.in_flight() == CLIENT_REQUESTS_MAX / 2
     }
 
-    /// The attempt to open a connection ahead is over; `version` is given if it succeeded.
+    /// Opening a connection in advance has ended; `version` is given if it succeeded.
     pub(super) fn prewarm_finished(&self, version: Option<Version>, now: Instant) {
         let shared = version.map(|version| version == Version::HTTP_2);
         self.prewarm_state().prewarm_finished(shared, now);
         self.pooled_client.opened.notify_waiters();
     }
 
-    /// An answer to this place's request has begun.
+    /// The response to this slot's request has begun.
     pub(super) fn response_started(&self, version: Version, now: Instant) {
         self.prewarm_state()
             .response_started(version == Version::HTTP_2, now);
         self.pooled_client.opened.notify_waiters();
     }
 
-    /// The reply was read to its end.
+    /// The response was read to its end.
     pub(in crate::agent) fn response_finished(&self, version: Version, now: Instant) {
         self.prewarm_state()
             .response_finished(version == Version::HTTP_2, now);
@@ -166,7 +166,7 @@ impl RequestSlot {
     }
 }
 
-/// What is behind the lock is whole at any moment.
+/// A poisoned lock is used as it is: the state is valid after every statement.
 fn locked(prewarm_state: &Mutex<PrewarmState>) -> MutexGuard<'_, PrewarmState> {
     prewarm_state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_lane_is_used_when_those_before_are_full() {
+    fn the_next_client_is_used_when_those_before_are_full() {
         let clients = clients();
         let mut places: Vec<_> = (0..CLIENT_REQUESTS_MAX)
             .map(|_| clients.acquire())
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_last_lane_all_share_evenly() {
+    fn when_all_clients_are_full_the_load_is_spread_evenly() {
         let clients = clients();
         let places: Vec<_> = (0..CLIENTS * CLIENT_REQUESTS_MAX + CLIENTS)
             .map(|_| clients.acquire())
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_opened_ahead_for_the_next_reply_and_for_the_next_lane_in_time() {
+    fn a_connection_is_opened_in_advance_for_the_next_request_and_for_the_next_client() {
         let (clients, now) = (clients(), Instant::now());
         let on = |slot: &RequestSlot, pooled_client: usize| {
             Arc::ptr_eq(&slot.pooled_client, &clients.clients[pooled_client])

@@ -1,22 +1,21 @@
-//! A second request beside the first: when it is made, and what it may cost.
+//! Hedging: a second request in parallel to a slow first one, and the budget for it.
 
 use super::provider::Provider;
 use calldex_observability::catalog;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The window over which replies and hedges are held against each other, in steps of [`STEP`].
+/// The window over which hedged replies are compared with all replies, in steps of [`STEP`].
 const WINDOW: Duration = Duration::from_secs(60);
 const STEPS: usize = 12;
 const STEP: Duration = Duration::from_secs(WINDOW.as_secs() / STEPS as u64);
-/// Of the replies of a window, at most so many in a hundred are asked twice. Beyond it a reply
-/// waits for the first request alone, as if hedging were off: a slow provider must not double the
-/// bill, nor be sent off by a flood at the other.
+/// Most replies of a window that are hedged, in percent. Beyond it a reply waits for the first request alone: a slow
+/// provider must neither double the costs nor flood the fallback.
 const HEDGES_PERCENT_MAX: u64 = 10;
-/// So many a window in any case: ten in a hundred of a quiet line's few replies would be none.
+/// Hedged replies that a window allows in any case: ten percent of a few replies would be none.
 const HEDGES_MIN: u64 = 2;
 
-/// After how long a reply is hedged, and whether it may be.
+/// The delay after which a reply is hedged, and the budget for it.
 pub(in crate::agent) struct HedgePolicy {
     pub after: Duration,
     budget: Mutex<HedgeBudget>,
@@ -30,12 +29,12 @@ impl HedgePolicy {
         }
     }
 
-    /// A reply is asked for.
+    /// Counts a reply that is requested.
     pub(super) fn record_reply(&self) {
         self.with_budget(|budget| budget.record_reply(Instant::now()));
     }
 
-    /// Whether `provider` may be asked beside the other one, now: at most once a reply.
+    /// Whether `provider` may be asked in parallel now. To be called at most once a reply.
     pub(super) fn admit(&self, provider: &Provider) -> Option<HedgeGuard> {
         let affordable = self.with_budget(|budget| budget.admit(Instant::now()));
         if affordable && provider.admit().is_ok() {
@@ -46,7 +45,7 @@ impl HedgePolicy {
     }
 
     fn with_budget<T>(&self, act: impl FnOnce(&mut HedgeBudget) -> T) -> T {
-        // What is behind the lock is whole at any moment.
+        // A poisoned lock is used as it is: the budget is valid after every statement.
         act(&mut self.budget.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -68,7 +67,7 @@ impl Drop for HedgeGuard {
     }
 }
 
-/// How many replies were hedged of late. Pure: the time comes in as an argument.
+/// The replies and hedges of the last window. Pure: the time is an argument.
 struct HedgeBudget {
     since: Instant,
     steps: [BudgetStep; STEPS],
@@ -76,7 +75,7 @@ struct HedgeBudget {
 
 #[derive(Clone, Copy, Default)]
 struct BudgetStep {
-    /// Which step of time this is, counted from the beginning.
+    /// Number of the step since the start.
     index: u64,
     replies: u64,
     hedges: u64,
@@ -109,8 +108,8 @@ impl HedgeBudget {
         affordable
     }
 
-    /// The step that `now` falls into; an older one in its place is forgotten. A time before the
-    /// newest step counts as that step's: threads may come in any order.
+    /// The step of `now`; an older step in its slot is reset. A time before the newest step counts for the newest
+    /// step: threads may call in any order.
     fn step(&mut self, now: Instant) -> &mut BudgetStep {
         let elapsed = now.saturating_duration_since(self.since).as_secs() / STEP.as_secs();
         let newest = self.steps.iter().map(|step| step.index).max().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! An answer in flight: its bytes, its deadlines, its place on a connection.
+//! A response that is being received: its bytes, its deadlines, its request slot.
 
 use super::attempt_error::{self, AttemptError};
 use super::connection_pool::RequestSlot;
@@ -16,24 +16,24 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
-/// After the model has said that it is done: how long the usage chunk and `[DONE]` may take after `finish_reason`.
+/// How long the usage chunk and `[DONE]` may take after `finish_reason`.
 const FINAL_EVENTS_TIMEOUT: Duration = Duration::from_millis(250);
-/// How long the end of a body may take after `[DONE]`, so that its connection can be used again.
+/// How long the end of the body may take after `[DONE]`; after it the connection can be used again.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// An answer that has begun.
+/// A response that has begun.
 pub(in crate::agent) struct ModelResponse {
     body: SseBody,
     decoder: StreamDecoder,
-    /// What ends the answer, once all that came before it is taken.
+    /// The failure that ends the response, reported after all events before it.
     failure: Option<ReplyFailure>,
     provider: Arc<Provider>,
     deadline: Arc<AttemptDeadline>,
-    /// Its first event was there: nobody waits for that any more.
+    /// The first event has been delivered: the deadline of the attempt does not apply any more.
     has_started: bool,
-    /// When the answer last moved on; `None` before it does: until then whoever waits for it has a bound.
+    /// When the last event arrived; `None` before the first one, for which the attempt has a deadline.
     last_activity: Option<Instant>,
-    /// Set to an earlier time than needed and moved on when it rings: not reset by every token.
+    /// May fire early and is then set again, so that not every token resets it.
     timer: Pin<Box<Sleep>>,
     version: Version,
     slot: RequestSlot,
@@ -41,13 +41,13 @@ pub(in crate::agent) struct ModelResponse {
     token_count_guard: TokenCountGuard,
 }
 
-/// Tokens that no provider has counted: those of a reply that is given up.
+/// Counts the tokens of a reply that is dropped before its end, on drop.
 struct TokenCountGuard {
     provider: Arc<Provider>,
     request_bytes: usize,
     pieces: u32,
     usage: Option<Usage>,
-    /// The reply is complete: its count is its end's.
+    /// The reply is complete, and its tokens are counted by its `Done` event.
     is_complete: bool,
 }
 
@@ -55,7 +55,7 @@ impl Drop for TokenCountGuard {
     fn drop(&mut self) {
         match (self.is_complete, &self.usage) {
             (true, _) => {}
-            // Some servers tell with every chunk.
+            // Some servers send the usage with every chunk.
             (false, Some(usage)) => drop(self.provider.count_tokens(usage)),
             (false, None) => self
                 .provider
@@ -97,12 +97,12 @@ impl ModelResponse {
         }
     }
 
-    /// The answer, inside the span that tells of it.
+    /// The response with the span that records it.
     pub(super) fn with_span(self, span: ModelSpan) -> Self {
         Self { span, ..self }
     }
 
-    /// The next event; an error ends the answer. `Ok(None)` after `Done`.
+    /// The next event; an error ends the response. `Ok(None)` after `Done`.
     pub(in crate::agent) fn poll_event(
         &mut self,
         cx: &mut Context<'_>,
@@ -110,7 +110,7 @@ impl ModelResponse {
         self.has_started = true;
         let filled = std::task::ready!(self.poll_ready(cx));
         let event = filled.map(|()| self.decoder.next());
-        // Not only at its end: the caller may well interrupt such a reply.
+        // Not only at the end: the caller may interrupt the reply before it.
         self.record_unopened_thinking();
         self.token_count_guard.pieces = self.decoder.text_pieces() + self.decoder.thinking_chunks();
         self.token_count_guard.usage = self.decoder.usage();
@@ -121,7 +121,7 @@ impl ModelResponse {
                 self.span.record_usage(
                     usage.map(|usage| (usage.prompt_tokens, usage.completion_tokens)),
                 );
-                // Ends here: what is left of the body is nobody's wait.
+                // The span ends here: the rest of the body delays nothing.
                 self.span = ModelSpan::default();
             }
             Err(failure) => self.span.record_failure(failure.kind()),
@@ -130,7 +130,7 @@ impl ModelResponse {
         Poll::Ready(event)
     }
 
-    /// Ready when there is an event to be had, or none will follow.
+    /// Ready when an event is available, or when none will follow.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReplyFailure>> {
         while !self.decoder.has_next() && !self.decoder.is_closed() {
             if let Some(failure) = self.failure {
@@ -140,7 +140,7 @@ impl ModelResponse {
             match self.body.poll_piece(&mut self.decoder, cx) {
                 Poll::Ready(Some(Ok(true))) => {
                     self.last_activity = Some(Instant::now());
-                    // It may be a thought that is not said: no silence either. Later nobody looks at it.
+                    // Thinking counts as activity, too. After the first event the deadline is not used.
                     if !self.has_started {
                         self.deadline.touch();
                     }
@@ -150,7 +150,7 @@ impl ModelResponse {
                         self.deadline.touch();
                     }
                 }
-                // Not before what came in the same piece is taken.
+                // Reported after the events of the same piece.
                 Poll::Ready(Some(Err(failure))) => self.failure = Some(failure),
                 Poll::Ready(None) => self.decoder.end_of_body()?,
                 Poll::Pending => std::task::ready!(self.poll_timer(cx))?,
@@ -159,7 +159,7 @@ impl ModelResponse {
         Poll::Ready(Ok(()))
     }
 
-    /// Ready when a deadline has passed: with an error, or with the answer closed.
+    /// Ready when a deadline has passed: with an error, or with the response ended.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReplyFailure>> {
         loop {
             let due = self.due_at();
@@ -167,7 +167,7 @@ impl ModelResponse {
                 self.timer.as_mut().reset(due);
             }
             std::task::ready!(self.timer.as_mut().poll(cx));
-            // The answer may have moved on since the alarm was set.
+            // Events may have arrived since the timer was set.
             if self.due_at() <= Instant::now() {
                 return Poll::Ready(self.on_timeout());
             }
@@ -196,14 +196,14 @@ impl ModelResponse {
         })
     }
 
-    /// Remembers for the next reply whether thoughts came as words.
+    /// Remembers for the next reply whether thinking came without an opening tag.
     pub(super) fn record_unopened_thinking(&self) {
         if let Some(came) = self.decoder.unopened_thinking() {
             self.provider.record_unopened_thinking(came);
         }
     }
 
-    /// `failure` before the first event, with what the server said of it.
+    /// `failure` before the first event, with the error that the server sent.
     pub(in crate::agent) fn attempt_error(&self, failure: ReplyFailure) -> AttemptError {
         match self.decoder.error() {
             "" => failure.into(),
@@ -211,7 +211,7 @@ impl ModelResponse {
         }
     }
 
-    /// The model that answers.
+    /// The model that sends the response.
     pub(in crate::agent) fn provider(&self) -> &Arc<Provider> {
         &self.provider
     }
@@ -221,8 +221,8 @@ impl ModelResponse {
         self.decoder.text_pieces()
     }
 
-    /// After `Done`: reads the body to its end, which is a few bytes away, so that the connection
-    /// can be used again. Bounded, and no caller waits for it.
+    /// After `Done`: reads the last few bytes of the body in a task of its own, so that the connection can be used
+    /// again. Takes at most [`DRAIN_TIMEOUT`].
     pub(in crate::agent) fn drain_in_background(self) {
         tokio::spawn(async move {
             let drained = tokio::time::timeout(DRAIN_TIMEOUT, self.body.drain()).await;
@@ -234,7 +234,7 @@ impl ModelResponse {
     }
 }
 
-/// A day: no deadline at all.
+/// A day from now: as good as no deadline.
 fn no_deadline() -> Instant {
     Instant::now() + Duration::from_secs(86_400)
 }

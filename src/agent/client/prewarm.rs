@@ -2,29 +2,28 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a connection that lies idle is taken to be alive.
+/// How long an idle connection is assumed to be alive.
 const IDLE_CONNECTION_TTL: Duration = Duration::from_secs(30);
 
-/// At most one connection is opened ahead at a time, and none while one lies ready.
+/// At most one connection is opened in advance at a time, and none while one is idle and alive.
 #[derive(Debug, Default)]
 pub(super) struct PrewarmState {
     is_opening: bool,
     ready_at: Option<Instant>,
-    /// HTTP/2: one connection carries many replies, so that using it does not use it up. Unknown
-    /// before the first answer.
+    /// HTTP/2: one connection carries many requests at once. Unknown before the first response.
     is_multiplexed: Option<bool>,
-    /// When a reply last set out with nothing ready: it opens the connection by itself.
+    /// When a request was last sent without an idle connection: it opens one by itself.
     last_dial_at: Option<Instant>,
 }
 
-/// How a reply comes to its connection.
+/// How a request gets its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConnectPlan {
-    /// It sets out at once.
+    /// It is sent at once.
     ConnectNow,
-    /// A connection that it can share is being opened.
+    /// It waits for a connection that is being opened and can be shared.
     Wait,
-    /// The same, and it is the one to see to it; [`PrewarmState::prewarm_finished`] must follow.
+    /// The same, and the request itself opens it; [`PrewarmState::prewarm_finished`] must follow.
     OpenAndWait,
 }
 
@@ -41,9 +40,9 @@ impl PrewarmState {
             .is_some_and(|at| now.saturating_duration_since(at) < IDLE_CONNECTION_TTL)
     }
 
-    /// How a reply sets out where connections may be shared. The first with nothing ready dials by
-    /// itself and so loses no time; those that come within `connect_max` of it, before it is
-    /// answered, would dial one each: they wait for one more connection, and share it.
+    /// How a request gets its connection where connections may be shared. The first request without an idle
+    /// connection connects by itself and loses no time. Requests that follow within `connect_max`, before the first
+    /// is answered, would each open a connection: they wait for one more connection and share it.
     pub(super) fn connect_plan(&mut self, now: Instant, connect_max: Duration) -> ConnectPlan {
         if self.is_ready(now) || self.is_multiplexed == Some(false) {
             return ConnectPlan::ConnectNow;
@@ -60,7 +59,7 @@ impl PrewarmState {
         ConnectPlan::ConnectNow
     }
 
-    /// The attempt to open one is over; `shared` is given if it succeeded.
+    /// Opening a connection has ended; `shared` is given if it succeeded.
     pub(super) fn prewarm_finished(&mut self, shared: Option<bool>, now: Instant) {
         self.is_opening = false;
         if let Some(shared) = shared {
@@ -68,7 +67,7 @@ impl PrewarmState {
         }
     }
 
-    /// An answer has begun: if its connection is shared, the next reply can share it at once.
+    /// A response has begun: if its connection is shared, the next request can use it at once.
     pub(super) fn response_started(&mut self, shared: bool, now: Instant) {
         self.is_multiplexed = Some(shared);
         if shared {
@@ -76,14 +75,14 @@ impl PrewarmState {
         }
     }
 
-    /// A reply takes the connection that lies ready.
+    /// A request takes the idle connection.
     pub(super) fn request_started(&mut self) {
         if self.is_multiplexed != Some(true) {
             self.ready_at = None;
         }
     }
 
-    /// A reply was read to its end: its connection lies ready again.
+    /// A response was read to its end: its connection is idle again.
     pub(super) fn response_finished(&mut self, shared: bool, now: Instant) {
         self.is_multiplexed = Some(shared);
         self.ready_at = Some(now);
@@ -100,7 +99,7 @@ mod tests {
         assert!(prewarm_state.should_open(now));
         assert!(!prewarm_state.should_open(now), "one is being opened");
         prewarm_state.prewarm_finished(Some(false), now);
-        assert!(!prewarm_state.should_open(now), "one lies ready");
+        assert!(!prewarm_state.should_open(now), "one is idle");
         assert!(
             prewarm_state.should_open(now + IDLE_CONNECTION_TTL),
             "it may be dead by now"
@@ -127,12 +126,12 @@ mod tests {
     fn replies_that_begin_together_wait_for_one_connection() {
         let (mut prewarm_state, now) = (PrewarmState::default(), Instant::now());
         let connect_max = Duration::from_secs(2);
-        let mut approaches = [0; 4].map(|_| prewarm_state.connect_plan(now, connect_max));
+        let mut plans = [0; 4].map(|_| prewarm_state.connect_plan(now, connect_max));
         use ConnectPlan::{ConnectNow, OpenAndWait, Wait};
-        assert_eq!(approaches, [ConnectNow, OpenAndWait, Wait, Wait]);
+        assert_eq!(plans, [ConnectNow, OpenAndWait, Wait, Wait]);
         prewarm_state.prewarm_finished(Some(true), now);
-        approaches = [0; 4].map(|_| prewarm_state.connect_plan(now, connect_max));
-        assert_eq!(approaches, [ConnectNow; 4], "it lies ready");
+        plans = [0; 4].map(|_| prewarm_state.connect_plan(now, connect_max));
+        assert_eq!(plans, [ConnectNow; 4], "it is idle");
     }
 
     #[test]

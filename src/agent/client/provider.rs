@@ -1,4 +1,5 @@
-//! One model: where it is served, on which terms it is asked, and how its server has behaved.
+//! One configured model: its URLs, its request options, and the state of its server (circuit breaker, capabilities,
+//! loading, connections).
 
 use super::capabilities::{RequestField, ServerCapabilities, UnopenedThinking};
 use super::circuit_breaker::CircuitBreaker;
@@ -27,31 +28,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
-/// How long a connection opened ahead may take.
+/// How long opening a connection in advance may take.
 const PREWARM_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a server may take to load its model; a request in the background is given up then.
+/// How long a server may take to load its model; then the request in the background is dropped.
 const LOADING_TIMEOUT: Duration = Duration::from_secs(120);
-/// So many answers in a row that are empty only where tools are offered tell of the server, not of chance.
+/// After this many responses in a row that are empty only when tools are offered, tools are not offered any more.
 const EMPTY_WITH_TOOLS_MAX: u32 = 3;
-/// From one look at a server that loads its model to the next.
+/// Time between two requests to a server that is loading its model.
 pub(super) const LOADING_POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// A model that answered within this time is taken to be loaded: the shortest time after which a common
-/// server unloads one is five minutes.
+/// A model that answered within this time is assumed to be loaded: common servers unload one after five minutes
+/// at the earliest.
 const LOADED_TTL: Duration = Duration::from_secs(240);
 
-/// Bytes of a request that are about one token.
+/// Bytes of a request per token, for an estimate.
 const BYTES_PER_TOKEN: usize = 4;
 
-/// A model somewhere.
+/// A configured model and the state of its server.
 pub(in crate::agent) struct Provider {
     /// Its name in the configuration.
     pub name: String,
     pub options: RequestOptions,
-    /// Silence before the first event of an answer, for each attempt.
+    /// Longest wait for the first event of a response, for each attempt.
     pub first_token_max: Duration,
-    /// Silence within an answer.
+    /// Longest pause within a response.
     pub idle_max: Duration,
-    /// Its server may have to load it: work that was begun there is not thrown away.
+    /// Its server may have to load it: a request that was sent is then not aborted.
     pub may_load: bool,
     price: Option<TokenPrice>,
     chat_url: Url,
@@ -62,9 +63,9 @@ pub(in crate::agent) struct Provider {
     capabilities: Mutex<ServerCapabilities>,
     /// When it last answered.
     last_response_at: Mutex<Option<Instant>>,
-    /// A request in the background waits for it to be loaded.
+    /// A request in the background is waiting until it is loaded.
     is_loading: AtomicBool,
-    /// Answers in a row that were empty with tools on offer and not without.
+    /// Responses in a row that were empty with tools offered and not without.
     empty_with_tools: AtomicU32,
 }
 
@@ -72,7 +73,7 @@ impl Provider {
     /// The model `[model.<name>]`.
     ///
     /// # Errors
-    /// What of `model` cannot be used; not its values.
+    /// The setting that cannot be used; its value is not shown.
     pub(in crate::agent) fn new(
         agent: &AgentConfig,
         name: &str,
@@ -115,9 +116,8 @@ impl Provider {
         }))
     }
 
-    /// A place for one request. Where a connection carries many replies (HTTP/2) and is just being
-    /// opened, waits for it, within `connect_ms_max`: replies that begin together would dial one
-    /// each otherwise.
+    /// A slot for one request. Where a connection that carries many requests (HTTP/2) is just being opened, waits for
+    /// it, at most `connect_ms_max`: requests that begin together would otherwise open one connection each.
     pub(in crate::agent) async fn acquire_slot(self: &Arc<Self>) -> RequestSlot {
         let slot = self.pool.acquire();
         if slot.is_at_half_load() {
@@ -128,7 +128,7 @@ impl Provider {
     }
 
     async fn await_connection(self: &Arc<Self>, slot: &RequestSlot) {
-        // Before the look at the lane, so that what is opened in between is not missed.
+        // Subscribed before the state is read, so that no notification is missed.
         let opening = slot.next_connection();
         match self.pool.connect_plan(slot, Instant::now()) {
             ConnectPlan::ConnectNow => return,
@@ -138,11 +138,11 @@ impl Provider {
                 tokio::spawn(async move { provider.open_connection(&beside).await });
             }
         }
-        // Whatever came of it, or nothing in time: the request then fends for itself.
+        // If no connection was opened in time, the request opens one by itself.
         let _ = timeout(self.pool.connect_max(), opening).await;
     }
 
-    /// The span of one request, open.
+    /// A new span for one request.
     pub(super) fn span(&self) -> ModelSpan {
         ModelSpan::start(&ModelRequestInfo {
             model: &self.options.model,
@@ -152,7 +152,7 @@ impl Provider {
         })
     }
 
-    /// A request for an answer to `body`.
+    /// A chat request with this body.
     pub(in crate::agent) fn chat_request(&self, slot: &RequestSlot, body: Bytes) -> RequestBuilder {
         slot.client()
             .post(self.chat_url.clone())
@@ -160,12 +160,13 @@ impl Provider {
             .body(body)
     }
 
-    /// Whether it may be asked now; if not, the failure that keeps it from being asked.
+    /// # Errors
+    /// The failure that opened the circuit breaker, while it is open.
     pub(super) fn admit(&self) -> Result<(), ReplyFailure> {
         locked(&self.breaker).admit(Instant::now())
     }
 
-    /// Speech has begun.
+    /// The first event has arrived.
     pub(super) fn record_success(&self) {
         locked(&self.breaker).record_success();
         self.record_response();
@@ -186,17 +187,17 @@ impl Provider {
         }
     }
 
-    /// What its server takes, as far as is known.
+    /// The capabilities of its server, as far as they are known.
     pub(in crate::agent) fn known_capabilities(&self) -> ServerCapabilities {
         *locked(&self.capabilities)
     }
 
-    /// A request of this form was accepted after others were refused: the next ones begin with it.
+    /// A request with these capabilities was accepted after others were rejected: the next ones begin with them.
     pub(in crate::agent) fn merge_capabilities(&self, found: &ServerCapabilities) {
         locked(&self.capabilities).merge(found);
     }
 
-    /// Whether its thoughts came before a closing tag without an opening one. Once they did, they are expected.
+    /// Records whether thinking ended with a closing tag that had no opening tag. Once it did, it is expected.
     pub(super) fn record_unopened_thinking(&self, came: bool) {
         let mut capabilities = locked(&self.capabilities);
         capabilities.unopened_thinking = match (came, capabilities.unopened_thinking) {
@@ -205,7 +206,7 @@ impl Provider {
         };
     }
 
-    /// An answer was empty with tools on offer, and without them it was not. After a few in a row tools are
+    /// A response was empty with tools offered, and not without. After [`EMPTY_WITH_TOOLS_MAX`] in a row tools are
     /// not offered any more.
     pub(super) fn record_empty_with_tools(&self) {
         let lost = self.empty_with_tools.fetch_add(1, Ordering::Relaxed) + 1;
@@ -213,22 +214,22 @@ impl Provider {
             catalog::MODEL_ADAPTATIONS_TOTAL.increment(&self.name, RequestField::Tools.name(), 1);
             tracing::warn!(
                 model = self.name,
-                "the model's server answers nothing where tools are offered: asked without them from now on"
+                "the model's server sends empty responses when tools are offered: tools are not offered any more"
             );
             let mut takes = locked(&self.capabilities);
             *takes = takes.without(RequestField::Tools);
         }
     }
 
-    /// An answer came with tools on offer.
+    /// A response with tools offered was not empty.
     pub(super) fn reset_empty_with_tools(&self) {
         if self.empty_with_tools.load(Ordering::Relaxed) != 0 {
             self.empty_with_tools.store(0, Ordering::Relaxed);
         }
     }
 
-    /// Counts the tokens of an answer, by the provider's own count. What they cost, in millionths; `None` without
-    /// a price.
+    /// Counts the tokens that the provider reported. Returns their cost in millionths of the currency; `None`
+    /// without a price.
     pub(in crate::agent) fn count_tokens(&self, usage: &Usage) -> Option<u64> {
         for (direction, tokens) in [
             ("input", usage.prompt_tokens),
@@ -240,8 +241,8 @@ impl Provider {
         self.cost_micros(usage)
     }
 
-    /// Counts the tokens of a reply that was given up after `pieces` of text, to a request of so many bytes: by
-    /// estimate, since a provider tells its count at the end.
+    /// Counts the tokens of a reply that was dropped after `pieces` of text, by an estimate: a provider reports its
+    /// count at the end.
     pub(super) fn estimate_tokens(&self, request_bytes: usize, pieces: u32) {
         let prompt_tokens = u32::try_from(request_bytes / BYTES_PER_TOKEN).unwrap_or(u32::MAX);
         for (direction, tokens) in [
@@ -257,14 +258,14 @@ impl Provider {
         });
     }
 
-    /// What an answer cost, in millionths; `None` without a price.
+    /// The cost of a response in millionths of the currency; `None` without a price.
     fn cost_micros(&self, usage: &Usage) -> Option<u64> {
         let price = self.price?;
         let cached = usage.cached_tokens.min(usage.prompt_tokens);
         let fresh = f64::from(usage.prompt_tokens - cached);
         let input = fresh * price.input + f64::from(cached) * price.cached.unwrap_or(price.input);
         let output = f64::from(usage.completion_tokens) * price.output;
-        // A million tokens cost the price, so a token costs as many millionths.
+        // The price is for a million tokens, so one token costs that number of millionths.
         let micros = |amount: f64| amount.round() as u64;
         catalog::MODEL_COST_MICROS_TOTAL.increment(&self.name, "input", micros(input));
         catalog::MODEL_COST_MICROS_TOTAL.increment(&self.name, "output", micros(output));
@@ -277,13 +278,13 @@ impl Provider {
         self.may_load && answered.is_none_or(|at| at.elapsed() >= LOADED_TTL)
     }
 
-    /// Whether a request in the background waits for it to be loaded.
+    /// Marks a request in the background as waiting for the model; `false` if there is one already.
     fn begin_loading(&self) -> bool {
         !self.is_loading.swap(true, Ordering::AcqRel)
     }
 
-    /// Goes on in the background with an attempt that nobody waits for any more, so that the server does not
-    /// give up what it has begun to load. One at a time, for at most two minutes.
+    /// Continues an attempt in the background after its caller has stopped waiting, so that the server does not
+    /// abort the loading of the model. One at a time, at most [`LOADING_TIMEOUT`].
     pub(super) fn continue_in_background<T>(
         self: &Arc<Self>,
         attempt: impl Future<Output = Result<T, super::attempt_error::AttemptError>> + Send + 'static,
@@ -306,9 +307,9 @@ impl Provider {
         });
     }
 
-    /// Asks for one token in the background where the model may have to be loaded, so that it is, and has
-    /// read the prompt that calls begin with. Returns at once; outside
-    /// of a runtime it does nothing. One at a time, for at most two minutes.
+    /// Requests one token in the background where the model may have to be loaded, so that it is loaded and has the
+    /// prompt that calls begin with in its cache. Returns at once; outside a tokio runtime it does nothing. One at
+    /// a time, at most [`LOADING_TIMEOUT`].
     pub(in crate::agent) fn preload(
         self: &Arc<Self>,
         prompt_context: impl FnOnce() -> PromptContext,
@@ -336,7 +337,7 @@ impl Provider {
         });
     }
 
-    /// Whether one token came; asks again while the server says that it loads.
+    /// Whether one token came. Asks again every [`LOADING_POLL_INTERVAL`] while the server reports that it is loading.
     async fn load_model(self: &Arc<Self>, prompt_context: &PromptContext) -> bool {
         loop {
             let body = self
@@ -352,7 +353,7 @@ impl Provider {
                     let Ok(answer) = read_whole(response).await else {
                         return false;
                     };
-                    // The server has the model when it has an answer, whatever it is.
+                    // Any response shows that the model is loaded.
                     slot.response_finished(version, Instant::now());
                     self.record_response();
                     if let Some(usage) = usage_of(&answer) {
@@ -364,14 +365,14 @@ impl Provider {
                     sleep(LOADING_POLL_INTERVAL).await
                 }
                 Err(attempt_error) => {
-                    // What it does not take is left out of the first reply too, if that helps there.
+                    // The model is loaded; the router sends the first reply without the rejected part.
                     return attempt_error.rejected_part.is_some();
                 }
             }
         }
     }
 
-    /// Opens a connection where one is wanted. Returns at once; outside of a runtime it does nothing.
+    /// Opens a connection in advance if one is needed. Returns at once; outside a tokio runtime it does nothing.
     pub(in crate::agent) fn prewarm(self: &Arc<Self>) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
@@ -382,7 +383,7 @@ impl Provider {
         }
     }
 
-    /// The cheapest request there is; whatever the answer, the connection is then open.
+    /// Requests the list of models: the cheapest request. Whatever the response, the connection is open then.
     async fn open_connection(&self, slot: &RequestSlot) {
         let request = slot
             .client()
@@ -397,12 +398,12 @@ impl Provider {
     }
 }
 
-/// What is behind these locks is whole at any moment.
+/// A poisoned lock is used as it is: the state is valid after every statement.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a server is taken to take before it has refused anything.
+/// The capabilities assumed of a server before it has rejected anything.
 fn initial_capabilities(model: &ModelConfig, base: &Url) -> ServerCapabilities {
     let limit = match endpoint_url::is_openai(base) {
         true => TokenLimitField::MaxCompletionTokens,

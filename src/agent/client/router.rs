@@ -1,5 +1,5 @@
-//! From a brief to an answer that has begun: the model, once more before the first token if that may help,
-//! then its fallbacks; the first fallback beside it when it is slow and that is configured.
+//! Opens a reply: asks the first model, retries it once before the first token if that may help, then asks the
+//! fallbacks in order. With hedging, the first fallback is asked in parallel when the model is slow.
 
 use super::attempt::Attempt;
 use super::attempt_error::AttemptError;
@@ -19,12 +19,12 @@ use std::time::Duration;
 use tokio::select;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long a server may load its model beyond two waits for its first token. Whoever waits says so meanwhile.
+/// How long a server may go on loading its model after two first-token timeouts. The call plays fillers meanwhile.
 const LOADING_TIMEOUT: Duration = Duration::from_secs(16);
-/// Changes of a request that one server may ask for in one reply.
+/// Most adaptations of the request to one server within one reply.
 const ADAPTATIONS_MAX: usize = 8;
 
-/// Who is asked for a reply, in which order, and how long.
+/// The models of a reply in the order in which they are asked, and the bound on the whole turn.
 pub(in crate::agent) struct ModelRouter {
     /// At least one.
     pub models: Vec<Arc<Provider>>,
@@ -33,18 +33,18 @@ pub(in crate::agent) struct ModelRouter {
     pub turn_max: Duration,
 }
 
-/// One turn's question, on its way.
+/// The request for one turn's reply.
 struct ReplyRequest {
     router: ModelRouter,
     prompt_context: Arc<PromptContext>,
     turn_deadline: Instant,
 }
 
-/// Asks until an answer has begun: the model, once more if that may help, then its fallbacks in order.
-/// A model whose breaker is open is passed over at once.
+/// Returns the first response that has begun: of the model, of one retry if that may help, or of its fallbacks in
+/// order. A model whose circuit breaker is open is skipped at once.
 ///
 /// # Errors
-/// The failure of the last attempt, or of the one that opened the breaker.
+/// The failure of the last attempt, or the failure that opened the circuit breaker.
 pub(in crate::agent) async fn open_reply(
     route: ModelRouter,
     prompt_context: PromptContext,
@@ -70,7 +70,7 @@ pub(in crate::agent) async fn open_reply(
 }
 
 impl ReplyRequest {
-    /// The model's answer, or that of the first of `others` that has one.
+    /// The model's response, or the first response of one of `others`, asked in order.
     async fn or_fallbacks(
         &self,
         first: Result<ModelResponse, ReplyFailure>,
@@ -86,9 +86,9 @@ impl ReplyRequest {
         outcome
     }
 
-    /// As the others, but when the model has been silent for a while, the first fallback is asked beside
-    /// it. Whoever speaks first is heard; the other's request is closed by being dropped. The fallback is
-    /// asked once at most.
+    /// Like [`Self::or_fallbacks`], but when the model has sent nothing for the hedging delay, the first fallback
+    /// is asked in parallel. The first of the two to send an event is used; the other request is dropped, which
+    /// closes it. The fallback is asked at most once.
     async fn ask_hedged(
         &self,
         hedge: &HedgePolicy,
@@ -119,8 +119,8 @@ impl ReplyRequest {
         self.or_fallbacks(outcome, &others[1..]).await
     }
 
-    /// Asks one model: in the form that its server is known to take, and in another where the server refuses
-    /// a part of it. What was accepted in the end is remembered.
+    /// Asks one model, with the capabilities known of its server. Where the server rejects a part of the request,
+    /// asks again without that part, at most [`ADAPTATIONS_MAX`] times. The accepted form is remembered.
     async fn ask_model(
         &self,
         provider: &Arc<Provider>,
@@ -151,7 +151,7 @@ impl ReplyRequest {
         Err(ReplyFailure::Refused(400))
     }
 
-    /// The form of the request without what was objected to, if there is one.
+    /// The capabilities without the part that was rejected; `None` if nothing can be left out.
     fn adapt(
         &self,
         provider: &Provider,
@@ -169,12 +169,12 @@ impl ReplyRequest {
             parameter = rejected_part.label(),
             code = attempt_error.code,
             reason = log_redaction::redacted(&attempt_error.reason, &self.prompt_context),
-            "the model's server refused a part of the request: asked again without it"
+            "the model's server rejected a part of the request: asking again without it"
         );
         Some(next)
     }
 
-    /// Mostly a wrong key or model name, which the operator must change: logged as a warning.
+    /// Logs a rejection as a warning: mostly a wrong key or model name, which the operator must correct.
     fn log_refusal(&self, provider: &Provider, attempt_error: &AttemptError) {
         if let ReplyFailure::Refused(status) = attempt_error.failure {
             tracing::warn!(
@@ -182,11 +182,11 @@ impl ReplyRequest {
                 status,
                 code = attempt_error.code,
                 reason = log_redaction::redacted(&attempt_error.reason, &self.prompt_context),
-                "the model refused"
+                "the model's server rejected the request"
             );
         }
         if attempt_error.rejected_part.is_some() {
-            // Until here it was left to the change of the request.
+            // No adaptation was possible: the rejection is final.
             self.record_failure(provider, attempt_error.failure);
         }
     }
@@ -214,10 +214,10 @@ impl ReplyRequest {
             return Err(attempt_error);
         };
         sleep(pause).await;
-        // It may have opened by this very failure, or by those of other calls.
+        // This failure, or those of other calls, may have opened the circuit breaker.
         provider.admit()?;
         catalog::MODEL_RETRIES_TOTAL.increment(1);
-        // Some servers lose what a model writes where its template knows tools and they do not know its form.
+        // Some servers lose the text where the chat template has tools in a format that they cannot parse.
         let is_lost = attempt_error.failure == ReplyFailure::Protocol(ProtocolError::Empty);
         if is_lost
             && capabilities.supports(RequestField::Tools)
@@ -237,7 +237,7 @@ impl ReplyRequest {
             return self.await_first_event(&mut second).await;
         }
         let mut second = second.into_parallel_retry();
-        // A server that loads its model would give that up: whoever of the two answers is heard.
+        // A server that is loading its model would abort the loading: the first of the two to answer is used.
         let outcome = select! {
             biased;
             outcome = self.await_first_event(&mut first) => match outcome {
@@ -258,11 +258,11 @@ impl ReplyRequest {
         }
     }
 
-    /// Goes on waiting for a request that both waits were too short for, where its server may be loading the model
-    /// and nobody else can be asked: an apology would have the caller ask again, and wait as long.
+    /// Waits on after two first-token timeouts, where the server may be loading the model and there is no other
+    /// model to ask: after an apology the caller would ask again and wait as long.
     ///
     /// # Errors
-    /// `rejection` after [`LOADING_TIMEOUT`], at the end of the turn, or where the model is loaded already.
+    /// `attempt_error` after [`LOADING_TIMEOUT`], at the end of the turn, or where the model is already loaded.
     async fn wait_for_loading(
         &self,
         attempt: &mut Attempt,
@@ -329,14 +329,13 @@ impl ReplyRequest {
         tracing::debug!(
             model = provider.name,
             failure = failure.kind(),
-            "an attempt at a reply failed"
+            "an attempt to get a reply failed"
         );
         provider.record_failure(failure);
     }
 }
 
-/// The form of the request with tokens for the thoughts that used up those of the words, where they were not
-/// expected.
+/// The capabilities with a token budget for thinking, where unexpected thinking used up the tokens of the text.
 fn with_thinking_budget(
     provider: &Provider,
     capabilities: &ServerCapabilities,

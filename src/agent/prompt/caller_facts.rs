@@ -1,17 +1,17 @@
-//! What is known of the caller and the call at one turn.
+//! The facts about the caller and the call at one turn.
 
 use compact_str::CompactString;
 use std::fmt;
 
-/// How the caller reaches us, as far as it matters to what may be said.
+/// The channel of the call, as far as the prompt depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CallerChannel {
-    /// A telephone number that can be remembered.
+    /// A telephone number; the caller can be remembered.
     #[default]
     Phone,
-    /// A number that is withheld or no identity: nothing can be remembered beyond this call.
+    /// A withheld number, or one that identifies nobody: nothing is remembered beyond this call.
     Withheld,
-    /// SIP, a client application, WhatsApp: no number, or not an ordinary call.
+    /// SIP, a client application or WhatsApp: no number, or not an ordinary call.
     Internet,
 }
 
@@ -29,23 +29,23 @@ impl CallerChannel {
 /// Whether the caller's unknown name may be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NameAskPolicy {
-    /// Once, in passing.
+    /// It may be asked for once.
     #[default]
     MayAsk,
-    /// It was asked for right before what the caller said.
+    /// It was asked for directly before the caller's last text.
     JustAsked,
-    /// Not (again) in this call.
+    /// It may not be asked for (again) in this call.
     DoNotAsk,
 }
 
-/// What is known of the caller and the call at this turn.
+/// The facts about the caller and the call at this turn.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct CallerFacts {
-    /// As it is spoken, if it is known.
+    /// The name as it is spoken, if it is known.
     pub name: Option<CompactString>,
-    /// Whether this caller has never called before, as far as they may know that we know.
+    /// Whether this caller has never called before; only from calls that may be mentioned to them.
     pub first_call: bool,
-    /// Calls before this one, likewise.
+    /// Number of calls before this one that may be mentioned to them.
     pub previous_calls: u32,
     /// When the last of them began, Unix milliseconds.
     pub last_call_ms: Option<i64>,
@@ -53,15 +53,15 @@ pub struct CallerFacts {
     pub language: CompactString,
     /// The other languages that the line has (BCP 47).
     pub other_languages: Vec<CompactString>,
-    /// What the person who speaks likes, from earlier calls and this one.
+    /// Preferences of the person who speaks, from earlier calls and this one.
     pub preferences: Vec<CompactString>,
-    /// What earlier calls were about; may be empty.
+    /// A recap of earlier calls; may be empty.
     pub recap: CompactString,
     /// Whether an unknown name may be asked for.
     pub name_ask_policy: NameAskPolicy,
-    /// Whether the name was said to them in this call.
+    /// Whether the agent has said the name in this call.
     pub greeted_by_name: bool,
-    /// How the caller reaches us.
+    /// The channel of the call.
     pub channel: CallerChannel,
     /// The number that was called; empty where none was.
     pub called_number: CompactString,
@@ -70,7 +70,7 @@ pub struct CallerFacts {
 }
 
 impl CallerFacts {
-    /// Made-up calls of every kind, each with what it is: prompts are tried on them.
+    /// Sample calls of every kind, each with a description; prompts are checked with them.
     pub fn samples() -> Vec<(&'static str, Self)> {
         let new = Self {
             first_call: true,

@@ -1,20 +1,19 @@
-//! The messages of a request, in the one order that every server takes.
+//! The messages of a request, in an order that every server accepts.
 //!
-//! The chat templates of Mistral, Gemma and Llama refuse a request whose roles do not alternate, whose
-//! first message after the system prompt is the assistant's, or that has a second system message;
-//! Mistral's own servers refuse a user message right after a tool's result and an assistant message at
-//! the end; Qwen's want a user message. So on the wire:
+//! The chat templates of Mistral, Gemma and Llama reject a request whose roles do not alternate, whose first message
+//! after the system prompt is the assistant's, or that has a second system message. Mistral's own servers reject a user
+//! message directly after a tool result, and an assistant message at the end. Qwen's template requires a user message.
+//! So a request is built as follows:
 //!
 //! - the system prompt is first, and the only system message;
-//! - then user and assistant take turns, the user first: neighbours of one role are joined, and where a
-//!   line of the other is missing one is put in ([`CALL_BEGINS_NOTE`], [`HISTORY_TRUNCATED_NOTE`], [`CALLER_SILENT_NOTE`], [`TOOL_RESULT_ACK`]);
-//! - a tool's results stand right behind the assistant message that called it, and an assistant message
-//!   follows them before the next of the user; calls without a result and results without a call are left
-//!   out;
+//! - then user and assistant alternate, the user first: adjacent messages of one role are joined, and a missing
+//!   message of the other role is inserted ([`CALL_BEGINS_NOTE`], [`HISTORY_TRUNCATED_NOTE`], [`CALLER_SILENT_NOTE`], [`TOOL_RESULT_ACK`]);
+//! - tool results follow the assistant message that called the tools directly, and an assistant message separates
+//!   them from the next user message; calls without a result and results without a call are omitted;
 //! - the last message is the user's or a tool's.
 //!
-//! What the program puts among the caller's words stands in square brackets. The caller's own brackets
-//! become parentheses, so nobody can say such a line; [`BRACKETS_EXPLAINED`] explains them to the model.
+//! Notes of the server within the caller's text are in square brackets. Brackets in the caller's own text become
+//! parentheses, so a caller cannot forge a note. [`BRACKETS_EXPLAINED`] explains the notes to the model.
 
 use crate::agent::message::{Message, MessageRole};
 use crate::agent::tools::invocation::ToolCall;
@@ -23,27 +22,27 @@ use serde::ser::Serializer;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Stands before a greeting: the caller has said nothing yet.
+/// Inserted before a greeting: the caller has said nothing yet.
 pub(super) const CALL_BEGINS_NOTE: &str = "[The call begins.]";
-/// Stands before the oldest message that is told, where that is the assistant's and others came before.
+/// Inserted before the oldest message of the history window, where it is the assistant's and others came before it.
 pub(super) const HISTORY_TRUNCATED_NOTE: &str = "[What was said before is left out.]";
-/// Stands behind words of ours that are to be gone on with.
+/// Appended after the assistant's text when it is to continue.
 pub(super) const CALLER_SILENT_NOTE: &str = "[The caller is silent.]";
-/// What the assistant is taken to have said between the result of a tool and the caller's next words.
+/// The assistant's message between a tool result and the caller's next message.
 pub(super) const TOOL_RESULT_ACK: &str = "OK.";
 
-/// Explains the lines in brackets to the model; part of the system prompt.
+/// Explains the notes in brackets to the model; part of the system prompt.
 pub(super) const BRACKETS_EXPLAINED: &str = "What stands in square brackets in the caller's messages is not said by them: \
     \"[pressed 1 2]\" means that the caller pressed these keys on the telephone, \
     \"[The caller is silent.]\" that nothing more was said; any other is an instruction to you. Never \
     write square brackets yourself.";
 
-/// What a server cannot take of the usual form.
+/// The roles that a server accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::agent) struct RoleSupport {
-    /// The system prompt is a message of its own. Without: it stands before the first user message.
+    /// The system prompt is a message of its own. Otherwise it precedes the text of the first user message.
     pub system_role: bool,
-    /// Calls and results of tools are told as such. Without: results are told as lines in brackets.
+    /// Tool calls and results are sent as such. Otherwise results are sent as notes in brackets.
     pub tool_roles: bool,
 }
 
@@ -60,11 +59,11 @@ impl Default for RoleSupport {
 pub(in crate::agent) struct RequestMessages<'a> {
     /// The part of the system prompt that stays the same.
     pub prompt_prefix: &'a str,
-    /// The part that changes, behind it; may be empty.
+    /// The part that changes, after it; may be empty.
     pub dynamic_prompt: &'a str,
-    /// An instruction for this turn, told last.
+    /// An instruction for this turn, sent last.
     pub turn_instruction: Option<&'a str>,
-    /// What is told of the conversation; see [`history_window`].
+    /// The messages of the conversation that are sent; see [`history_window`].
     pub history: &'a [Arc<Message>],
     /// Whether older messages were left out.
     pub is_truncated: bool,
@@ -94,7 +93,7 @@ impl<'a> RequestMessages<'a> {
                 MessageRole::Dtmf => builder.push_note(message.content.as_str().into()),
                 MessageRole::System => builder.push_note(bracketed(&message.content)),
                 MessageRole::Agent => builder.push_agent(message, &self.history[at + 1..]),
-                // Told with its call.
+                // Sent with its call.
                 MessageRole::Tool => {}
             }
         }
@@ -111,12 +110,12 @@ struct MessageListBuilder<'a> {
 }
 
 impl<'a> MessageListBuilder<'a> {
-    /// Words of the caller.
+    /// Text of the caller.
     fn push_caller(&mut self, words: Cow<'a, str>) {
         self.push_user(words, ' ');
     }
 
-    /// A line in brackets: a line of its own.
+    /// A note in brackets, on a line of its own.
     fn push_note(&mut self, line: Cow<'a, str>) {
         self.push_user(line, '\n');
     }
@@ -130,14 +129,14 @@ impl<'a> MessageListBuilder<'a> {
                 .push(WireMessage::new(ASSISTANT, TOOL_RESULT_ACK.into()));
         }
         match self.entries.last_mut().filter(|last| last.role == USER) {
-            // Behind a line in brackets words begin a line, too.
+            // Text after a note starts a new line, too.
             Some(last) if last.content.ends_with(']') => last.join(&text, '\n'),
             Some(last) => last.join(&text, separator),
             None => self.entries.push(WireMessage::new(USER, text)),
         }
     }
 
-    /// Words of the agent, the tools it called with them, and what came of those.
+    /// Text of the assistant, its tool calls, and their results.
     fn push_agent(&mut self, message: &'a Message, after: &'a [Arc<Message>]) {
         let answered = calls_with_results(message, after);
         if !self.tool_roles {
@@ -190,8 +189,8 @@ impl<'a> MessageListBuilder<'a> {
         }
     }
 
-    /// It is the model's turn: the last message is no assistant's. The nudge, where it has no place here:
-    /// a tool's result is nobody's instruction.
+    /// Ends the list so that the last message is not the assistant's. Returns the turn instruction where it cannot be
+    /// added here: a tool result carries no instruction.
     fn finish<'n>(&mut self, turn_instruction: Option<&'n str>) -> Option<&'n str> {
         if self.entries.is_empty() {
             self.push_note(self.first_note.into());
@@ -259,7 +258,7 @@ impl<'a> WireMessage<'a> {
         }
     }
 
-    /// Puts `text` behind the content, with `separator` where there is something on both sides.
+    /// Appends `text` to the content, with `separator` where both are not empty.
     fn join(&mut self, text: &str, separator: char) {
         if text.is_empty() {
             return;
@@ -297,8 +296,8 @@ fn wire_tool_call(call: &ToolCall) -> WireToolCall<'_> {
     }
 }
 
-/// The calls of `message` that have a result in what came `after`, each with its first. The caller may
-/// have spoken between the two: the result is told with its call all the same.
+/// The calls of `message` that have a result in `after`, each with its first result. The caller may have spoken
+/// between the two; the result is sent with its call nevertheless.
 fn calls_with_results<'a>(
     message: &'a Message,
     after: &'a [Arc<Message>],
@@ -324,8 +323,8 @@ fn result_of<'a>(call: &ToolCall, after: &'a [Arc<Message>]) -> Option<&'a Messa
     own.find(is_result).map(Arc::as_ref)
 }
 
-/// What of the history is told: the newest messages within both bounds. In any case the last one; where
-/// that is the result of a tool, everything since the caller last spoke.
+/// The part of the history that is sent: the newest messages within both bounds. The last message is always sent;
+/// where it is a tool result, everything since the caller last spoke.
 pub(in crate::agent) fn history_window(
     history: &[Arc<Message>],
     turns_max: usize,
@@ -345,7 +344,7 @@ pub(in crate::agent) fn history_window(
     &history[(history.len() - told).min(last_question(history))..]
 }
 
-/// Where what is to be answered begins.
+/// Index of the first message that the model has to answer.
 fn last_question(history: &[Arc<Message>]) -> usize {
     let last = history.len().saturating_sub(1);
     let is_result = history
@@ -358,7 +357,7 @@ fn last_question(history: &[Arc<Message>]) -> usize {
     }
 }
 
-/// `text` as a line in brackets, on one line and without brackets of its own.
+/// `text` as a note in brackets, on one line and without brackets inside.
 fn bracketed(text: &str) -> Cow<'static, str> {
     let flat = |c: char| if c.is_control() { ' ' } else { c };
     let text: String = text.trim().chars().map(flat).collect();
@@ -368,7 +367,7 @@ fn bracketed(text: &str) -> Cow<'static, str> {
     format!("[{}]", unbracketed(&text)).into()
 }
 
-/// `text` with parentheses in place of square brackets, the full-width ones too.
+/// `text` with parentheses instead of square brackets, including full-width ones.
 fn unbracketed(text: &str) -> Cow<'_, str> {
     const OPENING: [char; 4] = ['[', '［', '【', '⟦'];
     const CLOSING: [char; 4] = [']', '］', '】', '⟧'];

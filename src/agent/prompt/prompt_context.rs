@@ -1,4 +1,4 @@
-//! What the model is told before a turn: the persona, what is known of the caller, the conversation.
+//! The context of a turn's prompt: the persona, the facts about the caller, the conversation.
 
 use super::caller_facts::CallerFacts;
 use super::persona::Persona;
@@ -10,26 +10,26 @@ use compact_str::CompactString;
 use std::fmt;
 use std::sync::Arc;
 
-/// One turn's question to the model. Cheap to make: texts and messages are shared.
+/// Everything that a model is sent for one turn. Cheap to make: texts and messages are shared.
 #[derive(Clone)]
 pub struct PromptContext {
     /// The part of the system prompt that is the same in all calls of the line; see [`SystemPrompt::prefix`].
     pub prompt_prefix: Arc<str>,
-    /// The part that changes, told behind `system`; see [`SystemPrompt::render_dynamic`].
+    /// The part that changes, sent after `system`; see [`SystemPrompt::render_dynamic`].
     pub dynamic_prompt: Arc<str>,
-    /// Tells the line's prefix from others, for servers that keep prefixes.
+    /// Identifies the line's prefix, for servers that cache prefixes.
     pub cache_key: Option<Arc<str>>,
-    /// Texts of the prompt that could not be rendered, and stand there as they are shipped.
+    /// Texts of the prompt that could not be rendered and were replaced by the built-in ones.
     pub failed_texts: Vec<&'static str>,
-    /// Who answers; with `caller` it is for the offline agent, which reads no prompt.
+    /// The persona that answers; used, like `caller`, by the offline agent, which reads no prompt.
     pub persona: Arc<Persona>,
-    /// What is known of the caller.
+    /// The facts about the caller.
     pub caller: Arc<CallerFacts>,
-    /// The conversation so far, oldest first. The last message is what is to be answered.
+    /// The conversation so far, oldest first. The last message is the one to answer.
     pub history: Vec<Arc<Message>>,
-    /// What the model may do besides talking.
+    /// The built-in tools that are offered.
     pub built_in_tools: BuiltInTools,
-    /// The operator's tools of this line, offered beside.
+    /// The operator's tools of this line, offered too.
     pub configured_tools: Arc<ToolCatalog>,
     /// BCP 47 codes of the line's languages, for the tool that switches.
     pub line_languages: Vec<CompactString>,
@@ -37,16 +37,16 @@ pub struct PromptContext {
     pub language: CompactString,
     /// Extra instruction for this turn.
     pub turn_instruction: Option<String>,
-    /// Names of the models to ask, in order; empty: the usual ones.
+    /// Names of the models to ask, in order; the default order if empty.
     pub model_names: Arc<[String]>,
-    /// 0 for an answer to the caller, counted up with each answer to the results of tools. From 1
-    /// on an empty answer is no failure: the words came before the tools.
+    /// 0 for a reply to the caller, plus 1 for each reply to tool results. From 1 on an empty reply is not a failure:
+    /// the text came before the tool calls.
     pub tool_step: u8,
 }
 
 impl PromptContext {
-    /// A brief on a general line with this persona, with all tools, no turn instruction, tool step 0. Compiles the
-    /// persona's prompts: a line has them ready for [`PromptContext::for_line`].
+    /// A context for a line without settings of its own: this persona, all built-in tools, no turn instruction, tool
+    /// step 0. Compiles the persona's prompts; a line has them compiled for [`PromptContext::for_line`].
     pub fn new(
         persona: &Arc<Persona>,
         caller: Arc<CallerFacts>,
@@ -55,7 +55,7 @@ impl PromptContext {
         Self::for_line(&SystemPrompt::for_persona(persona), caller, history)
     }
 
-    /// A brief on the line of `prompts`, with all tools, no turn instruction, tool step 0.
+    /// A context for the line of `prompts`, with all built-in tools, no turn instruction, tool step 0.
     pub fn for_line(
         prompts: &SystemPrompt,
         caller: Arc<CallerFacts>,
@@ -83,7 +83,7 @@ impl PromptContext {
         }
     }
 
-    /// Whether the model may call anything.
+    /// Whether any tool is offered.
     pub fn offers_tools(&self) -> bool {
         !self.built_in_tools.is_empty() || !self.configured_tools.is_empty()
     }

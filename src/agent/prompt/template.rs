@@ -1,7 +1,7 @@
 //! Texts of prompts as templates (minijinja): compiled once, rendered with values only.
 //!
-//! What callers brought in is a value: flattened to one line, bounded, and never read as a template. A
-//! template cannot load another, run without end or fill the memory ([`RENDER_STEPS_MAX`]).
+//! Text of callers is always a value: flattened to one line, bounded, and never parsed as a template. A template cannot
+//! load another one, and its steps and its output are bounded ([`RENDER_STEPS_MAX`]).
 
 use super::caller_facts::CallerFacts;
 use jiff::Timestamp;
@@ -10,20 +10,19 @@ use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, escape_formatter};
 use std::collections::BTreeMap;
 
-/// Steps that one rendering may take; 64 bytes of text count as one. The longest texts that are allowed
-/// take a few hundred.
+/// Most steps of one rendering; 64 bytes of text count as one step. The longest allowed texts take a few hundred.
 const RENDER_STEPS_MAX: u64 = 20_000;
 /// Longest rendered text, in bytes.
 const RENDERED_BYTES_MAX: usize = 16 * 1024;
-/// Most bytes of a name, a preference and a recap, and most preferences; the newest are told.
+/// Most bytes of a name, of a preference and of a recap, and most preferences; the newest are used.
 const NAME_BYTES_MAX: usize = 80;
 const PREFERENCE_BYTES_MAX: usize = 300;
 const PREFERENCES_MAX: usize = 12;
 const RECAP_BYTES_MAX: usize = 2_000;
 
-/// What is the same in every call of a line.
+/// Variables that are the same in every call of a line.
 pub(super) const LINE_VARIABLES: [&str; 3] = ["business", "topic", "line"];
-/// What differs between calls or within one.
+/// Variables that differ between calls or within one.
 pub(super) const CALL_VARIABLES: [&str; 14] = [
     "called",
     "date",
@@ -40,13 +39,13 @@ pub(super) const CALL_VARIABLES: [&str; 14] = [
     "languages",
     "channel",
 ];
-/// What a template has besides.
+/// Further names that a template may use.
 const FUNCTIONS: [&str; 4] = ["range", "dict", "namespace", "loop"];
 
 /// The values of one rendering.
 pub(super) type TemplateVariables = BTreeMap<&'static str, Value>;
 
-/// What is the same in every call of a line.
+/// Variables that are the same in every call of a line.
 pub(super) fn line_variables(business: &str, topic: &str, line: &str) -> TemplateVariables {
     [("business", business), ("topic", topic), ("line", line)]
         .into_iter()
@@ -54,8 +53,8 @@ pub(super) fn line_variables(business: &str, topic: &str, line: &str) -> Templat
         .collect()
 }
 
-/// The values of `caller` over those of the line. What is not known is none: false in an `if`, and an
-/// error where it is written.
+/// The variables of `caller` added to those of the line. An unknown value is none: false in an `if`, and an error
+/// where it is output.
 pub(super) fn call_variables(
     line: &TemplateVariables,
     caller: &CallerFacts,
@@ -128,7 +127,10 @@ impl PromptTemplates {
         Self(environment)
     }
 
-    /// Compiles `source` under `name`; in vain, what is wrong with it.
+    /// Compiles `source` under `name`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
     pub(super) fn add(&mut self, name: &'static str, source: &str) -> Result<(), String> {
         let source = source.to_owned();
         self.0
@@ -136,7 +138,10 @@ impl PromptTemplates {
             .map_err(|error| error_text(&error))
     }
 
-    /// The text of `name` with these values; in vain, why. Never with a value in it.
+    /// Renders `name` with these variables.
+    ///
+    /// # Errors
+    /// What failed, and in which line; never with a value in it.
     pub(super) fn render(
         &self,
         name: &str,
@@ -155,7 +160,7 @@ impl PromptTemplates {
         Ok(text)
     }
 
-    /// Names in `name` that are neither `allowed` nor its own.
+    /// Variables used in `name` that are neither `allowed` nor defined in it.
     fn unknown_variables(&self, name: &str, allowed: &[&str]) -> Vec<String> {
         let template = self.0.get_template(name);
         let names = template.map(|template| template.undeclared_variables(false));
@@ -169,8 +174,8 @@ impl PromptTemplates {
     }
 }
 
-/// Everything wrong with a text that may use the `allowed` variables and is rendered with each of
-/// `samples`: what it is about, and the remedy.
+/// All errors of a text that may use the `allowed` variables and is rendered with each of `samples`: the subject and
+/// the hint of each.
 pub(super) fn template_errors(
     text: &str,
     allowed: &[&str],
@@ -206,7 +211,7 @@ fn hint_for(name: &str, allowed: &[&str]) -> String {
     format!("is no variable here: there are {}", allowed.join(", "))
 }
 
-/// What is wrong and where; the templates' own words hold no values.
+/// The error and its line. The texts of the template engine contain no values.
 fn error_text(error: &Error) -> String {
     let what = match error.detail() {
         Some(detail) => format!("{}: {detail}", error.kind()),

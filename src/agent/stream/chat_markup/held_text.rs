@@ -1,25 +1,25 @@
-//! Words that are held back, because they may be thoughts before a lone closing tag.
+//! Text that is held back, because it may be thinking before a lone closing tag.
 
 use super::ChatMarkup;
 use super::marker::{self, MarkerKind, MarkerMatch};
 use super::thinking_start::{self, ReplyStart};
 use crate::agent::tools::offered_names::OfferedToolNames;
 
-/// Most words that are held back for a closing tag that is expected.
+/// Most bytes that are held back for an expected closing tag.
 pub(super) const HELD_BYTES_MAX: usize = 16 * 1_024;
 
-/// Whether words are held back.
+/// Whether text is held back, and until when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HoldMode {
     No,
-    /// Until the beginning of the reply has told, at most 200 bytes.
+    /// Until the start of the reply is classified, at most 200 bytes.
     UntilStartKnown,
     /// Until the closing tag, at most [`HELD_BYTES_MAX`], or the end of the reply.
     UntilClosingTag,
 }
 
 impl ChatMarkup {
-    /// The server sends thoughts apart from words: nothing need be held back for a closing tag.
+    /// The server sends thinking in a field of its own: no text is held back for a closing tag any more.
     pub(in crate::agent) fn thinking_is_separate(&mut self, offered: &OfferedToolNames) {
         if self.hold_mode != HoldMode::No {
             self.hold_mode = HoldMode::No;
@@ -27,17 +27,17 @@ impl ChatMarkup {
         }
     }
 
-    /// Whether all that has come is held back as thoughts.
+    /// Whether text is held back as thinking.
     pub(in crate::agent) fn holds_thinking(&self) -> bool {
         self.hold_mode == HoldMode::UntilClosingTag && !self.held.trim().is_empty()
     }
 
-    /// What is held back is left out: the reply ended inside its thoughts.
+    /// Drops the held text: the reply ended within its thinking.
     pub(in crate::agent) fn drop_held_thinking(&mut self) {
         self.held.clear();
     }
 
-    /// Looks for a lone closing tag before anything is let through. Whether something was found.
+    /// Searches the held text for a lone closing tag. Returns whether the decision was made.
     pub(super) fn scan_held(&mut self) -> bool {
         let mut at = self.scanned;
         let found = loop {
@@ -50,7 +50,7 @@ impl ChatMarkup {
                 MarkerMatch::Marker(len, kind) if kind == MarkerKind::ThinkingEnd => {
                     break Some((len, kind));
                 }
-                // Thoughts with an opening tag, or channels: no closing tag will be alone.
+                // Thinking with an opening tag, or channels: no lone closing tag will follow.
                 MarkerMatch::Marker(
                     len,
                     kind @ (MarkerKind::ThinkingStart | MarkerKind::Channel),

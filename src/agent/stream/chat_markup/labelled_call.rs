@@ -5,10 +5,10 @@ use super::position::{Recognised, TextPosition, call_end};
 use super::text_tool_call::{self, TextToolCall};
 use crate::agent::tools::offered_names::OfferedToolNames;
 
-/// Longest label, and longest line behind one, that is waited for.
+/// Longest label, and longest line after a label, that is held back, in bytes.
 const LABEL_BYTES_MAX: usize = 32;
 const LINE_BYTES_MAX: usize = 512;
-/// What stands around a label or a name.
+/// Characters around a label or a name.
 const OPENERS: [char; 6] = ['*', '`', '(', '[', '"', ' '];
 const CLOSERS: [char; 10] = ['*', '`', ')', ']', '"', ' ', '.', '!', ';', ','];
 /// The name of a tool follows.
@@ -39,14 +39,14 @@ const ARGUMENT_LABELS: [&str; 8] = [
     "params:",
     "input:",
 ];
-/// The rest of the line is thought.
+/// The rest of the line is thinking.
 const THOUGHT_LABEL: &str = "thought:";
-/// What follows is what a tool would answer.
+/// The result of a tool follows, as the model imagines it.
 const RESULT_LABEL: &str = "observation:";
-/// What follows is for the caller.
+/// Text for the caller follows.
 const ANSWER_LABEL: &str = "final answer:";
 
-/// What a line begins with, if it is one of these.
+/// Recognises a label at the start of a line.
 pub(super) fn recognise_line(
     text: &str,
     position: TextPosition,
@@ -93,7 +93,8 @@ pub(super) fn recognise_line(
     recognise_bare_name(inner, position, offered).offset_by(begun)
 }
 
-/// The name of an offered tool, and then the end of the line. Only names that are no word of a language.
+/// Recognises the name of an offered tool before the end of the line. Only names with an underscore, which no
+/// language has as words.
 pub(super) fn recognise_bare_name(
     text: &str,
     position: TextPosition,
@@ -126,7 +127,7 @@ pub(super) fn recognise_bare_name(
     }
 }
 
-/// The name of a tool behind a label that ends at `at`. The whole line is the call's.
+/// Recognises the name of a tool after a label that ends at `at`. The whole line belongs to the call.
 fn recognise_labelled_call(
     text: &str,
     at: usize,
@@ -135,7 +136,7 @@ fn recognise_labelled_call(
 ) -> Recognised {
     let named = text[at..].trim_start_matches(OPENERS);
     let at = text.len() - named.len();
-    // A call in a form of its own.
+    // The call follows in another format.
     if named.starts_with(['{', '<']) {
         return Recognised::Marker(at, MarkerKind::Ignored);
     }
@@ -154,7 +155,7 @@ fn recognise_labelled_call(
                 let calls = text_tool_call::parse_block(&named[..=end], offered).0;
                 Recognised::ToolCalls(at + end + 1, calls, false)
             }
-            Err(look) => look.offset_by(at),
+            Err(other) => other.offset_by(at),
         };
     }
     let rest = rest.trim_start_matches(CLOSERS);
@@ -188,7 +189,7 @@ fn recognise_labelled_call(
     }
 }
 
-/// The arguments of `name`, which `text` ends with: an object, or a line.
+/// Recognises the arguments of `name` at the end of `text`: an object, or a line.
 fn recognise_arguments(
     text: &str,
     arguments: &str,
@@ -200,7 +201,7 @@ fn recognise_arguments(
     let (len, arguments) = if arguments.starts_with('{') {
         match call_end(arguments, position, offered) {
             Ok(end) => (at + end + 1, &arguments[..=end]),
-            Err(look) => return look.offset_by(at),
+            Err(other) => return other.offset_by(at),
         }
     } else {
         match arguments.find('\n') {
@@ -225,12 +226,12 @@ fn text_tool_call(name: &str, arguments: &str) -> TextToolCall {
     }
 }
 
-/// A character of a tool's name.
+/// Whether the name of a tool may contain `c`.
 pub(super) fn is_tool_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-')
 }
 
-/// A character behind which no name begins.
+/// Whether no name of a tool starts after `c`.
 pub(super) fn is_word_char(c: char) -> bool {
     c.is_alphanumeric() || is_tool_name_char(c) || matches!(c, '\'' | '’')
 }

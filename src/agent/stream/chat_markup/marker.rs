@@ -1,34 +1,34 @@
-//! The tokens and tags of chat templates, as they stand in text.
+//! The control tokens and tags of chat templates, as they appear in text.
 
-/// Longest control token, and longest tag with its attributes; what is longer was none.
+/// Longest control token, and longest tag with its attributes, in bytes. Longer text is plain text.
 const TOKEN_BYTES_MAX: usize = 64;
 const TAG_BYTES_MAX: usize = 256;
-/// What DeepSeek puts before the names of its tags.
+/// Prefix of DeepSeek's tag names.
 const PREFIXES: [&str; 2] = ["｜DSML｜", "|DSML|"];
 
-/// What stands at the start of a text.
+/// Whether a text starts with a token or tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum MarkerMatch {
-    /// None of them.
+    /// It does not.
     NoMatch,
-    /// Perhaps one of them, when more has come.
+    /// Undecided until more text arrives.
     Incomplete,
-    /// So many bytes are one of them.
+    /// Its length in bytes, and its kind.
     Marker(usize, MarkerKind),
 }
 
-/// What a token or tag means for what follows.
+/// The meaning of a token or tag for the text after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum MarkerKind {
-    /// Nothing.
+    /// None.
     Ignored,
-    /// A part of what surrounds it: `<|constrain|>`.
+    /// It belongs to the text around it: `<|constrain|>`.
     Inner,
     ThinkingStart,
     ThinkingEnd,
     /// The name of a role follows.
     RoleHeader,
-    /// A role that is not the model's: what follows is not its reply.
+    /// A role that is not the model's: the text after it is not the reply.
     OtherRole,
     /// The header of a channel follows, up to `<|message|>` (harmony).
     Channel,
@@ -37,7 +37,7 @@ pub(super) enum MarkerKind {
     CallStart(String),
     /// The result of a tool follows, as the model imagines it.
     ToolResult(String),
-    /// The end of a call that was begun by a tag of this name.
+    /// The end of a call that was started by a tag of this name.
     CallEnd(String),
 }
 
@@ -132,7 +132,7 @@ const INNER_TOKENS: [&str; 9] = [
     "escape",
     "call_id",
 ];
-/// Tags that mean nothing besides.
+/// Further tags, which have no meaning for the text.
 const IGNORED_TAGS: [&str; 11] = [
     "s",
     "bos",
@@ -146,9 +146,9 @@ const IGNORED_TAGS: [&str; 11] = [
     "end_function_call",
     "unused95",
 ];
-/// The token before the name of Gemma's channel of thoughts, where it has no name of its own.
+/// The token before the name of Gemma's thinking channel, where the token has no name itself.
 const UNNAMED_CHANNEL: &str = "unused94";
-/// Tokens in square brackets and in other signs.
+/// Tokens in square brackets and other delimiters.
 const BRACKET_TOKENS: [(&str, MarkerKind); 34] = [
     ("[INST]", MarkerKind::OtherRole),
     ("[/INST]", MarkerKind::Ignored),
@@ -185,15 +185,15 @@ const BRACKET_TOKENS: [(&str, MarkerKind); 34] = [
     ("[MIDDLE]", MarkerKind::Ignored),
     ("[SUFFIX]", MarkerKind::Ignored),
 ];
-/// Tokens that were kept free, each with a number.
+/// Reserved tokens, each with a number.
 const NUMBERED_TOKENS: [&str; 2] = ["[control_", "[unused"];
 
-/// Whether a token or tag may begin with `c`.
+/// Whether a token or tag may start with `c`.
 pub(super) fn may_begin(c: char) -> bool {
     matches!(c, '<' | '[' | '◁')
 }
 
-/// Reads the token or tag that `text` begins with.
+/// Matches the token or tag at the start of `text`.
 pub(super) fn match_marker(text: &str) -> MarkerMatch {
     match text.chars().next() {
         Some('<') => angled(text),
@@ -202,7 +202,7 @@ pub(super) fn match_marker(text: &str) -> MarkerMatch {
     }
 }
 
-/// Whether a role is the model's own; `None` where `name` is no role.
+/// Whether the role `name` is the model's; `None` where `name` is not a role.
 pub(super) fn is_own_role(name: &str) -> Option<bool> {
     if OWN_ROLES.contains(&name) {
         return Some(true);
@@ -276,7 +276,7 @@ fn angled(text: &str) -> MarkerMatch {
     tag(named, slash, 1 + slash.len())
 }
 
-/// A byte that a tokenizer could not put into a character: `<0x0A>`.
+/// A byte that the tokenizer could not decode: `<0x0A>`.
 fn byte(body: &str) -> MarkerMatch {
     let digits = body.get(2..).unwrap_or_default();
     let plain = |digits: &str| digits.chars().all(|c| c.is_ascii_hexdigit());
@@ -287,7 +287,7 @@ fn byte(body: &str) -> MarkerMatch {
     }
 }
 
-/// `<|name|>`, with bars of either width, at the end perhaps none.
+/// `<|name|>`, with ASCII or full-width bars; the closing bar may be missing.
 fn token(text: &str) -> MarkerMatch {
     let body = &text[1..];
     if PREFIXES.iter().any(|prefix| prefix.starts_with(body)) {
@@ -325,7 +325,7 @@ fn kind_of_token(name: &str) -> MarkerKind {
         _ if RESULT_TAGS.contains(&name) => MarkerKind::ToolResult(String::new()),
         _ if THINKING_TAGS.contains(&name) => MarkerKind::ThinkingStart,
         _ if THINKING_END_TOKENS.contains(&name) => MarkerKind::ThinkingEnd,
-        // The wrapper of several calls, each with a beginning of its own, is `tool_calls`.
+        // `tool_calls` wraps several calls, each with a start marker.
         _ if CALL_TAGS.contains(&name) && name != "tool_calls" => {
             MarkerKind::CallStart(String::new())
         }
@@ -334,7 +334,7 @@ fn kind_of_token(name: &str) -> MarkerKind {
     }
 }
 
-/// `<name attribute=value>`; `rest` begins with the name, after `skipped` bytes.
+/// `<name attribute=value>`; `rest` starts with the name, after `skipped` bytes.
 fn tag(rest: &str, slash: &str, skipped: usize) -> MarkerMatch {
     let in_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':' | '-' | '.');
     let Some(end) = rest.find(|c| !in_name(c)) else {
@@ -372,7 +372,7 @@ fn tag(rest: &str, slash: &str, skipped: usize) -> MarkerMatch {
     let attributes = &rest[end..end + close];
     let attributes = attributes.trim_end_matches([' ', '/']).is_empty()
         || (attributes.starts_with([' ', '=']) && attributes.contains('='));
-    // `<function=name{...}` is written without its end, too.
+    // `<function=name{...}` occurs without the closing `>`, too.
     let len = match rest[end + close..].chars().next() {
         Some('>') if attributes => skipped + end + close + 1,
         Some('{') if name == "function" && attributes => skipped + end + close,
@@ -397,7 +397,7 @@ fn kind_of_tag(name: &str, closes: bool) -> MarkerKind {
     }
 }
 
-/// The names of tags that mean something. (`start` and `turn` are tokens only.)
+/// The meaning of a tag name. (`start` and `turn` are tokens only.)
 fn known_tag_names() -> impl Iterator<Item = &'static str> {
     let headers = ["start_of_turn", "turn", "escape", UNNAMED_CHANNEL];
     THINKING_TAGS

@@ -1,9 +1,8 @@
-//! Takes the markup of chat templates out of a model's words: control tokens, harmony channels,
-//! thoughts, the headers of turns, and tool calls that were written as text. Servers should do so
-//! and often do not.
+//! Removes the markup of chat templates from a model's text: control tokens, harmony channels, thinking, the headers
+//! of turns, and tool calls that were written as text. Servers should do so and often do not.
 //!
-//! A machine over text, before [`Speech`](crate::agent::speech::Speech): the result does not depend on how
-//! the text was cut into tokens. What cannot be markup passes at once.
+//! A state machine over text, before [`SpeechFilter`](crate::agent::speech::SpeechFilter). The result does not depend
+//! on how the text was split into tokens. Text that cannot be markup passes at once.
 
 mod held_text;
 mod labelled_call;
@@ -29,46 +28,46 @@ use text_tool_call::TextToolCall;
 const HEADER_BYTES_MAX: usize = 128;
 /// The channels of harmony, and of Gemma.
 const CHANNELS: [&str; 5] = ["analysis", "commentary", "final", "thought", "thinking"];
-/// How harmony looks when a server has left out its control tokens.
+/// Start of the final channel of harmony when a server has removed the control tokens.
 const BARE_FINAL: &str = "assistantfinal";
 
-/// What comes of a text, in order.
+/// A part of the decoded text, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum MarkupPart {
-    /// Words for the caller. Never empty.
+    /// Text for the caller. Never empty.
     Text(CompactString),
     /// A tool call; the tool is offered.
     ToolCall {
-        /// As it was written.
+        /// As the model wrote it.
         name: String,
         /// JSON text.
         arguments: String,
     },
-    /// Something that is neither for the caller nor a call, by the reason for the metric.
+    /// Markup was dropped; the value is the metric label of the reason.
     Dropped(&'static str),
-    /// What follows is the turn of somebody else.
+    /// The text that follows is the turn of another role.
     OtherRoleTurn,
 }
 
-/// One reply's text, as far as it has come.
+/// The state of decoding one reply's text.
 pub(super) struct ChatMarkup {
     state: MarkupState,
-    /// What has come and is not decided.
+    /// Text that has arrived and is not decided yet.
     held: String,
-    /// Of `held`, what was looked through for a closing tag.
+    /// Bytes of `held` that were searched for a closing tag.
     scanned: usize,
-    /// Only white space since the line, or the reply, began.
+    /// Only white space since the start of the line or of the reply.
     line_start: bool,
-    /// No word has been let through.
+    /// No text has been passed on yet.
     at_reply_start: bool,
-    /// The last character that was let through, and the last that is no space.
+    /// The last character that was passed on, and the last one that is not white space.
     last_char: Option<char>,
     last_visible_char: Option<char>,
     hold_mode: HoldMode,
     unopened_thinking_seen: bool,
-    /// A code fence around a call was opened: its end goes, too.
+    /// A code fence around a call was opened: its end is dropped, too.
     in_fence: bool,
-    /// Whom the header of a harmony message names, if a tool.
+    /// The tool that the header of a harmony message names as recipient.
     recipient: Option<String>,
     parts: VecDeque<MarkupPart>,
 }
@@ -76,13 +75,13 @@ pub(super) struct ChatMarkup {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum MarkupState {
     Text,
-    /// Silent until a closing tag.
+    /// Text is dropped until a closing tag.
     Thinking,
-    /// Silent until the next control token (harmony).
+    /// Text is dropped until the next control token (harmony).
     Analysis,
-    /// Silent until [`BARE_FINAL`].
+    /// Text is dropped until [`BARE_FINAL`].
     BareAnalysis,
-    /// Silent until the end of the line.
+    /// Text is dropped until the end of the line.
     ThoughtLine,
     /// The name of a role, or of a channel.
     Role,
@@ -91,17 +90,17 @@ enum MarkupState {
     ToolCall {
         tag: String,
         text: String,
-        /// It is the result of a tool, or too long.
+        /// It is the result of a tool, or too long: it is dropped.
         ignored: bool,
     },
-    /// The turn of somebody else.
+    /// The turn of another role: text is dropped.
     OtherRoleTurn,
 }
 
 impl ChatMarkup {
-    /// `holds_thoughts`: words are held back until a lone closing tag comes, up to
-    /// [`HELD_BYTES_MAX`] or the end. Otherwise only those of a reply that begins as thoughts do.
-    pub(in crate::agent) fn new(holds_thoughts: bool) -> Self {
+    /// With `holds_thinking`, text is held back until a lone closing tag, at most [`HELD_BYTES_MAX`], or the end of the
+    /// reply. Without it, only the text of a reply that begins like thinking is held back.
+    pub(in crate::agent) fn new(holds_thinking: bool) -> Self {
         Self {
             state: MarkupState::Text,
             held: String::new(),
@@ -110,7 +109,7 @@ impl ChatMarkup {
             at_reply_start: true,
             last_char: None,
             last_visible_char: None,
-            hold_mode: match holds_thoughts {
+            hold_mode: match holds_thinking {
                 true => HoldMode::UntilClosingTag,
                 false => HoldMode::UntilStartKnown,
             },
@@ -121,7 +120,7 @@ impl ChatMarkup {
         }
     }
 
-    /// Whether `token` is nothing but words, and nothing waits: then it is let through, and need not be pushed.
+    /// Whether `token` is plain text and nothing is held back: then the caller passes it on and does not push it.
     pub(super) fn passes_through(&mut self, token: &str, offered: &OfferedToolNames) -> bool {
         let quiet = self.held.is_empty()
             && self.state == MarkupState::Text
@@ -137,20 +136,20 @@ impl ChatMarkup {
         passes
     }
 
-    /// These words are let through.
+    /// Updates the position for text that is passed on.
     fn note_passed(&mut self, words: &str) {
         self.last_char = words.chars().next_back().or(self.last_char);
         let visible = |c: &char| !c.is_whitespace();
         self.last_visible_char = words.chars().rfind(visible).or(self.last_visible_char);
     }
 
-    /// Takes the next piece; what comes of it is to be had from [`next`](Self::next).
+    /// Takes the next piece of text; its parts are returned by [`next`](Self::next).
     pub(in crate::agent) fn push(&mut self, token: &str, offered: &OfferedToolNames) {
         self.held.push_str(token);
         while self.step(false, offered) {}
     }
 
-    /// Nothing more will come.
+    /// The reply has ended.
     pub(super) fn finish(&mut self, offered: &OfferedToolNames) {
         self.hold_mode = HoldMode::No;
         while self.step(true, offered) {}
@@ -161,12 +160,12 @@ impl ChatMarkup {
         self.parts.pop_front()
     }
 
-    /// Whether a closing tag of thoughts came without its opening one.
+    /// Whether a closing tag of thinking came without an opening tag.
     pub(super) fn unopened_thinking_seen(&self) -> bool {
         self.unopened_thinking_seen
     }
 
-    /// Resolves the beginning of what is held. Whether something was.
+    /// Decides the start of the held text. Returns whether anything was decided.
     fn step(&mut self, last: bool, offered: &OfferedToolNames) -> bool {
         if self.hold_mode != HoldMode::No {
             return self.scan_held();
@@ -286,7 +285,7 @@ impl ChatMarkup {
         }
     }
 
-    /// A token or tag stands between words.
+    /// Handles a token or tag within text.
     fn on_marker(&mut self, kind: MarkerKind, opener: &str) {
         match kind {
             MarkerKind::Ignored | MarkerKind::Inner | MarkerKind::CallEnd(_) => {}
@@ -296,13 +295,13 @@ impl ChatMarkup {
                 self.begin_text();
             }
             MarkerKind::RoleHeader => self.state = MarkupState::Role,
-            // A model may begin with the token of a turn.
+            // A reply may begin with the token of a turn.
             MarkerKind::OtherRole if self.at_reply_start && opener.starts_with('[') => {}
             MarkerKind::OtherRole => self.start_other_turn(),
             MarkerKind::Channel => self.state = MarkupState::Channel,
             MarkerKind::Message => self.begin_message("final"),
             MarkerKind::CallStart(tag) => {
-                // The name of the tool may stand in the tag itself.
+                // The tag itself may contain the name of the tool.
                 let text = if opener.contains('=') {
                     opener.to_owned()
                 } else {
@@ -320,7 +319,7 @@ impl ChatMarkup {
         self.parts.push_back(MarkupPart::OtherRoleTurn);
     }
 
-    /// Harmony: the message of a channel begins.
+    /// Harmony: the message of a channel starts.
     fn begin_message(&mut self, channel: &str) {
         self.begin_text();
         if let Some(name) = self.recipient.take() {
@@ -330,7 +329,7 @@ impl ChatMarkup {
         }
     }
 
-    /// The calls that were written here; those that are not offered are left out.
+    /// Adds the calls that were found; calls of tools that are not offered are dropped.
     fn push_tool_calls(&mut self, calls: Vec<TextToolCall>, offered: &OfferedToolNames) {
         if calls.is_empty() {
             self.parts.push_back(MarkupPart::Dropped("written_tool"));
@@ -347,7 +346,7 @@ impl ChatMarkup {
         let content = self.held.trim_start();
         let at = self.held.len() - content.len();
         if content.starts_with('<') {
-            // The call itself is still to come.
+            // The call itself follows.
             return true;
         }
         if content.starts_with("```") {
@@ -366,7 +365,7 @@ impl ChatMarkup {
             at += next;
             let skipped = match marker::match_marker(&self.held[at..]) {
                 MarkerMatch::Marker(len, MarkerKind::ThinkingEnd) if !by_token => Some(len),
-                // The token says itself what follows.
+                // The token determines the next state.
                 MarkerMatch::Marker(len, kind) if by_token && kind != MarkerKind::Inner => {
                     marker::is_token(&self.held[at..at + len]).then_some(0)
                 }
@@ -413,7 +412,7 @@ impl ChatMarkup {
         end.is_some()
     }
 
-    /// `assistant` and what else stands in the header of a turn.
+    /// Reads the header of a turn: `assistant` and what follows it.
     fn read_role_header(&mut self, last: bool) -> bool {
         let text = self.held.trim_start_matches(' ');
         let end = text.find(|c: char| !c.is_ascii_alphabetic());
@@ -448,7 +447,7 @@ impl ChatMarkup {
         true
     }
 
-    /// The header of a harmony channel.
+    /// Reads the header of a harmony channel.
     fn read_channel_header(&mut self, last: bool) -> bool {
         let mut from = 0;
         let end = loop {
@@ -481,7 +480,7 @@ impl ChatMarkup {
                 self.held.drain(..at + len);
                 self.begin_message(if name.is_empty() { "final" } else { name });
             }
-            // Without its message: another token says what follows.
+            // There is no message: the next token determines the state.
             Some(_) if CHANNELS.contains(&name) || self.recipient.is_some() => {
                 self.held.drain(..at);
                 self.state = MarkupState::Text;
@@ -514,8 +513,8 @@ impl ChatMarkup {
         end.is_some()
     }
 
-    /// How many bytes of what is held belong to the call for certain, and how long the tag is that
-    /// ends it there, if it does.
+    /// The number of held bytes that belong to the call for certain, and the length of the tag that ends it there,
+    /// if there is one.
     fn end_of_call(&self, last: bool) -> (usize, Option<usize>) {
         let MarkupState::ToolCall { tag, text, .. } = &self.state else {
             return (0, None);
@@ -532,7 +531,7 @@ impl ChatMarkup {
                     return (at, Some(0));
                 }
                 MarkerMatch::Marker(_, MarkerKind::Inner | MarkerKind::Message) => {}
-                // A token ends what no tag ends.
+                // Without a closing tag the next token ends the call.
                 MarkerMatch::Marker(len, _)
                     if tag.is_empty() && marker::is_token(&self.held[at..at + len]) =>
                 {
@@ -557,7 +556,7 @@ impl ChatMarkup {
         };
         let read = !calls.is_empty();
         self.push_tool_calls(calls, offered);
-        // Words behind a call that had no end of its own.
+        // Text after a call that has no end marker.
         if read && (cut_off || tag.is_empty()) {
             self.held.insert_str(0, rest);
         }

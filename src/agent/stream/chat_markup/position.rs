@@ -5,26 +5,26 @@ use super::text_tool_call::{self, TextToolCall};
 use crate::agent::tools::invocation::ARGUMENTS_BYTES_MAX;
 use crate::agent::tools::offered_names::OfferedToolNames;
 
-/// Longest tool call that is written as text; a longer one is left out, or was none.
+/// Longest tool call written as text, in bytes. A longer one is dropped, or is taken for plain text.
 pub(super) const CALL_BYTES_MAX: usize = ARGUMENTS_BYTES_MAX + 1_024;
 
-/// Where a text stands.
+/// What is known of the text before a position.
 #[derive(Clone, Copy)]
 pub(super) struct TextPosition {
-    /// Only white space since the line, or the reply, began.
+    /// Only white space since the start of the line or of the reply.
     pub line_start: bool,
-    /// Only white space since the reply began.
+    /// Only white space since the start of the reply.
     pub at_reply_start: bool,
     /// No letter, digit or underscore before it.
     pub word_start: bool,
-    /// A sentence has ended before it.
+    /// The text before it ends a sentence.
     pub after_sentence: bool,
-    /// Nothing more will come.
+    /// The reply has ended: no text follows.
     pub at_end: bool,
 }
 
 impl TextPosition {
-    /// The verdict on what is not known yet.
+    /// The result for text that could be markup if more text follows.
     pub(super) fn undecided(self) -> Recognised {
         if self.at_end {
             Recognised::PlainText
@@ -34,40 +34,40 @@ impl TextPosition {
     }
 }
 
-/// What is at the start of a text.
+/// What a text starts with. The numbers are lengths in bytes.
 pub(super) enum Recognised {
-    /// Words.
+    /// Plain text.
     PlainText,
-    /// Not known before more has come.
+    /// Undecided until more text arrives.
     Incomplete,
-    /// So many bytes are a token or tag.
+    /// A control token or tag.
     Marker(usize, MarkerKind),
-    /// So many bytes are calls, perhaps behind the opening of a code fence. No calls: they cannot be
-    /// read.
+    /// Tool calls, and whether a code fence was opened before them. The list is empty where they cannot be parsed.
     ToolCalls(usize, Vec<TextToolCall>, bool),
-    /// So many bytes are an object that should have been these words.
+    /// A JSON object around plain text, that text, and whether a code fence was opened before it.
     WrappedText(usize, String, bool),
-    /// So many bytes open a code fence around a call.
+    /// The start of a code fence around a call.
     FenceStart(usize),
-    /// So many bytes begin a call in the format of a program or of Phi.
+    /// The start of a call in function syntax or in the format of Phi.
     CallStart(usize),
+    /// The start of the analysis channel of harmony without control tokens.
     BareAnalysis(usize),
-    /// So many bytes begin a line that is thought.
+    /// The start of a line of thinking.
     ThoughtLine(usize),
 }
 
 impl Recognised {
-    /// The same, behind `skipped` bytes.
+    /// The same, preceded by `skipped` bytes.
     pub(super) fn offset_by(self, skipped: usize) -> Recognised {
         match self {
             Recognised::ToolCalls(len, calls, fenced) => {
                 Recognised::ToolCalls(skipped + len, calls, fenced)
             }
-            look => look,
+            recognised => recognised,
         }
     }
 
-    /// The same, behind `skipped` bytes of a fence.
+    /// The same, preceded by `skipped` bytes of a code fence.
     pub(super) fn fenced(self, skipped: usize) -> Recognised {
         match self {
             Recognised::ToolCalls(len, calls, _) => {
@@ -82,8 +82,11 @@ impl Recognised {
     }
 }
 
-/// Where the bracket is closed that stands first in `text`, or what is to be done without its end:
-/// a call that the end of the reply cut off is left out, other text is said.
+/// The offset of the bracket that closes the first bracket of `text`.
+///
+/// # Errors
+/// The result where it is not closed: `Incomplete` before the end of the reply; at the end an unreadable call, which
+/// is dropped, or plain text. Plain text, too, where the bracket spans more than [`CALL_BYTES_MAX`].
 pub(super) fn call_end(
     text: &str,
     position: TextPosition,

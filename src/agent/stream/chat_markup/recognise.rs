@@ -1,4 +1,4 @@
-//! What stands at a place of a text: markup, a written call, or words.
+//! Recognises what a position of a text starts with: markup, a tool call written as text, or plain text.
 
 use super::labelled_call::{is_tool_name_char, is_word_char, recognise_bare_name, recognise_line};
 use super::marker::{self, MarkerKind, MarkerMatch};
@@ -6,13 +6,13 @@ use super::position::{Recognised, TextPosition, call_end};
 use super::text_tool_call;
 use crate::agent::tools::offered_names::OfferedToolNames;
 
-/// Longest beginning of a call that is waited for before it has said that it is one.
+/// Longest start of a possible call that is held back before it is recognised as one, in bytes.
 const BEGINNING_BYTES_MAX: usize = 128;
-/// How harmony looks when a server has left out its control tokens.
+/// Start of the analysis channel of harmony when a server has removed the control tokens.
 const BARE_ANALYSIS: &str = "analysis";
 /// Namespaces that models put before the names of tools.
 const NAMESPACES: [&str; 4] = ["functions.", "default_api.", "tools.", "print("];
-/// How a list of calls begins in the format of Phi.
+/// Start of a list of calls in the format of Phi.
 const FUNCTOOLS: &str = "functools[";
 
 pub(super) fn recognise(
@@ -22,7 +22,7 @@ pub(super) fn recognise(
 ) -> Recognised {
     match marker::match_marker(text) {
         MarkerMatch::Marker(len, kind) => return Recognised::Marker(len, kind),
-        // The beginning of a token that was cut off says nothing.
+        // The start of a token that was cut off by the end of the reply is dropped.
         MarkerMatch::Incomplete
             if position.at_end && ["<|", "<｜"].iter().any(|bars| text.starts_with(bars)) =>
         {
@@ -44,11 +44,11 @@ pub(super) fn recognise(
         (Recognised::PlainText, Some(_)) if position.word_start => {
             recognise_inline_call(text, position, offered)
         }
-        (look, _) => look,
+        (recognised, _) => recognised,
     }
 }
 
-/// Whether `token`, which stands behind `before`, may hold the name of a tool, or begin one.
+/// Whether `token`, which follows the character `before`, may contain the name of a tool, or the start of one.
 pub(super) fn may_hold_tool_name(
     token: &str,
     before: Option<char>,
@@ -83,7 +83,7 @@ fn namespace_begins_with(word: &str) -> bool {
     NAMESPACES[..2].iter().any(|space| space.starts_with(word))
 }
 
-/// A call as a program would write it, in the middle of a line; or the name of a tool at its end.
+/// Recognises a call in function syntax in the middle of a line, or the name of a tool at its end.
 fn recognise_inline_call(
     text: &str,
     position: TextPosition,
@@ -117,7 +117,7 @@ fn recognise_inline_call(
             text_tool_call::parse_block(&text[..=end], offered).0,
             false,
         ),
-        Err(look) => look,
+        Err(other) => other,
     }
 }
 
@@ -132,7 +132,7 @@ fn recognise_json(text: &str, position: TextPosition, offered: &OfferedToolNames
                     text_tool_call::parse_block(&text[..=end], offered).0,
                     false,
                 ),
-                Err(look) => look,
+                Err(other) => other,
             },
             Recognised::Incomplete => Recognised::Incomplete,
             _ => Recognised::PlainText,
@@ -156,7 +156,7 @@ fn recognise_json(text: &str, position: TextPosition, offered: &OfferedToolNames
     }
     let end = match call_end(text, position, offered) {
         Ok(end) => end,
-        Err(look) => return look,
+        Err(other) => return other,
     };
     let json = &text[..=end];
     let read = text_tool_call::parse_json_calls(json, offered).or_else(|| {
@@ -170,7 +170,7 @@ fn recognise_json(text: &str, position: TextPosition, offered: &OfferedToolNames
     }
 }
 
-/// A code fence with a call in it.
+/// Recognises a code fence around a call.
 fn recognise_fence(text: &str, position: TextPosition, offered: &OfferedToolNames) -> Recognised {
     let Some(inner) = text.strip_prefix("```") else {
         return if "```".starts_with(text) {
@@ -198,14 +198,14 @@ fn recognise_fence(text: &str, position: TextPosition, offered: &OfferedToolName
                 Recognised::PlainText => {
                     recognise_call_syntax(content, position, offered).fenced(skipped)
                 }
-                look => look.fenced(skipped),
+                recognised => recognised.fenced(skipped),
             }
         }
         Some(_) => Recognised::PlainText,
     }
 }
 
-/// A call as a program would write it, at the start of a line.
+/// Recognises a call in function syntax at the start of a line.
 fn recognise_call_syntax(
     text: &str,
     position: TextPosition,
@@ -252,11 +252,11 @@ fn recognise_call_syntax(
             text_tool_call::parse_block(&text[..=end], offered).0,
             false,
         ),
-        Err(look) => look,
+        Err(other) => other,
     }
 }
 
-/// The first key of an object, once it is whole.
+/// The first key of an object, once it is complete.
 fn first_key(inner: &str) -> Option<&str> {
     let quote = inner.chars().next().filter(|c| matches!(c, '"' | '\''))?;
     inner[1..].split_once(quote).map(|(key, _)| key)

@@ -1,9 +1,9 @@
-//! Tool calls that a model writes among its words: as JSON, as tags, or as a program would.
+//! Parses tool calls that a model writes as text: as JSON, as tags, or in function syntax.
 
 use crate::agent::tools::offered_names::OfferedToolNames;
 use serde_json::{Map, Value};
 
-/// A call as it was written.
+/// A tool call as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TextToolCall {
     pub name: String,
@@ -11,7 +11,7 @@ pub(super) struct TextToolCall {
     pub arguments: String,
 }
 
-/// Keys under which the name of a tool is written, and its arguments.
+/// Keys of the name of a tool, and of its arguments.
 const NAME_KEYS: [&str; 10] = [
     "name",
     "function",
@@ -34,7 +34,7 @@ pub(super) const ARGUMENT_KEYS: [&str; 8] = [
     "params",
     "kwargs",
 ];
-/// Keys of what holds calls.
+/// Keys of objects and lists that contain calls.
 const CALL_LIST_KEYS: [&str; 5] = [
     "tool_calls",
     "tool_uses",
@@ -45,9 +45,9 @@ const CALL_LIST_KEYS: [&str; 5] = [
 /// Other keys of a call.
 const OTHER_KEYS: [&str; 3] = ["id", "type", "index"];
 
-/// What may be missing at the end of a call.
+/// Closing text that may be missing at the end of a call.
 const MISSING_CLOSERS: [&str; 4] = ["}", "}}", "]", "}]"];
-/// Keys under which a reply is written that should have been plain words.
+/// Keys of a reply that is wrapped in an object and should have been plain text.
 const TEXT_KEYS: [&str; 9] = [
     "response", "answer", "content", "text", "message", "reply", "speech", "say", "farewell",
 ];
@@ -64,8 +64,7 @@ pub(super) fn may_be_key(key: &str, offered: &OfferedToolNames) -> bool {
     known.iter().any(|keys| keys.contains(&key)) || offered.resolve(key).is_some()
 }
 
-/// The calls in a block that is known to hold some, and what follows them. None where it cannot be
-/// read.
+/// The calls in a block that contains some, and the text after them. Empty where it cannot be parsed.
 pub(super) fn parse_block<'a>(
     block: &'a str,
     offered: &OfferedToolNames,
@@ -75,7 +74,7 @@ pub(super) fn parse_block<'a>(
         if let Some((calls, rest)) = parse_json_calls(text, offered) {
             return (calls, rest);
         }
-        // Small models forget to close what they opened.
+        // Small models omit closing brackets.
         let closed = MISSING_CLOSERS.iter().find_map(|end| {
             let value = serde_json::from_str(&format!("{text}{end}")).ok()?;
             calls_in(&value, offered)
@@ -100,7 +99,7 @@ pub(super) fn parse_block<'a>(
     (calls, rest)
 }
 
-/// Without a code fence around it.
+/// `text` without a code fence around it.
 fn unfenced(text: &str) -> &str {
     let text = text.trim();
     let Some(inner) = text.strip_prefix("```") else {
@@ -110,7 +109,7 @@ fn unfenced(text: &str) -> &str {
     inner.trim().trim_end_matches("```").trim()
 }
 
-/// Calls as JSON, one or several; `None` if `text` does not begin with any.
+/// One or several calls as JSON; `None` if `text` does not start with one.
 pub(super) fn parse_json_calls<'a>(
     text: &'a str,
     offered: &OfferedToolNames,
@@ -131,14 +130,14 @@ pub(super) fn parse_json_calls<'a>(
     (rest.len() < text.len()).then_some((calls, rest))
 }
 
-/// The words in an object that is no call.
+/// The text in an object that is not a call.
 pub(super) fn wrapped_text(json: &str) -> Option<String> {
     let object: Map<String, Value> = serde_json::from_str(json).ok()?;
     let mut keys = TEXT_KEYS.iter();
     keys.find_map(|key| Some(object.get(*key)?.as_str()?.to_owned()))
 }
 
-/// The calls that `value` is; `None` where it is something else.
+/// The calls in `value`; `None` where it contains none.
 pub(super) fn calls_in(value: &Value, offered: &OfferedToolNames) -> Option<Vec<TextToolCall>> {
     let object = match value {
         Value::Array(list) if !list.is_empty() => {
@@ -167,7 +166,7 @@ pub(super) fn calls_in(value: &Value, offered: &OfferedToolNames) -> Option<Vec<
     if let Some(arguments) = ARGUMENT_KEYS.iter().find_map(|key| object.get(*key)) {
         return Some(vec![call(name, arguments)]);
     }
-    // Arguments beside the name, or none.
+    // The arguments are in the same object as the name, or missing.
     offered.resolve(name)?;
     let mut arguments = object.clone();
     arguments.remove(*name_key);
@@ -248,7 +247,7 @@ fn with_parameters(name: &str, body: &str) -> TextToolCall {
     call(name, &Value::Object(arguments))
 }
 
-/// A name, perhaps with more around it, and an object behind it: `end_call{...}`,
+/// A name, possibly with a prefix or suffix, and an object after it: `end_call{...}`,
 /// `functions.end_call:0<|tool_call_argument_begin|>{...}`, `call:end_call{farewell:<|"|>Bye<|"|>}`.
 fn parse_named_call(text: &str, offered: &OfferedToolNames) -> Option<TextToolCall> {
     let (head, body) = text.split_at(text.find('{')?);
@@ -261,11 +260,11 @@ fn parse_named_call(text: &str, offered: &OfferedToolNames) -> Option<TextToolCa
         values.next()?.ok()
     };
     let arguments = value(body).or_else(|| value(&repaired_json(body)))?;
-    // A call of a program has brackets before its object.
+    // Function syntax has parentheses before its object.
     (!head.contains('(')).then(|| call(name, &arguments))
 }
 
-/// Objects as some models write them: keys without quotes, other quotes.
+/// Repairs objects with unquoted keys or other quotes.
 pub(super) fn repaired_json(text: &str) -> String {
     let mut text = text.replace("<|\"|>", "\"").replace("<escape>", "\"");
     if !text.contains('"') {
@@ -295,7 +294,7 @@ pub(super) fn repaired_json(text: &str) -> String {
     out
 }
 
-/// Calls as a program would write them, and what follows: `[end_call(farewell="Bye")]`,
+/// Calls in function syntax, and the text after them: `[end_call(farewell="Bye")]`,
 /// `print(default_api.end_call())`.
 fn parse_code_calls<'a>(text: &'a str, offered: &OfferedToolNames) -> (Vec<TextToolCall>, &'a str) {
     let mut calls = Vec::new();
@@ -321,7 +320,7 @@ fn parse_code_calls<'a>(text: &'a str, offered: &OfferedToolNames) -> (Vec<TextT
     (calls, rest)
 }
 
-/// Where the bracket is closed that `text` begins with.
+/// The offset of the bracket that closes the first one of `text`.
 pub(super) fn closing_bracket(text: &str) -> Option<usize> {
     let (mut depth, mut quote, mut escaped) = (0_u32, None, false);
     for (at, c) in text.char_indices() {
@@ -361,7 +360,7 @@ fn keywords(text: &str) -> Value {
 }
 
 fn end_of_value(text: &str) -> usize {
-    // Brackets around it, so that only a comma outside of all texts ends it.
+    // Wrapped in brackets, so that only a comma outside of strings ends it.
     let mut from = 0;
     while let Some(comma) = text[from..].find(',') {
         let end = from + comma;

@@ -1,11 +1,11 @@
-//! Whether a reply begins as the thoughts of a reasoning model do, where no tag says so.
+//! Classifies the start of a reply without an opening tag: thinking of a reasoning model, or text for the caller.
 //!
-//! Some chat templates put the opening tag of the thoughts into the prompt (DeepSeek-R1, QwQ, Qwen3-Thinking). A server
-//! without a reasoning parser (vLLM, SGLang) then sends the thoughts as words, up to a lone closing tag.
+//! Some chat templates put the opening tag of the thinking into the prompt (DeepSeek-R1, QwQ, Qwen3-Thinking). A server
+//! without a reasoning parser (vLLM, SGLang) then sends the thinking as text, up to a lone closing tag.
 
-/// Longest beginning that is looked at, in bytes.
+/// Longest start that is classified, in bytes.
 const WINDOW_BYTES_MAX: usize = 200;
-/// Thoughts begin so, and what is said to a caller hardly ever does.
+/// Starts of thinking that hardly occur in text for a caller.
 const THINKING_STARTS: [&str; 38] = [
     "hmm",
     "the user",
@@ -46,7 +46,7 @@ const THINKING_STARTS: [&str; 38] = [
     "ユーザー",
     "사용자",
 ];
-/// Thoughts may begin so; the rest of the sentence tells.
+/// Possible starts of thinking; the rest of the sentence decides.
 const AMBIGUOUS_STARTS: [&str; 12] = [
     "okay",
     "ok,",
@@ -61,7 +61,7 @@ const AMBIGUOUS_STARTS: [&str; 12] = [
     "let me",
     "好的",
 ];
-/// Words about the caller, or to oneself.
+/// Words about the caller, or of a model to itself.
 const THINKING_PHRASES: [&str; 33] = [
     "the user",
     "the caller",
@@ -97,21 +97,21 @@ const THINKING_PHRASES: [&str; 33] = [
     "ユーザー",
     "사용자",
 ];
-/// Where a sentence ends.
+/// Ends of a sentence.
 const SENTENCE_ENDS: [char; 7] = ['.', '!', '?', '\n', '。', '！', '？'];
 
-/// What the beginning of a reply is.
+/// The classification of the start of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReplyStart {
-    /// Words for the caller.
+    /// Text for the caller.
     Text,
-    /// Not known before more has come.
+    /// Undecided until more text arrives.
     Undecided,
-    /// Thoughts.
+    /// Thinking.
     Thinking,
 }
 
-/// Reads the beginning of a reply. Once it is decided, more text does not change it.
+/// Classifies the start of a reply. More text does not change a result other than `Undecided`.
 pub(super) fn classify_start(text: &str) -> ReplyStart {
     let text = text.trim_start();
     let window = &text[..text.floor_char_boundary(WINDOW_BYTES_MAX)];
@@ -137,7 +137,7 @@ pub(super) fn classify_start(text: &str) -> ReplyStart {
             ReplyStart::Text
         };
     };
-    // "Okay." is followed by what it is about.
+    // After "Okay." the next sentence decides.
     let rest = window[opener.len()..]
         .trim_start_matches(|c| c == ' ' || c == ',' || SENTENCE_ENDS.contains(&c));
     let end = rest.find(SENTENCE_ENDS);
