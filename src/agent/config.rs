@@ -1,7 +1,7 @@
-//! Settings of the agent: which models answer, in which order, and how long a caller may wait.
+//! Settings of the agent: which models are asked, in which order, and how long a caller waits at most.
 //!
-//! The models themselves are the tables `[model.NAME]`, see [`super::model_config`]. Where the model that
-//! calls talk to has neither a key nor a `base_url`, the offline agent speaks.
+//! The models themselves are the tables `[model.NAME]`, see [`super::model_config`]. Where the first model has
+//! neither a key nor a `base_url`, the offline agent replies.
 
 use super::model_config::{ModelConfig, ModelConfigs, SectionValidator};
 use crate::config::ConfigError;
@@ -13,41 +13,41 @@ use std::time::Duration;
 pub const DEFAULT_MODEL: &str = "default";
 /// A whole reply with its retries, in milliseconds.
 pub const REPLY_MS_MAX: u64 = 30_000;
-/// A name judged in the background, in milliseconds.
+/// Longest verification of a name, in the background, in milliseconds.
 pub const NAME_VERIFICATION_MS_MAX: u64 = 3_000;
-/// Failures in a row after which a model is not waited for.
+/// Failures in a row after which a model is skipped.
 pub const BREAKER_FAILURES_MAX: u32 = 5;
-/// How long it is not waited for before one call tries again, in milliseconds.
+/// How long it is skipped before one request tries it again, in milliseconds.
 pub const BREAKER_OPEN_MS: u64 = 10_000;
 /// Pause between the offline agent's words, in milliseconds.
 pub const OFFLINE_WORD_MS: u64 = 30;
 
 /// Most models that are asked for one reply.
 const FALLBACKS_MAX: usize = 4;
-/// Upper bound of every duration: nobody waits longer on the telephone.
+/// Upper bound of every duration, in milliseconds.
 const WAIT_MS_MAX: u64 = 120_000;
 
 /// `[agent]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AgentConfig {
-    /// The `[model.NAME]` that answers, where a line names no other.
+    /// The `[model.NAME]` that is asked, where a line names no other.
     pub model: String,
-    /// Names of the models that are asked, in this order, when that one does not answer.
+    /// Names of the models that are asked in this order when that one fails.
     pub fallback: Vec<String>,
-    /// After how long a silence of the model, in milliseconds, the first fallback is asked beside it:
-    /// whoever speaks first is heard. Costs a second request for at most one reply in ten. Absent:
-    /// the fallback is asked only when the model has failed.
+    /// Hedging delay in milliseconds: when the model has sent nothing for so long, the first fallback is asked in
+    /// parallel, and the first of the two to send an event is used. Costs a second request for at most one reply in
+    /// ten. Absent: the fallback is asked only when the model has failed.
     pub hedge_ms: Option<u64>,
-    /// A whole reply with its retries and fallbacks.
+    /// Longest reply with its retries and fallbacks, in milliseconds.
     pub reply_ms_max: u64,
-    /// A name judged in the background.
+    /// Longest verification of a name, in the background, in milliseconds.
     pub name_verification_ms_max: u64,
-    /// Failures in a row after which a model is not waited for.
+    /// Failures in a row after which a model is skipped.
     pub breaker_failures_max: u32,
-    /// How long it is not waited for.
+    /// How long it is skipped, in milliseconds.
     pub breaker_open_ms: u64,
-    /// Pause between the offline agent's words.
+    /// Pause between the offline agent's words, in milliseconds.
     pub offline_word_ms: u64,
 }
 
@@ -67,7 +67,7 @@ impl Default for AgentConfig {
 }
 
 impl AgentConfig {
-    /// The names of the models that answer: the model, then its fallbacks.
+    /// The names of the models in the order in which they are asked: the model, then its fallbacks.
     pub fn model_order(&self) -> Vec<String> {
         std::iter::once(&self.model)
             .chain(&self.fallback)
@@ -75,14 +75,14 @@ impl AgentConfig {
             .collect()
     }
 
-    /// Whether nothing is configured that could be called a model.
+    /// Whether no model is configured, so that the offline agent replies.
     pub fn is_offline(&self, models: &ModelConfigs) -> bool {
         models
             .get(&self.model)
             .is_none_or(ModelConfig::is_unconfigured)
     }
 
-    /// Everything that is wrong with it and with `models`, at once; empty if all is well.
+    /// All errors of these settings and of `models`; empty if there is none.
     pub fn validate(&self, models: &ModelConfigs) -> Vec<ConfigError> {
         let mut errors = super::model_config::validate(models, self.reply_ms_max);
         errors.extend(validate_model_order(
@@ -108,7 +108,7 @@ impl AgentConfig {
         checks.within("offline_word_ms", self.offline_word_ms, 0, 2_000);
         if let Some(hedge_ms) = self.hedge_ms {
             checks.within("hedge_ms", hedge_ms, 1, self.reply_ms_max);
-            let hint = "asks the first of agent.fallback: name one, or leave it out";
+            let hint = "needs agent.fallback, whose first model is asked in parallel: name one, or leave it out";
             checks.check(!self.fallback.is_empty(), "hedge_ms", hedge_ms, hint);
         }
         errors.extend(checks.errors);
@@ -120,8 +120,7 @@ impl AgentConfig {
     }
 }
 
-/// What is wrong with `model_order`, the models of a line: the first from the setting `model`, the others from
-/// `fallback`.
+/// All errors of `order`, the models of a line: the first is from the setting `model`, the others from `fallback`.
 pub fn validate_model_order(
     model: &str,
     fallback: &str,
@@ -140,7 +139,7 @@ pub fn validate_model_order(
             Some(config) if at > 0 && config.is_unconfigured() => {
                 format!("[model.{name}] has neither api_key nor base_url: set one, or leave it out")
             }
-            Some(_) if order[..at].contains(name) => "stands twice".to_owned(),
+            Some(_) if order[..at].contains(name) => "is named twice".to_owned(),
             Some(_) => continue,
         };
         errors.push(ConfigError::new(setting, name, hint));
@@ -151,7 +150,7 @@ pub fn validate_model_order(
         .is_some_and(ModelConfig::is_unconfigured);
     if is_offline && order.len() > 1 {
         let hint = format!(
-            "has nobody to stand in for: set api_key or base_url of [model.{}] as well, or leave the fallback out",
+            "has no effect without a first model: set api_key or base_url of [model.{}] as well, or leave the fallback out",
             order[0]
         );
         errors.push(ConfigError::new(fallback, order[1..].join(", "), hint));

@@ -4,14 +4,14 @@ use calldex_names::is_language_code;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The language of the prompts, and of what is not said otherwise.
+/// The language of the prompts, and the default of other texts.
 const PROMPT_LANGUAGE: &str = "en";
 
 /// `"Mount Moon Books"`, or `{ en = "the Pokédex Call Center", es = "el centro de llamadas Pokédex" }`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum LocalizedText {
-    /// The same everywhere.
+    /// The same text for all languages.
     Same(String),
     /// By language: a BCP-47 tag, or its first part.
     ByLanguage(BTreeMap<String, String>),
@@ -30,8 +30,8 @@ impl LocalizedText {
         }
     }
 
-    /// The text in `language` itself. One text for everywhere is taken for English: a word of one language
-    /// does not fit into a sentence of another.
+    /// The text in `language` itself. A text for all languages counts as English: it does not fit into a sentence of
+    /// another language.
     pub fn exact_text(&self, language: &str) -> Option<&str> {
         let primary = language.split(['-', '_']).next().unwrap_or_default();
         match self {
@@ -45,7 +45,7 @@ impl LocalizedText {
         .map(String::as_str)
     }
 
-    /// Keys that are no codes of languages: their texts would never be used.
+    /// Keys that are not language codes: their texts would never be used.
     pub fn unknown_languages(&self) -> impl Iterator<Item = &String> {
         let each = match self {
             Self::Same(_) => None,

@@ -1,27 +1,27 @@
-//! What was said, as the model is told of it: shared between turns, never changed.
+//! The messages of a conversation, as they are sent to the model: shared between turns, never changed.
 
 use crate::agent::tools::invocation::ToolCall;
 use compact_str::CompactString;
 use std::fmt;
 use std::sync::Arc;
 
-/// Who said it.
+/// The role of the author.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageRole {
     /// A system message for the model between turns ("the caller was interrupted").
     System,
-    /// The person on the phone.
+    /// The caller, by voice.
     Caller,
-    /// The same, with the keys of the telephone: `[pressed 1 2]`.
+    /// The caller, by the keys of the telephone: `[pressed 1 2]`.
     Dtmf,
-    /// The model, as far as the caller heard it.
+    /// The model; only text that the caller heard.
     Agent,
     /// The result of a tool, for the model only.
     Tool,
 }
 
 impl MessageRole {
-    /// Whether it is the person on the phone, by voice or by keys.
+    /// Whether it is the caller, by voice or by keys.
     pub const fn is_caller(self) -> bool {
         matches!(self, MessageRole::Caller | MessageRole::Dtmf)
     }
@@ -30,9 +30,9 @@ impl MessageRole {
 /// One message of a conversation. History is a list of `Arc<Message>`: a turn shares it, no turn copies it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Who said it.
+    /// The role of the author.
     pub role: MessageRole,
-    /// The words; may be empty where the agent only called tools.
+    /// The text; may be empty where the agent only called tools.
     pub content: CompactString,
     /// The tools the agent called in this message.
     pub tool_calls: Box<[ToolCall]>,
@@ -55,7 +55,7 @@ impl Message {
         Self::without_calls(MessageRole::System, content)
     }
 
-    /// What the caller said.
+    /// Text of the caller.
     pub fn caller(content: impl Into<CompactString>) -> Arc<Self> {
         Self::without_calls(MessageRole::Caller, content)
     }
@@ -65,13 +65,13 @@ impl Message {
         Self::without_calls(MessageRole::Dtmf, content)
     }
 
-    /// What the agent said, as heard.
+    /// Text of the agent, as far as it was heard.
     pub fn agent(content: impl Into<CompactString>) -> Arc<Self> {
         Self::without_calls(MessageRole::Agent, content)
     }
 
-    /// What the agent said (maybe nothing) and the tools it called with it. Each call wants its
-    /// [`Message::tool_result`] right after; a call without one is left out of the request.
+    /// Text of the agent (may be empty) and the tools that it called. A [`Message::tool_result`] must follow for each
+    /// call; a call without one is omitted from the request.
     pub fn agent_with_calls(content: impl Into<CompactString>, calls: Vec<ToolCall>) -> Arc<Self> {
         let content = content.into();
         Arc::new(Self {
@@ -82,7 +82,7 @@ impl Message {
         })
     }
 
-    /// What came of the tool call `tool_call_id`.
+    /// The result of the tool call `tool_call_id`.
     pub fn tool_result(
         tool_call_id: impl Into<CompactString>,
         result: impl Into<CompactString>,

@@ -1,4 +1,4 @@
-//! `[model.NAME]`: a model at a provider, and the terms on which it is asked.
+//! `[model.NAME]`: a model at a provider, and the options of its requests.
 
 use crate::agent::client::endpoint_url::parse_base_url;
 use crate::config::ConfigError;
@@ -8,23 +8,23 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// OpenAI's own address; any other that speaks chat completions will do.
+/// OpenAI's API; any other server with the chat completions API can be configured.
 pub const BASE_URL: &str = "https://api.openai.com/v1";
-/// Small and fast: on the telephone the first token counts more than the last bit of wit.
+/// Small and fast: on the telephone a short time to the first token matters most.
 pub const MODEL: &str = "gpt-4o-mini";
 /// Longest reply: two or three spoken sentences are under 100 tokens, a minute of speech under 300.
 pub const TOKENS_MAX: u32 = 300;
-/// Thoughts of a model that thinks before it speaks, in tokens, beside those of its words.
+/// Token budget for the thinking of a reasoning model, in addition to that of its text.
 pub const THINKING_TOKENS: u32 = 2_000;
-/// Silence before the first speakable token, for each attempt, in milliseconds.
+/// Longest wait for the first speakable token, for each attempt, in milliseconds.
 pub const FIRST_TOKEN_MS_MAX: u64 = 4_000;
-/// Silence within a reply, in milliseconds.
+/// Longest pause within a reply, in milliseconds.
 pub const IDLE_MS_MAX: u64 = 5_000;
-/// TCP and TLS, in milliseconds.
+/// Longest TCP connect and TLS handshake, in milliseconds.
 pub const CONNECT_MS_MAX: u64 = 2_000;
-/// Messages of the conversation that the model is told; the oldest are left out.
+/// Most messages of the conversation that are sent to the model; the oldest are omitted.
 pub const HISTORY_MESSAGES_MAX: usize = 60;
-/// Bytes of the conversation that the model is told; the oldest are left out.
+/// Most bytes of the conversation that are sent to the model; the oldest messages are omitted.
 pub const HISTORY_BYTES_MAX: usize = 24 * 1024;
 
 /// Most tables, and the longest name of one.
@@ -32,9 +32,9 @@ const MODELS_MAX: usize = 16;
 const NAME_CHARS_MAX: usize = 32;
 /// Most extra headers, query parameters and extra fields of the body.
 const EXTRAS_MAX: usize = 16;
-/// Upper bound of every duration: nobody waits longer on the telephone.
+/// Upper bound of every duration, in milliseconds.
 const WAIT_MS_MAX: u64 = 120_000;
-/// Fields of the body that are ours: `extra_body` may not set them.
+/// Fields of the body that the server sets itself: `extra_body` may not set them.
 const RESERVED_BODY_FIELDS: [&str; 6] = [
     "model",
     "messages",
@@ -51,10 +51,9 @@ pub type ModelConfigs = BTreeMap<String, ModelConfig>;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Where the model is served, up to and without `/chat/completions`; may have a query. Default:
-    /// OpenAI, if there is a key.
+    /// Base URL of the model, without `/chat/completions`; may have a query. Default: OpenAI, if there is a key.
     pub base_url: Option<String>,
-    /// Added to the address of every request, such as Azure's `api-version`.
+    /// Query parameters of every request, such as Azure's `api-version`.
     pub query: BTreeMap<String, String>,
     /// Sent as bearer token; at Azure's addresses as `api-key`. May be absent where `base_url` is a local
     /// model.
@@ -67,73 +66,73 @@ pub struct ModelConfig {
     pub headers: BTreeMap<String, Secret>,
     /// 0 to 2; absent: the provider's default, since some models refuse any other.
     pub temperature: Option<f32>,
-    /// For models that think before they speak: `minimal`, `low`, ... Absent: not sent.
+    /// For reasoning models: `minimal`, `low`, ... Absent: not sent.
     pub reasoning_effort: Option<String>,
     /// Longest reply in tokens, 16 to 4096.
     pub max_tokens: u32,
-    /// Tokens for thoughts, beside `max_tokens`: models that think count them in the same limit, and are
-    /// silent when they use it up. Absent: 2000 where `reasoning_effort` is set and for OpenAI's models that
-    /// think, else 0.
+    /// Token budget for thinking, in addition to `max_tokens`: reasoning models count thinking in the same limit, and
+    /// send no text when it is used up. Absent: 2000 where `reasoning_effort` is set and for OpenAI's reasoning
+    /// models, else 0.
     pub thinking_tokens: Option<u32>,
-    /// How the longest reply is named on the wire. Absent: by the address.
+    /// The request field with the token limit. Absent: chosen by the base URL.
     pub max_tokens_as: Option<TokenLimitField>,
-    /// Whether to ask for the usage at the end of a stream. A server that refuses it is asked without.
+    /// Whether the usage is requested at the end of a stream. A server that rejects the field is asked without it.
     pub usage: bool,
-    /// Whether tools are offered. A server that refuses them is asked without.
+    /// Whether tools are offered. A server that rejects them is asked without them.
     pub tools: bool,
-    /// How an answer in JSON is asked for. Absent: by a schema at OpenAI and Azure, else `json_object`.
+    /// How a JSON response is requested. Absent: by a schema at OpenAI and Azure, else `json_object`.
     pub response_format: Option<StructuredOutput>,
-    /// Messages of history the model is told; at the bound the oldest are left out, the system prompt never.
+    /// Most messages of history that are sent; the oldest are omitted, the system prompt never.
     pub history_messages_max: usize,
-    /// Bytes of history the model is told; same policy. The last message always goes.
+    /// Most bytes of history that are sent; the oldest messages are omitted. The last message is always sent.
     pub history_bytes_max: usize,
-    /// Silence before the first speakable token, for each attempt. Thoughts that arrive are no silence.
+    /// Longest wait for the first speakable token, for each attempt, in milliseconds. Thinking that arrives restarts it.
     pub first_token_ms_max: u64,
-    /// Silence within a reply.
+    /// Longest pause within a reply, in milliseconds.
     pub idle_ms_max: u64,
-    /// TCP and TLS.
+    /// Longest TCP connect and TLS handshake, in milliseconds.
     pub connect_ms_max: u64,
-    /// Whether one token is asked for at start, and when a call rings after minutes without one, so that a
-    /// server that must load the model has it loaded. Absent: at local addresses only.
+    /// Whether one token is requested at start, and when a call rings after minutes without a request, so that the
+    /// server loads the model. Absent: for local base URLs only.
     pub preload: Option<bool>,
-    /// The `user` field of every request: a hint to the provider's abuse detection. Never a caller.
+    /// The `user` field of every request, for the provider's abuse detection. Never anything of a caller.
     pub user: Option<String>,
     /// Further fields of the request's body, such as `chat_template_kwargs`.
     #[serde(skip_serializing_if = "toml::Table::is_empty")]
     pub extra_body: toml::Table,
-    /// What its tokens cost.
+    /// The price of its tokens.
     pub price: Option<TokenPrice>,
 }
 
-/// Prices of a million tokens, in whatever currency the operator counts.
+/// Prices of a million tokens, in the operator's currency.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TokenPrice {
-    /// Tokens of the question.
+    /// Tokens of the request.
     pub input: f64,
-    /// Tokens of the question that the provider had in its cache. Absent: as `input`.
+    /// Tokens of the request that the provider had in its cache. Absent: as `input`.
     pub cached: Option<f64>,
-    /// Tokens of the answer, thoughts included.
+    /// Tokens of the response, thinking included.
     pub output: f64,
 }
 
-/// The field that carries the longest reply.
+/// The request field with the token limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenLimitField {
-    /// What nearly every compatible server reads.
+    /// The field that nearly every compatible server reads.
     MaxTokens,
-    /// What OpenAI reads since its reasoning models.
+    /// The field that OpenAI reads since its reasoning models.
     MaxCompletionTokens,
 }
 
-/// How an answer in JSON is asked for.
+/// How a JSON response is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StructuredOutput {
     /// `response_format` with the schema.
     JsonSchema,
-    /// `response_format` without it; the prompt tells the form.
+    /// `response_format` without it; the prompt describes the form.
     JsonObject,
     /// The prompt only.
     None,
@@ -169,14 +168,14 @@ impl Default for ModelConfig {
 }
 
 impl ModelConfig {
-    /// Whether it has neither a key nor an address: nobody could be asked.
+    /// Whether it has neither a key nor a base URL, so that it cannot be asked.
     pub fn is_unconfigured(&self) -> bool {
         let is_set = |text: &str| !text.trim().is_empty();
         let keyed = self.api_key.as_ref().is_some_and(|key| !key.is_empty());
         !keyed && !self.base_url.as_deref().is_some_and(is_set)
     }
 
-    /// Tokens for thoughts, beside those of the words.
+    /// Token budget for thinking, in addition to that of the text.
     pub fn thinking_budget(&self) -> u32 {
         let thinks = || {
             let effort = self.reasoning_effort.as_deref();
@@ -187,14 +186,14 @@ impl ModelConfig {
         self.thinking_tokens.unwrap_or_else(by_name)
     }
 
-    /// Tokens for thoughts, once they were seen among the words.
+    /// Token budget for thinking, once thinking was seen in the text.
     pub(super) fn thinking_budget_when_seen(&self) -> u32 {
         self.thinking_tokens.unwrap_or(THINKING_TOKENS)
     }
 
-    /// Whether the template of a model of this name may open its thoughts in the prompt, so that a server that
-    /// does not tell them apart sends them as words before a lone closing tag: DeepSeek-R1 and its distillations,
-    /// QwQ, Qwen3, and those that are called by what they do.
+    /// Whether the chat template of a model of this name may put the opening tag of the thinking into the prompt, so
+    /// that a server without a reasoning parser sends the thinking as text before a lone closing tag: DeepSeek-R1 and
+    /// its distillations, QwQ, Qwen3, and models whose name says that they think.
     pub(super) fn may_stream_unopened_thinking(&self) -> bool {
         if self.has_thinking_disabled() {
             return false;
@@ -306,7 +305,7 @@ impl ModelConfig {
     }
 }
 
-/// OpenAI's models that think: their limit on tokens counts the thoughts.
+/// OpenAI's reasoning models: their token limit includes the thinking.
 fn is_openai_reasoning_model(model: &str) -> bool {
     let name = model.trim().rsplit('/').next().unwrap_or_default();
     let is_chat = name.contains("chat");
@@ -318,7 +317,7 @@ fn is_openai_reasoning_model(model: &str) -> bool {
     !is_chat && families.into_iter().any(begins)
 }
 
-/// Everything that is wrong with the models, at once.
+/// All errors of the models.
 pub(super) fn validate(models: &ModelConfigs, reply_ms_max: u64) -> Vec<ConfigError> {
     let mut errors = Vec::new();
     if models.len() > MODELS_MAX {
@@ -329,7 +328,7 @@ pub(super) fn validate(models: &ModelConfigs, reply_ms_max: u64) -> Vec<ConfigEr
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(plain) {
             let hint = format!(
-                "a name of letters, digits, - and _, at most {NAME_CHARS_MAX}: it stands in metrics"
+                "a name of letters, digits, - and _, at most {NAME_CHARS_MAX}: it is a metric label"
             );
             errors.push(ConfigError::new(format!("model.{name}"), "", hint));
         }
@@ -338,7 +337,7 @@ pub(super) fn validate(models: &ModelConfigs, reply_ms_max: u64) -> Vec<ConfigEr
     errors
 }
 
-/// The faults of one section.
+/// Collects the errors of one section.
 pub(super) struct SectionValidator {
     section: String,
     pub(super) errors: Vec<ConfigError>,
@@ -365,7 +364,7 @@ impl SectionValidator {
         self.check(fits, setting, value, &format!("between {least} and {most}"));
     }
 
-    /// The value is not shown: an address may carry a password.
+    /// The value is not shown: a URL may contain a password.
     fn address(&mut self, setting: &str, url: Option<&str>) {
         let Some(url) = url.map(str::trim).filter(|url| !url.is_empty()) else {
             return;

@@ -1,56 +1,56 @@
-//! Why a reply did not come, as decisions for the call: nothing here carries a word, a name or a secret.
+//! The failures of a reply, as the call has to tell them apart. They contain no text, no name and no secret.
 
 use std::time::Duration;
 
-/// What went wrong with a reply. Before the first token the agent has already tried everything it
-/// may (one retry, then the fallback); after the first token nothing is tried again.
+/// The failure of a reply. Before the first token the agent has already made its retry and asked the fallbacks; after
+/// the first token nothing is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyFailure {
-    /// No connection, or it broke before an answer began.
+    /// No connection, or it broke before the response began.
     #[error("the model cannot be reached")]
     Connect,
-    /// Status 429, and waiting would break the deadline. `retry_after` is the provider's own word.
+    /// Status 429, and waiting would exceed the deadline.
     #[error("the model is limiting requests")]
     RateLimited {
-        /// How long the provider asked to wait, if it said so.
+        /// The wait that the provider asked for, if any.
         retry_after: Option<Duration>,
     },
-    /// Any other status than success: the key, the model's name, or the provider is at fault.
-    #[error("the model refused with status {0}")]
+    /// Any other status than success: a wrong key, a wrong name of the model, or an error of the provider.
+    #[error("the model's server rejected the request with status {0}")]
     Refused(u16),
     /// Nothing speakable within `first_token_ms_max`.
     #[error("the model was silent past the first-token deadline")]
     FirstTokenTimeout,
-    /// Speech had begun, then nothing for `idle_ms_max`.
+    /// No event for `idle_ms_max` after the first one.
     #[error("the model fell silent in the middle of a reply")]
     Stalled,
-    /// Speech had begun, then the connection ended without an end of the reply.
+    /// The connection ended before the end of the reply.
     #[error("the reply was cut off")]
     ConnectionLost,
-    /// The reply outgrew `reply_ms_max` or the bound on its bytes.
-    #[error("the reply outgrew its bounds")]
+    /// The reply exceeded `reply_ms_max` or the bound on its bytes.
+    #[error("the reply exceeded its bounds")]
     LimitExceeded,
-    /// An answer that is not an answer.
-    #[error("the model's answer cannot be understood: {0}")]
+    /// A response that is not a valid reply.
+    #[error("the model's response is invalid: {0}")]
     Protocol(ProtocolError),
 }
 
-/// What was wrong with an answer that came.
+/// What was invalid about a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolError {
-    /// Events that are no JSON of the expected form, more than are forgiven.
+    /// More events without valid JSON of a known form than are tolerated.
     #[error("malformed")]
     Malformed,
     /// The provider reported an error inside the stream.
     #[error("error inside the stream")]
     ErrorInStream,
-    /// A complete answer with neither a word nor a tool in it.
+    /// A complete response with neither text nor a tool call.
     #[error("empty")]
     Empty,
-    /// The tokens were used up before the first word: by thoughts, mostly.
+    /// The tokens were used up before the first text, mostly by thinking.
     #[error("out of tokens")]
     OutOfTokens,
-    /// The provider's content filter left neither a word nor a tool.
+    /// The provider's content filter left neither text nor a tool call.
     #[error("filtered")]
     Filtered,
 }
@@ -72,8 +72,8 @@ impl ReplyFailure {
         }
     }
 
-    /// Whether the same question may fare better at the same provider a moment later: not where
-    /// the provider said no (400, 401, 403, 404, ...), and not where the time is used up.
+    /// Whether the same request may succeed at the same provider a moment later: not after a rejection (400, 401, 403,
+    /// 404, ...), and not where the time is used up.
     pub(super) fn is_transient(&self) -> bool {
         match self {
             ReplyFailure::Refused(status) => matches!(status, 408 | 409 | 425 | 500..=599),

@@ -1,4 +1,4 @@
-//! The form of an answer's body: events of a stream, one whole JSON text, or one JSON text a line.
+//! Decodes the body of a response: server-sent events, one JSON text, or one JSON text per line.
 
 use super::chunk::Chunk;
 use super::lenient_chunk::EventData;
@@ -8,28 +8,27 @@ use crate::agent::reply_failure::{ProtocolError, ReplyFailure};
 use serde::de::IgnoredAny;
 use sseer::parser::{RawEventLine, parse_line};
 
-/// Most bytes of an answer that comes whole, and of a line of one that comes by lines.
+/// Most bytes of a response that is one JSON text, and of a line of one with a JSON text per line.
 pub(super) const WHOLE_BYTES_MAX: usize = 512 * 1024;
 /// The data that ends a stream.
 const DONE: &[u8] = b"[DONE]";
-/// May begin a stream and means nothing (WHATWG HTML, 9.2.5).
+/// The byte order mark; ignored at the start of a stream (WHATWG HTML, 9.2.5).
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Keep-alives of servers that name their events.
 const KEEP_ALIVES: [&[u8]; 4] = [b"ping", b"keepalive", b"keep-alive", b"heartbeat"];
 
-/// A body, as far as it has come. Its form is seen by its first bytes: the content type is often
-/// another than what comes.
+/// The state of decoding a body. Its format is recognised by its first bytes: the content type is often wrong.
 #[derive(Default)]
 pub(super) struct BodyDecoder {
     format: BodyFormat,
 }
 
 enum BodyFormat {
-    /// Not seen yet: white space so far, or a part of a byte order mark.
+    /// Not recognised yet: only white space, or a part of a byte order mark.
     Unknown(Vec<u8>),
     /// Server-sent events.
     Sse(SseDecoder),
-    /// One JSON text over many lines, or one JSON text a line.
+    /// One JSON text over many lines, or one JSON text per line.
     Json(JsonDecoder),
 }
 
@@ -57,7 +56,7 @@ impl BodyDecoder {
             None => return Ok(false),
             Some(_) if BYTE_ORDER_MARK.starts_with(text) => return Ok(false),
             Some(b'{' | b'[') => BodyFormat::Json(JsonDecoder::default()),
-            // A page for people.
+            // An HTML page.
             Some(b'<') => return Err(ReplyFailure::Protocol(ProtocolError::Malformed)),
             Some(_) => BodyFormat::Sse(SseDecoder::default()),
         };
@@ -66,7 +65,7 @@ impl BodyDecoder {
         self.format.read(&text, decoder)
     }
 
-    /// The body is over: takes what waited for its end. `None` if that was nothing.
+    /// The body has ended: decodes what was buffered. `None` if nothing was.
     pub(super) fn end(
         &mut self,
         decoder: &mut StreamDecoder,
@@ -89,11 +88,11 @@ impl BodyFormat {
     }
 }
 
-/// A server that does not stream, whatever it was asked, or one that sends a JSON text a line.
+/// The state for a server that does not stream, or that sends one JSON text per line.
 #[derive(Default)]
 struct JsonDecoder {
     buffer: Vec<u8>,
-    /// Whether the first line was a whole JSON text, once it has come.
+    /// Whether the first line was a complete JSON text, once it has arrived.
     is_line_delimited: Option<bool>,
 }
 
@@ -125,17 +124,17 @@ impl JsonDecoder {
     }
 }
 
-/// Bytes that are no UTF-8 are replaced: a character that was cut costs no words.
+/// Invalid UTF-8 is replaced, so that a truncated character loses no other text.
 fn decode_text(text: &[u8], decoder: &mut StreamDecoder) -> Result<bool, ReplyFailure> {
     decoder.take(&String::from_utf8_lossy(text))
 }
 
-/// Server-sent events, as far as they have come.
+/// The state of decoding server-sent events.
 #[derive(Default)]
 struct SseDecoder {
-    /// The beginning of a line whose end has not come.
+    /// The start of a line that is not complete.
     partial_line: Vec<u8>,
-    /// The data of an event whose end has not come.
+    /// The data of an event that is not complete.
     data: Vec<u8>,
     has_data: bool,
     /// The event's name: an error, a keep-alive, or any other.
@@ -152,7 +151,7 @@ enum SseEventKind {
 
 impl SseDecoder {
     fn read(&mut self, piece: &[u8], decoder: &mut StreamDecoder) -> Result<bool, ReplyFailure> {
-        // Looked through once, however small the pieces of a line are.
+        // Each byte is searched once, however small the pieces of a line are.
         let ends_a_line = piece.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
         if !ends_a_line && self.partial_line.last() != Some(&b'\r') {
             self.partial_line.extend_from_slice(piece);
@@ -171,7 +170,7 @@ impl SseDecoder {
         Ok(moved)
     }
 
-    /// The last event, where the server left out what ends it.
+    /// Completes the last event, where the server omitted its end.
     fn end(mut self, decoder: &mut StreamDecoder) -> Option<Result<bool, ReplyFailure>> {
         if decoder.is_closed() || (self.partial_line.is_empty() && !self.has_data) {
             return None;
@@ -180,8 +179,8 @@ impl SseDecoder {
         Some(rest)
     }
 
-    /// Reads the whole lines of `bytes`: how many bytes that was, and whether it moved the answer
-    /// on.
+    /// Reads the complete lines of `bytes`. Returns the number of bytes read, and whether they contained text, tool
+    /// calls or the end of the reply.
     fn read_lines(
         &mut self,
         bytes: &[u8],
@@ -208,14 +207,14 @@ impl SseDecoder {
                 RawEventLine::Field { .. } | RawEventLine::Comment => {}
             }
             if decoder.is_closed() {
-                // What comes after the end is nobody's.
+                // Data after the end is ignored.
                 rest = &[];
             }
         }
         Ok((bytes.len() - rest.len(), moved))
     }
 
-    /// A line of data. Some servers leave out the empty line between events.
+    /// Handles a line of data. Some servers omit the empty line between events.
     fn add_data(&mut self, data: &[u8], decoder: &mut StreamDecoder) -> Result<bool, ReplyFailure> {
         let begins = data.starts_with(b"{") || data.starts_with(DONE);
         let moved =
@@ -227,7 +226,7 @@ impl SseDecoder {
         Ok(moved)
     }
 
-    /// An event is complete; without data it was none.
+    /// Handles a complete event; one without data is ignored.
     fn dispatch(&mut self, decoder: &mut StreamDecoder) -> Result<bool, ReplyFailure> {
         let kind = std::mem::take(&mut self.kind);
         if !std::mem::take(&mut self.has_data) {
@@ -254,7 +253,7 @@ impl SseEventKind {
     }
 }
 
-/// The whole body of an answer, at most [`WHOLE_BYTES_MAX`].
+/// The whole body of a response, at most [`WHOLE_BYTES_MAX`].
 ///
 /// # Errors
 /// `ConnectionLost` where its connection broke, `LimitExceeded`.
@@ -275,7 +274,7 @@ pub(in crate::agent) async fn read_whole(
     Ok(whole)
 }
 
-/// The count of tokens in a whole answer, where there is one.
+/// The token usage in a whole response, where there is one.
 pub(in crate::agent) fn usage_of(answer: &[u8]) -> Option<Usage> {
     let EventData::Values(values) = EventData::parse(&String::from_utf8_lossy(answer)) else {
         return None;

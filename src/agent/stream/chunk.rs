@@ -1,6 +1,6 @@
-//! A chunk of a streamed answer. The usual form is borrowed from the bytes that came: no tree and,
-//! for a token without escapes, no copy. Every other form is left to [`lenient_chunk`](super::lenient_chunk).
-//! Also reads a whole answer, where a server does not stream.
+//! A chunk of a streamed response. The usual form is borrowed from the received bytes: no tree is built, and a token
+//! without escapes is not copied. Every other form is parsed by [`lenient_chunk`](super::lenient_chunk). Also parses a
+//! whole response, where a server does not stream.
 
 use crate::agent::event::Usage;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
@@ -9,26 +9,26 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// What one chunk says, in whatever form it came.
+/// The content of one chunk, whatever its form was.
 #[derive(Default)]
 pub(in crate::agent) struct Chunk<'a> {
-    /// The number of the choice that this belongs to. One choice is asked for.
+    /// The number of the choice of this chunk. One choice is requested.
     pub index: Option<i64>,
-    /// Words, or an empty text.
+    /// Text; may be empty.
     pub content: Cow<'a, str>,
     /// Pieces of tool calls.
     pub tool_calls: Vec<ToolCallDelta<'a>>,
     /// Why the model stopped.
     pub finish_reason: Option<Cow<'a, str>>,
-    /// The words and the calls are those of the whole answer, not what came newly.
+    /// The text and the calls are those of the whole response so far, not only the new ones.
     pub is_whole_message: bool,
-    /// The provider's count of tokens.
+    /// The token usage that the provider reports.
     pub usage: Option<Usage>,
-    /// The model thinks: a sign of life that is not said.
+    /// The chunk contains thinking, which is not spoken.
     pub is_thinking: bool,
     /// The chunk reports an error.
     pub is_error: bool,
-    /// Parts that may have held words and are of no known form.
+    /// Parts that may have contained text and have no known form.
     pub unreadable_parts: u32,
 }
 
@@ -42,8 +42,8 @@ pub(in crate::agent) struct ToolCallDelta<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    /// Reads the usual form: every field of the type that the protocol gives it, the first choice
-    /// number 0. `None` for any other, which may be a chunk all the same.
+    /// Parses the usual form: every field has its specified type, and the first choice has number 0. `None` for any
+    /// other form, which may still be a chunk.
     pub(super) fn parse_standard(data: &'a str) -> Option<Self> {
         let wire: WireChunk<'a> = serde_json::from_str(data).ok()?;
         let choice = wire.choice.filter(|choice| choice.index.unwrap_or(0) == 0);
@@ -51,7 +51,7 @@ impl<'a> Chunk<'a> {
             return None;
         };
         let is_message = choice.delta.is_none() && choice.message.is_some();
-        // The protocol of completions that are no chats.
+        // The text completions API.
         let is_text = choice.text.is_some() && choice.delta.is_none() && !is_message;
         let delta = choice.delta.or(choice.message).unwrap_or_default();
         if is_text || delta.function_call.or(delta.refusal).is_some() {
@@ -142,7 +142,7 @@ struct WireFunction<'a> {
     arguments: Option<BorrowedText<'a>>,
 }
 
-/// `usage`, as the protocol has it.
+/// `usage`, as specified.
 #[derive(Deserialize)]
 struct WireUsage {
     #[serde(default)]

@@ -1,22 +1,21 @@
-//! Chunks in the forms that servers give them besides the usual one: numbers as text, texts as lists
-//! of parts, arguments as objects, errors under many keys, keep-alives wrapped as data. Slower than
-//! [`Chunk::usual`], which has read nearly all chunks before this is asked.
+//! Chunks in other forms than the usual one: numbers as strings, texts as lists of parts, arguments as objects, errors
+//! under many keys, keep-alives wrapped as data. Slower than [`Chunk::usual`], which parses nearly all chunks.
 
 use super::chunk::{Chunk, ToolCallDelta};
 use crate::agent::event::Usage;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
-/// What the data of an event is.
+/// The kind of an event's data.
 #[derive(Debug, PartialEq)]
 pub(in crate::agent) enum EventData {
-    /// A keep-alive: no words can be in it.
+    /// A keep-alive; it contains no text.
     KeepAlive,
     /// The end of the stream.
     Done,
-    /// One JSON value or several.
+    /// One or several JSON values.
     Values(Vec<Value>),
-    /// None of these.
+    /// Not JSON.
     Unreadable,
 }
 
@@ -40,7 +39,7 @@ impl EventData {
     }
 }
 
-/// Several values may follow each other: events that a gateway did not divide.
+/// Several values may follow each other: events that a gateway did not separate.
 fn json_values(data: &str) -> Option<Vec<Value>> {
     let mut all = Vec::new();
     for value in serde_json::Deserializer::from_str(data).into_iter::<Value>() {
@@ -66,8 +65,8 @@ fn is_keep_alive(value: &Value) -> bool {
     }
 }
 
-/// What JSON does not allow and servers write: half of a surrogate pair, control characters within
-/// texts, numbers that are none.
+/// Repairs invalid JSON that servers write: half of a surrogate pair, control characters within strings, NaN and
+/// infinite numbers.
 fn repaired_json(data: &str) -> String {
     let mut out = String::with_capacity(data.len());
     let (mut rest, mut in_text) = (data, false);
@@ -126,7 +125,7 @@ fn is_escape(escape: &str) -> bool {
 }
 
 impl<'a> Chunk<'a> {
-    /// Reads a chunk, whatever the types of its fields are.
+    /// Parses a chunk, whatever the types of its fields are.
     pub(in crate::agent) fn parse_lenient(value: &'a Value) -> Self {
         let mut chunk = Chunk::default();
         let Value::Object(object) = value else {
@@ -139,7 +138,7 @@ impl<'a> Chunk<'a> {
         if let Some(choice) = choice {
             chunk.take_choice(choice);
         } else if let Some(message @ Value::Object(_)) = object.get("message") {
-            // The own protocol of Ollama: a message in pieces.
+            // Ollama's own API: a message in pieces.
             chunk.take_delta(message);
             if object.get("done") == Some(&Value::Bool(true)) {
                 let reason = object.get("done_reason").and_then(text_value);
@@ -164,7 +163,7 @@ impl<'a> Chunk<'a> {
         self.is_whole_message = delta.is_none() && message.is_some();
         match (delta.or(message), choice.get("text")) {
             (Some(delta), _) => self.take_delta(delta),
-            // The protocol of completions that are no chats.
+            // The text completions API.
             (None, Some(text)) => self.take_content(text),
             (None, None) => {}
         }
@@ -205,7 +204,7 @@ impl<'a> Chunk<'a> {
         }
     }
 
-    /// `{"type": "text", "text": ...}`, and what stands for it elsewhere.
+    /// `{"type": "text", "text": ...}`, and its equivalents on other servers.
     fn take_part(&mut self, part: &'a Map<String, Value>) {
         let kind = part.get("type").and_then(Value::as_str).unwrap_or("text");
         let silent = ["thinking", "reasoning", "thought", "reference"];
@@ -227,7 +226,7 @@ impl<'a> Chunk<'a> {
             self.unreadable_parts += u32::from(!is_empty(call));
             return;
         };
-        // Without a `function` the call is flat.
+        // Without `function` the fields are in the call itself.
         let function = match call.get("function") {
             Some(Value::Object(function)) => function,
             _ => call,
@@ -266,7 +265,7 @@ fn text_value(value: &Value) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A whole number, as a number or as text.
+/// An integer, as a number or as a string.
 fn integer_value(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number
@@ -301,7 +300,7 @@ fn usage(chunk: &Map<String, Value>) -> Option<Usage> {
     let detail = |key: &str, keys: &[&str]| count(counts.get(key)?.as_object()?, keys);
     let prompt = count(counts, &["prompt_tokens", "prompt_eval_count"]);
     let completion = count(counts, &["completion_tokens", "eval_count"]);
-    // Counts of which none can be read are none.
+    // Without any readable count there is no usage.
     prompt.or(completion)?;
     Some(Usage {
         prompt_tokens: prompt.unwrap_or(0),
@@ -315,7 +314,7 @@ fn usage(chunk: &Map<String, Value>) -> Option<Usage> {
     })
 }
 
-/// Errors come under `error`, as an `object` or a `type`, or as a bare explanation in place of choices.
+/// Errors are under `error`, marked by `object` or `type`, or a bare message instead of choices.
 fn is_error(chunk: &Map<String, Value>, has_choice: bool) -> bool {
     let says = |key: &str| chunk.get(key).is_some_and(|value| !is_empty(value));
     let names_it = |key: &str| {

@@ -1,8 +1,7 @@
-//! The body of an answer, read into an [`StreamDecoder`] as it comes.
+//! The body of a response, read into a [`StreamDecoder`] as it arrives.
 //!
-//! A piece of the body is read to its end and let go before the next is asked for: while any part
-//! of it is held, the connection cannot read into the same buffer again, and allocates one for
-//! every token.
+//! A piece of the body is processed and dropped before the next one is read: while any part of it is kept, the
+//! connection cannot reuse its buffer, and allocates one for every token.
 
 use super::body_decoder::BodyDecoder;
 use super::stream_decoder::StreamDecoder;
@@ -13,7 +12,7 @@ use reqwest::Response;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Most bytes of one answer with all its framing; a reply of `max_tokens` stays far below.
+/// Most bytes of one response with its framing; a reply of `max_tokens` is far smaller.
 pub(super) const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 type BodyPieces = Pin<Box<dyn Stream<Item = Result<Bytes, ReplyFailure>> + Send>>;
@@ -32,12 +31,11 @@ impl SseBody {
         }
     }
 
-    /// Reads the next piece into `intake`. `Some(true)` if it moved the answer on; `None` at the
-    /// end of the body.
+    /// Reads the next piece into `decoder`. `Some(true)` if it contained text, tool calls or the end of the reply; `None`
+    /// at the end of the body.
     ///
     /// # Errors
-    /// What the connection or `intake` made of it. What came before in the same piece is in
-    /// `intake` then and good.
+    /// The failure of the connection or of `decoder`. Events before it in the same piece are valid and in `decoder`.
     pub(in crate::agent) fn poll_piece(
         &mut self,
         decoder: &mut StreamDecoder,
@@ -51,7 +49,7 @@ impl SseBody {
         })
     }
 
-    /// Reads the body to its end, for its connection's sake. Whether it had one.
+    /// Reads the body to its end, so that its connection can be used again. Returns whether the end was reached.
     pub(in crate::agent) async fn drain(mut self) -> bool {
         while let Some(piece) = self.pieces.next().await {
             if piece.is_err() {
@@ -62,7 +60,7 @@ impl SseBody {
     }
 }
 
-/// The body, cut off with `LimitExceeded` past `bytes_max`: no server makes us hold more.
+/// The body; it fails with `LimitExceeded` after `bytes_max`.
 fn bounded_stream(response: Response, bytes_max: usize) -> BodyPieces {
     let mut left = bytes_max;
     let pieces = response.bytes_stream().map(move |piece| {

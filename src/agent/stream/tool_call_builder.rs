@@ -1,5 +1,4 @@
-//! Puts tool calls together from the pieces in which they are streamed, and names them as they were
-//! offered.
+//! Assembles tool calls from the pieces in which they are streamed, with the names under which the tools were offered.
 
 use super::chunk::ToolCallDelta;
 use crate::agent::text::truncated;
@@ -10,10 +9,10 @@ use crate::agent::tools::offered_names::OfferedToolNames;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// Longest id and name of a call; longer ones are cut.
+/// Longest id and name of a call, in bytes; longer ones are truncated.
 const ID_AND_NAME_BYTES_MAX: usize = 128;
 
-/// The calls of one reply, as far as they have come.
+/// The calls of one reply so far.
 #[derive(Default)]
 pub(super) struct ToolCallBuilder {
     calls: Vec<PartialToolCall>,
@@ -25,18 +24,18 @@ struct PartialToolCall {
     id: String,
     name: String,
     arguments: String,
-    /// Where the latest piece that looks like a beginning begins: some servers repeat the
-    /// arguments from their start.
+    /// Offset of the latest piece that looks like the start of the arguments: some servers repeat them from the
+    /// start.
     last_object_start: usize,
     oversized: bool,
-    /// It came as text among the words.
+    /// It was written as text.
     from_text: bool,
 }
 
 impl ToolCallBuilder {
-    /// Takes a piece. Pieces belong together by index. A new id under an old index begins a new
-    /// call, and so does a name when the call before it is complete: some servers count every call
-    /// as the first. A call that is told again is one call.
+    /// Adds a piece. Pieces with the same index belong together. A new id with a known index starts a new call, and so
+    /// does a name when the call before it is complete: some servers give every call index 0. A repeated call counts
+    /// once.
     pub(super) fn add(&mut self, delta: &ToolCallDelta<'_>, offered: &OfferedToolNames) {
         let last = self.calls.last().map_or(0, |call| call.index);
         let index = delta.index.unwrap_or(last);
@@ -45,7 +44,7 @@ impl ToolCallBuilder {
         }
     }
 
-    /// Takes a call that was written among the words.
+    /// Adds a call that was written as text.
     pub(super) fn add_text_call(&mut self, name: &str, arguments: &str) {
         if self.calls.len() >= TOOL_CALLS_READ_MAX {
             return;
@@ -64,7 +63,8 @@ impl ToolCallBuilder {
         self.calls.is_empty()
     }
 
-    /// The calls, complete; the assembly is then empty. A call that came in both ways is one call.
+    /// Takes the complete calls; the builder is empty afterwards. A call that was sent both as text and as a tool call
+    /// counts once.
     pub(super) fn finish(
         &mut self,
         language: &str,
@@ -100,7 +100,7 @@ impl ToolCallBuilder {
             })
     }
 
-    /// The call that the piece belongs to; `None` past the bound.
+    /// The call of the piece; `None` when there are too many calls.
     fn call_for(
         &mut self,
         index: i64,
@@ -108,7 +108,7 @@ impl ToolCallBuilder {
         offered: &OfferedToolNames,
     ) -> Option<&mut PartialToolCall> {
         let known = self.calls.iter().rposition(|call| call.index == index);
-        // A call that goes on under another index than it began.
+        // A call that continues with another index.
         let nameless = piece.id.is_empty() && piece.name.is_empty();
         if let (None, true, Some(last)) = (known, nameless, self.calls.last_mut()) {
             last.index = index;
@@ -130,7 +130,7 @@ impl ToolCallBuilder {
 }
 
 impl PartialToolCall {
-    /// Whether `piece` belongs to this call, as their index says.
+    /// Whether `piece`, which has the index of this call, belongs to it.
     fn continues(&self, piece: &ToolCallDelta<'_>, offered: &OfferedToolNames) -> bool {
         let same_id = piece.id.is_empty() || self.id.is_empty() || self.id == piece.id;
         if !same_id || piece.name.is_empty() || self.name.is_empty() {
@@ -154,13 +154,13 @@ impl PartialToolCall {
                 .push_str(truncated(&piece.id, ID_AND_NAME_BYTES_MAX));
         }
         self.add_name(&piece.name, offered);
-        // Told again as a whole.
+        // The whole call is repeated.
         if *piece.arguments != *self.arguments || parse_object(&self.arguments).is_none() {
             self.add_arguments(&piece.arguments);
         }
     }
 
-    /// Names come whole, in pieces, or whole with every piece.
+    /// Adds a piece of the name: servers send it once, in pieces, or whole with every piece.
     fn add_name(&mut self, piece: &str, offered: &OfferedToolNames) {
         if self.name == piece
             || (self.name.starts_with(piece) && offered.resolve(&self.name).is_some())
@@ -185,7 +185,7 @@ impl PartialToolCall {
         self.arguments.push_str(piece);
     }
 
-    /// The arguments, or the part of them that was told last.
+    /// The arguments, or their last repetition.
     fn final_arguments(&self) -> &str {
         let last = &self.arguments[self.last_object_start..];
         let whole = serde_json::from_str::<Value>(&self.arguments).is_ok();
@@ -196,7 +196,7 @@ impl PartialToolCall {
     }
 }
 
-/// `arguments`, if they are a whole object.
+/// `arguments`, if they are a complete object.
 fn parse_object(arguments: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(arguments).ok()
 }

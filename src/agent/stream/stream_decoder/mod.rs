@@ -1,4 +1,4 @@
-//! Turns the data of a stream into events. Pure: no socket, no clock.
+//! Decodes the data of a stream into events. Pure: no socket, no clock.
 
 #[cfg(test)]
 mod tests;
@@ -20,31 +20,31 @@ use std::sync::Arc;
 
 /// The data that ends a stream.
 const DONE: &str = "[DONE]";
-/// By so many bytes of its beginning an answer is known again.
+/// Bytes of the start of a text by which a repetition is recognised.
 const CONTENT_START_BYTES: usize = 16;
 /// Most bytes of an error in the stream that are read.
 const ERROR_BYTES_MAX: usize = 4 * 1024;
-/// Events of a stream that cannot be read before the answer is given up. Fewer are left out.
+/// Invalid events of a stream after which the response fails; fewer are skipped.
 const MALFORMED_EVENTS_MAX: u8 = 3;
 
-/// How the answer of a provider is to be read.
+/// How the response of a provider is decoded.
 pub(in crate::agent) struct DecoderOptions<'a> {
     /// The provider's name in the log.
     pub provider: &'a str,
-    /// The language of the filter's own words (BCP 47).
+    /// The language of the words that the speech filter inserts (BCP 47).
     pub language: &'a str,
-    /// How many answers of this turn came before; an answer to the results of tools may be empty.
+    /// The number of earlier replies of this turn; a reply to tool results may be empty.
     pub tool_step: u8,
-    /// What the request offers. Other tools cannot be called in writing.
+    /// The built-in tools that are offered. Other tools cannot be called as text.
     pub built_in_tools: &'a BuiltInTools,
-    /// And of the operator's.
+    /// The operator's tools that are offered.
     pub configured_tools: &'a Arc<ToolCatalog>,
-    /// Thoughts before a lone closing tag are expected of this provider: words are held back until it comes, or
-    /// until its bound is met.
+    /// Thinking before a lone closing tag is expected of this provider: text is held back until the tag, up to a
+    /// bound.
     pub expects_unopened_thinking: bool,
 }
 
-/// One answer, as far as it has come.
+/// The state of decoding one response.
 pub(in crate::agent) struct StreamDecoder {
     markup: ChatMarkup,
     speech_filter: SpeechFilter,
@@ -53,28 +53,28 @@ pub(in crate::agent) struct StreamDecoder {
     offered: OfferedToolNames,
     tool_calls: ToolCallBuilder,
     events: VecDeque<ReplyEvent>,
-    /// The choice that is read, once one is known; others were not asked for.
+    /// The choice that is read, once one is known; others are ignored.
     choice: Option<i64>,
     finish_reason: Option<FinishReason>,
     usage: Option<Usage>,
     text_pieces: u32,
-    /// How the words began that came in pieces, and how many bytes they are: a message that begins
-    /// so and is no shorter is a repetition.
+    /// The start of the text so far, and its length in bytes: a message with this start that is not shorter is a
+    /// repetition.
     content_start: CompactString,
     content_bytes: usize,
     has_text: bool,
-    /// An answer to the results of tools may be empty.
+    /// A reply to tool results may be empty.
     may_be_empty: bool,
     malformed_events: u8,
-    /// Parts that may hold words and were left out.
+    /// Number of parts that may have contained text and were dropped.
     dropped_parts: u32,
-    /// Chunks of thoughts so far.
+    /// Chunks of thinking so far.
     thinking_chunks: u32,
-    /// The reply reached its longest length inside of thoughts that no tag opened.
+    /// The reply reached its token limit within thinking without an opening tag.
     thinking_truncated: bool,
-    /// What an error in the stream said.
+    /// The text of an error in the stream.
     stream_error: String,
-    /// The model goes on with the turn of somebody else.
+    /// The model continues with the turn of another role.
     other_turn_started: bool,
     closed: bool,
 }
@@ -108,11 +108,11 @@ impl StreamDecoder {
         }
     }
 
-    /// Takes the data of one event. `Ok(true)` if it moved the answer on: words, tools or its end,
-    /// not thoughts and not keep-alives.
+    /// Takes the data of one event. `Ok(true)` if it contained text, a tool call or the end of the reply; `Ok(false)` for
+    /// thinking and keep-alives.
     ///
     /// # Errors
-    /// `Protocol` where the provider reports an error, or more is malformed than is forgiven.
+    /// `Protocol` where the provider reports an error, or after [`MALFORMED_EVENTS_MAX`] invalid events.
     pub(in crate::agent) fn take(&mut self, data: &str) -> Result<bool, ReplyFailure> {
         if data == DONE {
             return self.end().map(|()| true);
@@ -131,18 +131,17 @@ impl StreamDecoder {
         data[..data.floor_char_boundary(ERROR_BYTES_MAX)].clone_into(&mut self.stream_error);
     }
 
-    /// What an error in the stream said, if there was one: JSON or a text of the server's own. May quote the
-    /// request.
+    /// The text of an error in the stream, empty if there was none: JSON or plain text. It may quote the request.
     pub(in crate::agent) fn error(&self) -> &str {
         &self.stream_error
     }
 
-    /// Chunks of thoughts so far: a sign of life that is not said.
+    /// Chunks of thinking so far.
     pub(in crate::agent) fn thinking_chunks(&self) -> u32 {
         self.thinking_chunks
     }
 
-    /// Takes the data of an event that the server calls an error.
+    /// Takes the data of an event that is named an error.
     ///
     /// # Errors
     /// `Protocol(ErrorInStream)`, if there is anything in it.
@@ -172,7 +171,7 @@ impl StreamDecoder {
         }
     }
 
-    /// Counts and logs data that may hold words and cannot be read.
+    /// Counts and logs data that may contain text and cannot be parsed.
     ///
     /// # Errors
     /// `Protocol(Malformed)` past [`MALFORMED_EVENTS_MAX`].
@@ -218,10 +217,10 @@ impl StreamDecoder {
             Some(FinishSignal::Finished(ending)) => Some(ending),
         };
         if self.other_turn_started {
-            // The reply is complete, whatever else the model writes.
+            // The reply is complete; further text is ignored.
             return self.end().map(|()| true);
         }
-        // Only the first end moves the answer on: repeated, it must not prolong the formalities.
+        // Only the first finish_reason counts as progress: a repeated one must not extend the deadline of the last events.
         Ok(moved | ending.is_some_and(|ending| self.finish_reason.replace(ending).is_none()))
     }
 
@@ -282,15 +281,15 @@ impl StreamDecoder {
         !chunk.tool_calls.is_empty()
     }
 
-    /// The stream is over, by its own word or by its connection's end.
+    /// The stream has ended, by `[DONE]` or by the end of the body.
     ///
     /// # Errors
-    /// `ConnectionLost` if it ended before the answer did; `Protocol` if there was nothing in it.
+    /// `ConnectionLost` if it ended before the reply did; `Protocol` if the reply is empty.
     pub(in crate::agent) fn end(&mut self) -> Result<(), ReplyFailure> {
         self.finish(true)
     }
 
-    /// The connection ended without `[DONE]`: fine after a `finish_reason`, else the answer was cut.
+    /// The body ended without `[DONE]`: the reply is complete after a `finish_reason`, else it was cut off.
     pub(in crate::agent) fn end_of_body(&mut self) -> Result<(), ReplyFailure> {
         let complete = self.finish_reason.is_some();
         self.finish(complete)
@@ -309,7 +308,7 @@ impl StreamDecoder {
             });
         }
         if self.finish_reason == Some(FinishReason::Length) && self.markup.holds_thinking() {
-            // The closing tag would have come later: none of it was meant for the caller.
+            // The closing tag had not come yet: all of it was thinking.
             self.thinking_truncated = true;
             self.drop_part("thoughts");
             self.markup.drop_held_thinking();
@@ -319,7 +318,7 @@ impl StreamDecoder {
         let rest = self.speech_filter.finish();
         self.push_text(rest);
         let called = !self.tool_calls.is_empty();
-        // What was left out must not become silence.
+        // A reply of which everything was dropped is a failure, not an empty reply.
         let may_be_empty = self.may_be_empty && self.dropped_parts == 0;
         if !self.has_text && !called && !may_be_empty {
             return Err(ReplyFailure::Protocol(self.empty_reason()));
@@ -363,7 +362,7 @@ impl StreamDecoder {
         }
     }
 
-    /// The next event, if one is complete.
+    /// Takes the next complete event.
     pub(in crate::agent) fn next(&mut self) -> Option<ReplyEvent> {
         self.events.pop_front()
     }
@@ -372,18 +371,18 @@ impl StreamDecoder {
         !self.events.is_empty()
     }
 
-    /// Whether `Done` was made: nothing more will come.
+    /// Whether `Done` was produced: no event follows.
     pub(in crate::agent) fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Whether the model has said that it is done, so that only formalities can follow.
+    /// Whether a `finish_reason` has arrived, so that only usage and `[DONE]` can follow.
     pub(in crate::agent) fn has_finish_reason(&self) -> bool {
         self.finish_reason.is_some()
     }
 
-    /// Whether thoughts came before a closing tag without an opening one: yes as soon as it was there, no once the
-    /// whole reply was without. `None` before it is known.
+    /// Whether thinking ended with a closing tag that had no opening tag: `true` as soon as it came, `false` when the
+    /// reply is complete without it, `None` before that.
     pub(in crate::agent) fn unopened_thinking(&self) -> Option<bool> {
         if self.markup.unopened_thinking_seen() || self.thinking_truncated {
             return Some(true);
@@ -391,7 +390,7 @@ impl StreamDecoder {
         (self.closed && self.has_text).then_some(false)
     }
 
-    /// The provider's count of tokens, once it has told one.
+    /// The token usage, once the provider has reported it.
     pub(in crate::agent) fn usage(&self) -> Option<Usage> {
         self.usage
     }
@@ -408,7 +407,7 @@ impl StreamDecoder {
         }
     }
 
-    /// Something that may hold words is left out, for `reason`: counted each time, logged once.
+    /// Records a dropped part that may have contained text: counted each time, logged once per reply.
     fn drop_part(&mut self, reason: &'static str) {
         catalog::MODEL_CHUNKS_DROPPED_TOTAL
             .with(reason)
@@ -419,15 +418,15 @@ impl StreamDecoder {
             tracing::warn!(
                 model = provider,
                 reason,
-                "a part of the model's reply was left out"
+                "a part of the model's reply was dropped"
             );
         }
     }
 }
 
-/// What a `finish_reason` says.
+/// The meaning of a `finish_reason`.
 enum FinishSignal {
-    /// The answer goes on: some gateways then say `""` or `"null"` in every chunk.
+    /// The response continues: some gateways send `""` or `"null"` in every chunk.
     Unfinished,
     Finished(FinishReason),
     Failed,
