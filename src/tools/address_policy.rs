@@ -1,18 +1,18 @@
-//! Which addresses a tool's host may lead to. Checked where names are resolved for a connection, so that
-//! a name cannot lead somewhere else after the check.
+//! Which IP addresses a tool's host may have. Checked where the name is resolved for a connection, so that it cannot
+//! resolve to another address after the check.
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Where a tool's host may lead.
+/// The addresses that a tool's host may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressPolicy {
-    /// To the internet only.
+    /// Public addresses only.
     Public,
-    /// Everywhere.
+    /// All addresses.
     Anywhere,
-    /// Within this machine and private networks only: for what is sent unencrypted.
+    /// Addresses of this machine and of private networks only: for unencrypted requests.
     Private,
 }
 
@@ -27,19 +27,19 @@ impl AddressPolicy {
     }
 }
 
-/// No address of a host may be connected to.
+/// The error where none of a host's addresses is allowed.
 #[derive(Debug)]
 pub struct ForbiddenAddress;
 
 impl fmt::Display for ForbiddenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the host leads to no address that is allowed")
+        f.write_str("the host has no address that is allowed")
     }
 }
 
 impl std::error::Error for ForbiddenAddress {}
 
-/// Resolves names by the system, and gives only addresses that are allowed.
+/// Resolves names by the system, and returns only addresses that are allowed.
 pub struct FilteringResolver(pub AddressPolicy);
 
 impl Resolve for FilteringResolver {
@@ -57,8 +57,8 @@ impl Resolve for FilteringResolver {
     }
 }
 
-/// Whether an address is one of the internet: not of this machine, of a private network, of a link, of a
-/// carrier's network, of documentation, a group's, or one that carries such an address in itself.
+/// Whether an address is public: not loopback, private, link-local, of a carrier's network (RFC 6598), for documentation
+/// or multicast, and not an IPv6 address that embeds such an IPv4 address.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -75,14 +75,14 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !(a == 0
         || address.is_private()
         || address.is_loopback()
-        // With it 169.254.169.254, where clouds keep an instance's credentials.
+        // Includes 169.254.169.254, the metadata service of clouds with an instance's credentials.
         || address.is_link_local()
         || address.is_documentation()
         || carrier
         || benchmarks
         || protocols
         || relay
-        // Groups, reserved, broadcast.
+        // Multicast, reserved, broadcast.
         || a >= 224)
 }
 
@@ -96,9 +96,9 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         // Mapped (::ffff:a.b.c.d) and compatible (::a.b.c.d, with :: and ::1) addresses, NAT64.
         [0, 0, 0, 0, 0, 0xffff, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => is_public_v4(last()),
         [0, 0, 0, 0, 0, 0, _, _] => false,
-        // NAT64 of one's own network.
+        // NAT64 of a local network (RFC 8215).
         [0x64, 0xff9b, 1, ..] => false,
-        // 6to4 and Teredo: an IPv4 address within.
+        // 6to4 embeds an IPv4 address; Teredo below.
         [0x2002, a, b, ..] => {
             let [[a, b], [c, d]] = [a.to_be_bytes(), b.to_be_bytes()];
             is_public_v4(Ipv4Addr::new(a, b, c, d))
@@ -106,7 +106,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         [0x2001, 0, ..] => false,
         // Documentation.
         [0x2001, 0xdb8, ..] | [0x3fff, 0..=0x0fff, ..] => false,
-        // What is not global unicast: unique local, link-local, site-local, groups, the rest.
+        // Only 2000::/3 is global unicast: not unique local, link-local, site-local, multicast.
         [first, ..] => first & 0xe000 == 0x2000,
     }
 }

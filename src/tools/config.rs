@@ -18,16 +18,16 @@ use std::collections::{BTreeMap, HashSet};
 
 /// Most MCP servers.
 pub const MCP_SERVERS_MAX: usize = 16;
-/// Longest time a call of a tool may take, in milliseconds: longer nobody waits on the telephone.
+/// Upper bound of `timeout_ms`, in milliseconds.
 const TIMEOUT_MS_MAX: u64 = 30_000;
-/// Most bytes of a result that the model can be told.
+/// Upper bound of `result_bytes_max`.
 const RESULT_BYTES_MAX: usize = 64 * 1024;
-/// Longest time of a call where none is set.
+/// Default of `timeout_ms`.
 const TIMEOUT_MS_DEFAULT: u64 = 3_000;
-/// Bytes of a result that the model is told where nothing is set.
+/// Default of `result_bytes_max`.
 const RESULT_BYTES_DEFAULT: usize = 8_192;
 
-/// How a tool's address is requested.
+/// The HTTP method of a tool's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ToolMethod {
@@ -67,10 +67,10 @@ impl Default for ToolParameters {
 }
 
 impl ToolParameters {
-    /// The schema as JSON; one without arguments where nothing is set.
+    /// The schema as JSON; a schema without arguments if none is set.
     ///
     /// # Errors
-    /// Why the text is no JSON.
+    /// Why the text is not JSON.
     fn schema(&self) -> Result<Value, String> {
         match self {
             Self::Table(table) if table.is_empty() => {
@@ -82,39 +82,39 @@ impl ToolParameters {
     }
 }
 
-/// One `[[tool]]`: a tool behind an address of the operator's.
+/// One `[[tool]]`: a tool behind an HTTP endpoint of the operator's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ToolSection {
     /// The name the model calls it by, 1 to 64 of `a-z A-Z 0-9 _ -`.
     pub name: String,
-    /// What it does and when it is to be called, for the model.
+    /// Describes to the model what it does and when to call it.
     pub description: String,
     /// JSON Schema of its arguments.
     pub parameters: ToolParameters,
-    /// Where it is: `https`, or `http` with `allow_private`.
+    /// Its URL: `https`, or `http` with `allow_private`.
     pub url: String,
     /// `POST`, `PUT` or `PATCH`.
     pub method: ToolMethod,
-    /// Further headers; `${NAME}` stands for a variable of the environment.
+    /// Further headers; `${NAME}` is replaced by the environment variable.
     #[serde(skip_serializing)]
     pub headers: BTreeMap<String, Secret>,
-    /// Signs each request; `${NAME}` as in `validate_headers`.
+    /// The secret that signs each request; `${NAME}` as in `headers`.
     #[serde(skip_serializing)]
     pub secret: Option<Secret>,
     /// Longest time of one call, in milliseconds.
     pub timeout_ms: u64,
-    /// Bytes of an answer that the model is told.
+    /// Most bytes of a result that are sent to the model.
     pub result_bytes_max: usize,
-    /// Whether a call changes something. Then it is never broken off.
+    /// Whether a call has side effects. Then it is never cancelled.
     pub side_effects: bool,
-    /// Whether the tool is told the caller's number.
+    /// Whether the caller's number is sent to the tool.
     pub send_caller: bool,
-    /// Whether it may be on this machine or in a private network.
+    /// Whether its host may be this machine or in a private network.
     pub allow_private: bool,
-    /// Called numbers that have it; all where none is named.
+    /// Called numbers for which it is offered; all if empty.
     pub lines: Vec<String>,
-    /// Said while it runs, where the model said nothing beside the call.
+    /// Filler that is spoken while it runs, where the model sent no text with the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub say: Option<LocalizedText>,
 }
@@ -140,39 +140,39 @@ impl Default for ToolSection {
     }
 }
 
-/// One `[[mcp]]`: a server of the Model Context Protocol, reached at an address or started here.
+/// One `[[mcp]]`: a server of the Model Context Protocol, reached at a URL or started as a child process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct McpSection {
-    /// What metrics and logs call it, and what stands before the names of its tools where they clash.
+    /// Its name in metrics and logs, and the prefix of its tools' names where they clash with others.
     pub name: String,
-    /// Where it is (streamable HTTP): `https`, or `http` with `allow_private`.
+    /// Its URL (streamable HTTP): `https`, or `http` with `allow_private`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// The program that it is, in place of `url`.
+    /// The program to start, instead of `url`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
     /// Arguments of `command`.
     pub args: Vec<String>,
-    /// The whole environment of `command`, besides `PATH`; `${NAME}` stands for a variable of ours.
+    /// The whole environment of `command`, in addition to `PATH`; `${NAME}` is replaced by the server's own variable.
     #[serde(skip_serializing)]
     pub env: BTreeMap<String, Secret>,
     /// Further headers for `url`; `${NAME}` as in `env`.
     #[serde(skip_serializing)]
     pub headers: BTreeMap<String, Secret>,
-    /// Its tools that are offered; all where none is named.
+    /// Its tools that are offered; all if empty.
     pub allow: Vec<String>,
     /// Longest time of one call, in milliseconds.
     pub timeout_ms: u64,
-    /// Bytes of an answer that the model is told.
+    /// Most bytes of a result that are sent to the model.
     pub result_bytes_max: usize,
-    /// Whether its tools change something. Then a call is never broken off.
+    /// Whether its tools have side effects. Then a call is never cancelled.
     pub side_effects: bool,
-    /// Whether it may be on this machine or in a private network.
+    /// Whether its host may be this machine or in a private network.
     pub allow_private: bool,
-    /// Called numbers that have its tools; all where none is named.
+    /// Called numbers for which its tools are offered; all if empty.
     pub lines: Vec<String>,
-    /// Said while one runs, where the model said nothing beside the call.
+    /// Filler that is spoken while one runs, where the model sent no text with the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub say: Option<LocalizedText>,
 }
@@ -214,7 +214,7 @@ impl ToolSection {
         })
     }
 
-    /// Where its host may lead.
+    /// The addresses that its host may have.
     pub fn address_policy(&self, url: &Url) -> AddressPolicy {
         address_policy(url, self.allow_private)
     }
@@ -272,7 +272,7 @@ impl McpSection {
     }
 }
 
-/// A host may lead to the internet only, unless more is allowed; what is not encrypted stays at home.
+/// Public addresses only, or all with `allow_private`; unencrypted requests to private addresses only.
 pub(super) fn address_policy(url: &Url, allow_private: bool) -> AddressPolicy {
     match (url.scheme(), allow_private) {
         ("http", _) => AddressPolicy::Private,
@@ -281,7 +281,7 @@ pub(super) fn address_policy(url: &Url, allow_private: bool) -> AddressPolicy {
     }
 }
 
-/// A section's place in the file.
+/// A section, for its errors.
 struct SectionPath(String);
 
 impl SectionPath {
@@ -303,7 +303,7 @@ impl SectionPath {
             }
         }
         if !(1..=TIMEOUT_MS_MAX).contains(&timeout_ms) {
-            let hint = format!("must be 1 to {TIMEOUT_MS_MAX}: longer nobody waits");
+            let hint = format!("must be 1 to {TIMEOUT_MS_MAX}");
             errors.push(self.error("timeout_ms", &timeout_ms.to_string(), hint));
         }
         if !(1..=RESULT_BYTES_MAX).contains(&bytes_max) {
@@ -314,7 +314,7 @@ impl SectionPath {
     }
 
     fn validate_url(&self, key: &str, url: &str, allow_private: bool) -> Option<ConfigError> {
-        // Not shown: an address may carry a password.
+        // Not shown: a URL may contain a password.
         let fault = |hint: &str| Some(self.error(key, "", hint));
         let parsed = Url::parse(url).ok();
         let Some(parsed) = parsed.filter(|url| matches!(url.scheme(), "https" | "http")) else {
@@ -331,7 +331,7 @@ impl SectionPath {
             Some(address)
                 if !address_policy.allows(address) && address_policy == AddressPolicy::Private =>
             {
-                fault("must be https: what is not encrypted stays in private networks")
+                fault("must be https: http is for hosts in private networks only")
             }
             Some(address) if !address_policy.allows(address) => fault(
                 "is an address of this machine or of a private network: set allow_private = true \
@@ -346,12 +346,16 @@ impl SectionPath {
         for (name, value) in headers {
             let key = format!("headers.{name}");
             if HeaderName::try_from(name.as_str()).is_err() {
-                errors.push(self.error(&key, "", "is no header's name"));
+                errors.push(self.error(&key, "", "is not a valid header name"));
             }
             match expand_variables(value.reveal()) {
                 Err(hint) => errors.push(self.error(&key, "", hint)),
                 Ok(value) if HeaderValue::try_from(&value).is_err() => {
-                    errors.push(self.error(&key, "", "holds what a header cannot"));
+                    errors.push(self.error(
+                        &key,
+                        "",
+                        "has characters that a header value cannot have",
+                    ));
                 }
                 Ok(_) => {}
             }
@@ -370,7 +374,7 @@ impl SectionPath {
     }
 }
 
-/// Everything that is wrong with the operator's tools.
+/// All errors of the operator's tools.
 pub fn validate(tools: &[ToolSection], servers: &[McpSection]) -> Vec<ConfigError> {
     let mut errors = Vec::new();
     let mut seen = HashSet::new();
@@ -382,9 +386,9 @@ pub fn validate(tools: &[ToolSection], servers: &[McpSection]) -> Vec<ConfigErro
         let hint = if !is_tool_name(name) {
             "must be 1 to 64 of a-z, A-Z, 0-9, _ and -"
         } else if is_built_in(name) {
-            "is a tool of calldex itself: choose another name"
+            "is a built-in tool: choose another name"
         } else if !seen.insert(name) {
-            "stands twice: each tool and each MCP server needs a name of its own"
+            "is used twice: each tool and each MCP server needs a name of its own"
         } else {
             continue;
         };
@@ -454,8 +458,8 @@ mod tests {
         };
         let errors = faults_of(&[tool(GOOD), tool(GOOD), wrong], &[server]);
         for named in [
-            "tool.name = \"order_status\": stands twice",
-            "a tool of calldex itself",
+            "tool.name = \"order_status\": is used twice",
+            "is a built-in tool",
             "tool[end_call].description",
             "tool[end_call].url",
             "tool[end_call].parameters",

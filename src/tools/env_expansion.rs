@@ -1,13 +1,13 @@
-//! Secrets in the settings of tools: `${NAME}` stands for the environment's variable, `NAME_FILE` for the
-//! file that holds it, so that the file of settings need not hold them.
+//! Secrets in the settings of tools: `${NAME}` is replaced by the environment variable `NAME`, or by the content of the
+//! file that `NAME_FILE` names, so that the configuration file need not contain them.
 
-/// A file with a secret is read up to here.
+/// Most bytes of a file with a secret.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// `text` with each `${NAME}` replaced by what the environment has for it.
+/// `text` with each `${NAME}` replaced. May read files.
 ///
 /// # Errors
-/// Which variable is not there. Never a value.
+/// The name of the variable that is missing; never a value.
 pub fn expand_variables(text: &str) -> Result<String, String> {
     expand_with(text, read_variable)
 }

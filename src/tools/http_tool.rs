@@ -1,5 +1,5 @@
-//! A tool behind an HTTPS address: one POST a call, signed if that is wanted, bounded in time and size, to
-//! no other host and no other address than the configured one.
+//! A tool behind an HTTP endpoint: one request per call, signed if a secret is set, bounded in time and size, sent to
+//! the configured host only.
 
 use super::address_policy::{AddressPolicy, ForbiddenAddress};
 use super::config::ToolSection;
@@ -19,17 +19,17 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 use tokio::sync::Semaphore;
 
-/// One try to connect.
+/// Longest attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Calls of one tool at the same time, over all telephone calls; beyond it a call fails at once.
+/// Most calls of one tool at the same time, over all telephone calls; a further one fails at once.
 const IN_FLIGHT_MAX: usize = 256;
-/// Connections that are kept open to one tool.
+/// Most idle connections to one tool.
 const IDLE_CONNECTIONS_MAX: usize = 16;
 
-/// Our signature over time and body: `t=UNIX_SECONDS,v1=HEX`, where HEX is the HMAC-SHA256 of
+/// The header with the signature over time and body: `t=UNIX_SECONDS,v1=HEX`, where HEX is the HMAC-SHA256 of
 /// `UNIX_SECONDS.BODY` under the tool's secret.
 const SIGNATURE_HEADER: &str = "x-calldex-signature";
-/// The same for every try of one call, and for no other call: `CALL_SID/ID`.
+/// The header with the idempotency key, the same for all attempts of one call: `CALL_SID/ID`.
 const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
 
 /// One configured tool.
@@ -49,7 +49,7 @@ impl HttpTool {
     /// For a section that was validated.
     ///
     /// # Errors
-    /// What keeps it from being used, without its secrets.
+    /// Why it cannot be used, without its secrets.
     pub fn new(section: &ToolSection) -> Result<Self, String> {
         let url = Url::parse(&section.url).map_err(|error| error.to_string())?;
         let address_policy = section.address_policy(&url);
@@ -70,7 +70,7 @@ impl HttpTool {
         })
     }
 
-    /// Carries one call out.
+    /// Runs one call, at most `timeout_ms`. Dropping it aborts the request.
     pub async fn run(&self, request: &ToolRequest) -> ToolOutcome {
         let outcome = self.call(request).await;
         outcome.unwrap_or_else(|failure| ToolOutcome::Failed(failure, None))
@@ -78,14 +78,14 @@ impl HttpTool {
 
     async fn call(&self, request: &ToolRequest) -> Result<ToolOutcome, ToolFailure> {
         let _permit = self.permits.try_acquire().map_err(|_| ToolFailure::Busy)?;
-        // An address instead of a name is not resolved.
+        // An IP address as host is not resolved, so it is checked here.
         if literal_ip(&self.url).is_some_and(|address| !self.address_policy.allows(address)) {
             return Err(ToolFailure::AddressForbidden);
         }
         let body = self.body(request).to_string();
         let key = format!("{}/{}", request.call_sid, request.id);
         let response = match self.send(&key, &body).await {
-            // Nothing was sent: asking once more is safe.
+            // Nothing was sent: a retry is safe.
             Err(error) if error.is_connect() && !is_forbidden_address(&error) => {
                 self.send(&key, &body).await
             }
@@ -127,7 +127,7 @@ impl HttpTool {
         }
     }
 
-    /// Reads the answer up to its bound; the rest is never read.
+    /// Reads the response up to its bound; the rest is not read.
     async fn read_response(&self, mut response: Response) -> Result<ToolOutcome, ToolFailure> {
         let status = response.status();
         if status.is_redirection()
@@ -144,9 +144,9 @@ impl HttpTool {
             .await
             .map_err(|error| tool_failure(&error))?
         {
-            let room = bytes_max - whole.len();
-            whole.extend_from_slice(&piece[..piece.len().min(room)]);
-            if piece.len() > room {
+            let left = bytes_max - whole.len();
+            whole.extend_from_slice(&piece[..piece.len().min(left)]);
+            if piece.len() > left {
                 is_cut = true;
                 break;
             }
@@ -184,7 +184,7 @@ fn headers(section: &ToolSection) -> Result<HeaderMap, String> {
     );
     for (name, value) in &section.headers {
         let header = HeaderName::try_from(name.as_str())
-            .map_err(|_| format!("headers.{name} is no header's name"))?;
+            .map_err(|_| format!("headers.{name} is not a valid header name"))?;
         let mut value = HeaderValue::try_from(expand_variables(value.reveal())?)
             .map_err(|_| format!("headers.{name} cannot be sent"))?;
         value.set_sensitive(true);

@@ -1,5 +1,4 @@
-//! The operator's own tools: behind HTTPS addresses, and of MCP servers. Runs what calls ask for, and knows
-//! nothing of how a call goes.
+//! The operator's own tools: behind HTTP endpoints, and of MCP servers. Runs the calls that the call's state requests.
 
 mod address_policy;
 pub mod config;
@@ -20,10 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Tools that run at the same time; beyond it a call fails at once.
+/// Most tools that run at the same time; a further call fails at once.
 const RUNNING_CALLS_MAX: u32 = 4_096;
 
-/// All tools of a server.
+/// All tools of the operator.
 pub struct ToolRegistry {
     configured: Vec<ConfiguredTool>,
     mcp_servers: Vec<Arc<McpServer>>,
@@ -38,8 +37,8 @@ struct ConfiguredTool {
 }
 
 impl ToolRegistry {
-    /// For sections that were validated. Reads the system's certificates, and connects to MCP servers in
-    /// the background: it belongs to the start, and into a runtime.
+    /// For sections that were validated. Reads the system's certificates from files, and connects to MCP servers in the
+    /// background: to be called at start, within a tokio runtime.
     pub fn start(tools: &[ToolSection], servers: &[McpSection]) -> Self {
         let names = Arc::new(ToolNameTable::new(
             tools.iter().map(|tool| tool.name.clone()),
@@ -56,8 +55,7 @@ impl ToolRegistry {
         }
     }
 
-    /// What runs may come to its end, within this time; then MCP servers are left, and those that were
-    /// started here are ended.
+    /// Waits for running tools, at most this long; then disconnects from the MCP servers and ends child processes.
     pub async fn stop(&self, within: Duration) {
         let all = self.permits.acquire_many(RUNNING_CALLS_MAX);
         if tokio::time::timeout(within, all).await.is_err() {
@@ -67,7 +65,7 @@ impl ToolRegistry {
     }
 }
 
-/// A section that cannot be used after all (its variable is gone since it was checked) is left out.
+/// A section that cannot be used (its variable is gone since it was validated) is skipped and logged.
 fn configured_tool(section: &ToolSection) -> Option<ConfiguredTool> {
     let made = section
         .spec()
@@ -83,13 +81,13 @@ fn configured_tool(section: &ToolSection) -> Option<ConfiguredTool> {
             })
         }
         Err(reason) => {
-            tracing::error!(tool = %section.name, %reason, "a tool is left out");
+            tracing::error!(tool = %section.name, %reason, "a tool cannot be used and is skipped");
             None
         }
     }
 }
 
-/// Whether a tool with these lines belongs to the called one.
+/// Whether a tool with these `lines` is offered on the called line.
 fn serves_line(lines: &[String], called: &str) -> bool {
     lines.is_empty() || lines.iter().any(|line| line == called)
 }

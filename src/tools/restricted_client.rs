@@ -1,12 +1,12 @@
-//! HTTP to a tool: no redirect is followed, no proxy asked, nothing sent unencrypted to the internet, and no address
-//! connected to beyond the tool's reach.
+//! The HTTP client of a tool: follows no redirect, uses no proxy, sends nothing unencrypted to public addresses, and
+//! connects only to addresses that the policy allows.
 
 use super::address_policy::{AddressPolicy, FilteringResolver};
 use crate::net::tls;
 use reqwest::{Client, ClientBuilder, Url, redirect};
 
-/// A client for `url` within `reach`. An address in place of a name is not resolved: it is to be checked by
-/// [`literal`](super::address::literal). The bound on connecting is the caller's to set.
+/// A client for `url` under `address_policy`. An IP address as host is not resolved: the caller must check it, see
+/// [`literal_ip`](crate::net::address::literal_ip). The caller sets the connect timeout.
 pub fn restricted_client(url: &Url, address_policy: AddressPolicy) -> ClientBuilder {
     let is_secure = url.scheme() == "https";
     let trust = if is_secure {

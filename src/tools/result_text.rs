@@ -1,23 +1,23 @@
-//! What a tool said, as the model is told it: text, bounded.
+//! The result of a tool as bounded text for the model.
 
 use crate::call::tool_runner::ToolText;
 use serde_json::Value;
 
-/// A JSON answer is read up to so many times the bound of its text: without its white space it is shorter.
+/// A JSON response is read up to this multiple of the bound of its text: it is shorter without white space.
 const RAW_TO_TEXT_FACTOR: usize = 4;
 
-/// How much of an answer is read at all, in bytes, where `bytes_max` of it are told.
+/// Most bytes of a response that are read, where its text is bounded by `bytes_max`.
 pub fn read_bytes_max(bytes_max: usize) -> usize {
     bytes_max * RAW_TO_TEXT_FACTOR
 }
 
-/// `body` as text: JSON without white space, anything else as it is. `is_cut`: there was more of it.
+/// `body` as text: JSON without white space, other text unchanged. `is_cut`: the body was longer.
 pub fn result_text(body: &[u8], is_json: bool, is_cut: bool, bytes_max: usize) -> ToolText {
     let json = (is_json && !is_cut)
         .then(|| serde_json::from_slice::<Value>(body).ok())
         .flatten();
     match json {
-        // A text alone is told without its quotes.
+        // A JSON string is sent without its quotes.
         Some(Value::String(text)) => truncated(&text, false, bytes_max),
         Some(json) => truncated(&json.to_string(), false, bytes_max),
         None => truncated(&String::from_utf8_lossy(body), is_cut, bytes_max),
@@ -34,7 +34,7 @@ pub fn truncated(text: &str, is_cut: bool, bytes_max: usize) -> ToolText {
     }
 }
 
-/// Whether a content type is JSON; `None` where it is nothing that can be read.
+/// Whether a content type is JSON; `None` where it is neither JSON nor text.
 pub fn is_json(content_type: Option<&str>) -> Option<bool> {
     let kind = content_type.unwrap_or("text/plain");
     let kind = kind.split(';').next().unwrap_or_default().trim();

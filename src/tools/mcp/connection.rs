@@ -1,4 +1,4 @@
-//! One connection to an MCP server: over streamable HTTP, or to a process started here.
+//! One connection to an MCP server: over streamable HTTP, or to a child process.
 
 use super::process::{MESSAGE_BYTES_MAX, McpProcess};
 use crate::net::address::literal_ip;
@@ -17,18 +17,18 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-/// One try to connect.
+/// Longest attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// The end of a session.
+/// Longest time to end a session.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Pages of a list of tools that are read.
+/// Most pages of a tool list that are read.
 const PAGES_MAX: usize = 8;
-/// Tools of a list that are read.
+/// Most tools of a list that are read.
 const TOOLS_MAX: usize = 256;
-/// How often it is looked whether the connection still stands.
+/// Interval at which the connection is checked.
 const CLOSED_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Our side: asks for nothing but tools, and hears when they change.
+/// The client side: uses only tools, and is notified when the list changes.
 struct ToolListHandler {
     changed: Arc<Notify>,
 }
@@ -45,7 +45,7 @@ impl ClientHandler for ToolListHandler {
     }
 }
 
-/// A connection. Dropping it ends it, and kills a process that was started for it.
+/// A connection. Dropping it ends it, and kills its child process.
 pub struct McpConnection {
     service: RunningService<RoleClient, ToolListHandler>,
     changed: Arc<Notify>,
@@ -53,10 +53,10 @@ pub struct McpConnection {
 }
 
 impl McpConnection {
-    /// Connects, and tells who we are.
+    /// Connects and initialises the session.
     ///
     /// # Errors
-    /// Why it cannot, without secrets.
+    /// Why it failed, without secrets.
     pub async fn open(section: &McpSection) -> Result<Self, String> {
         let changed = Arc::new(Notify::new());
         let handler = ToolListHandler {
@@ -86,24 +86,24 @@ impl McpConnection {
         })
     }
 
-    /// Ends it: the server is told, and one that was started here is waited for. At most three seconds.
+    /// Ends the session, and waits for a child process. At most three seconds.
     pub async fn close(self) {
-        // Its standard input, or its session, ends with the service.
+        // Cancelling the service closes the standard input, or the HTTP session.
         let _ = timeout(CLOSE_TIMEOUT, self.service.cancel()).await;
         if let Some(process) = self.process {
             process.terminate().await;
         }
     }
 
-    /// Who is called.
+    /// The peer for calls.
     pub fn peer(&self) -> Peer<RoleClient> {
         self.service.peer().clone()
     }
 
-    /// Its tools, up to a bound.
+    /// Its tools, up to [`TOOLS_MAX`].
     ///
     /// # Errors
-    /// Why they cannot be had.
+    /// Why listing failed.
     pub async fn list_tools(&self) -> Result<Vec<Tool>, String> {
         let (mut tools, mut cursor) = (Vec::new(), None);
         for _ in 0..PAGES_MAX {
@@ -136,7 +136,7 @@ impl McpConnection {
     }
 }
 
-/// The rules of a `[[tool]]`'s address hold here too: no redirect, no proxy, checked where it leads.
+/// The restrictions of a `[[tool]]` hold here, too: no redirect, no proxy, only allowed addresses.
 fn http_transport(
     section: &McpSection,
     url: &str,
@@ -158,7 +158,7 @@ fn http_transport(
     Ok(StreamableHttpClientTransport::with_client(client, config))
 }
 
-/// Most bytes of an error's words that are logged.
+/// Most bytes of an error's text that are logged.
 const ERROR_BYTES_MAX: usize = 300;
 
 /// An error in one bounded line.

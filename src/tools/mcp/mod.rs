@@ -1,5 +1,5 @@
-//! A server of the Model Context Protocol: kept connected in the background, asked for its tools, called.
-//! One that is not there delays no call and no start; its tools are then not offered.
+//! A server of the Model Context Protocol: a background task keeps the connection and the list of tools. A server that
+//! is not connected delays neither a call nor the start; its tools are not offered.
 
 mod connection;
 mod process;
@@ -21,20 +21,20 @@ use tokio::time::{sleep, timeout};
 pub use tool_list::ToolNameTable;
 use tool_list::{ListedTool, list_offered_tools};
 
-/// The wait after the first failed attempt to connect; each further one doubles it.
+/// Wait after the first failed attempt to connect; doubled by each further one.
 const BACK_OFF_MIN: Duration = Duration::from_millis(500);
-/// The longest wait between two attempts.
+/// Longest wait between two attempts.
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
-/// A connection that lasted so long was a good one: after it attempts begin without a wait again.
+/// After a connection that lasted this long, the wait before the next attempt is reset.
 const BACK_OFF_RESET_AFTER: Duration = Duration::from_secs(60);
-/// Connecting and asking for the tools take no longer.
+/// Longest time to connect and to list the tools.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// A server's end takes no longer, at our own end.
+/// Longest time to end a server when this program stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
-/// Calls of one server at the same time; beyond it a call fails at once.
+/// Most calls of one server at the same time; a further one fails at once.
 const IN_FLIGHT_MAX: usize = 64;
 
-/// What is known of a server now.
+/// The current state of a server.
 #[derive(Default)]
 struct ServerState {
     peer: Option<Peer<RoleClient>>,
@@ -51,8 +51,8 @@ pub struct McpServer {
 }
 
 impl McpServer {
-    /// Begins to connect, in the background. Belongs into a runtime. `place` is its place among the
-    /// servers, by which its tools' names are kept apart from those of others.
+    /// Starts to connect in the background; to be called within a tokio runtime. `place` is the index of the server, by
+    /// which the names of its tools are reserved.
     pub fn start(
         section: &McpSection,
         server_index: usize,
@@ -81,12 +81,12 @@ impl McpServer {
         })
     }
 
-    /// Called numbers that have its tools.
+    /// Called numbers for which its tools are offered; all if empty.
     pub fn lines(&self) -> &[String] {
         &self.section.lines
     }
 
-    /// Its tools, as long as it is there.
+    /// Its tools; empty while it is not connected.
     pub fn specs(&self) -> Vec<Arc<ToolSpec>> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let tools = state.tools.iter();
@@ -99,7 +99,7 @@ impl McpServer {
         state.tools.iter().any(|tool| tool.spec.name == name)
     }
 
-    /// Carries one call out. Dropping it tells the server that it is cancelled.
+    /// Runs one call, at most `timeout_ms`. Dropping it sends the server a cancellation.
     pub async fn run(&self, request: &ToolRequest) -> ToolOutcome {
         let failed = |failure| ToolOutcome::Failed(failure, None);
         let Ok(_permit) = self.permits.try_acquire() else {
@@ -121,7 +121,7 @@ impl McpServer {
         }
     }
 
-    /// Who is asked for the tool `name`, and what it is called there.
+    /// The connection for the tool `name`, and the server's own name of it.
     fn peer_for(&self, name: &str) -> Option<(Peer<RoleClient>, String)> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let tool = state.tools.iter().find(|tool| tool.spec.name == name)?;
@@ -140,7 +140,7 @@ impl McpServer {
         truncated(text, false, self.section.result_bytes_max)
     }
 
-    /// Ends the connection and, where it was started here, the server.
+    /// Ends the connection and, where it is a child process, the server.
     pub async fn stop(&self) {
         self.stopping.send_replace(true);
         let worker = self
@@ -149,13 +149,13 @@ impl McpServer {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(worker) = worker {
-            // What is left after it is killed with the runtime.
+            // A process that is left is killed when the runtime drops it.
             let _ = timeout(STOP_TIMEOUT, worker).await;
         }
     }
 }
 
-/// The text of a result: what is no text is named.
+/// The text of a result; content that is not text is replaced by its kind.
 fn result_text(result: &CallToolResult) -> String {
     let said = result.content.iter().map(|block| match block {
         ContentBlock::Text(text) => text.text.clone(),
@@ -172,7 +172,7 @@ fn result_text(result: &CallToolResult) -> String {
     }
 }
 
-/// Keeps one server connected until it is told to stop.
+/// The task that keeps one server connected until it is stopped.
 struct McpWorker {
     section: McpSection,
     server_index: usize,
@@ -221,11 +221,11 @@ impl McpWorker {
         }
     }
 
-    /// As long as the connection lasts.
+    /// Lists the tools and watches for changes until the connection ends.
     async fn watch_connection(&self, connection: &mut McpConnection) {
         if let Err(reason) = self.refresh_tools(connection).await {
             catalog::MCP_CONNECTIONS_TOTAL.increment(&self.section.name, "failed", 1);
-            tracing::warn!(server = %self.section.name, %reason, "an MCP server lists no tools");
+            tracing::warn!(server = %self.section.name, %reason, "listing the tools of an MCP server failed");
             return;
         }
         catalog::MCP_CONNECTIONS_TOTAL.increment(&self.section.name, "up", 1);
@@ -233,11 +233,11 @@ impl McpWorker {
         tracing::info!(server = %self.section.name, "an MCP server is connected");
         while connection.tools_changed().await {
             if let Err(reason) = self.refresh_tools(connection).await {
-                tracing::warn!(server = %self.section.name, %reason, "its tools stay as they were");
+                tracing::warn!(server = %self.section.name, %reason, "listing the changed tools of an MCP server failed: the old list is kept");
             }
         }
         drop(up);
-        tracing::warn!(server = %self.section.name, "an MCP server is gone");
+        tracing::warn!(server = %self.section.name, "the connection to an MCP server has ended");
     }
 
     async fn refresh_tools(&self, connection: &McpConnection) -> Result<(), String> {
@@ -258,7 +258,7 @@ impl McpWorker {
     }
 }
 
-/// A connection that is up, until it is dropped.
+/// Marks the connection as up until dropped.
 struct ConnectedGuard<'a>(&'a str);
 
 impl Drop for ConnectedGuard<'_> {

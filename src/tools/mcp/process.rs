@@ -1,5 +1,5 @@
-//! An MCP server that runs as our child: with an environment of what is named only, in a process group of its
-//! own, which is killed with it.
+//! An MCP server that runs as a child process, with the configured environment only, in a process group of its own that
+//! is killed with it.
 
 use crate::tools::config::McpSection;
 use crate::tools::env_expansion::expand_variables;
@@ -20,18 +20,18 @@ const STDERR_PIECE_BYTES_MAX: usize = 1_000;
 /// Most bytes of standard error that are logged of one process; the rest is read and dropped.
 const STDERR_BYTES_MAX: usize = 64 * 1024;
 
-/// Messages over the pipes of a child.
+/// The transport over the pipes of a child.
 pub type ChildTransport = AsyncRwTransport<RoleClient, ChildStdout, ChildStdin>;
 
-/// How long a server may take to end by itself once its standard input is closed; then it is killed.
+/// Longest time that a server may take to exit after its standard input is closed; then it is killed.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a killed one may take to be gone.
+/// Longest time that a killed process may take to exit.
 const REAP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A running child. Dropping it kills its process group.
 pub struct McpProcess {
     process_group: Option<Pid>,
-    /// `None` once it is waited for.
+    /// `None` once it was reaped.
     child: Option<Child>,
     server: String,
 }
@@ -62,32 +62,32 @@ impl McpProcess {
 }
 
 impl McpProcess {
-    /// Waits for its end, which the end of its standard input is asked to bring about; kills what is left then. At
-    /// most [`EXIT_TIMEOUT`] and [`REAP_TIMEOUT`].
+    /// Waits until it exits, which the closed standard input makes it do; then kills the rest of its process group.
+    /// Takes at most [`EXIT_TIMEOUT`] plus [`REAP_TIMEOUT`].
     pub async fn terminate(mut self) {
         let Some(mut child) = self.child.take() else {
             return;
         };
         if timeout(EXIT_TIMEOUT, child.wait()).await.is_err() {
-            tracing::info!(server = %self.server, "an MCP server does not end by itself: killed");
+            tracing::info!(server = %self.server, "an MCP server did not exit in time and is killed");
         }
-        // With what it has started and left behind.
+        // Includes the processes that it started.
         self.kill_group();
         reap(child, &self.server).await;
     }
 
     fn kill_group(&mut self) {
         if let Some(group) = self.process_group.take() {
-            // Gone already: as well.
+            // It has exited already.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
 }
 
-/// Waits for a child that was killed, so that it does not stay in the table of processes.
+/// Reaps a child that was killed, so that no zombie process is left.
 async fn reap(mut child: Child, server: &str) {
     if timeout(REAP_TIMEOUT, child.wait()).await.is_err() {
-        tracing::warn!(%server, "an MCP server was killed and is not gone");
+        tracing::warn!(%server, "an MCP server was killed and has not exited");
     }
 }
 
@@ -119,7 +119,7 @@ impl Drop for McpProcess {
     }
 }
 
-/// Reads standard error to its end, so that the child never waits for it.
+/// Reads standard error to its end, so that the child never blocks on it.
 async fn log_stderr(mut stderr: impl AsyncRead + Unpin, server: String) {
     let mut piece = [0; STDERR_PIECE_BYTES_MAX];
     let mut logged = 0;

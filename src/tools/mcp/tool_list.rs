@@ -1,4 +1,4 @@
-//! The tools that a server lists, as the model is offered them: checked, bounded, under names of their own.
+//! The tools that a server lists, as they are offered to the model: checked, bounded, with unique names.
 
 use crate::agent::tools::catalog::{CONFIGURED_TOOLS_MAX, TOOL_NAME_BYTES_MAX, is_tool_name};
 use crate::agent::tools::is_built_in;
@@ -11,21 +11,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// A tool of a server.
 pub struct ListedTool {
-    /// As it is offered.
+    /// Its definition for the model.
     pub spec: Arc<ToolSpec>,
-    /// What the server calls it.
+    /// The server's own name of it.
     pub remote_name: String,
 }
 
-/// Which names are taken, and by whom: by `[[tool]]`s for good, by servers as long as they list them.
+/// The names in use: those of `[[tool]]`s are always reserved, those of servers as long as they list them.
 pub struct ToolNameTable {
     configured: Vec<String>,
-    /// By name, the place of the server.
+    /// The index of the server, by the name of the tool.
     listed: Mutex<HashMap<String, usize>>,
 }
 
 impl ToolNameTable {
-    /// Where the `[[tool]]`s are called so.
+    /// With the names of the `[[tool]]`s reserved.
     pub fn new(own: impl IntoIterator<Item = String>) -> Self {
         Self {
             configured: own.into_iter().collect(),
@@ -33,13 +33,13 @@ impl ToolNameTable {
         }
     }
 
-    /// What the server at `place` lists is listed anew.
+    /// Releases all names of the server at index `place`.
     fn release_all(&self, server_index: usize) {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         listed.retain(|_, by| *by != server_index);
     }
 
-    /// Whether the name is free, and from now on taken by the server at `place`.
+    /// Reserves the name for the server at index `place`; `false` if it is in use.
     fn reserve(&self, name: &str, server_index: usize) -> bool {
         if is_built_in(name) || self.configured.iter().any(|own| own == name) {
             return false;
@@ -53,7 +53,7 @@ impl ToolNameTable {
     }
 }
 
-/// The tools of `found` that can be offered: those that are allowed, with a schema that can be used.
+/// The tools of `found` that can be offered: allowed by the configuration, and with a valid schema.
 pub fn list_offered_tools(
     section: &McpSection,
     server_index: usize,
@@ -85,7 +85,7 @@ fn offered_tool(
     tool: &Tool,
 ) -> Option<ListedTool> {
     let Some(name) = reserve_name(section, server_index, names, &tool.name) else {
-        tracing::warn!(server = %section.name, tool = %tool.name, "its name is taken: left out");
+        tracing::warn!(server = %section.name, tool = %tool.name, "a tool of an MCP server is skipped: its name is in use");
         return None;
     };
     let spec = ToolSpec::new(&ToolSpecSource {
@@ -103,13 +103,14 @@ fn offered_tool(
             remote_name: tool.name.to_string(),
         }),
         Err(reason) => {
-            tracing::warn!(server = %section.name, tool = %tool.name, %reason, "left out");
+            tracing::warn!(server = %section.name, tool = %tool.name, %reason, "a tool of an MCP server is skipped");
             None
         }
     }
 }
 
-/// The name under which it is offered: its own, made legal; behind the server's where that is taken.
+/// The name under which it is offered: its own with invalid characters replaced; with the server's name as prefix where
+/// that is in use.
 fn reserve_name(
     section: &McpSection,
     server_index: usize,
