@@ -98,7 +98,7 @@ enum MarkupState {
 }
 
 impl ChatMarkup {
-    /// With `holds_thinking`, text is held back until a lone closing tag, at most [`HELD_BYTES_MAX`], or the end of the
+    /// With `holds_thinking`, text is held back until a lone closing tag, at most [`HELD_BYTES_MAX`](held_text::HELD_BYTES_MAX), or the end of the
     /// reply. Without it, only the text of a reply that begins like thinking is held back.
     pub(in crate::agent) fn new(holds_thinking: bool) -> Self {
         Self {
