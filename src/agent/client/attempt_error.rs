@@ -1,30 +1,30 @@
-//! What a server's refusal says: what of the request it objects to, whether it is loading its model. Pure.
+//! Parses the error response of a server: which part of the request it rejects, whether it is loading its model. Pure.
 
 use super::capabilities::{RejectedPart, RequestField};
 use crate::agent::model_config::TokenLimitField;
 use crate::agent::reply_failure::{ProtocolError, ReplyFailure};
 use serde_json::Value;
 
-/// Longest code of a refusal that is logged.
+/// Longest error code that is logged, in bytes.
 const CODE_BYTES_MAX: usize = 64;
-/// Codes of refusals that are about what the model wrote, not about the request (Groq).
+/// Error codes about the output of the model, not about the request (Groq).
 const MODEL_OUTPUT_ERROR_CODES: [&str; 2] = ["tool_use_failed", "json_validate_failed"];
-/// Fields of an answer without an `error` that hold the reason.
+/// Fields with the reason in a response without `error`.
 const REASON_KEYS: [&str; 3] = ["message", "detail", "error_message"];
 
-/// An attempt that failed, with what its answer said.
+/// The failure of an attempt, with the error that the server sent.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::agent) struct AttemptError {
     pub failure: ReplyFailure,
-    /// What of the request was refused, if the answer says so.
+    /// The part of the request that was rejected, if the server names it.
     pub rejected_part: Option<RejectedPart>,
     /// The server is loading the model.
     pub is_loading: bool,
-    /// The server could not read what its own model wrote: the same request may fare better.
+    /// The server could not parse the output of its model: the same request may succeed.
     pub is_model_output_error: bool,
-    /// The server's code of it, such as `invalid_api_key`.
+    /// The server's error code, such as `invalid_api_key`.
     pub code: Option<String>,
-    /// The server's own reason. May quote the request: it is not logged as it is.
+    /// The server's error message. It may quote the request, so it is redacted before it is logged.
     pub reason: String,
 }
 
@@ -41,18 +41,18 @@ impl From<ReplyFailure> for AttemptError {
     }
 }
 
-/// What an error says that came in a stream, in place of an answer.
+/// Parses an error that was sent in a stream.
 pub(super) fn from_stream_error(data: &str) -> AttemptError {
     ErrorBody::read(data.as_bytes())
         .into_attempt_error(ReplyFailure::Protocol(ProtocolError::ErrorInStream))
 }
 
-/// What the body of a refusal says.
+/// Parses the body of an error response.
 pub(super) fn from_error_body(failure: ReplyFailure, body: &[u8]) -> AttemptError {
     ErrorBody::read(body).into_attempt_error(failure)
 }
 
-/// What a refusal's body says, in whatever form: `{"error": {…}}`, `{"error": "…"}`, `{"detail": …}`,
+/// The error in a body of one of these forms: `{"error": {…}}`, `{"error": "…"}`, `{"detail": …}`,
 /// `{"message": …}`, a list of one of these, or plain text.
 #[derive(Debug, Default)]
 struct ErrorBody {
@@ -98,7 +98,7 @@ impl ErrorBody {
             .filter_map(|key| Some(plain_text(error.get(key)?)))
             .collect();
         self.reason = reasons.join(" ");
-        // What a gateway was told by the provider behind it (OpenRouter).
+        // The error of the provider behind a gateway (OpenRouter).
         if let Some(raw) = error
             .get("metadata")
             .and_then(|metadata| metadata.get("raw"))
@@ -122,7 +122,7 @@ impl ErrorBody {
     }
 }
 
-/// A text, or what a list or an object holds of them: FastAPI tells where (`loc`) and what (`msg`).
+/// A text, or the texts in a list or an object: FastAPI sends the location (`loc`) and the message (`msg`).
 fn plain_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -142,7 +142,7 @@ fn is_code(code: &str) -> bool {
     !code.is_empty() && code.len() <= CODE_BYTES_MAX && code.chars().all(plain)
 }
 
-/// A server that answers and has the model not yet in memory.
+/// Whether the server is loading the model.
 fn is_loading(failure: &ReplyFailure, reason: &str) -> bool {
     let words = [
         "loading model",
@@ -154,7 +154,7 @@ fn is_loading(failure: &ReplyFailure, reason: &str) -> bool {
         && words.iter().any(|words| reason.contains(words))
 }
 
-/// What of the request a refusal objects to. `reason` is in lower case.
+/// The part of the request that an error rejects. `reason` is in lower case.
 fn rejected_part(
     failure: &ReplyFailure,
     code: &str,
@@ -230,12 +230,12 @@ fn wanted_token_limit_field(reason: &str) -> Option<TokenLimitField> {
     if wants("max_tokens") {
         return Some(TokenLimitField::MaxTokens);
     }
-    // Only the newer name is objected to: the older one may be read.
+    // Only the newer name is rejected: the older one may be accepted.
     both.filter(|_| says_unsupported(reason))
         .map(|_| TokenLimitField::MaxTokens)
 }
 
-/// By the field `param` of the error: `tools`, `tools[0].function.parameters`, `messages[0].role`.
+/// The field that `param` of the error names: `tools`, `tools[0].function.parameters`, `messages[0].role`.
 fn field_of_param(param: &str) -> Option<RequestField> {
     let head = param.split(['.', '[', '/']).next().unwrap_or_default();
     if head == "tool_choice" || head == "parallel_tool_calls" {
@@ -247,8 +247,8 @@ fn field_of_param(param: &str) -> Option<RequestField> {
         .map(|(field, _)| field)
 }
 
-/// By the words of the reason. A field's name alone is no objection to it: "messages with role 'tool'
-/// must follow tool_calls" is about the messages.
+/// The field that the message rejects. The name of a field alone does not reject it: "messages with role 'tool' must
+/// follow tool_calls" is about the messages.
 fn field_of_message(reason: &str) -> Option<RequestField> {
     let has = |words: &str| reason.contains(words);
     if (has("system role") || has("system message") || has("role 'system'") || has("role system"))
@@ -257,7 +257,7 @@ fn field_of_message(reason: &str) -> Option<RequestField> {
     {
         return Some(RequestField::SystemRole);
     }
-    // The template of a model without the role `system`: the first message is not the user's.
+    // The chat template has no role `system`: to it, the first message is not the user's.
     if has("roles must alternate") {
         return Some(RequestField::SystemRole);
     }
@@ -291,7 +291,7 @@ fn field_of_message(reason: &str) -> Option<RequestField> {
     }
 }
 
-/// Whether a reason says that something of the request is not taken.
+/// Whether a message says that a part of the request is not accepted.
 fn says_unsupported(reason: &str) -> bool {
     [
         "support",

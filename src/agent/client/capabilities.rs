@@ -1,11 +1,11 @@
-//! What a server was found to take of a request, and how a request that it refuses is changed. Pure.
+//! The capabilities of a server as far as they are known, and how a rejected request is adapted. Pure.
 
 use crate::agent::model_config::{StructuredOutput, TokenLimitField};
 
-/// Least bytes of the conversation that are told, however small the server's context is.
+/// Fewest bytes of the conversation that are sent, however small the server's context is.
 const HISTORY_BYTES_MIN: usize = 256;
 
-/// A part of a request that a server may refuse.
+/// A field of a request that a server may reject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::agent) enum RequestField {
     /// `tools`
@@ -29,7 +29,7 @@ pub(in crate::agent) enum RequestField {
 }
 
 impl RequestField {
-    /// Every field, with the names by which refusals call it. Longer names stand before their parts.
+    /// Every field, with its names in error messages. Longer names come before names that they contain.
     pub(super) const ALL: [(RequestField, &'static str); 9] = [
         (RequestField::StreamOptions, "stream_options"),
         (RequestField::ReasoningEffort, "reasoning_effort"),
@@ -53,14 +53,14 @@ impl RequestField {
     }
 }
 
-/// Why a server refused a request, where its answer says so.
+/// The part of a request that a server rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::agent) enum RejectedPart {
-    /// It does not take this field, or this value of it.
+    /// This field, or its value.
     Field(RequestField),
-    /// It reads the longest reply by this name.
+    /// The name of the token limit; the server expects this one.
     TokenLimitField(TokenLimitField),
-    /// The conversation is longer than its context.
+    /// The conversation, which is longer than the context of the model.
     ContextLength,
 }
 
@@ -75,34 +75,34 @@ impl RejectedPart {
     }
 }
 
-/// Whether a model's thoughts come as words, before a closing tag without an opening one.
+/// Whether thinking comes as text before a closing tag without an opening tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::agent) enum UnopenedThinking {
-    /// Nothing says so, or a whole reply came without.
+    /// Not expected, or a whole reply came without it.
     Unlikely,
-    /// By the model's name.
+    /// Expected by the model's name.
     Likely,
-    /// They were seen.
+    /// It was seen.
     Seen,
 }
 
-/// What a server takes.
+/// What a server accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::agent) struct ServerCapabilities {
     unsupported: u16,
-    /// The name of the longest reply.
+    /// The field with the token limit.
     pub token_limit_field: TokenLimitField,
-    /// Both names of it were tried.
+    /// Both fields were tried.
     token_limit_switched: bool,
-    /// How an answer in JSON is asked for.
+    /// How a JSON response is requested.
     pub structured_output: StructuredOutput,
-    /// Bytes of the conversation.
+    /// Most bytes of the conversation.
     pub history_bytes_max: usize,
     pub unopened_thinking: UnopenedThinking,
 }
 
 impl ServerCapabilities {
-    /// All of it, before anything was refused.
+    /// The capabilities before anything was rejected.
     pub(in crate::agent) fn new(
         token_limit_field: TokenLimitField,
         structured_output: StructuredOutput,
@@ -129,8 +129,8 @@ impl ServerCapabilities {
         self
     }
 
-    /// What may be sent after `objection` to a request that told `history_bytes` of the conversation; `None`
-    /// if there is nothing left to change.
+    /// The capabilities after `rejected_part` of a request with `history_bytes` of conversation was rejected; `None` if
+    /// nothing can be adapted.
     pub(in crate::agent) fn adapted_to(
         mut self,
         rejected_part: RejectedPart,
@@ -166,7 +166,7 @@ impl ServerCapabilities {
         }
     }
 
-    /// Adds what another request has found out.
+    /// Adds what another request has found.
     pub(super) fn merge(&mut self, found: &Self) {
         self.unsupported |= found.unsupported;
         if found.token_limit_switched {

@@ -3,18 +3,18 @@
 use crate::net::address::parse_http_url;
 use reqwest::Url;
 
-/// The path of a request below the base address. Some operators give the whole of it.
+/// The path of a request below the base URL. Some operators configure the whole path.
 const CHAT: [&str; 2] = ["chat", "completions"];
 /// The host that reads `max_completion_tokens`.
 const OPENAI_HOST: &str = "api.openai.com";
-/// Endings of Azure's hosts, which take the key in a header of their own.
+/// Suffixes of Azure's hosts, which expect the key in the header `api-key`.
 const AZURE_HOSTS: [&str; 3] = [
     ".openai.azure.com",
     ".cognitiveservices.azure.com",
     ".services.ai.azure.com",
 ];
-/// The address in its one form: http or https, with a host, without fragment; what follows the base
-/// (`/chat/completions`) is left out. A query stays.
+/// The base URL in its normal form: http or https, with a host, without a fragment and without the path
+/// `/chat/completions`. A query stays.
 pub(in crate::agent) fn parse_base_url(url: &str) -> Option<Url> {
     let mut url = parse_http_url(url)?;
     let path = url.path().trim_end_matches('/');
@@ -25,7 +25,7 @@ pub(in crate::agent) fn parse_base_url(url: &str) -> Option<Url> {
     Some(url)
 }
 
-/// Where answers are asked for: below `base`, with its query and `query` added.
+/// The URL of chat completions below `base`, with its query and `query` added.
 pub(super) fn chat_completions_url<'a>(
     base: &Url,
     query: impl IntoIterator<Item = (&'a String, &'a String)>,
@@ -33,7 +33,7 @@ pub(super) fn chat_completions_url<'a>(
     join_path(base, &CHAT, query)
 }
 
-/// Where the models are listed.
+/// The URL of the list of models.
 pub(super) fn models_url<'a>(
     base: &Url,
     query: impl IntoIterator<Item = (&'a String, &'a String)>,
@@ -57,12 +57,12 @@ fn join_path<'a>(
     url
 }
 
-/// Whether it is OpenAI's own.
+/// Whether it is OpenAI's API.
 pub(super) fn is_openai(url: &Url) -> bool {
     url.host_str() == Some(OPENAI_HOST)
 }
 
-/// Whether it is one of Azure's.
+/// Whether it is a host of Azure.
 pub(super) fn is_azure(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
     AZURE_HOSTS.iter().any(|ending| host.ends_with(ending))

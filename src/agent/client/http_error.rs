@@ -1,4 +1,4 @@
-//! An answer that is none: its status and body are read, and whether asking again may help is told.
+//! Error responses: reads the status and the body, and computes the delay before a retry.
 
 use super::attempt_error::{self, AttemptError};
 use crate::agent::reply_failure::ReplyFailure;
@@ -7,15 +7,18 @@ use reqwest::{Response, StatusCode};
 use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 
-/// Pause before the second attempt, where the provider names none.
+/// Delay before the retry, where the provider names none.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
-/// Pause before the second attempt after a 429 that names none.
+/// Delay before the retry after a 429 that names none.
 const RATE_LIMIT_PAUSE: Duration = Duration::from_millis(250);
-/// How long, and how many bytes, the provider's own word on a refusal is read.
+/// Bounds of reading the body of an error response, in time and bytes.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_millis(500);
 const ERROR_BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// The response if it is an answer. Takes at most 500 ms for a refusal's body.
+/// The response, if its status is a success.
+///
+/// # Errors
+/// The error that the server sent. Reading its body takes at most 500 ms.
 pub(in crate::agent) async fn check_status(response: Response) -> Result<Response, AttemptError> {
     let status = response.status();
     if status.is_success() {
@@ -28,7 +31,7 @@ pub(in crate::agent) async fn check_status(response: Response) -> Result<Respons
     }
     let failure = ReplyFailure::Refused(status.as_u16());
     if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-        // Its words quote the key.
+        // The message quotes the key.
         let word = timeout(ERROR_BODY_TIMEOUT, read_error_body(response)).await;
         let word = word.ok().flatten().unwrap_or_default();
         return Err(AttemptError {
@@ -46,7 +49,7 @@ pub(in crate::agent) async fn check_status(response: Response) -> Result<Respons
     ))
 }
 
-/// `None`: the second attempt would fare no better, or would come too late.
+/// The delay before a retry; `None` where a retry would not help, or would come too late.
 pub(super) fn retry_delay(attempt_error: &AttemptError, left: Duration) -> Option<Duration> {
     if attempt_error.is_model_output_error {
         return Some(RETRY_PAUSE);
@@ -61,8 +64,8 @@ pub(super) fn retry_delay(attempt_error: &AttemptError, left: Duration) -> Optio
 }
 
 /// `retry-after-ms`, or `Retry-After` in seconds or as a date (RFC 9110, 10.2.3). A date is taken
-/// relative to the answer's own `Date`, since two clocks seldom agree; without one, to `now`. A
-/// date that has passed is no wait at all.
+/// relative to the `Date` of the response, since clocks differ; without one, to `now`. A date in the past is no
+/// delay.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.trim());
     let number = |name: &str| text(name)?.parse::<f64>().ok();

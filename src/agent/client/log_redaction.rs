@@ -1,19 +1,19 @@
-//! A server's own reason for a refusal, made fit for the log: it may quote what it was sent. Pure.
+//! Redacts the error message of a server for the log: it may quote the request. Pure.
 
 use crate::agent::message::MessageRole;
 use crate::agent::prompt::prompt_context::PromptContext;
 
-/// Longest reason that is logged.
+/// Longest message that is logged, in bytes.
 const REASON_CHARS_MAX: usize = 240;
-/// Words in a row that are taken for a quotation.
+/// Words in a row that count as a quotation.
 const QUOTE_WORDS_MIN: usize = 3;
-/// Digits in a row that are taken for a number of somebody.
+/// Digits in a row that count as a person's number.
 const DIGITS_MAX: usize = 6;
-/// What stands in place of a reason that quotes the conversation.
+/// Replaces a message that quotes the conversation.
 const REDACTED: &str = "(not shown: it quotes the conversation)";
 
-/// `reason` on one line and bounded, without long numbers; withheld where it has words of the conversation
-/// or what is known of the caller in it.
+/// `reason` on one line and bounded, without long numbers; replaced as a whole where it quotes the conversation or the
+/// facts about the caller.
 pub(super) fn redacted(reason: &str, prompt_context: &PromptContext) -> String {
     let words = words(reason);
     let said = prompt_context
@@ -37,7 +37,7 @@ pub(super) fn redacted(reason: &str, prompt_context: &PromptContext) -> String {
     mask_digits_and_keys(reason)
 }
 
-/// Whether `text`, or three words in a row of it, stand in `words`.
+/// Whether `words` contain `text`, or three words of it in a row.
 fn quotes(words: &[String], text: &str) -> bool {
     let text = self::words(text);
     let length = QUOTE_WORDS_MIN.min(text.len());

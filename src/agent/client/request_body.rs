@@ -1,4 +1,4 @@
-//! A request to the model, written straight from the shared messages into one buffer.
+//! The body of a request to a model, serialised from the shared messages into one buffer.
 
 use super::capabilities::{RequestField, ServerCapabilities, UnopenedThinking};
 use crate::agent::message::Message;
@@ -11,24 +11,24 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// What a model's requests have in common.
+/// The options that all requests of a model share.
 #[derive(Debug, Clone)]
 pub(in crate::agent) struct RequestOptions {
     pub model: String,
     pub temperature: Option<f32>,
     pub reasoning_effort: Option<String>,
-    /// Longest reply in tokens, without thoughts.
+    /// Longest reply in tokens, without thinking.
     pub tokens_max: u32,
-    /// Tokens for thoughts beside it.
+    /// Token budget for thinking, in addition.
     pub thinking_tokens: u32,
-    /// The same, once thoughts were seen among the words.
+    /// The same, once thinking was seen in the text.
     pub thinking_tokens_when_seen: u32,
     pub user: Option<String>,
     pub history_messages_max: usize,
     pub extra_body: Map<String, Value>,
 }
 
-/// The form of an answer in JSON.
+/// The schema of a JSON response.
 pub(in crate::agent) struct ResponseSchema {
     /// Its name, `[a-z_]`.
     pub name: &'static str,
@@ -55,7 +55,7 @@ impl RequestOptions {
         }
     }
 
-    /// The body of a streamed request to a server that takes `capabilities`.
+    /// The body of a streamed request to a server with these `capabilities`.
     pub(super) fn reply_body(
         &self,
         prompt_context: &PromptContext,
@@ -90,7 +90,7 @@ impl RequestOptions {
         )
     }
 
-    /// What of the conversation is told to a server that takes `capabilities`.
+    /// The part of the conversation that is sent to a server with these `capabilities`.
     fn history_window<'a>(
         &self,
         prompt_context: &'a PromptContext,
@@ -104,7 +104,7 @@ impl RequestOptions {
         )
     }
 
-    /// Bytes of the conversation that are told.
+    /// Bytes of the conversation that are sent.
     pub(super) fn history_bytes(
         &self,
         prompt_context: &PromptContext,
@@ -114,7 +114,7 @@ impl RequestOptions {
         told.map(|message| message.content.len()).sum()
     }
 
-    /// The body of a question that is answered whole, in JSON of the form `form`.
+    /// The body of a request without streaming whose response is JSON of this schema.
     pub(in crate::agent) fn json_question_body(
         &self,
         system: &str,
@@ -139,8 +139,8 @@ impl RequestOptions {
         serialized(&body, system.len() + question.content.len() + 1_024)
     }
 
-    /// The body of a request for a single token, by which a server loads the model, and keeps what all
-    /// calls begin with: the prompt and the tools of `brief`.
+    /// The body of a request for a single token, by which a server loads the model and caches what all calls begin
+    /// with: the prompt and the tools.
     pub(super) fn preload_body(
         &self,
         prompt_context: &PromptContext,
@@ -238,7 +238,7 @@ fn response_format(
     }
 }
 
-/// How the messages are told to a server that takes `capabilities`.
+/// The roles that a server with these `capabilities` accepts.
 fn role_support(capabilities: &ServerCapabilities) -> RoleSupport {
     RoleSupport {
         system_role: capabilities.supports(RequestField::SystemRole),

@@ -1,5 +1,5 @@
-//! The agent without a model: a small script that says plainly what it is. Deterministic: the same
-//! brief gets the same words.
+//! The agent without a model: a small script that says that it is one. Deterministic: the same prompt context gets the
+//! same reply.
 
 mod phrases;
 mod species;
@@ -19,24 +19,24 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Most words of the caller that are looked at.
+/// Most words of the caller that are read.
 const WORDS_MAX: usize = 200;
 
-/// What the script answers.
+/// The reply of the script.
 #[derive(Default)]
 struct ScriptedAnswer {
     text: String,
     tool: Option<ToolInvocation>,
 }
 
-/// A line of the script, said word by word.
+/// A reply of the script, streamed word by word.
 pub(super) struct ScriptedReply {
     events: VecDeque<ReplyEvent>,
     word_pause: Duration,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-/// The answer to `brief`, with `word_pause` between its words.
+/// The reply to `prompt_context`, with `word_pause` between its words.
 pub(super) fn scripted_reply(
     prompt_context: &PromptContext,
     word_pause: Duration,
@@ -52,7 +52,7 @@ pub(super) fn scripted_reply(
     } else {
         FinishReason::Stop
     };
-    // One call a reply, and the history holds the calls of earlier ones.
+    // A reply has at most one call; the history contains the calls of earlier ones.
     let id = format!("offline_{}", prompt_context.history.len());
     events.extend(tool.map(|tool| {
         ReplyEvent::Tool(ToolCall {
@@ -87,8 +87,7 @@ impl ScriptedReply {
     }
 }
 
-/// What the script says to the last words of the caller. Says nothing after a tool: the words came
-/// with the call.
+/// The reply to the last text of the caller. Empty after a tool result: the text came with the call.
 fn scripted_answer(prompt_context: &PromptContext) -> ScriptedAnswer {
     let Some(last) = prompt_context
         .history
@@ -165,7 +164,7 @@ fn requested_language(prompt_context: &PromptContext, said: &str) -> Option<Stri
     .then(|| code.to_string())
 }
 
-/// Nothing was said yet.
+/// Whether nothing was said yet.
 fn greeting(prompt_context: &PromptContext) -> ScriptedAnswer {
     let phrases = ScriptPhrases::for_language(&prompt_context.language);
     let hello = phrases.hello.replace(
@@ -224,7 +223,7 @@ fn with_notice(prompt_context: &PromptContext, phrases: &ScriptPhrases, words: S
     format!("{}{words}", phrases.notice)
 }
 
-/// Whether the agent has not used `name` in this call yet.
+/// Whether the agent has not said `name` in this call yet.
 fn is_first_use(prompt_context: &PromptContext, name: &str) -> bool {
     let mut agent = prompt_context
         .history

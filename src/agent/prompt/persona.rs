@@ -1,4 +1,4 @@
-//! Who answers the telephone. By default the Pokédex Call Center; every sentence can be set.
+//! The persona of a line: the texts of its prompts. By default the Pokédex Call Center; every text can be configured.
 
 use super::caller_facts::{CallerChannel, CallerFacts};
 use super::template::{
@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 /// The language of the prompts.
 pub(super) const PROMPT_LANGUAGE: &str = "en";
-/// Longest text of one setting, in bytes: a system prompt is paid for with every turn.
+/// Longest text of one setting, in bytes: every turn pays for the system prompt.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
-/// Longest business or topic, in characters: they are spoken within a sentence.
+/// Longest business or topic, in characters: they are part of spoken sentences.
 const SPOKEN_CHARS_MAX: usize = 120;
 
 /// The persona of a line. The prompts are templates (minijinja, the language of Jinja). `role`, `manner` and
@@ -25,21 +25,21 @@ const SPOKEN_CHARS_MAX: usize = 120;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Persona {
-    /// Whom the caller has reached: a text for all languages, or one for each. It also stands in the
-    /// spoken sentences of [`crate::call::phrases`].
+    /// The business that the caller has reached: a text for all languages, or one for each. Also used in the spoken
+    /// sentences of [`crate::call::phrases`].
     #[serde(skip_serializing_if = "is_default_business_name")]
     pub business: LocalizedText,
-    /// What the line is about, likewise, in the form that the sentences of each language need. One text
-    /// counts for English; sentences of a language without a topic do without it.
+    /// The topic of the line, likewise, in the grammatical form that the sentences of each language need. A single text
+    /// is for English; in a language without a topic the sentences omit it.
     #[serde(skip_serializing_if = "is_default_topic")]
     pub topic: LocalizedText,
-    /// Who the model is.
+    /// The role of the model.
     pub role: String,
-    /// How it talks: it is heard, not read.
+    /// The style of its speech.
     pub manner: String,
     /// When to use which tool.
     pub tools: String,
-    /// What holds for this call: date and time, the number that was called, earlier calls.
+    /// The facts of this call: date and time, the called number, earlier calls.
     pub call_facts: String,
     /// The caller was here before and is known by name.
     pub name_known: String,
@@ -49,17 +49,17 @@ pub struct Persona {
     pub name_asked: String,
     /// The name is unknown and may be asked for.
     pub name_unknown: String,
-    /// The name is unknown and is not to be asked for (again).
+    /// The name is unknown and must not be asked for (again).
     pub name_do_not_ask: String,
     /// Follows `name_known` or `name_new` where the name was said to the caller in this call.
     pub name_greeted: String,
     /// The number is withheld.
     pub withheld: String,
-    /// What was noted about the caller, where anything was.
+    /// Preferences of the caller, where there are any.
     pub preferences: String,
-    /// Which language to speak.
+    /// The language to speak.
     pub language: String,
-    /// Which other languages the line has, where it has any.
+    /// The other languages of the line, where it has any.
     pub languages: String,
     /// What the offline agent says when it hears the name for the first time.
     pub nice_to_meet_you: String,
@@ -95,7 +95,7 @@ fn default_topic() -> LocalizedText {
     .into()
 }
 
-// What an operator sets for one language replaces what is shipped for all: it is not laid over it.
+// A text that an operator sets for one language replaces the built-in texts of all languages.
 fn is_default_business_name(business: &LocalizedText) -> bool {
     *business == default_business_name()
 }
@@ -166,7 +166,7 @@ impl Persona {
         let filled = text
             .replace("{business}", self.business.text_for(PROMPT_LANGUAGE))
             .replace("{topic}", self.topic.text_for(PROMPT_LANGUAGE));
-        // Last, so that a name cannot bring in a placeholder.
+        // Last, so that a placeholder in a name is not filled.
         match name {
             Some(name) => filled.replace("{name}", name),
             None => filled,
@@ -193,7 +193,7 @@ impl Persona {
         }
     }
 
-    /// Everything wrong with it; `line` is the prefix of the settings' names, such as `persona`.
+    /// All errors of it; `line` is the prefix of the settings' names, such as `persona`.
     pub fn validate(&self, line: &str) -> Vec<ConfigError> {
         let mut errors = Vec::new();
         for (setting, text) in self.texts() {
@@ -223,7 +223,7 @@ impl Persona {
         errors
     }
 
-    /// House and topic are put into sentences: they are short, and bring no placeholder along.
+    /// Business and topic are inserted into sentences: they must be short and contain no placeholder.
     fn validate_spoken(&self, line: &str) -> Vec<ConfigError> {
         let mut errors = Vec::new();
         for (setting, spoken) in [("business", &self.business), ("topic", &self.topic)] {
@@ -251,7 +251,7 @@ impl Persona {
         errors
     }
 
-    /// What looks like a placeholder and is none that is filled in that text.
+    /// Placeholders that are not filled in that text.
     fn validate_placeholders(&self, line: &str) -> Vec<ConfigError> {
         let mut errors = Vec::new();
         let mut fault = |setting: &str, placeholder: &str, hint: String| {
@@ -283,7 +283,7 @@ impl Persona {
         errors
     }
 
-    /// Every prompt is rendered for made-up calls of every kind.
+    /// Every prompt is rendered for sample calls of every kind.
     fn validate_templates(&self, line: &str) -> Vec<ConfigError> {
         let (business, topic) = (
             self.business.text_for(PROMPT_LANGUAGE),
@@ -376,7 +376,7 @@ impl PromptText {
         )
     }
 
-    /// The made-up calls in which the text is told.
+    /// The sample calls in which the text is used.
     fn samples(self, line: &TemplateVariables) -> Vec<TemplateVariables> {
         let told = |caller: &CallerFacts| match self {
             PromptText::NameKnown => caller.name.is_some() && !caller.first_call,
@@ -400,14 +400,14 @@ impl PromptText {
     }
 }
 
-/// Every `{word}` in a text: lower-case letters and underscores. Other braces are nobody's placeholder.
+/// Every `{word}` in a text: lower-case letters and underscores. Other braces are not placeholders.
 fn placeholders(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices('{').filter_map(|(at, _)| {
         let rest = &text[at..];
         let placeholder = &rest[..=rest.find('}')?];
         let word = &placeholder[1..placeholder.len() - 1];
         let named = !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        // In double braces it is a template's variable.
+        // Double braces mark a template variable.
         let single = !text[..at].ends_with('{');
         (named && single).then_some(placeholder)
     })

@@ -1,12 +1,11 @@
-//! Makes what the model writes speakable, while it is being written.
+//! Makes the text of a model speakable while it is streamed.
 //!
-//! A machine over characters, so that the result does not depend on how the text was cut into
-//! tokens. Plain text passes byte for byte and at once; only characters that may turn out to be
-//! markup wait for the next one. What goes: emphasis, headings, bullets, numbers of list items,
-//! quotes, code fences, table bars, link targets, tags, a thinking model's thoughts, emoji and
-//! symbols. What is turned into words or pauses: `#25`, `press #`, `*67`, `5~10`, `x<5`, `x^2`, `♀`,
-//! arrows, ends of list items. Character references are the character. Addresses are shortened to
-//! their host. White space is never changed outside tables.
+//! A state machine over characters, so that the result does not depend on how the text was split into tokens. Plain
+//! text passes unchanged and at once; only characters that may be markup are held until the next one. Removed:
+//! emphasis, headings, bullets, numbers of list items, quotes, code fences, table bars, link targets, tags, thinking in
+//! tags, emoji and symbols. Replaced by words or pauses: `#25`, `press #`, `*67`, `5~10`, `x<5`, `x^2`, `♀`, arrows, ends
+//! of list items. Character references become the character. URLs are shortened to their host. White space is changed
+//! only in tables.
 
 mod html_entity;
 mod markup_runs;
@@ -22,36 +21,36 @@ mod tests;
 use compact_str::CompactString;
 use symbols::{ARROW_PAUSE, SignWords};
 
-/// Most characters of a link's target; a longer one was none, and is said like any other text.
+/// Most characters of a link's target; longer text is not a link and is spoken.
 const TARGET_CHARS_MAX: u16 = 500;
 
 /// The filter for one reply.
 pub struct SpeechFilter {
     words: SignWords,
     state: FilterState,
-    /// Characters that wait for the next one, by mode.
+    /// Characters that are held until the next one, by state.
     pending: String,
-    /// Only white space since the line began.
+    /// Only white space since the start of the line.
     line_start: bool,
-    /// This line is a heading, an item or a row: its end is a pause.
+    /// The line is a heading, an item or a row: its end becomes a pause.
     pause_at_end: bool,
     /// This line is a heading.
     in_heading: bool,
     /// This line is a row of a table.
     in_table_row: bool,
-    /// The last character let through, and the last one that is not white space.
+    /// The last character that was passed on, and the last one that is not white space.
     last: Option<char>,
     last_visible: Option<char>,
-    /// Letters and digits of the last word let through.
+    /// Letters and digits of the last word that was passed on.
     word_chars: usize,
     /// Inside a code of a telephone's keys: `*21*5551234#`.
     in_dial_code: bool,
 }
 
-/// What the next character may turn out to be.
+/// What the held characters may be, depending on the next one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum FilterState {
-    /// Nothing waits.
+    /// Nothing is held.
     Text,
     /// A run of one markup character, and whether it began the line.
     Run {
@@ -69,9 +68,9 @@ enum FilterState {
     LinkTarget { chars: u16, open: u16 },
     /// Letters that may become `https://` or `www.`.
     UrlScheme,
-    /// The host of an address.
+    /// The host of a URL.
     UrlHost,
-    /// The rest of an address.
+    /// The rest of a URL.
     UrlPath,
     /// After a star that a digit follows.
     Star,
@@ -92,7 +91,7 @@ enum FilterState {
 }
 
 impl SpeechFilter {
-    /// A filter whose few own words are in `language` (BCP 47); unknown languages get none.
+    /// A filter that inserts words of `language` (BCP 47); none for an unknown language.
     pub fn new(language: &str) -> Self {
         Self {
             words: SignWords::for_language(language),
@@ -109,7 +108,7 @@ impl SpeechFilter {
         }
     }
 
-    /// The speakable part of `token` and of what waited before it; may be empty.
+    /// The speakable part of the held text and of `token`; may be empty.
     pub fn push(&mut self, token: &str) -> CompactString {
         let mut out = CompactString::default();
         for c in token.chars() {
@@ -118,7 +117,7 @@ impl SpeechFilter {
         out
     }
 
-    /// What still waits, at the end of the reply. The filter is then as new.
+    /// The speakable part of the held text, at the end of the reply. Resets the filter.
     pub fn finish(&mut self) -> CompactString {
         let mut out = CompactString::default();
         self.resolve_pending(&mut out);
@@ -131,7 +130,7 @@ impl SpeechFilter {
         out
     }
 
-    /// Whether characters wait for the next one.
+    /// Whether characters are held.
     pub fn has_pending(&self) -> bool {
         self.state != FilterState::Text
     }
@@ -166,7 +165,7 @@ impl SpeechFilter {
         }
     }
 
-    /// A character with nothing waiting before it.
+    /// Handles a character when nothing is held.
     fn text(&mut self, c: char, out: &mut CompactString) {
         self.state = FilterState::Text;
         self.in_dial_code &= matches!(c, '0'..='9' | '*' | '#');
@@ -218,14 +217,14 @@ impl SpeechFilter {
         }
     }
 
-    /// A character that means only itself, or nothing, or a word.
+    /// Handles a character that is passed on, removed or replaced without context.
     fn letter(&mut self, c: char, out: &mut CompactString) {
         if symbols::is_pause(c) {
             self.emit(ARROW_PAUSE, out);
         } else if let Some(word) = self.words.word_for(c) {
             self.emit_word(word, out);
         } else if c == '\u{2581}' {
-            // A space, as tokenizers write it.
+            // The space of some tokenizers.
             self.emit(' ', out);
         } else if symbols::is_joiner(c) {
             if self.last.is_some_and(symbols::takes_joiners) {
@@ -236,7 +235,7 @@ impl SpeechFilter {
         }
     }
 
-    /// Whatever waits is resolved: nothing more will come.
+    /// Resolves the held characters at the end of the reply.
     fn resolve_pending(&mut self, out: &mut CompactString) {
         match self.state {
             FilterState::Text
@@ -320,7 +319,7 @@ impl SpeechFilter {
         self.line_start = true;
     }
 
-    /// The end of a heading, an item or a row is heard as a pause.
+    /// Turns the end of a heading, an item or a row into a pause.
     fn end_line(&mut self, out: &mut CompactString) {
         let paused = self.last_visible.is_none_or(symbols::ends_a_phrase);
         if self.pause_at_end && !paused {
@@ -342,7 +341,7 @@ impl SpeechFilter {
         self.state = mode;
     }
 
-    /// What was held is let through as it is.
+    /// Passes the held characters on unchanged.
     fn emit_pending(&mut self, out: &mut CompactString) {
         let mut held = std::mem::take(&mut self.pending);
         for c in held.chars() {
@@ -383,7 +382,7 @@ impl SpeechFilter {
     }
 }
 
-/// A whole text made speakable.
+/// Makes a whole text speakable.
 pub fn speakable(text: &str, language: &str) -> String {
     let mut speech = SpeechFilter::new(language);
     let mut said = speech.push(text);

@@ -1,13 +1,13 @@
-//! Tags of SSML and HTML, and the thoughts of models that think aloud.
+//! Tags of SSML and HTML, and thinking in tags.
 
 use super::{FilterState, SpeechFilter};
 use compact_str::CompactString;
 
-/// Longest tag; what is longer was none.
+/// Longest tag in bytes; longer text is not a tag.
 const TAG_BYTES_MAX: usize = 256;
-/// Tags around what is thought and not said.
+/// Tags around thinking.
 const THINKING_TAGS: [&str; 3] = ["think", "thinking", "reasoning"];
-/// Longest closing tag of a thought.
+/// Longest closing tag of thinking, in bytes.
 const THOUGHT_END_BYTES_MAX: usize = "</reasoning>".len();
 
 enum TagMatch {
@@ -40,7 +40,7 @@ impl SpeechFilter {
         }
     }
 
-    /// It was no tag: the sign becomes a word or nothing, what followed is text.
+    /// It is not a tag: the sign becomes a word or nothing, and the held characters are text.
     pub(super) fn release_tag(&mut self, out: &mut CompactString) {
         let held = std::mem::take(&mut self.pending);
         self.state = FilterState::Text;

@@ -1,15 +1,15 @@
-//! Web addresses: only the host is said, as somebody would on the telephone.
+//! URLs: only the host is spoken.
 
 use super::{FilterState, SpeechFilter};
 use compact_str::CompactString;
 
-/// How an address begins.
+/// Starts of a URL.
 const URL_STARTS: [&str; 3] = ["https://", "http://", "www."];
-/// Longest host (RFC 1035); a longer one is cut.
+/// Longest host in bytes (RFC 1035); a longer one is truncated.
 const HOST_BYTES_MAX: usize = 253;
 
 impl SpeechFilter {
-    /// Letters that may still become the beginning of an address.
+    /// Letters that may be the start of a URL.
     pub(super) fn scheme(&mut self, c: char, out: &mut CompactString) {
         self.pending.push(c);
         let begins = |beginning: &&str| {

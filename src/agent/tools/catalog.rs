@@ -1,5 +1,5 @@
-//! The operator's own tools, as the model is offered them: name, description, JSON Schema. How one is
-//! called is not known here.
+//! The operator's own tools as they are offered to the model: name, description, JSON Schema. Running them is not
+//! part of this module.
 
 use crate::agent::localized_text::LocalizedText;
 use crate::agent::text::truncated;
@@ -9,17 +9,17 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::Arc;
 
-/// Most tools of the operator that one line offers; OpenAI takes 128 in a request.
+/// Most tools of the operator that one line offers; OpenAI accepts 128 in a request.
 pub const CONFIGURED_TOOLS_MAX: usize = 64;
 /// Longest name of a tool (OpenAI).
 pub const TOOL_NAME_BYTES_MAX: usize = 64;
-/// Longest description that is offered; a longer one is cut.
+/// Longest description in bytes; a longer one is truncated.
 pub const DESCRIPTION_BYTES_MAX: usize = 2_000;
-/// Longest JSON Schema of a tool's arguments.
+/// Longest JSON Schema of a tool's arguments, in bytes.
 pub const SCHEMA_BYTES_MAX: usize = 16 * 1024;
-/// Longest complaint about arguments that do not fit; the model is told it.
+/// Longest validation error that is sent to the model, in bytes.
 const VALIDATION_ERROR_BYTES_MAX: usize = 500;
-/// Faults of one call's arguments that are told.
+/// Most validation errors of one call that are sent to the model.
 const VALIDATION_ERRORS_MAX: usize = 3;
 
 /// Whether the model can be offered a tool of this name: 1 to 64 of `a-z A-Z 0-9 _ -`.
@@ -28,35 +28,35 @@ pub fn is_tool_name(name: &str) -> bool {
     (1..=TOOL_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits)
 }
 
-/// What sets one tool of the operator apart.
+/// The source of a [`ToolSpec`].
 pub struct ToolSpecSource<'a> {
     /// A name for which [`is_tool_name`] holds.
     pub name: &'a str,
-    /// What it does and when it is called, for the model.
+    /// Describes to the model what it does and when to call it.
     pub description: &'a str,
     /// The JSON Schema of its arguments, an object.
     pub parameters: &'a Value,
-    /// What metrics call it: a name of the configuration.
+    /// Its label in metrics: a name from the configuration.
     pub metric_label: &'a str,
-    /// Whether calling it changes something: then it is never broken off.
+    /// Whether a call has side effects: then it is never cancelled.
     pub side_effects: bool,
-    /// How long one call may take, in milliseconds.
+    /// Longest duration of one call, in milliseconds.
     pub timeout_ms: u64,
-    /// Said while it runs, where nothing was said beside the call.
+    /// Filler that is spoken while it runs, where the model sent no text with the call.
     pub filler: Option<LocalizedText>,
 }
 
-/// One tool of the operator, ready to be offered and its arguments to be checked.
+/// One tool of the operator: its definition for the model, and the validator of its arguments.
 pub struct ToolSpec {
     /// The name that the model calls it by.
     pub name: String,
-    /// What metrics call it: a name of the configuration.
+    /// Its label in metrics: a name from the configuration.
     pub metric_label: String,
-    /// Whether calling it changes something: then it is never broken off.
+    /// Whether a call has side effects: then it is never cancelled.
     pub side_effects: bool,
-    /// How long one call may take, in milliseconds.
+    /// Longest duration of one call, in milliseconds.
     pub timeout_ms: u64,
-    /// Said while it runs, where nothing was said beside the call.
+    /// Filler that is spoken while it runs, where the model sent no text with the call.
     pub filler: Option<LocalizedText>,
     /// The element of a request's `tools`.
     definition: Box<RawValue>,
@@ -67,7 +67,7 @@ impl ToolSpec {
     /// Compiles the schema. References to other documents are not followed.
     ///
     /// # Errors
-    /// What is wrong with the schema, in words.
+    /// What is wrong with the schema, for the operator.
     pub fn new(described: &ToolSpecSource<'_>) -> Result<Self, String> {
         let parameters = described.parameters;
         if !parameters.is_object() || parameters.get("type").is_some_and(|of| of != "object") {
@@ -77,7 +77,7 @@ impl ToolSpec {
             return Err(format!("is longer than {SCHEMA_BYTES_MAX} bytes"));
         }
         let validator = jsonschema::options()
-            // Takes time in proportion to the text, whatever the pattern.
+            // Linear in the text for every pattern.
             .with_pattern_options(PatternOptions::regex())
             .build(parameters)
             .map_err(|error| format!("is no JSON Schema: {error}"))?;
@@ -106,7 +106,7 @@ impl ToolSpec {
         &self.definition
     }
 
-    /// What is wrong with `arguments`, for the model; nothing if they fit the schema.
+    /// The validation error of `arguments`, for the model; `None` if they match the schema.
     pub fn validation_error(&self, arguments: &Map<String, Value>) -> Option<String> {
         let arguments = Value::Object(arguments.clone());
         if self.validator.is_valid(&arguments) {
@@ -116,16 +116,16 @@ impl ToolSpec {
             .validator
             .iter_errors(&arguments)
             .take(VALIDATION_ERRORS_MAX);
-        let told = errors.map(|fault| match fault.instance_path().as_str() {
-            "" => fault.to_string(),
-            at => format!("{at}: {fault}"),
+        let texts = errors.map(|error| match error.instance_path().as_str() {
+            "" => error.to_string(),
+            at => format!("{at}: {error}"),
         });
-        let told = told.collect::<Vec<_>>().join("; ");
-        Some(truncated(&told, VALIDATION_ERROR_BYTES_MAX).to_owned())
+        let text = texts.collect::<Vec<_>>().join("; ");
+        Some(truncated(&text, VALIDATION_ERROR_BYTES_MAX).to_owned())
     }
 }
 
-/// By name: within one catalog there is one tool of a name.
+/// By name and definition; names are unique within one catalog.
 impl PartialEq for ToolSpec {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name && self.definition.get() == other.definition.get()
@@ -140,7 +140,7 @@ impl fmt::Debug for ToolSpec {
     }
 }
 
-/// The operator's tools of one line, as they are at one moment; at most [`CONFIGURED_TOOLS_MAX`].
+/// A snapshot of the operator's tools of one line, at most [`CONFIGURED_TOOLS_MAX`].
 #[derive(Debug, Default)]
 pub struct ToolCatalog {
     tools: Vec<Arc<ToolSpec>>,
@@ -198,7 +198,7 @@ pub(crate) mod tests {
         })
     }
 
-    fn complaint(arguments: Value) -> Option<String> {
+    fn error_of(arguments: Value) -> Option<String> {
         let Value::Object(arguments) = arguments else {
             unreachable!()
         };
@@ -206,16 +206,16 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn arguments_are_held_against_the_schema_and_what_is_wrong_is_told() {
-        assert_eq!(complaint(json!({ "order": "4711" })), None);
-        let missing = complaint(json!({})).unwrap();
+    fn arguments_are_validated_and_the_error_is_reported() {
+        assert_eq!(error_of(json!({ "order": "4711" })), None);
+        let missing = error_of(json!({})).unwrap();
         assert!(missing.contains("order"), "{missing}");
-        let wrong = complaint(json!({ "order": 4711 })).unwrap();
+        let wrong = error_of(json!({ "order": 4711 })).unwrap();
         assert!(
             wrong.contains("/order") && wrong.contains("string"),
             "{wrong}"
         );
-        let long = complaint(json!({ "x".repeat(9_000): 1 })).unwrap();
+        let long = error_of(json!({ "x".repeat(9_000): 1 })).unwrap();
         assert!(long.len() <= VALIDATION_ERROR_BYTES_MAX);
     }
 

@@ -1,5 +1,5 @@
-//! What the model may do besides talking, each bounded: end the call, hand over to a person, set the
-//! caller's name, switch language, note a preference, and call the tools of the operator.
+//! The calls of tools by the model, each bounded: end the call, hand off to a person, set the caller's name, switch the
+//! language, note a preference, and the tools of the operator.
 
 use super::catalog::{ToolCatalog, ToolSpec};
 use crate::agent::speech;
@@ -8,17 +8,15 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::Arc;
 
-/// Most bytes of one call's arguments; what is longer makes the call [`ToolInvocation::Unknown`].
+/// Most bytes of one call's arguments; a call with longer ones is [`ToolInvocation::Unknown`].
 pub const ARGUMENTS_BYTES_MAX: usize = 8 * 1024;
-/// Most tool calls of one reply that are carried out; of further ones the model is told that they were
-/// not.
+/// Most tool calls of one reply that are run; the results of further ones tell the model that they were not.
 pub const TOOL_CALLS_RUN_MAX: usize = 8;
-/// Most tool calls of one reply that are read at all; further ones are dropped.
+/// Most tool calls of one reply that are read; further ones are dropped.
 pub const TOOL_CALLS_READ_MAX: usize = 16;
-/// How a call of a tool that there is not goes back to the model: what it made up as a name may be one
-/// that a server refuses.
+/// The name under which a call of an unknown tool is sent back to the model: servers may reject an invented name.
 pub const UNKNOWN_NAME: &str = "unknown_tool";
-/// Bounds of the arguments' texts; longer ones are cut at a character.
+/// Bounds of the arguments' texts in bytes; longer ones are truncated between characters.
 const FAREWELL_BYTES_MAX: usize = 400;
 const REASON_BYTES_MAX: usize = 200;
 const SUMMARY_BYTES_MAX: usize = 1_000;
@@ -26,31 +24,31 @@ const NAME_BYTES_MAX: usize = 80;
 const CODE_BYTES_MAX: usize = 16;
 const NOTE_BYTES_MAX: usize = 300;
 
-/// One call of a tool, complete.
+/// One complete call of a tool.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ToolCall {
-    /// The model's id of the call, until the call's state gives it one of its own.
+    /// The model's id of the call, until the call's state assigns another one.
     pub id: String,
-    /// What is to be done.
+    /// The tool and its arguments.
     pub invocation: ToolInvocation,
 }
 
-/// What the model wants done.
+/// A tool with its arguments.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ToolInvocation {
-    /// Hang up, after saying `farewell` if there is one and nothing was said beside the call.
+    /// Hang up, after saying `farewell`, if there is one and the model sent no text with the call.
     EndCall {
-        /// Speakable words.
+        /// Speakable text.
         farewell: Option<String>,
     },
-    /// Give the caller to a person.
+    /// Hand the caller off to a person.
     Handoff {
-        /// Why, in a few words.
+        /// The reason, short.
         reason: String,
-        /// What the person should know.
+        /// A summary for the person.
         summary: String,
     },
-    /// The caller said their name. To be applied only if it occurs in the transcript.
+    /// The caller said their name. It may be used only if it occurs in the transcript.
     SetName {
         /// As it should be written.
         name: String,
@@ -65,30 +63,30 @@ pub enum ToolInvocation {
         /// One sentence.
         note: String,
     },
-    /// A tool of the operator, with arguments that fit its schema.
+    /// A tool of the operator, with arguments that match its schema.
     Configured {
-        /// Which.
+        /// The tool.
         spec: Arc<ToolSpec>,
         /// As the model gave them, at most [`ARGUMENTS_BYTES_MAX`] of JSON.
         arguments: Map<String, Value>,
     },
-    /// A tool of the operator, with arguments that do not fit its schema.
+    /// A tool of the operator, with arguments that do not match its schema.
     InvalidArguments {
-        /// Which.
+        /// The tool.
         spec: Arc<ToolSpec>,
         /// As the model gave them.
         arguments: Map<String, Value>,
-        /// What is wrong, for the model.
+        /// The validation error, for the model.
         error: String,
     },
-    /// No tool of ours, or one whose arguments make no sense.
+    /// An unknown tool, or one with unusable arguments.
     Unknown {
-        /// What the model called it.
+        /// The name that the model used.
         name: String,
     },
 }
 
-/// The kinds of tools that can be offered.
+/// The built-in tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BuiltInTool {
     /// `end_call`
@@ -182,7 +180,7 @@ impl ToolInvocation {
         }
     }
 
-    /// Whether the model calls it for what comes back, so that its reply is not complete without.
+    /// Whether the model needs the result to complete its reply.
     pub fn returns_data(&self) -> bool {
         matches!(
             self,
@@ -192,7 +190,7 @@ impl ToolInvocation {
         )
     }
 
-    /// The arguments as JSON text, as the model is shown its own call afterwards.
+    /// The arguments as JSON text, as they are sent back to the model in the history.
     pub fn arguments(&self) -> String {
         let value = match self {
             ToolInvocation::EndCall {
@@ -215,9 +213,9 @@ impl ToolInvocation {
         value.to_string()
     }
 
-    /// What the model meant by calling `name` with `arguments`. Tolerant: no arguments, arguments
-    /// wrapped in a string, numbers for texts. A farewell is made speakable in `language`. A tool of
-    /// `own` is held against its schema. Whatever still makes no sense is [`ToolInvocation::Unknown`].
+    /// Parses a call of `name` with `arguments`. Accepts missing arguments, arguments wrapped in a string, and numbers
+    /// instead of texts. A farewell is made speakable in `language`. The arguments of a tool of `own` are validated
+    /// against its schema. Anything else is [`ToolInvocation::Unknown`].
     pub fn parse(name: &str, arguments: &str, language: &str, own: &ToolCatalog) -> ToolInvocation {
         let name = name.trim();
         let given = parse_arguments(arguments);
@@ -249,7 +247,7 @@ impl ToolInvocation {
     }
 }
 
-/// A call of `spec` with the arguments `given`, which were read from `written`.
+/// A call of `spec` with the arguments `given`, which were parsed from `written`.
 fn configured_invocation(
     spec: &Arc<ToolSpec>,
     given: Map<String, Value>,
@@ -257,29 +255,28 @@ fn configured_invocation(
 ) -> ToolInvocation {
     let spec = Arc::clone(spec);
     let unreadable = given.is_empty() && !matches!(written.trim(), "" | "{}" | "null");
-    let complaint = match unreadable && serde_json::from_str::<Map<String, Value>>(written).is_err()
-    {
+    let error = match unreadable && serde_json::from_str::<Map<String, Value>>(written).is_err() {
         true => Some("the arguments are no JSON object".to_owned()),
         false => spec.validation_error(&given),
     };
-    match complaint {
+    match error {
         None => ToolInvocation::Configured {
             spec,
             arguments: given,
         },
-        Some(complaint) => ToolInvocation::InvalidArguments {
+        Some(error) => ToolInvocation::InvalidArguments {
             spec,
             arguments: given,
-            error: complaint,
+            error,
         },
     }
 }
 
-/// The arguments as an object; an empty one where there is none to be found.
+/// The arguments as an object; an empty one where there is none.
 fn parse_arguments(arguments: &str) -> Map<String, Value> {
     match serde_json::from_str(arguments) {
         Ok(Value::Object(object)) => object,
-        // Some models encode twice.
+        // Some models encode the arguments twice.
         Ok(Value::String(inner)) => match serde_json::from_str(&inner) {
             Ok(Value::Object(object)) => object,
             _ => Map::new(),

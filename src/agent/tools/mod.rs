@@ -7,7 +7,7 @@ pub(super) mod tool_definitions;
 
 use invocation::{BuiltInTool, UNKNOWN_NAME};
 
-/// Whether calldex has a tool of this name itself.
+/// Whether the name is that of a built-in tool, or reserved for unknown ones.
 pub fn is_built_in(name: &str) -> bool {
     BuiltInTool::ALL.iter().any(|kind| kind.name() == name) || name == UNKNOWN_NAME
 }

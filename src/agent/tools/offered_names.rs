@@ -1,4 +1,4 @@
-//! The names of the tools that a request offers, and what models make of them.
+//! The names of the tools that a request offers, and the variants that models write.
 
 use super::catalog::ToolCatalog;
 use super::invocation::{BuiltInTool, BuiltInTools};
@@ -13,7 +13,7 @@ pub(in crate::agent) struct OfferedToolNames {
 }
 
 impl OfferedToolNames {
-    /// Ours.
+    /// The built-in tools.
     pub(in crate::agent) fn built_in(tools: &BuiltInTools) -> Self {
         let kinds = BuiltInTool::ALL
             .iter()
@@ -24,7 +24,7 @@ impl OfferedToolNames {
         }
     }
 
-    /// And the operator's.
+    /// Adds the operator's tools.
     pub(in crate::agent) fn with_configured(mut self, own: &Arc<ToolCatalog>) -> Self {
         let names = own.tools().iter().map(|tool| tool.name.as_str().into());
         self.names.extend(names);
@@ -32,22 +32,22 @@ impl OfferedToolNames {
         self
     }
 
-    /// The operator's.
+    /// The operator's tools.
     pub(in crate::agent) fn configured(&self) -> &Arc<ToolCatalog> {
         &self.configured
     }
 
-    /// Whether `name` is offered, to the letter.
+    /// Whether `name` is offered exactly so.
     pub(in crate::agent) fn contains(&self, name: &str) -> bool {
         self.names.iter().any(|offered| offered == name)
     }
 
-    /// Whether an offered name begins with `beginning`.
+    /// Whether an offered name starts with `beginning`.
     pub(in crate::agent) fn any_begins_with(&self, beginning: &str) -> bool {
         self.names.iter().any(|name| name.starts_with(beginning))
     }
 
-    /// Whether an offered name stands in `text`.
+    /// Whether `text` contains an offered name.
     pub(in crate::agent) fn is_named_in(&self, text: &str) -> bool {
         self.names.iter().any(|name| text.contains(name.as_str()))
     }

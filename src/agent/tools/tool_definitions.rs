@@ -1,4 +1,4 @@
-//! How the tools are described to the model.
+//! The definitions of the tools for the model.
 
 use super::catalog::ToolCatalog;
 use super::invocation::{BuiltInTool, BuiltInTools};
@@ -69,11 +69,11 @@ const fn description_of(kind: BuiltInTool) -> (&'static str, &'static [ArgumentD
     }
 }
 
-/// The argument whose values are the languages of the line.
+/// The argument that takes one of the languages of the line.
 const LANGUAGE_ARGUMENT: &str = "code";
 
-/// The offered tools, as the list `tools` of a request: ours, with the languages that can be switched
-/// to, then the operator's.
+/// The offered tools, serialised as the list `tools` of a request: the built-in ones, with the languages of the line,
+/// then the operator's.
 pub(in crate::agent) struct ToolDefinitions<'a> {
     pub built_in: BuiltInTools,
     pub languages: &'a [CompactString],
