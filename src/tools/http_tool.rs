@@ -70,7 +70,7 @@ impl HttpTool {
         })
     }
 
-    /// Runs one call, at most `timeout_ms`. Dropping it aborts the request.
+    /// Runs one call; the call's session bounds its duration. Dropping it aborts the request.
     pub async fn run(&self, request: &ToolRequest) -> ToolOutcome {
         let outcome = self.call(request).await;
         outcome.unwrap_or_else(|failure| ToolOutcome::Failed(failure, None))

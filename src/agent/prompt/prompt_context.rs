@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub struct PromptContext {
     /// The part of the system prompt that is the same in all calls of the line; see [`SystemPrompt::prefix`].
     pub prompt_prefix: Arc<str>,
-    /// The part that changes, sent after `system`; see [`SystemPrompt::render_dynamic`].
+    /// The part that changes, sent after that prefix; see [`SystemPrompt::render_dynamic`].
     pub dynamic_prompt: Arc<str>,
     /// Identifies the line's prefix, for servers that cache prefixes.
     pub cache_key: Option<Arc<str>>,

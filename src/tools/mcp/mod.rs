@@ -51,7 +51,7 @@ pub struct McpServer {
 }
 
 impl McpServer {
-    /// Starts to connect in the background; to be called within a tokio runtime. `place` is the index of the server, by
+    /// Starts to connect in the background; to be called within a tokio runtime. `server_index` is the server's index, by
     /// which the names of its tools are reserved.
     pub fn start(
         section: &McpSection,
@@ -99,7 +99,7 @@ impl McpServer {
         state.tools.iter().any(|tool| tool.spec.name == name)
     }
 
-    /// Runs one call, at most `timeout_ms`. Dropping it sends the server a cancellation.
+    /// Runs one call; the call's session bounds its duration. Dropping it sends the server a cancellation.
     pub async fn run(&self, request: &ToolRequest) -> ToolOutcome {
         let failed = |failure| ToolOutcome::Failed(failure, None);
         let Ok(_permit) = self.permits.try_acquire() else {
@@ -258,7 +258,7 @@ impl McpWorker {
     }
 }
 
-/// Marks the connection as up until dropped.
+/// Counts the end of the connection on drop.
 struct ConnectedGuard<'a>(&'a str);
 
 impl Drop for ConnectedGuard<'_> {

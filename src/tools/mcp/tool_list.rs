@@ -33,13 +33,13 @@ impl ToolNameTable {
         }
     }
 
-    /// Releases all names of the server at index `place`.
+    /// Releases all names of the server at `server_index`.
     fn release_all(&self, server_index: usize) {
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
         listed.retain(|_, by| *by != server_index);
     }
 
-    /// Reserves the name for the server at index `place`; `false` if it is in use.
+    /// Reserves the name for the server at `server_index`; `false` if it is in use.
     fn reserve(&self, name: &str, server_index: usize) -> bool {
         if is_built_in(name) || self.configured.iter().any(|own| own == name) {
             return false;
