@@ -3,11 +3,10 @@
 //! The copy belongs to no cluster: a server that opens it is a single node or founds a new cluster, at the position that
 //! the copy was made at.
 
-use crate::open::DATABASE_FILE;
-use crate::replication::{LOG_FILE, NODE_FILE, OUTBOX_FILE};
+use crate::data_dir::{DATA_DIR_FILES, DATABASE_FILE};
+use crate::record::Position;
 use crate::sqlite::migrations::{self, MigrationError};
 use crate::sqlite::{connection, meta};
-use crate::writer::Position;
 use rusqlite::backup::{Backup as Copy, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::{File, OpenOptions};
@@ -26,16 +25,6 @@ const LOCKED_STEPS_MAX: usize = 100;
 const LOCKED_PAUSE: Duration = Duration::from_millis(50);
 /// Only the owner reads a copy: it holds names, numbers and what was said.
 const MODE: u32 = 0o600;
-/// Files of a data directory that no copy may replace.
-const DATA_DIR_FILES: [&str; 6] = [
-    DATABASE_FILE,
-    LOG_FILE,
-    OUTBOX_FILE,
-    NODE_FILE,
-    // The server's key for the references of its calls.
-    "reference.key",
-    "calldex.lock",
-];
 
 /// What was copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! Conversations as they can be read: what is on disk with what is still waiting to be.
 
+use crate::pending_writes::PendingWrites;
 use crate::reader_pool::{ReadError, ReaderPool};
 use crate::record::{CallSid, CallWithTurns, Conversation, Turn, UnfinishedCall};
 use crate::sqlite::conversations::ConversationRow;
@@ -8,7 +9,6 @@ use crate::sqlite::live_turn_index::LiveTurnIndexReader;
 use crate::sqlite::messages::ConversationMessages;
 use crate::sqlite::{conversations, early_ends, turns};
 use crate::write::Write;
-use crate::writer::PendingWrites;
 use rusqlite::Connection;
 use std::collections::HashMap;
 use std::sync::Arc;

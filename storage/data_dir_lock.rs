@@ -1,12 +1,10 @@
 //! One process at a time may write a data directory.
 
+use crate::data_dir::LOCK_FILE;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-
-/// The file that is locked; it holds the owner's process id.
-const LOCK_FILE: &str = "calldex.lock";
 
 /// Held for as long as the storage is open. The kernel lets go of it when the process ends,
 /// however it ends.

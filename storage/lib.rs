@@ -9,11 +9,15 @@ mod backup;
 pub mod bench;
 mod caller_directory;
 mod conversations;
+mod data_dir;
 mod data_dir_lock;
+mod disk;
 mod fault_injection;
 mod file_permissions;
 mod format_version;
 mod open;
+mod outbox;
+mod pending_writes;
 mod reader_pool;
 pub mod record;
 pub mod replication;
@@ -28,17 +32,18 @@ pub use caller_directory::{
     WARM_CACHE_BYTES,
 };
 pub use conversations::{Conversations, READ_MS_MAX};
+pub use data_dir::DATABASE_FILE;
 pub use fault_injection::{DiskOperation, FaultInjector};
 pub use format_version::{FORMAT_VERSION, FORMAT_VERSION_MIN, FormatVersionRange};
-pub use open::{DATABASE_FILE, OpenError, Storage, StorageConfig};
+pub use open::{OpenError, Storage, StorageConfig};
 pub use reader_pool::{
     BULK_READERS, BULK_READS_QUEUED_MAX, CALL_READERS, CALL_READS_QUEUED_MAX, ReadError,
 };
-pub use record::Caller;
+pub use record::{Caller, Position};
 pub use sqlite::LiveTurnIndex;
 pub use write::ClaimResult;
 pub use writer::{
     BATCH_DELAY_MS, BATCH_WRITES_MAX, CLAIM_RESULTS_BEHIND_MAX, FlushError, OUTBOX_AFTER_MS,
-    PROPOSE_MS_MAX, Position, QUEUE_BYTES_MAX, QueueDepth, Receipt, WriteError, Writer,
-    WriterBounds, WriterStatus,
+    PROPOSE_MS_MAX, QUEUE_BYTES_MAX, QueueDepth, Receipt, WriteError, Writer, WriterBounds,
+    WriterStatus,
 };

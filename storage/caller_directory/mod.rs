@@ -13,10 +13,10 @@ pub use warm_cache::{WARM_BEHIND_MAX, WARM_CACHE_BYTES};
 pub(crate) use warm_cache::{WarmCache, WarmCacheConfig};
 
 use crate::fault_injection::FaultInjector;
+use crate::pending_writes::PendingWrites;
 use crate::reader_pool::{DatabaseReader, ReadError, ReaderPool};
 use crate::record::{Caller, PhoneNumber};
 use crate::write::AppliedWrites;
-use crate::writer::PendingWrites;
 use calldex_observability::catalog;
 use hot_cache::{CachedCaller, HotCache};
 use pending_overlay::apply_pending_writes;

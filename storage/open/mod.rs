@@ -11,19 +11,22 @@ pub use open_error::OpenError;
 use crate::backup::{BackupError, BackupSummary, ExistingFile, backup};
 use crate::caller_directory::{CallerDirectory, WarmCache, WarmCacheConfig};
 use crate::conversations::Conversations;
+use crate::data_dir::{DATABASE_FILE, OUTBOX_FILE};
 use crate::data_dir_lock::DataDirLock;
+use crate::disk::WalPages;
 use crate::file_permissions;
 use crate::format_version::FormatVersionInUse;
+use crate::outbox::Outbox;
+use crate::pending_writes::PendingWrites;
 use crate::reader_pool::{ReaderPool, ReaderPoolKind};
-use crate::replication::{
-    AppliedIndex, EntryApplier, NodeIdentity, OUTBOX_FILE, Outbox, Replica, ReplicaParts,
-};
+use crate::record::Position;
+use crate::replication::{AppliedIndex, EntryApplier, NodeIdentity, Replica, ReplicaParts};
 use crate::sqlite::live_turn_index::LiveTurnIndexReader;
 use crate::sqlite::{connection, conversations, meta};
 use crate::write::{AppliedWrites, ClaimResult};
 use crate::writer::{
-    self, ApplyProgress, BatchCommitter, Checkpointer, OnApplied, PendingWrites, Position,
-    PrimaryLink, ProposalWorker, WalPages, Writer, WriterConnection, WriterShared,
+    self, ApplyProgress, BatchCommitter, Checkpointer, OnApplied, PrimaryLink, ProposalWorker,
+    Writer, WriterConnection, WriterShared,
 };
 use calldex_observability::{catalog, vital};
 use external_changes::ExternalChangeWatcher;
@@ -35,8 +38,6 @@ use std::time::Duration;
 use threads::{StorageThreads, WriterThreads};
 use tokio::sync::broadcast;
 
-/// The database's file in the data directory.
-pub const DATABASE_FILE: &str = "calls.db";
 /// What readers and checkpointer may take to end, beyond the time that closing was given.
 const CLOSE_GRACE_MS_MAX: u64 = 500;
 

@@ -1,6 +1,6 @@
 //! Why storage cannot be opened.
 
-use super::DATABASE_FILE;
+use crate::data_dir::DATABASE_FILE;
 use crate::data_dir_lock::LockError;
 use crate::format_version::FormatVersionRange;
 use crate::replication::ReplicaError;

@@ -3,11 +3,11 @@
 //! of itself is not let in under its old name.
 
 use super::NodeId;
-use super::log::{LOG_FILE, LogFile, RaftLogError, meta_key};
+use super::log::{LogFile, RaftLogError, meta_key};
+use crate::data_dir::{DATABASE_FILE, LOG_FILE, NODE_FILE};
 use crate::data_dir_lock::{DataDirLock, LockError};
 use crate::fault_injection::FaultInjector;
 use crate::file_permissions;
-use crate::open::DATABASE_FILE;
 use crate::sqlite::migrations::{APPLICATION_ID, MigrationError, migrate};
 use crate::sqlite::{connection, meta};
 use openraft::LogId;
@@ -18,8 +18,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The identity in the clear, in the data directory.
-pub const NODE_FILE: &str = "node.json";
 /// Starts that a node tells of, beside the present one: a member that has not seen it for longer
 /// takes it at its word.
 const EARLIER_NONCES_MAX: usize = 256;

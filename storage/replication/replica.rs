@@ -1,13 +1,13 @@
 //! One instance of several: what runs raft on this storage finds here what it needs.
 
 use super::identity::{DataDirState, IdentityError, NodeIdentity};
-use super::log::{LOG_FILE, LogFile, LogStore, RaftLogError, ReopenableLog};
+use super::log::{LogFile, LogStore, RaftLogError, ReopenableLog};
 use super::peer_records::{PeerRecords, StoredPeerRecords};
 use super::snapshot::{SnapshotDescription, SnapshotError, SnapshotStore};
 use super::state_machine::{ApplyJob, EntryApplier, JOBS_MAX, StateMachine};
 use super::{AppliedIndex, DigestHistory, Proposer, SnapshotFile};
+use crate::data_dir::{DATABASE_FILE, LOG_FILE};
 use crate::fault_injection::FaultInjector;
-use crate::open::DATABASE_FILE;
 use crate::writer::BatchCommitter;
 use std::io;
 use std::path::Path;

@@ -3,6 +3,7 @@
 
 use super::{AppliedIndex, Member, NodeId, SnapshotFile, TypeConfig};
 use crate::backoff::Backoff;
+use crate::data_dir::SNAPSHOT_DIR;
 use crate::fault_injection::{DiskOperation, FaultInjector};
 use crate::file_permissions;
 use crate::sqlite::connection::{self, Synchronous};
@@ -20,9 +21,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The folder of snapshots in the data directory. Whatever lies there at a start is left of the last
-/// one and removed.
-pub(crate) const SNAPSHOT_DIR: &str = "snapshots";
 /// Pages copied between two rests, so that the disk is left to the calls: 8 MiB.
 const PAGES_STEP: i32 = 2_048;
 /// How long such a rest is.

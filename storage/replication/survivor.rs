@@ -7,15 +7,16 @@
 //! applying it acknowledges nothing. Then come the writes that waited in its outbox.
 
 use super::identity::{IdentityError, NodeIdentity};
-use super::log::{LOG_FILE, LogFile};
-use super::outbox::{OUTBOX_FILE, Outbox};
+use super::log::LogFile;
 use super::state_machine::DecodedEntry;
 use super::survivor_recovery::SurvivorRecovery;
+use crate::data_dir::{DATABASE_FILE, LOG_FILE, OUTBOX_FILE};
+use crate::disk::CommitError;
 use crate::fault_injection::{DiskOperation, FaultInjector};
-use crate::open::DATABASE_FILE;
+use crate::outbox::Outbox;
 use crate::sqlite::{connection, meta};
 use crate::write::decode_batch;
-use crate::writer::{BatchCommitter, CommitError, WriteBatch, commit_batches};
+use crate::writer::{BatchCommitter, WriteBatch, commit_batches};
 use std::path::Path;
 
 /// Bytes of entries that are read at once, one entry at least.

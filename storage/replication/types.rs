@@ -1,6 +1,6 @@
 //! What openraft is told about us.
 
-use crate::writer::Position;
+use crate::record::Position;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::fmt;

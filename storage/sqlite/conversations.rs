@@ -1,8 +1,10 @@
 //! The table `conversations`: a call's row from its start to its end.
 
 use super::{early_ends, lenient_columns};
-use crate::record::{CallOutcome, CallSid, CallerKind, Conversation, PhoneNumber};
-use crate::write::{CallResumed, CallStarted, OwnerRecord};
+use crate::record::{
+    CallOutcome, CallResumed, CallSid, CallStarted, CallerKind, Conversation, OwnerRecord,
+    PhoneNumber,
+};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 

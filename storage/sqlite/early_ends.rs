@@ -3,8 +3,7 @@
 //! was cut off. Whichever write makes the row of such a call finds its end here. Bounded; at the bound
 //! the oldest goes, and its call, should it come, waits to be closed like any that was left behind.
 
-use crate::record::{CallOutcome, CallSid};
-use crate::write::CallEnded;
+use crate::record::{CallEnded, CallOutcome, CallSid};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Ends kept. At the bound the oldest goes.

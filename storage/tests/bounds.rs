@@ -22,14 +22,14 @@ const ROWS: &[BoundRow] = &[
         "batch",
         "{} writes or {} ms",
         &[
-            ("writer/mod.rs", "BATCH_WRITES_MAX", ONE),
-            ("writer/mod.rs", "BATCH_DELAY_MS", ONE),
+            ("writer/write_queue.rs", "BATCH_WRITES_MAX", ONE),
+            ("writer/write_queue.rs", "BATCH_DELAY_MS", ONE),
         ],
     ),
     (
         "queue",
         "{} MiB",
-        &[("writer/mod.rs", "QUEUE_BYTES_MAX", MIB)],
+        &[("writer/write_queue.rs", "QUEUE_BYTES_MAX", MIB)],
     ),
     (
         "reads of calls waiting",
@@ -110,14 +110,14 @@ const ROWS: &[BoundRow] = &[
         "proposal",
         "{} writes or {} MiB",
         &[
-            ("writer/mod.rs", "BATCH_WRITES_MAX", ONE),
-            ("replication/proposer.rs", "PROPOSAL_BYTES_MAX", MIB),
+            ("writer/write_queue.rs", "BATCH_WRITES_MAX", ONE),
+            ("writer/proposer.rs", "PROPOSAL_BYTES_MAX", MIB),
         ],
     ),
     (
         "waiting for a primary",
         "the queue's {} MiB, outbox included",
-        &[("writer/mod.rs", "QUEUE_BYTES_MAX", MIB)],
+        &[("writer/write_queue.rs", "QUEUE_BYTES_MAX", MIB)],
     ),
     (
         "answer to a proposal",

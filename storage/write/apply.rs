@@ -33,31 +33,32 @@ pub struct AppliedWrites {
     pub early_ends_evicted: usize,
 }
 
-/// The batch could not be applied; the transaction must be rolled back and the live-turn index read anew.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct ApplyError(#[from] pub rusqlite::Error);
-
 /// Applies `writes` in their order within `transaction`. Writes that were applied before change
-/// nothing but the position, which counts batches. `ledger` must be that of this database; after an
-/// error, or a roll-back, it must be read anew.
+/// nothing but the position, which counts batches. `turn_index` must be that of this database.
+///
+/// # Errors
+/// The batch could not be applied: the transaction must be rolled back and `turn_index` read anew, as
+/// after any roll-back.
 pub fn apply(
     transaction: &Transaction<'_>,
     turn_index: &LiveTurnIndex,
     writes: &[&Write],
-) -> Result<AppliedWrites, ApplyError> {
+) -> rusqlite::Result<AppliedWrites> {
     let before = meta::read(transaction)?;
     let position = before.position + 1;
     apply_after(before, transaction, turn_index, writes, position)
 }
 
-/// As [`apply`], at a position that somebody else counts: the index of an entry in a log.
+/// As [`apply`], at a position that the caller gives: the index of an entry in a log.
+///
+/// # Errors
+/// As [`apply`].
 pub fn apply_at(
     transaction: &Transaction<'_>,
     turn_index: &LiveTurnIndex,
     writes: &[&Write],
     position: u64,
-) -> Result<AppliedWrites, ApplyError> {
+) -> rusqlite::Result<AppliedWrites> {
     let before = meta::read(transaction)?;
     apply_after(before, transaction, turn_index, writes, position)
 }
@@ -68,7 +69,7 @@ fn apply_after(
     turn_index: &LiveTurnIndex,
     writes: &[&Write],
     position: u64,
-) -> Result<AppliedWrites, ApplyError> {
+) -> rusqlite::Result<AppliedWrites> {
     let mut batch = WriteApplier {
         transaction,
         turn_index,

@@ -1,8 +1,8 @@
 //! Writes about calls: start, turns, take-over, end.
 
 use super::caller_rules::seconds;
-use super::{CallEnded, CallResumed, ClaimResult, DecisionStamp};
-use crate::record::{CallSid, Turn};
+use super::{ClaimResult, DecisionStamp};
+use crate::record::{CallEnded, CallResumed, CallSid, Turn};
 use crate::sqlite::conversations::ObservedEnd;
 use crate::sqlite::early_ends::EarlyEnd;
 use crate::sqlite::live_turn_index::{LiveTurnIndex, TurnTarget};

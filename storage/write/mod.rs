@@ -8,16 +8,16 @@ mod calls;
 mod codec;
 mod ownership;
 
-pub use apply::{AppliedWrites, ApplyError, apply, apply_at};
+pub use crate::record::{CallEnded, CallResumed, CallStarted};
+pub use apply::{AppliedWrites, apply, apply_at};
 pub use caller_rules::apply_to_caller;
 pub use codec::{
     DecodeError, ENCODING_VERSION, ProposalId, decode_batch, decode_proposal, encode_batch,
     encode_proposal, encoding_version_at, for_format_version, is_allowed_at,
 };
 pub use ownership::ClaimResult;
-pub(crate) use ownership::OwnerRecord;
 
-use crate::record::{CallOutcome, CallSid, CallerKind, DecisionMark, PhoneNumber, Turn};
+use crate::record::{CallSid, DecisionMark, PhoneNumber, Turn};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -42,75 +42,6 @@ impl DecisionStamp {
             step: self.step,
         }
     }
-}
-
-/// A call has begun. Key: the call.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct CallStarted {
-    /// The call.
-    pub call_sid: CallSid,
-    /// Whose call, only if it can be an identity.
-    pub number: Option<PhoneNumber>,
-    /// The number that was called.
-    pub line: CompactString,
-    /// The kind of identity.
-    pub caller_kind: CallerKind,
-    /// A SIP or client identity as given; nothing for a withheld number.
-    pub identity: Option<CompactString>,
-    /// Language the call begins in.
-    pub language: Option<CompactString>,
-    /// Unix milliseconds.
-    pub at_ms: i64,
-    /// The instance that owns the call.
-    pub instance: CompactString,
-}
-
-/// A call was taken up again, or taken over. Key: call and epoch; only a higher epoch is applied,
-/// and with [`CallResumed::expected`] only on what its maker had seen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CallResumed {
-    /// The call.
-    pub call_sid: CallSid,
-    /// The new session's id.
-    pub session_id: CompactString,
-    /// The new ownership, as [`crate::record::next_epoch`] gives it.
-    pub epoch: u32,
-    /// Unix milliseconds.
-    pub at_ms: i64,
-    /// The new owner.
-    pub instance: CompactString,
-    /// The epoch that the call must have for the claim to win: compare-and-swap. A call that is not
-    /// known has epoch 0. It is one that its maker has seen, or claimed before: on one that is still to
-    /// come a claim loses now and wins when it comes again. Nothing where any lower epoch will do.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expected: Option<u32>,
-    /// Whether the call came back to its caller by it, which counts in `resumes`; a mere change of
-    /// owner does not.
-    #[serde(default = "default_true", skip_serializing_if = "is_true")]
-    pub returned: bool,
-}
-
-fn default_true() -> bool {
-    true
-}
-
-// By reference, as serde calls it.
-fn is_true(answer: &bool) -> bool {
-    *answer
-}
-
-/// A call is over. Key: the call; the first to arrive ends it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CallEnded {
-    /// The call.
-    pub call_sid: CallSid,
-    /// The epoch of who says so, which cannot end a call that another has taken over since, nor one
-    /// that it has claimed in vain; nothing when the provider itself says that the call is over.
-    pub epoch: Option<u32>,
-    /// Unix milliseconds.
-    pub at_ms: i64,
-    /// How.
-    pub outcome: CallOutcome,
 }
 
 /// A name decided about a number. Key: the stamp.

@@ -1,7 +1,6 @@
-//! Who owns a call: claims by compare-and-swap, and what came of them.
+//! What came of a claim of a call.
 
-use super::{CallEnded, CallResumed};
-use crate::record::{CallOutcome, CallSid};
+use crate::record::{CallResumed, CallSid, OwnerRecord};
 use compact_str::CompactString;
 
 /// What came of a claim ([`Write::CallResumed`]): told once for each that is applied, whoever made it.
@@ -45,67 +44,5 @@ impl ClaimResult {
             claimed_epoch: claim.epoch,
             claimed_by: claim.instance.clone(),
         }
-    }
-}
-
-/// Who has a call: what a claim is compared with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct OwnerRecord {
-    pub epoch: u32,
-    pub instance: CompactString,
-    pub session_id: CompactString,
-}
-
-impl OwnerRecord {
-    fn matches(&self, claim: &CallResumed) -> bool {
-        let is_it = self.instance == claim.instance && self.session_id == claim.session_id;
-        self.epoch == claim.epoch && is_it
-    }
-}
-
-impl CallResumed {
-    /// Whether the claim wins a call that is at `epoch`; one that is not known is at 0. The whole
-    /// rule, for the disk's row and for the one in memory.
-    pub(crate) fn wins(&self, epoch: u32) -> bool {
-        self.epoch > epoch && self.expected.is_none_or(|expected| expected == epoch)
-    }
-
-    /// Whether a call that had ended lives again by it: not by one that only comes late, the provider having
-    /// told of an end of the call itself at `provider_end_at_ms` (0 if not) or the claimer of its own, the
-    /// latest such owner's epoch being `end_epoch` (-1 if none). For the row in memory; the disk's is changed
-    /// by the same rule in `sqlite::conversations::resume`.
-    pub(crate) fn reopens(&self, provider_end_at_ms: i64, end_epoch: i64) -> bool {
-        self.at_ms > provider_end_at_ms && i64::from(self.epoch) > end_epoch
-    }
-
-    /// Whether it says what the first form of a batch cannot.
-    pub(super) fn is_conditional(&self) -> bool {
-        self.expected.is_some() || !self.returned
-    }
-}
-
-/// An epoch from here on holds the slot of its owner.
-const FIRST_EPOCH_WITH_SLOT: u32 = 1 << 16;
-
-impl CallEnded {
-    /// Whether the provider says that the call itself is over, so that nothing of it can come after. What
-    /// it says of a session, or an owner of its own, may be followed by another session.
-    pub(crate) fn is_final(&self) -> bool {
-        self.epoch.is_none() && self.outcome == CallOutcome::HungUp
-    }
-
-    /// Its time if it [is final](Self::is_final), else 0.
-    pub(crate) fn final_at_ms(&self) -> i64 {
-        if self.is_final() { self.at_ms } else { 0 }
-    }
-
-    /// Whether it may end a call that is owned in `epoch`: by the provider's word, or by its owner's.
-    /// Among several instances nobody else counts, even under an epoch that is higher: that of a
-    /// claim that came too late. The whole rule, for the disk's row and for the one in memory.
-    pub(crate) fn may_end(&self, epoch: u32) -> bool {
-        self.epoch.is_none_or(|own| match epoch {
-            FIRST_EPOCH_WITH_SLOT.. => own == epoch,
-            _ => own >= epoch,
-        })
     }
 }

@@ -1,7 +1,7 @@
 //! How far this instance's database has come, told to whoever waits for it; and what came of the
 //! claims of calls on the way.
 
-use super::Position;
+use crate::record::Position;
 use crate::write::{AppliedWrites, ClaimResult};
 use calldex_observability::catalog;
 use std::time::Duration;

@@ -2,9 +2,8 @@
 //! has been opened anew and verified.
 
 use super::WriterShared;
-use super::commit_error::CommitError;
-use super::wal_pages::{PAGE_BYTES, WalPages};
 use super::writer_connection::WriterConnection;
+use crate::disk::{CommitError, PAGE_BYTES, WalPages};
 use crate::fault_injection::{DiskOperation, FaultInjector};
 use crate::sqlite::connection::Synchronous;
 use crate::sqlite::live_turn_index::{LiveTurnIndex, LiveTurnIndexReader};

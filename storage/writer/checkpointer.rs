@@ -2,8 +2,8 @@
 //! and keeps the gauges of the queue.
 
 use super::batch_committer::wal_path;
-use super::commit_error::CommitError;
-use super::{WalPages, Writer, WriterShared};
+use super::{Writer, WriterShared};
+use crate::disk::{CommitError, WalPages};
 use crate::fault_injection::{DiskOperation, FaultInjector};
 use crate::replication::AppliedIndex;
 use crate::sqlite::connection::{self, Synchronous};

@@ -2,10 +2,10 @@
 //! it. A write that is itself at fault is set aside within the same transaction, so that nothing is dropped
 //! and every instance that applies the same batches to the same database sets the same aside.
 
-use super::commit_error::CommitError;
-use super::{BatchCommitter, Position};
+use super::batch_committer::BatchCommitter;
+use crate::disk::CommitError;
 use crate::fault_injection::DiskOperation;
-use crate::record::StateDigest;
+use crate::record::{Position, StateDigest};
 use crate::replication::{RaftLogId, RaftMembership};
 use crate::sqlite::live_turn_index::LiveTurnIndex;
 use crate::sqlite::meta;
@@ -176,16 +176,17 @@ impl RejectedWrites {
             None => meta::read(transaction)?.position + 1,
         };
         if !self.one_by_one {
-            return Ok(apply_at(transaction, turn_index, &batch.writes, position)?);
+            return apply_at(transaction, turn_index, &batch.writes, position)
+                .map_err(CommitError::of_apply);
         }
-        let mut all = apply_at(transaction, turn_index, &[], position)?;
+        let apply = |writes: &[&Write]| {
+            apply_at(transaction, turn_index, writes, position).map_err(CommitError::of_apply)
+        };
+        let mut all = apply(&[])?;
         for (place, write) in batch.writes.iter().enumerate() {
             if !self.contains((number, place)) {
                 self.current = Some((number, place));
-                merge(
-                    &mut all,
-                    apply_at(transaction, turn_index, &[write], position)?,
-                );
+                merge(&mut all, apply(&[write])?);
             } else {
                 all.outcomes.push(REJECTED);
             }

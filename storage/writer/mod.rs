@@ -5,16 +5,14 @@ mod apply_progress;
 mod batch_committer;
 mod checkpointer;
 mod commit_batches;
-mod commit_error;
 mod outbox_writer;
-mod pending_writes;
 mod primary_link;
 mod proposal_backlog;
 mod proposal_worker;
+mod proposer;
 mod receipt;
 mod single_node_loop;
 mod unapplied_writes;
-mod wal_pages;
 mod write_queue;
 mod writer_connection;
 
@@ -23,37 +21,29 @@ pub use apply_progress::CLAIM_RESULTS_BEHIND_MAX;
 pub(crate) use batch_committer::{BatchCommitter, DatabaseOpenError};
 pub(crate) use checkpointer::Checkpointer;
 pub(crate) use commit_batches::{LogEntryContext, WriteBatch, commit_batches};
-pub(crate) use commit_error::{CommitError, DegradedReasons};
-pub(crate) use pending_writes::PendingWrites;
 pub(crate) use primary_link::PrimaryLink;
 pub(crate) use proposal_worker::ProposalWorker;
 pub use proposal_worker::{OUTBOX_AFTER_MS, PROPOSE_MS_MAX};
-pub use receipt::{Position, Receipt, WriteError};
+pub use proposer::{PROPOSAL_BYTES_MAX, ProposeError, ProposeFuture, Proposer};
+pub use receipt::{Receipt, WriteError};
 pub(crate) use single_node_loop::{OnApplied, run};
-pub(crate) use wal_pages::WalPages;
-pub use write_queue::{QueueDepth, WriterBounds};
+pub use write_queue::{
+    BATCH_DELAY_MS, BATCH_WRITES_MAX, QUEUE_BYTES_MAX, QueueDepth, WriterBounds,
+};
 pub(crate) use writer_connection::WriterConnection;
 
+use crate::disk::DegradedReasons;
 use crate::format_version::FormatVersionInUse;
+use crate::pending_writes::{PendingWrites, WriteId};
+use crate::record::Position;
 use crate::thread_join;
 use crate::write::{Write, for_format_version};
 use calldex_observability::catalog;
-use pending_writes::WriteId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use unapplied_writes::UnappliedWrites;
 use write_queue::{QueueItem, WriteQueue, count_writes};
-
-/// Writes in one transaction, see DESIGN.md for the measurement. At the bound the rest waits for
-/// the next one.
-pub const BATCH_WRITES_MAX: usize = 1_024;
-/// How long the oldest write waits for company before its batch is written, milliseconds. One
-/// fsync takes about as long.
-pub const BATCH_DELAY_MS: u64 = 4;
-/// Bytes in the queue: at 1,000 turns/s a disk may fail for more than ten minutes. At the bound a
-/// write is refused with [`NotDurable::QueueFull`], counted and logged.
-pub const QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// What the thread may take at the deadline to say what became of the batch it holds, milliseconds.
 const CLOSE_GRACE_MS_MAX: u64 = 100;

@@ -1,11 +1,11 @@
 //! Keeping what waits for a primary on this instance's disk, while memory holds it too.
 
-use super::commit_error::{CommitError, DegradedCause};
 use super::proposal_backlog::{ProposalBacklog, UnacknowledgedBatch};
 use super::write_queue::{QueueItem, count_writes};
 use super::{WriteError, WriterShared};
 use crate::backoff::Backoff;
-use crate::replication::{Outbox, OutboxBatch};
+use crate::disk::{CommitError, DegradedCause};
+use crate::outbox::{Outbox, OutboxBatch};
 use crate::write::decode_batch;
 use calldex_observability::catalog;
 use std::collections::HashSet;

@@ -1,8 +1,8 @@
 //! The line to the primary: where proposals go, once somebody has connected it, and how this instance
 //! learns that one has landed: by an answer, or by applying it itself, whichever comes first.
 
-use crate::replication::{ProposeError, Proposer};
-use crate::writer::Position;
+use super::proposer::{ProposeError, Proposer};
+use crate::record::Position;
 use bytes::Bytes;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,9 +1,8 @@
 //! What the proposing thread holds: batches that were taken and are not acknowledged, in their order,
 //! joined into proposals and cut into smaller ones.
 
-use super::BATCH_WRITES_MAX;
-use super::write_queue::{QueueItem, count_writes};
-use crate::replication::PROPOSAL_BYTES_MAX;
+use super::proposer::PROPOSAL_BYTES_MAX;
+use super::write_queue::{BATCH_WRITES_MAX, QueueItem, count_writes};
 use crate::write::{ProposalId, Write, encode_batch, encode_proposal};
 use std::collections::VecDeque;
 use std::time::Instant;

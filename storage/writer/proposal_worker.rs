@@ -2,14 +2,16 @@
 //! does, gives them to the primary one after the other, and keeps them in the outbox while there is
 //! none.
 
-use super::commit_error::{DegradedCause, NO_ANSWER, NO_PRIMARY};
 use super::outbox_writer::{OutboxWriter, result_at_close};
 use super::primary_link::PrimaryLink;
 use super::proposal_backlog::{ProposalBacklog, UnacknowledgedBatch};
+use super::proposer::{PROPOSAL_BYTES_MAX, ProposeError};
 use super::write_queue::count_writes;
-use super::{Position, WriteError, WriterShared};
+use super::{WriteError, WriterShared};
 use crate::backoff::Backoff;
-use crate::replication::{Outbox, OutboxBatch, PROPOSAL_BYTES_MAX, ProposeError};
+use crate::disk::{DegradedCause, NO_ANSWER, NO_PRIMARY};
+use crate::outbox::{Outbox, OutboxBatch};
+use crate::record::Position;
 use crate::write::ProposalId;
 use bytes::Bytes;
 use calldex_observability::catalog;

@@ -1,13 +1,10 @@
 //! What a submitted write gives back: the promise of a position.
 
+use crate::record::Position;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::oneshot;
-
-/// A database position (TXID): the number of the batch that carried the write; among several
-/// instances the index of the entry in their log.
-pub type Position = u64;
 
 /// Why a write did not become durable. Every one of them is counted and logged by the writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,11 +1,11 @@
 //! The writer's loop of an instance alone: take a batch, make it durable, show it, acknowledge it.
 
 use super::commit_batches::{CommittedBatches, WriteBatch, commit_batches};
-use super::commit_error::CommitError;
 use super::receipt::WriteError;
 use super::write_queue::{QueueItem, count_writes};
 use super::{BatchCommitter, WriterShared};
 use crate::backoff::Backoff;
+use crate::disk::CommitError;
 use crate::fault_injection::{DiskOperation, FaultInjector};
 use crate::write::{AppliedWrites, Write};
 use calldex_observability::catalog;

@@ -1,8 +1,8 @@
 //! Writes that are acknowledged and not yet in this instance's database: they stay among the pending
 //! until they are.
 
-use super::Position;
-use super::pending_writes::WriteId;
+use crate::pending_writes::WriteId;
+use crate::record::Position;
 use crate::write::Write;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,9 @@
 //! The thread that fills the tier from the database's change feed and keeps it in step, and begins anew
 //! when it is told to.
 
+use super::rebuild_reason::RebuildReason;
 use super::sled_store::{self, SledStore};
-use super::{RebuildReason, WarmCacheConfig, WarmCacheState, folder_in};
+use super::state::{WarmCacheConfig, WarmCacheState, WorkerSignal, folder_in};
 use crate::backoff::Backoff;
 use crate::fault_injection::DiskOperation;
 use crate::record::Caller;
@@ -178,7 +179,7 @@ impl WarmCacheWorker {
     }
 
     fn wait_for_changes(&self) -> Result<(), WorkerStop> {
-        let idle = |signal: &mut super::WorkerSignal| {
+        let idle = |signal: &mut WorkerSignal| {
             !(signal.changed || signal.stop || signal.rebuild.is_some())
         };
         let waited = self.shared.changed.wait_while(self.shared.lock(), idle);
@@ -188,7 +189,7 @@ impl WarmCacheWorker {
 
     /// Sleeps up to `pause`. Whether the storage closes.
     fn wait_or_stop(&self, pause: Duration) -> bool {
-        let waits = |signal: &mut super::WorkerSignal| !signal.stop;
+        let waits = |signal: &mut WorkerSignal| !signal.stop;
         let waited = self
             .shared
             .changed

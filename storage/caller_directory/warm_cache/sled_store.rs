@@ -1,7 +1,8 @@
 //! sled behind a guard: every call of it may fail or panic (0.34 does, on damaged files), and
 //! neither may reach anybody else.
 
-use super::{RebuildReason, caller_record};
+use super::caller_record;
+use super::rebuild_reason::RebuildReason;
 use crate::file_permissions;
 use crate::record::Caller;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -2,11 +2,11 @@
 
 use super::RaftLogError;
 use super::row_encoding;
+use crate::disk::WalPages;
 use crate::fault_injection::{DiskOperation, FaultInjector};
 use crate::file_permissions;
 use crate::replication::{NodeId, TypeConfig};
 use crate::sqlite::connection;
-use crate::writer::WalPages;
 use openraft::{Entry, LogId, Vote};
 use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,

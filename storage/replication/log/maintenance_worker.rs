@@ -4,10 +4,10 @@
 use super::RaftLogError;
 use super::file::{self, LogFile};
 use super::store_core::LogStoreCore;
+use crate::disk::WalPages;
 use crate::fault_injection::{DiskOperation, FaultInjector};
 use crate::sqlite::connection;
 use crate::thread_join;
-use crate::writer::WalPages;
 use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;

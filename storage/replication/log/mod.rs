@@ -28,8 +28,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use store_core::LogStoreCore;
 
-/// The log's file in the data directory.
-pub const LOG_FILE: &str = "raft.db";
 /// Bytes of entries that are read at once for a replica, one entry at least.
 const READ_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How long whoever works on a failed log may take to end before it can be opened anew.

@@ -3,7 +3,9 @@
 
 use super::{ApplyHalt, ApplyJob, DecodedEntry};
 use crate::backoff::Backoff;
+use crate::disk::WalPages;
 use crate::fault_injection::{DiskOperation, FaultInjector};
+use crate::record::Position;
 use crate::replication::snapshot::SnapshotStore;
 use crate::replication::{
     AppliedIndex, DigestHistory, EntryResult, Member, NodeId, SnapshotFile, TypeConfig,
@@ -12,8 +14,8 @@ use crate::sqlite::live_turn_index::LiveTurnIndexReader;
 use crate::sqlite::meta::{self, AppliedLogState};
 use crate::write::AppliedWrites;
 use crate::writer::{
-    BatchCommitter, OnApplied, Position, PrimaryLink, WalPages, WriteBatch, WriterConnection,
-    WriterShared, commit_batches,
+    BatchCommitter, OnApplied, PrimaryLink, WriteBatch, WriterConnection, WriterShared,
+    commit_batches,
 };
 use calldex_observability::catalog;
 use openraft::{Entry, SnapshotMeta};

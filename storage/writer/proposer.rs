@@ -1,7 +1,7 @@
 //! The way from this instance's writes to the primary: what storage asks of whoever knows where that
 //! is.
 
-use crate::writer::Position;
+use crate::record::Position;
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;

@@ -28,16 +28,6 @@ pub(crate) enum CommitError {
     Panicked,
 }
 
-impl From<crate::write::ApplyError> for CommitError {
-    fn from(crate::write::ApplyError(error): crate::write::ApplyError) -> Self {
-        if is_write_error(&error) {
-            Self::InvalidWrite(error)
-        } else {
-            Self::Sqlite(error)
-        }
-    }
-}
-
 /// Whether an error out of applying on a verified database can have no other cause than the writes:
 /// a rule of the tables, or a value of the wrong type. All else may be the disk, the memory, or the
 /// file being another one by now, and passes.
@@ -60,6 +50,16 @@ fn is_write_error(error: &rusqlite::Error) -> bool {
 }
 
 impl CommitError {
+    /// The error of applying writes: [`CommitError::InvalidWrite`] where they are the cause. The `From`
+    /// of the same type takes none to be theirs.
+    pub(crate) fn of_apply(error: rusqlite::Error) -> Self {
+        if is_write_error(&error) {
+            Self::InvalidWrite(error)
+        } else {
+            Self::Sqlite(error)
+        }
+    }
+
     /// The kind under which it is counted.
     pub(crate) fn kind(&self) -> &'static str {
         match self {

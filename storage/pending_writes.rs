@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The number that the queue gave a write.
-pub(super) type WriteId = u64;
+pub(crate) type WriteId = u64;
 type PendingList = Vec<(WriteId, Arc<Write>)>;
 
 /// See the module.
@@ -22,7 +22,7 @@ pub(crate) struct PendingWrites {
 }
 
 impl PendingWrites {
-    pub(super) fn add(&self, id: WriteId, write: &Arc<Write>) {
+    pub(crate) fn add(&self, id: WriteId, write: &Arc<Write>) {
         if let Some(number) = write.number() {
             self.about_numbers.fetch_add(1, Ordering::SeqCst);
             self.numbers
@@ -39,7 +39,7 @@ impl PendingWrites {
     }
 
     /// Takes a write out once the caches show it.
-    pub(super) fn remove(&self, id: WriteId, write: &Write) {
+    pub(crate) fn remove(&self, id: WriteId, write: &Write) {
         if let Some(call_sid) = write.call_sid() {
             remove_from(&self.calls, call_sid, id);
         }

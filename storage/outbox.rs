@@ -4,16 +4,14 @@
 //! Memory holds all that is in it, so nothing is read from it but at the start. A batch that has been
 //! proposed may stay in it for a while: proposed again it changes nothing.
 
+use crate::data_dir::OUTBOX_FILE;
+use crate::disk::CommitError;
 use crate::fault_injection::{DiskOperation, FaultInjector};
 use crate::file_permissions;
 use crate::sqlite::connection::{self, BUSY_MS_MAX, sibling_path};
-use crate::writer::CommitError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Its file in the data directory.
-pub const OUTBOX_FILE: &str = "outbox.db";
 
 /// Batches that are kept though nobody takes them. At the bound the oldest goes, with a line in the log.
 const UNREADABLE_ROWS_MAX: i64 = 1_000;
