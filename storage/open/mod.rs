@@ -13,14 +13,14 @@ use crate::caller_directory::{CallerDirectory, WarmCache, WarmCacheConfig};
 use crate::conversations::Conversations;
 use crate::data_dir::{DATABASE_FILE, OUTBOX_FILE};
 use crate::data_dir_lock::DataDirLock;
-use crate::disk::WalPages;
+use crate::disk::{DurableIndex, WalPages};
 use crate::file_permissions;
 use crate::format_version::FormatVersionInUse;
 use crate::outbox::Outbox;
 use crate::pending_writes::PendingWrites;
 use crate::reader_pool::{ReaderPool, ReaderPoolKind};
 use crate::record::Position;
-use crate::replication::{AppliedIndex, EntryApplier, NodeIdentity, Replica, ReplicaParts};
+use crate::replication::{EntryApplier, NodeIdentity, Replica, ReplicaParts};
 use crate::sqlite::live_turn_index::LiveTurnIndexReader;
 use crate::sqlite::{connection, conversations, meta};
 use crate::write::{AppliedWrites, ClaimResult};
@@ -78,7 +78,7 @@ impl Storage {
             connection: committer.connection(),
             opened_at: meta.position,
             format_version: FormatVersionInUse::new(meta.format_version),
-            applied_index: None,
+            durable_index: None,
         };
         let faults = config.faults.clone();
         let start = |context: &WriterContext| {
@@ -110,7 +110,7 @@ impl Storage {
             connection: applier.connection(),
             opened_at: applier.opened_at(),
             format_version: FormatVersionInUse::new(applier.format_version()),
-            applied_index: Some(Arc::clone(&parts.applied_index)),
+            durable_index: Some(parts.applied_index.indexes()),
         };
         let primary_link = Arc::new(PrimaryLink::default());
         let (connecting, running) = (Arc::clone(&primary_link), parts.clone());
@@ -178,7 +178,7 @@ impl Storage {
             shared,
             resources.wal_pages,
             faults,
-            resources.applied_index,
+            resources.durable_index,
             &config.workers,
         )?;
         let threads = StorageThreads {
@@ -281,7 +281,7 @@ struct WriterResources {
     connection: WriterConnection,
     opened_at: Position,
     format_version: FormatVersionInUse,
-    applied_index: Option<Arc<AppliedIndex>>,
+    durable_index: Option<Arc<DurableIndex>>,
 }
 
 /// What the writing threads share with the rest.

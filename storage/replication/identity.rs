@@ -3,6 +3,7 @@
 //! of itself is not let in under its old name.
 
 use super::NodeId;
+use super::applied_state::AppliedLogState;
 use super::log::{LogFile, RaftLogError, meta_key};
 use crate::data_dir::{DATABASE_FILE, LOG_FILE, NODE_FILE};
 use crate::data_dir_lock::{DataDirLock, LockError};
@@ -444,7 +445,7 @@ impl DataDirFiles {
             return Ok(true);
         }
         let is_applied_to = meta::cluster_id(&connection)?.is_some()
-            && meta::applied_state(&connection)?.last_log_id.is_some();
+            && AppliedLogState::read(&connection)?.last_log_id.is_some();
         let rows: i64 = connection.query_row(
             "SELECT (SELECT COUNT(*) FROM callers) + (SELECT COUNT(*) FROM conversations)
                   + (SELECT COUNT(*) FROM tombstones)",
@@ -517,7 +518,7 @@ impl DataDirFiles {
                 found,
             });
         }
-        let applied = meta::applied_state(&connection)?.last_log_id;
+        let applied = AppliedLogState::read(&connection)?.last_log_id;
         match purged {
             Some(purged) if applied.map(|last| last.index) < Some(purged.index) => {
                 Err(IdentityError::DatabaseBehindLog {

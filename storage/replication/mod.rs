@@ -2,6 +2,7 @@
 //! of this instance proposed to the primary, and what waits while there is none.
 
 mod applied_index;
+mod applied_state;
 mod digest_history;
 mod identity;
 mod log;

@@ -1,5 +1,6 @@
 //! One instance of several: what runs raft on this storage finds here what it needs.
 
+use super::applied_state::AppliedLogState;
 use super::identity::{DataDirState, IdentityError, NodeIdentity};
 use super::log::{LogFile, LogStore, RaftLogError, ReopenableLog};
 use super::peer_records::{PeerRecords, StoredPeerRecords};
@@ -104,7 +105,8 @@ impl Replica {
                 .map_err(|error| unusable(&error))?;
         committer.make_durable().map_err(|error| unusable(&error))?;
         let applied = committer
-            .applied_state()
+            .applied_log()
+            .and_then(|json| AppliedLogState::parse(&json))
             .map_err(|error| unusable(&error))?;
         let index = applied.last_log_id.map(|last| last.index);
         let applied_index = Arc::new(AppliedIndex::new(applied));
@@ -121,7 +123,7 @@ impl Replica {
         let log = ReopenableLog::start(
             log,
             faults.clone(),
-            Arc::clone(&applied_index),
+            applied_index.indexes(),
             (file, contents),
         )?;
         let log = Arc::new(log);

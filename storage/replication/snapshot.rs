@@ -1,13 +1,14 @@
 //! Whole databases as files: made of the live one when they are really to be sent, checked before they
 //! take its place.
 
+use super::applied_state::AppliedLogState;
 use super::{AppliedIndex, Member, NodeId, SnapshotFile, TypeConfig};
 use crate::backoff::Backoff;
 use crate::data_dir::SNAPSHOT_DIR;
 use crate::fault_injection::{DiskOperation, FaultInjector};
 use crate::file_permissions;
 use crate::sqlite::connection::{self, Synchronous};
-use crate::sqlite::meta::{self, AppliedLogState};
+use crate::sqlite::meta;
 use crate::sqlite::migrations::{self, APPLICATION_ID, MigrationError, migrate};
 use openraft::{
     AnyError, RaftSnapshotBuilder, Snapshot, SnapshotMeta, StorageError, StorageIOError,
@@ -197,7 +198,7 @@ impl SnapshotStore {
         }
         drop(backup);
         drop(reading);
-        let applied = meta::applied_state(&target)?;
+        let applied = AppliedLogState::read(&target)?;
         describe(&applied).ok_or_else(|| SnapshotError::Invalid("nothing is applied".to_owned()))
     }
 
@@ -264,7 +265,7 @@ impl SnapshotStore {
         if meta::cluster_id(connection)?.as_deref() != Some(self.cluster_id.as_str()) {
             return unsound("it is of another cluster");
         }
-        let applied = meta::applied_state(connection)?;
+        let applied = AppliedLogState::read(connection)?;
         if applied.last_log_id != meta.last_log_id || applied.membership != meta.last_membership {
             return unsound("it is not at the position that its sender said");
         }

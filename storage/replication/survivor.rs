@@ -6,6 +6,7 @@
 //! acknowledged by those who are gone. One that never was is a write that somebody made all the same, and
 //! applying it acknowledges nothing. Then come the writes that waited in its outbox.
 
+use super::applied_state::AppliedLogState;
 use super::identity::{IdentityError, NodeIdentity};
 use super::log::LogFile;
 use super::state_machine::DecodedEntry;
@@ -14,9 +15,9 @@ use crate::data_dir::{DATABASE_FILE, LOG_FILE, OUTBOX_FILE};
 use crate::disk::CommitError;
 use crate::fault_injection::{DiskOperation, FaultInjector};
 use crate::outbox::Outbox;
-use crate::sqlite::{connection, meta};
+use crate::sqlite::connection;
 use crate::write::decode_batch;
-use crate::writer::{BatchCommitter, WriteBatch, commit_batches};
+use crate::writer::{AppliedLogMark, BatchCommitter, WriteBatch, commit_batches};
 use std::path::Path;
 
 /// Bytes of entries that are read at once, one entry at least.
@@ -77,7 +78,7 @@ impl SurvivorReport {
         let (_, contents) =
             LogFile::open(&log, FaultInjector::default()).map_err(IdentityError::from)?;
         let applied = connection::open_reader(&data_dir.join(DATABASE_FILE))
-            .and_then(|database| meta::applied_state(&database));
+            .and_then(|database| AppliedLogState::read(&database));
         let applied = applied.map_err(|error| SurvivorError::Database(error.to_string()))?;
         let applied = applied.last_log_id.map(|last| last.index);
         let beyond = applied.map_or(0, |applied| applied + 1);
@@ -136,7 +137,10 @@ fn apply_log_and_outbox(
     let database = data_dir.join(DATABASE_FILE);
     let opened = BatchCommitter::open_replicated(database, faults.clone());
     let (mut committer, _) = opened.map_err(|error| calls(&error))?;
-    let applied = committer.applied_state().map_err(|error| calls(&error))?;
+    let applied = committer
+        .applied_log()
+        .and_then(|json| AppliedLogState::parse(&json))
+        .map_err(|error| calls(&error))?;
     let next = applied.last_log_id.map_or(0, |last| last.index + 1);
     let log = data_dir.join(LOG_FILE);
     let (file, contents) = LogFile::open(&log, faults.clone()).map_err(IdentityError::from)?;
@@ -164,7 +168,8 @@ fn apply_log(
         };
         rest.start = last.log_id.index + 1;
         let batches: Vec<WriteBatch<'_>> = decoded.iter().map(DecodedEntry::to_batch).collect();
-        set_aside += commit(committer, &batches)?;
+        let mark = DecodedEntry::log_mark(&decoded);
+        set_aside += commit(committer, &batches, mark.as_ref())?;
         set_aside += decoded
             .iter()
             .map(|entry| entry.unreadable.len())
@@ -187,7 +192,7 @@ fn apply_outbox(
         match decode_batch(&saved.bytes) {
             Ok(writes) => {
                 let (writes, entry) = (writes.iter().collect(), None);
-                set_aside += commit(committer, &[WriteBatch { writes, entry }])?;
+                set_aside += commit(committer, &[WriteBatch { writes, entry }], None)?;
                 outbox.mark_replicated(saved.id);
             }
             Err(error) => {
@@ -208,8 +213,9 @@ fn apply_outbox(
 fn commit(
     committer: &mut BatchCommitter,
     batches: &[WriteBatch<'_>],
+    log_mark: Option<&AppliedLogMark>,
 ) -> Result<usize, SurvivorError> {
-    let persisted = commit_batches(committer, None, batches, &mut |_| false);
+    let persisted = commit_batches(committer, None, batches, log_mark, &mut |_| false);
     let persisted = persisted.map_err(|error| SurvivorError::Database(error.to_string()))?;
     Ok(persisted.rejected.len())
 }

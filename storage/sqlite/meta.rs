@@ -1,10 +1,7 @@
 //! The database's own row: which lineage it is of, how far it has been written.
 
 use crate::record::StateDigest;
-use crate::replication::{RaftLogId, RaftMembership};
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde::de::DeserializeOwned;
+use rusqlite::{Connection, OptionalExtension, params};
 
 /// The row of `meta`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,13 +76,13 @@ pub(crate) fn record_erasure(connection: &Connection, rev: u64) -> rusqlite::Res
     Ok(())
 }
 
-/// How far the log of a cluster is applied.
+/// How far the log of a cluster is applied, as JSON that `replication` writes and reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct AppliedLogState {
-    /// The last entry that is in the database.
-    pub last_log_id: Option<RaftLogId>,
-    /// The last membership that is.
-    pub membership: RaftMembership,
+pub(crate) struct AppliedLogJson {
+    /// The id of the last entry that is in the database.
+    pub last_log_id: Option<String>,
+    /// The last membership that is in the database.
+    pub membership: Option<String>,
 }
 
 /// Which cluster the database belongs to, if to one; `None` too for a database of version 1, which
@@ -132,42 +129,32 @@ pub(crate) fn remove_cluster(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// How far the cluster's log is applied.
-pub(crate) fn applied_state(connection: &Connection) -> rusqlite::Result<AppliedLogState> {
+pub(crate) fn applied_log(connection: &Connection) -> rusqlite::Result<AppliedLogJson> {
     let mut statement =
         connection.prepare_cached("SELECT last_applied, membership FROM meta WHERE id = 1")?;
     statement.query_row([], |row| {
-        Ok(AppliedLogState {
-            last_log_id: from_json(row, 0)?,
-            membership: from_json(row, 1)?.unwrap_or_default(),
+        Ok(AppliedLogJson {
+            last_log_id: row.get(0)?,
+            membership: row.get(1)?,
         })
     })
 }
 
-fn from_json<T: DeserializeOwned>(row: &Row<'_>, index: usize) -> rusqlite::Result<Option<T>> {
-    let json: Option<String> = row.get(index)?;
-    json.map(|json| serde_json::from_str(&json))
-        .transpose()
-        .map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error))
-        })
-}
-
-/// Notes that the log is applied up to `last`, whose index is the database's position from now on,
-/// and the membership if there was one among the entries.
+/// Notes that the log is applied up to the entry `last_log_id`, whose `index` is the database's position
+/// from now on, and the membership if there was one among the entries.
 pub(crate) fn advance_applied_log(
     connection: &Connection,
-    last: &RaftLogId,
-    membership: Option<&RaftMembership>,
+    index: u64,
+    last_log_id: &str,
+    membership: Option<&str>,
 ) -> rusqlite::Result<()> {
-    let json = serde_json::to_string(last).expect("a log id is numbers");
     connection
         .prepare_cached("UPDATE meta SET position = ?1, last_applied = ?2 WHERE id = 1")?
-        .execute(params![last.index.cast_signed(), json])?;
+        .execute(params![index.cast_signed(), last_log_id])?;
     if let Some(membership) = membership {
-        let json = serde_json::to_string(membership).expect("a membership is text and numbers");
         connection
             .prepare_cached("UPDATE meta SET membership = ?1 WHERE id = 1")?
-            .execute([json])?;
+            .execute([membership])?;
     }
     Ok(())
 }

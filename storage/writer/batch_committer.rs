@@ -300,10 +300,10 @@ impl BatchCommitter {
     }
 
     /// How far the cluster's log is applied.
-    pub(crate) fn applied_state(&self) -> rusqlite::Result<meta::AppliedLogState> {
+    pub(crate) fn applied_log(&self) -> rusqlite::Result<meta::AppliedLogJson> {
         match self.connection.lock().get() {
-            Some(connection) => meta::applied_state(connection),
-            None => Ok(meta::AppliedLogState::default()),
+            Some(connection) => meta::applied_log(connection),
+            None => Ok(meta::AppliedLogJson::default()),
         }
     }
 
@@ -425,6 +425,7 @@ mod tests {
             committer,
             None,
             &[WriteBatch { writes, entry }],
+            None,
             &mut |_| false,
         )
         .unwrap();

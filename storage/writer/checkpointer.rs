@@ -3,9 +3,8 @@
 
 use super::batch_committer::wal_path;
 use super::{Writer, WriterShared};
-use crate::disk::{CommitError, WalPages};
+use crate::disk::{CommitError, DurableIndex, WalPages};
 use crate::fault_injection::{DiskOperation, FaultInjector};
-use crate::replication::AppliedIndex;
 use crate::sqlite::connection::{self, Synchronous};
 use crate::thread_join;
 use calldex_observability::worker::{RoundResult, WorkerProgress, WorkerRegistry};
@@ -35,14 +34,14 @@ pub(crate) struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Starts the thread. With `reach` it is that of a replica, and what a checkpoint makes durable is
+    /// Starts the thread. With `durable_index` it is that of a replica, and what a checkpoint makes durable is
     /// noted there.
     pub(crate) fn start(
         path: PathBuf,
         shared: Arc<WriterShared>,
         log_pages: WalPages,
         faults: FaultInjector,
-        applied_index: Option<Arc<AppliedIndex>>,
+        durable_index: Option<Arc<DurableIndex>>,
         workers: &WorkerRegistry,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
@@ -52,7 +51,7 @@ impl Checkpointer {
             checkpointer: WalCheckpointer {
                 path,
                 faults,
-                applied_index,
+                durable_index,
                 connection: None,
             },
             shared,
@@ -156,16 +155,16 @@ fn file_size(path: &Path) -> u64 {
 struct WalCheckpointer {
     path: PathBuf,
     faults: FaultInjector,
-    applied_index: Option<Arc<AppliedIndex>>,
+    durable_index: Option<Arc<DurableIndex>>,
     connection: Option<Connection>,
 }
 
 impl WalCheckpointer {
     /// Whether a replica has applied what is not durable.
     fn has_undurable(&self) -> bool {
-        self.applied_index
+        self.durable_index
             .as_ref()
-            .is_some_and(|applied_index| applied_index.has_undurable())
+            .is_some_and(|durable_index| durable_index.has_undurable())
     }
 
     /// One passive checkpoint. After a failure the connection is not used again; the log keeps what
@@ -190,20 +189,20 @@ impl WalCheckpointer {
         };
         // Before: what is applied from now on need not be in what is copied.
         let applied = self
-            .applied_index
+            .durable_index
             .as_ref()
-            .map(|applied_index| applied_index.index());
+            .map(|durable_index| durable_index.applied_index());
         let is_whole = connection::checkpoint_passively(&connection)?;
         self.connection = Some(connection);
-        if let (Some(applied_index), Some(applied), true) = (&self.applied_index, applied, is_whole)
+        if let (Some(durable_index), Some(applied), true) = (&self.durable_index, applied, is_whole)
         {
-            applied_index.note_durable(applied);
+            durable_index.note_durable(applied);
         }
         Ok(())
     }
 
     fn synchronous(&self) -> Synchronous {
-        match self.applied_index {
+        match self.durable_index {
             Some(_) => Synchronous::AtCheckpoint,
             None => Synchronous::AtCommit,
         }

@@ -6,7 +6,6 @@ use super::batch_committer::BatchCommitter;
 use crate::disk::CommitError;
 use crate::fault_injection::DiskOperation;
 use crate::record::{Position, StateDigest};
-use crate::replication::{RaftLogId, RaftMembership};
 use crate::sqlite::live_turn_index::LiveTurnIndex;
 use crate::sqlite::meta;
 use crate::sqlite::rejected_writes::{self, RejectedWrite};
@@ -26,12 +25,21 @@ pub(crate) struct WriteBatch<'a> {
 
 /// What an entry of the cluster's log has beside its writes.
 pub(crate) struct LogEntryContext<'a> {
-    pub(crate) log_id: RaftLogId,
-    pub(crate) membership: Option<&'a RaftMembership>,
+    /// Its index in the log: the position at which it is applied.
+    pub(crate) index: u64,
     /// Batches of it that are none.
     pub(crate) unreadable: &'a [Vec<u8>],
     /// What stands for its place in the log and all of its bytes.
     pub(crate) content_digest: StateDigest,
+}
+
+/// How far the cluster's log is applied once the batches are: of the last entry among them. The JSON is
+/// that of `replication`.
+pub(crate) struct AppliedLogMark {
+    pub(crate) index: u64,
+    pub(crate) last_log_id: String,
+    /// The last membership among the entries, if there is one.
+    pub(crate) membership: Option<String>,
 }
 
 /// What became of batches.
@@ -41,13 +49,14 @@ pub(crate) struct CommittedBatches {
     pub(crate) rejected: Vec<(usize, usize)>,
 }
 
-/// Applies `batches` in one transaction and commits it, however often that takes, for as long as `retry`
+/// Applies `batches` in one transaction, notes `log_mark` in it, and commits it, however often that takes, for as long as `retry`
 /// says so: it is told each error that is not a write's, and has waited when it returns. The error is the
 /// last one then, and nothing was acknowledged.
 pub(crate) fn commit_batches(
     committer: &mut BatchCommitter,
     operation: Option<DiskOperation>,
     batches: &[WriteBatch<'_>],
+    log_mark: Option<&AppliedLogMark>,
     retry: &mut dyn FnMut(&CommitError) -> bool,
 ) -> Result<CommittedBatches, CommitError> {
     let mut rejected_writes = RejectedWrites::default();
@@ -73,14 +82,17 @@ pub(crate) fn commit_batches(
                 }
                 if let (Some(before), Some(entry)) = (digest, &batch.entry) {
                     let link = before.next(entry.content_digest.as_bytes(), &outcomes);
-                    all.digests.push((entry.log_id.index, link));
+                    all.digests.push((entry.index, link));
                     digest = Some(link);
                 }
             }
             if let Some((_, link)) = all.digests.last() {
                 meta::put_digest(transaction, Some(link))?;
             }
-            advance_applied_log(transaction, batches)?;
+            if let Some(mark) = log_mark {
+                let (index, membership) = (mark.index, mark.membership.as_deref());
+                meta::advance_applied_log(transaction, index, &mark.last_log_id, membership)?;
+            }
             Ok(all)
         });
         match outcome {
@@ -101,19 +113,6 @@ pub(crate) fn commit_batches(
             Err(error) if retry(&error) => {}
             Err(error) => return Err(error),
         }
-    }
-}
-
-/// Moves the log's place in the database on: to the last entry, and to the last membership among them.
-fn advance_applied_log(
-    transaction: &Transaction<'_>,
-    batches: &[WriteBatch<'_>],
-) -> rusqlite::Result<()> {
-    let mut entries = batches.iter().filter_map(|batch| batch.entry.as_ref());
-    let membership = entries.clone().rev().find_map(|entry| entry.membership);
-    match entries.next_back() {
-        Some(last) => meta::advance_applied_log(transaction, &last.log_id, membership),
-        None => Ok(()),
     }
 }
 
@@ -172,7 +171,7 @@ impl RejectedWrites {
         batch: &WriteBatch<'_>,
     ) -> Result<AppliedWrites, CommitError> {
         let position = match &batch.entry {
-            Some(entry) => entry.log_id.index,
+            Some(entry) => entry.index,
             None => meta::read(transaction)?.position + 1,
         };
         if !self.one_by_one {
@@ -255,7 +254,6 @@ mod tests {
     use super::*;
     use crate::fault_injection::FaultInjector;
     use crate::record::{Turn, TurnRole};
-    use openraft::CommittedLeaderId;
 
     fn turn(call_sid: &str, seq: u32) -> Write {
         Write::TurnAppended {
@@ -277,11 +275,18 @@ mod tests {
 
     fn entry(index: u64, unreadable: &[Vec<u8>]) -> Option<LogEntryContext<'_>> {
         Some(LogEntryContext {
-            log_id: RaftLogId::new(CommittedLeaderId::new(1, 1), index),
-            membership: None,
+            index,
             unreadable,
             content_digest: StateDigest::START.next(b"", &[index]),
         })
+    }
+
+    fn mark(index: u64) -> AppliedLogMark {
+        AppliedLogMark {
+            index,
+            last_log_id: index.to_string(),
+            membership: None,
+        }
     }
 
     fn rows(dir: &tempfile::TempDir, query: &str) -> Vec<String> {
@@ -308,9 +313,13 @@ mod tests {
                 entry: entry(5, &junk),
             },
         ];
-        let done = commit_batches(&mut committer, None, &batches, &mut |error| {
-            panic!("{error}")
-        })
+        let done = commit_batches(
+            &mut committer,
+            None,
+            &batches,
+            Some(&mark(5)),
+            &mut |error| panic!("{error}"),
+        )
         .unwrap();
         assert_eq!(done.rejected, [(0, 1), (1, 2)]);
         assert_eq!(done.applied.position, 5);
@@ -357,7 +366,9 @@ mod tests {
             entry: entry(5, &[]),
         };
         let mut persist = |batches: &[WriteBatch<'_>]| {
-            commit_batches(&mut committer, None, batches, &mut |_| false).unwrap()
+            let last = batches.last().and_then(|batch| batch.entry.as_ref());
+            let mark = last.map(|entry| mark(entry.index));
+            commit_batches(&mut committer, None, batches, mark.as_ref(), &mut |_| false).unwrap()
         };
         if together {
             return persist(&[first(), second()]).applied.digests;
@@ -402,7 +413,7 @@ mod tests {
             entry: None,
         }];
         let mut attempts = 0;
-        let given_up = commit_batches(&mut committer, None, &batches, &mut |_| {
+        let given_up = commit_batches(&mut committer, None, &batches, None, &mut |_| {
             attempts += 1;
             if attempts == 3 {
                 connection.execute_batch("DROP TRIGGER never").unwrap();

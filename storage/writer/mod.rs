@@ -20,7 +20,7 @@ pub(crate) use apply_progress::ApplyProgress;
 pub use apply_progress::CLAIM_RESULTS_BEHIND_MAX;
 pub(crate) use batch_committer::{BatchCommitter, DatabaseOpenError};
 pub(crate) use checkpointer::Checkpointer;
-pub(crate) use commit_batches::{LogEntryContext, WriteBatch, commit_batches};
+pub(crate) use commit_batches::{AppliedLogMark, LogEntryContext, WriteBatch, commit_batches};
 pub(crate) use primary_link::PrimaryLink;
 pub(crate) use proposal_worker::ProposalWorker;
 pub use proposal_worker::{OUTBOX_AFTER_MS, PROPOSE_MS_MAX};

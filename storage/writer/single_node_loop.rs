@@ -59,7 +59,7 @@ fn commit_until_durable(
     };
     let mut backoff = Backoff::for_disk();
     let mut begun = Instant::now();
-    let persisted = commit_batches(committer, operation, &[batch], &mut |error| {
+    let persisted = commit_batches(committer, operation, &[batch], None, &mut |error| {
         shared.degrade(error);
         let is_shut = shared.queue.wait(backoff.next_delay());
         begun = Instant::now();

@@ -11,7 +11,8 @@ mod store_core;
 pub(crate) use file::{LogContents, LogFile, meta_key};
 pub use raft_log_error::RaftLogError;
 
-use super::{AppliedIndex, NodeId, TypeConfig};
+use super::{NodeId, TypeConfig};
+use crate::disk::DurableIndex;
 use crate::fault_injection::FaultInjector;
 use maintenance_worker::LogMaintenanceWorker;
 use openraft::storage::{LogFlushed, RaftLogStorage};
@@ -189,7 +190,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 pub(crate) struct ReopenableLog {
     path: PathBuf,
     faults: FaultInjector,
-    applied_index: Arc<AppliedIndex>,
+    durable_index: Arc<DurableIndex>,
     bytes: Arc<AtomicU64>,
     current_log: Mutex<OpenedLog>,
     /// Held while the log is opened anew, which may take long: `current_log` is not.
@@ -206,15 +207,15 @@ impl ReopenableLog {
     pub(crate) fn start(
         path: PathBuf,
         faults: FaultInjector,
-        applied_index: Arc<AppliedIndex>,
+        durable_index: Arc<DurableIndex>,
         opened: (LogFile, LogContents),
     ) -> Result<Self, RaftLogError> {
         let bytes = Arc::new(AtomicU64::new(0));
-        let running = start_opened(path.clone(), &faults, &applied_index, &bytes, opened)?;
+        let running = start_opened(path.clone(), &faults, &durable_index, &bytes, opened)?;
         Ok(Self {
             path,
             faults,
-            applied_index,
+            durable_index,
             bytes,
             current_log: Mutex::new(running),
             reopening: Mutex::new(()),
@@ -255,7 +256,7 @@ impl ReopenableLog {
             )));
         }
         let path = self.path.clone();
-        let running = start_opened(path, &self.faults, &self.applied_index, &self.bytes, opened)?;
+        let running = start_opened(path, &self.faults, &self.durable_index, &self.bytes, opened)?;
         let store = running.store.clone();
         *self.current_log() = running;
         Ok(store)
@@ -315,15 +316,15 @@ impl ReopenableLog {
 fn start_opened(
     path: PathBuf,
     faults: &FaultInjector,
-    applied_index: &Arc<AppliedIndex>,
+    durable_index: &Arc<DurableIndex>,
     bytes: &Arc<AtomicU64>,
     (file, contents): (LogFile, LogContents),
 ) -> Result<OpenedLog, RaftLogError> {
     let pages = file.wal_pages();
-    let (applied_index, bytes) = (Arc::clone(applied_index), Arc::clone(bytes));
+    let (durable_index, bytes) = (Arc::clone(durable_index), Arc::clone(bytes));
     let store = Arc::new(LogStoreCore::new(
         path.clone(),
-        applied_index,
+        durable_index,
         bytes,
         file,
         contents,

@@ -7,7 +7,8 @@ use super::file::{
     self, LogContents, LogFile, LogTransaction, PURGE_STEP_ENTRIES, ROW_BYTES, meta_key,
 };
 use super::row_encoding;
-use crate::replication::{AppliedIndex, NodeId, TypeConfig};
+use crate::disk::DurableIndex;
+use crate::replication::{NodeId, TypeConfig};
 use openraft::{Entry, LogId, Vote};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ const SNAPSHOT_GAP_WAIT_MAX: Duration = Duration::from_secs(120);
 /// See the module. What blocks says so; it is not for a thread of the async runtime.
 pub(super) struct LogStoreCore {
     path: PathBuf,
-    applied_index: Arc<AppliedIndex>,
+    durable_index: Arc<DurableIndex>,
     /// Bytes of entries on disk.
     bytes: Arc<AtomicU64>,
     state: Mutex<LogStoreState>,
@@ -64,7 +65,7 @@ pub(super) struct LogWriter {
 impl LogStoreCore {
     pub(super) fn new(
         path: PathBuf,
-        applied_index: Arc<AppliedIndex>,
+        durable_index: Arc<DurableIndex>,
         bytes: Arc<AtomicU64>,
         file: LogFile,
         contents: LogContents,
@@ -74,7 +75,7 @@ impl LogStoreCore {
         let rows = contents.first_index.unwrap_or(end)..end;
         Self {
             path,
-            applied_index,
+            durable_index,
             bytes,
             state: Mutex::new(LogStoreState {
                 contents,
@@ -246,7 +247,7 @@ impl LogStoreCore {
     fn wait_durable(&self, upto: LogId<NodeId>) -> Result<(), RaftLogError> {
         let end = Instant::now() + SNAPSHOT_GAP_WAIT_MAX;
         while !self
-            .applied_index
+            .durable_index
             .wait_durable(upto.index, Instant::now() + POLL_INTERVAL)
         {
             if let Some(error) = self.closed() {
@@ -336,7 +337,7 @@ impl LogStoreCore {
             let state = self.state();
             (state.purging, state.closed.clone())
         };
-        let (Some(upto), Some(durable)) = (purging, self.applied_index.durable_index()) else {
+        let (Some(upto), Some(durable)) = (purging, self.durable_index.durable_index()) else {
             return Ok(false);
         };
         let Some(writer) = place.as_mut() else {

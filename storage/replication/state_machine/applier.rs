@@ -6,12 +6,13 @@ use crate::backoff::Backoff;
 use crate::disk::WalPages;
 use crate::fault_injection::{DiskOperation, FaultInjector};
 use crate::record::Position;
+use crate::replication::applied_state::AppliedLogState;
 use crate::replication::snapshot::SnapshotStore;
 use crate::replication::{
     AppliedIndex, DigestHistory, EntryResult, Member, NodeId, SnapshotFile, TypeConfig,
 };
 use crate::sqlite::live_turn_index::LiveTurnIndexReader;
-use crate::sqlite::meta::{self, AppliedLogState};
+use crate::sqlite::meta;
 use crate::write::AppliedWrites;
 use crate::writer::{
     BatchCommitter, OnApplied, PrimaryLink, WriteBatch, WriterConnection, WriterShared,
@@ -155,7 +156,9 @@ impl ApplyLoop<'_> {
         let mut backoff = Backoff::for_disk();
         let mut begun = Instant::now();
         let operation = Some(DiskOperation::ApplyEntries);
-        let persisted = commit_batches(&mut self.committer, operation, &batches, &mut |error| {
+        let mark = DecodedEntry::log_mark(entries);
+        let (committer, mark) = (&mut self.committer, mark.as_ref());
+        let persisted = commit_batches(committer, operation, &batches, mark, &mut |error| {
             shared.degrade(error);
             let goes_on = sleep_unless_stopped(stop, backoff.next_delay()).is_ok();
             begun = Instant::now();

@@ -2,9 +2,10 @@
 
 use super::ApplyHalt;
 use crate::record::StateDigest;
+use crate::replication::applied_state::applied_log_mark;
 use crate::replication::{Member, NodeId, TypeConfig};
 use crate::write::{DecodeError, Write, decode_proposal};
-use crate::writer::{LogEntryContext, WriteBatch};
+use crate::writer::{AppliedLogMark, LogEntryContext, WriteBatch};
 use calldex_observability::catalog;
 use openraft::{Entry, EntryPayload, LogId, StoredMembership};
 
@@ -62,12 +63,21 @@ impl DecodedEntry {
         WriteBatch {
             writes: self.writes.iter().collect(),
             entry: Some(LogEntryContext {
-                log_id: self.log_id,
-                membership: self.membership.as_ref(),
+                index: self.log_id.index,
                 unreadable: &self.unreadable,
                 content_digest: self.content_digest,
             }),
         }
+    }
+
+    /// What the database notes once `entries` are applied; nothing if there are none.
+    pub(in crate::replication) fn log_mark(entries: &[Self]) -> Option<AppliedLogMark> {
+        let membership = entries
+            .iter()
+            .rev()
+            .find_map(|entry| entry.membership.as_ref());
+        let last = entries.last()?;
+        Some(applied_log_mark(&last.log_id, membership))
     }
 
     fn add(&mut self, batch: &[u8], me: (NodeId, u64)) -> Result<(), ApplyHalt> {
