@@ -40,7 +40,7 @@ const ROWS: &[BoundRow] = &[
         ],
     ),
     (
-        "reads for people waiting",
+        "bulk reads waiting",
         "{}, for {} threads",
         &[
             ("reader_pool.rs", "BULK_READS_QUEUED_MAX", ONE),
@@ -62,7 +62,7 @@ const ROWS: &[BoundRow] = &[
         )],
     ),
     (
-        "sled behind",
+        "warm cache behind",
         "{} numbers",
         &[("caller_directory/warm_cache/mod.rs", "WARM_BEHIND_MAX", ONE)],
     ),
@@ -72,7 +72,7 @@ const ROWS: &[BoundRow] = &[
         &[("sqlite/early_ends.rs", "EARLY_ENDS_MAX", ONE)],
     ),
     (
-        "set aside",
+        "rejected writes",
         "{} writes or {} MiB, {} MiB of each",
         &[
             ("sqlite/rejected_writes.rs", "REJECTED_WRITES_ROWS_MAX", ONE),
@@ -138,7 +138,7 @@ const ROWS: &[BoundRow] = &[
         &[("replication/state_machine/mod.rs", "JOBS_MAX", ONE)],
     ),
     (
-        "take-overs that a listener is behind",
+        "claim results that a listener is behind",
         "{}",
         &[("writer/apply_progress.rs", "CLAIM_RESULTS_BEHIND_MAX", ONE)],
     ),
