@@ -12,7 +12,7 @@ pub(crate) struct DataDirLock {
     _file: File,
 }
 
-/// Why the directory is not ours.
+/// Why the directory could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LockError {
     /// Another process has it; its id, if it could be read.

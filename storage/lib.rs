@@ -1,8 +1,8 @@
-//! What must be true after the phone is down: callers, conversations and turns, durable before they
-//! are called so, and never waited for by a call. Knows nothing about Twilio, models or HTTP.
+//! Callers, conversations and turns, kept in SQLite. A write is reported as durable only once it is, and
+//! no call waits for that. Knows nothing about Twilio, models or HTTP.
 //!
-//! The way in is [`Writer::submit`]; the ways out are [`CallerDirectory::recall`] and [`Conversations`].
-//! See DESIGN.md for what can be lost when.
+//! Writes go in by [`Writer::submit`]; reads are [`CallerDirectory::look_up`] and [`Conversations`].
+//! DESIGN.md says what can be lost in which failure.
 
 mod backoff;
 mod backup;

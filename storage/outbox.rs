@@ -41,7 +41,7 @@ pub(crate) struct OutboxBatch {
     pub id: i64,
     /// When its oldest write was made, Unix milliseconds.
     pub at_ms: i64,
-    /// The form of [`crate::write::encode`].
+    /// As [`crate::write::encode_batch`] made it.
     pub bytes: Vec<u8>,
 }
 

@@ -1,5 +1,5 @@
-//! Writes that are accepted and not yet durable, by call and by number: what makes this instance
-//! read its own writes at once.
+//! Writes that are accepted and not yet applied, by call and by number. With them this instance reads its
+//! own writes at once.
 
 use crate::record::{CallSid, PhoneNumber};
 use crate::write::Write;

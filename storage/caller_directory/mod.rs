@@ -1,7 +1,7 @@
-//! Who is calling: memory first (hot), then sled on disk (warm), then SQLite (cold).
+//! Looks callers up: in memory first (hot), then in sled on disk (warm), then in SQLite (cold).
 //!
-//! Nothing here is the truth; that is SQLite's. What is accepted and not yet durable is laid over
-//! whatever a tier answers, so that a name learned in one call greets the next at once.
+//! All tiers are caches of SQLite. Pending writes are applied to what a tier answers, so that a name
+//! learned in one call is known in the next one at once.
 
 mod hot_cache;
 mod pending_overlay;
@@ -116,7 +116,7 @@ impl CallerDirectory {
         self.look_up_with_tier(number, budget).await.0
     }
 
-    /// As [`CallerDirectory::read_and_cache`], with the tier that answered.
+    /// As [`CallerDirectory::look_up`], with the tier that answered.
     pub async fn look_up_with_tier(
         &self,
         number: &PhoneNumber,
@@ -154,7 +154,7 @@ impl CallerDirectory {
     ) -> (LookupResult, Option<CacheTier>) {
         let (tell, told) = oneshot::channel();
         let asked = self.read_in_background(number, move |answer| {
-            // Whoever asked may have gone on without; memory has the answer now.
+            // The caller may have given up; the answer is in memory now.
             let _ = tell.send(answer);
         });
         if let Err(error) = asked {
@@ -271,7 +271,7 @@ impl DirectoryTiers {
         }
     }
 
-    /// Lays over an answer of the disk what memory has learned since, and what waits.
+    /// Applies to an answer of the disk what memory has learned since, and the pending writes.
     fn with_pending(&self, number: &PhoneNumber, answer: CachedCaller) -> CachedCaller {
         let waiting = self.pending.of_number(number);
         apply_pending_writes(self.hot.get(number.digits()).unwrap_or(answer), &waiting)

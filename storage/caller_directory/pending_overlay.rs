@@ -1,5 +1,4 @@
-//! What is accepted and not yet durable, laid over what a tier answers: what the disk will hold once
-//! it is applied.
+//! Applies pending writes to the answer of a tier: the result is what the database will hold.
 
 use super::hot_cache::CachedCaller;
 use crate::record::CallSid;

@@ -1,4 +1,4 @@
-//! Opening and closing: the order in which the parts come to life, and in which they end.
+//! Opening and closing: the order in which the threads start and end.
 
 mod config;
 mod external_changes;
@@ -58,7 +58,7 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// Opens the data directory of an instance that runs alone: lock, database with its migrations,
+    /// Opens the data directory of a single node: lock, database with its migrations,
     /// writer, readers. Blocks for as long as that takes (under two seconds with a million callers).
     pub fn open(config: StorageConfig) -> Result<Self, OpenError> {
         let lock = acquire_lock(&config)?;
@@ -91,7 +91,7 @@ impl Storage {
         Self::start(config, resources, lock, start).map_err(|error| OpenError::disk(&path, error))
     }
 
-    /// Opens the data directory of one of several instances, which must have its identity: a member's
+    /// Opens the data directory of a member of a cluster, which must have its identity: a member's
     /// database, log and outbox. Writes go to the outbox until the replica is connected.
     pub fn open_replicated(config: StorageConfig) -> Result<(Self, Replica), OpenError> {
         let lock = acquire_lock(&config)?;
@@ -211,7 +211,7 @@ impl Storage {
         self.progress.applied()
     }
 
-    /// The level in use in this instance's database, as its last commit left it.
+    /// The format version in use in this instance's database, as of its last commit.
     pub fn format_version(&self) -> u32 {
         self.format_version.get()
     }
@@ -223,7 +223,7 @@ impl Storage {
     }
 
     /// What comes of every claim of a call from now on, whoever makes it. A reader that is more than
-    /// [`writer::TAKEOVERS_BEHIND_MAX`] behind is told that it lags: it reads its live calls' rows
+    /// [`crate::CLAIM_RESULTS_BEHIND_MAX`] behind is told that it lags: it reads its live calls' rows
     /// again. Where a snapshot takes the database's place, the owner of each live call is told as if
     /// it had just claimed it.
     pub fn claim_results(&self) -> broadcast::Receiver<ClaimResult> {
@@ -252,7 +252,7 @@ impl Storage {
     }
 
     /// Writes what waits and ends the threads, within `deadline` and half a second. How many writes
-    /// had to be given up: 0 unless the disk failed. Among several instances, what no primary has taken
+    /// had to be given up: 0 unless the disk failed. In a cluster, what no primary has taken
     /// is in the outbox then, and proposed at the next start; that may take a second more. Blocks; call
     /// it from a thread that may.
     pub fn close(self, deadline: Duration) -> usize {
@@ -274,7 +274,7 @@ impl Drop for Storage {
     }
 }
 
-/// What the writing threads stand on.
+/// What the writing threads are started with.
 struct WriterResources {
     turn_index: LiveTurnIndexReader,
     wal_pages: WalPages,
@@ -333,7 +333,7 @@ impl WriterContext {
     }
 }
 
-/// What is written from now on may be of the level that was raised.
+/// What is written from now on may be of the format version that was raised.
 fn note_format_version(format_version: &FormatVersionInUse, applied: &AppliedWrites) {
     let Some(to) = applied
         .format_version

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub(super) enum WriterThreads {
     /// Of an instance alone: to its own disk.
     SingleNode(JoinHandle<()>),
-    /// Of one among several: to the primary, and from the cluster's log to its own disk.
+    /// Of a member of a cluster: one proposes to the primary, one applies the cluster's log.
     Cluster {
         proposal_worker: JoinHandle<()>,
         applier: JoinHandle<()>,

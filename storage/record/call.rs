@@ -108,12 +108,12 @@ const SLOT_BITS: u32 = 16;
 
 /// The epoch in which `slot` takes over a call that is at `current`. Two slots never share one, so
 /// that two instances that cannot hear of each other do not either. Slot 0 is an instance that runs
-/// alone: it counts one by one. At the top (65,535 take-overs) it is `current` again, which wins
+/// alone: it counts one by one. At the top (65,535 claims) it is `current` again, which wins
 /// nothing.
 pub fn next_epoch(current: u32, slot: u16) -> u32 {
     let generation = (current >> SLOT_BITS) + 1;
     match slot {
-        // What has been among several: a generation of its own, since others have taken from this.
+        // Of a cluster: a generation of its own, since others have taken from this.
         0 if current >> SLOT_BITS > 0 => at_generation(generation, 0).unwrap_or(current),
         0 => current + 1,
         slot => at_generation(generation, slot).unwrap_or(current),
@@ -142,11 +142,11 @@ pub struct Conversation {
     pub language: Option<CompactString>,
     /// The instance that owns it.
     pub instance: Option<CompactString>,
-    /// ConversationRelay's session of the last take-over.
+    /// ConversationRelay's session of the last claim.
     pub session_id: Option<CompactString>,
-    /// Ownership: 0 from the start, higher at each take-over; see [`next_epoch`].
+    /// Ownership: 0 from the start, higher at each claim; see [`next_epoch`].
     pub epoch: u32,
-    /// Take-overs so far.
+    /// Claims so far.
     pub resumes: u32,
     /// Unix seconds.
     pub started_at: i64,

@@ -29,8 +29,8 @@ pub struct CallStarted {
     pub instance: CompactString,
 }
 
-/// A call was taken up again, or taken over. Key: call and epoch; only a higher epoch is applied,
-/// and with [`CallResumed::expected`] only on what its maker had seen.
+/// A call was resumed, or claimed by another instance. Key: call and epoch; only a higher epoch is
+/// applied, and with [`CallResumed::expected`] only against the epoch that the claiming instance had seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallResumed {
     /// The call.
@@ -64,7 +64,7 @@ impl CallResumed {
     /// Whether a call that had ended lives again by it: not by one that only comes late, the provider having
     /// told of an end of the call itself at `provider_end_at_ms` (0 if not) or the claimer of its own, the
     /// latest such owner's epoch being `end_epoch` (-1 if none). For the row in memory; the disk's is changed
-    /// by the same rule in `sqlite::conversations::resume`.
+    /// by the same rule in `sqlite::conversations::apply_claim`.
     pub(crate) fn reopens(&self, provider_end_at_ms: i64, end_epoch: i64) -> bool {
         self.at_ms > provider_end_at_ms && i64::from(self.epoch) > end_epoch
     }
@@ -106,7 +106,7 @@ pub struct CallEnded {
     /// The call.
     pub call_sid: CallSid,
     /// The epoch of who says so, which cannot end a call that another has taken over since, nor one
-    /// that it has claimed in vain; nothing when the provider itself says that the call is over.
+    /// whose claim it lost; nothing when the provider itself says that the call is over.
     pub epoch: Option<u32>,
     /// Unix milliseconds.
     pub at_ms: i64,
@@ -127,8 +127,8 @@ impl CallEnded {
     }
 
     /// Whether it may end a call that is owned in `epoch`: by the provider's word, or by its owner's.
-    /// Among several instances nobody else counts, even under an epoch that is higher: that of a
-    /// claim that came too late. The whole rule, for the disk's row and for the one in memory.
+    /// In a cluster nobody else may, not even under a higher epoch, which is that of a claim that came
+    /// too late. The whole rule, for the disk's row and for the one in memory.
     pub(crate) fn may_end(&self, epoch: u32) -> bool {
         self.epoch.is_none_or(|own| match epoch {
             FIRST_EPOCH_WITH_SLOT.. => own == epoch,

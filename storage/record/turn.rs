@@ -100,7 +100,7 @@ impl TurnKind {
 /// write for one call do so in different epochs, so no key is ever given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TurnKey {
-    /// Which ownership of the call: 0 from its start, one more at each take-over.
+    /// Which ownership of the call: 0 from its start, one more at each claim.
     pub epoch: u32,
     /// The turn's number within the epoch, given by its maker, rising.
     pub seq: u32,

@@ -1,6 +1,5 @@
-//! Who this instance is among several. The identity lives in the data directory, made there at
-//! random and never configured: an empty directory is nobody yet, and a directory that has lost a part
-//! of itself is not let in under its old name.
+//! The identity of this instance in its cluster. It is made at random in the data directory and never
+//! configured. An empty directory has none; a directory that has lost one of its files is refused.
 
 use super::NodeId;
 use super::applied_state::AppliedLogState;

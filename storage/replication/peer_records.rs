@@ -148,7 +148,7 @@ impl PeerRecords {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether `hello` may be let in. A start that was not seen before is on disk here when this
+    /// Whether the node of `hello` may be admitted. A start that was not seen before is on disk here when this
     /// returns. Blocks; not for a thread of the async runtime.
     pub fn check(&self, startup_check: StartupCheck) -> Result<(), StartupCheckError> {
         let known = self.records().get(&startup_check.node_id).copied();

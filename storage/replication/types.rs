@@ -29,7 +29,7 @@ openraft::declare_raft_types!(
 );
 
 /// The payload of one entry: batches of writes of one or several instances, each as
-/// [`crate::write::encode`] made it where it was proposed, applied in this order in one transaction.
+/// [`crate::write::encode_batch`] made it where it was proposed, applied in this order in one transaction.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryBatches(pub Vec<Bytes>);
 

@@ -1,11 +1,11 @@
-//! Which turns of live calls are written, and where: what makes each (call, epoch, seq) be there
-//! once without a random index on disk.
+//! Maps the turns of live calls, by (call, epoch, seq), to their rowids: each turn is stored once, without
+//! an index on disk.
 //!
-//! The ledger is derived from the database and from nothing else: read at open, moved on by
-//! [`crate::write::apply`], thrown away with the connection when a commit fails. Readers share it
-//! ([`LiveTurnIndexReader`]) to find a call's rows; what they find there is a hint that they check against the row
-//! itself. It may be too much, never too little: a page torn out stays to be seen until its batch is
-//! committed, and a ledger read anew takes the old one's place in one step.
+//! It is derived from the database alone: built at opening, updated by [`crate::write::apply`], and rebuilt
+//! with the connection after a failed commit. Readers share it ([`LiveTurnIndexReader`]) to find the rows
+//! of a call, and check each row, since a rowid may be out of date. They may see too many rowids, never too
+//! few: the rowids of a removed call stay visible until its batch is committed, and a rebuilt index
+//! replaces the old one in one step.
 
 use super::messages::ConversationMessages;
 use super::{conversations, tombstones, turns};
@@ -19,7 +19,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// gives none below 1.
 const IN_MESSAGES: i64 = 0;
 
-/// Places of the live calls' turns, for the one who writes.
+/// The index as the writing thread uses it.
 pub struct LiveTurnIndex {
     indexed: Arc<IndexedCalls>,
     reader: LiveTurnIndexReader,
@@ -33,15 +33,15 @@ impl Default for LiveTurnIndex {
     }
 }
 
-/// What is in it, all from one reading of the database.
+/// Its contents, from one reading of the database.
 #[derive(Default)]
 struct IndexedCalls {
     calls: DashMap<CallSid, TurnRowIds>,
-    /// Rowids of the pages that the batch at work has torn out: readers do not see its commit yet.
+    /// Rowids that the current batch has removed: its commit is not visible to readers yet.
     removed_uncommitted: DashMap<CallSid, Vec<i64>>,
 }
 
-/// The ledger as readers see it. Cheap to clone.
+/// The index as readers see it. Cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct LiveTurnIndexReader(Arc<RwLock<Arc<IndexedCalls>>>);
 
@@ -54,7 +54,7 @@ impl LiveTurnIndexReader {
             .get(call_sid)
             .map(|row_ids| row_ids.ids().collect())
             .unwrap_or_default();
-        // After the page itself: one torn out in between was noted here before.
+        // After the call itself: one that was removed in between was noted here before.
         if let Some(torn_out) = indexed.removed_uncommitted.get(call_sid) {
             ids.extend(torn_out.iter());
         }
@@ -67,7 +67,7 @@ impl LiveTurnIndexReader {
 pub(crate) struct TurnRowIds(Vec<(TurnKey, i64)>);
 
 impl TurnRowIds {
-    /// Where the turn of `key` lies: nowhere, or at a rowid, or in the messages (`Some(None)`).
+    /// Where the turn of `key` is: not known, at a rowid, or in the messages (`Some(None)`).
     pub(crate) fn find(&self, key: TurnKey) -> Option<Option<i64>> {
         let at = self.0.binary_search_by_key(&key, |line| line.0).ok()?;
         let id = self.0[at].1;
@@ -91,9 +91,9 @@ impl TurnRowIds {
     }
 }
 
-/// What a turn finds when it arrives.
+/// The state of the call of a turn that arrives.
 pub(crate) enum TurnTarget<'a> {
-    /// The call lives.
+    /// The call is live.
     Live(RefMut<'a, CallSid, TurnRowIds>),
     /// The conversation is closed: here are its messages.
     Closed(ConversationMessages),
@@ -110,7 +110,7 @@ impl IndexedCalls {
                 row_ids.insert(key, id);
             }
         })?;
-        // A call that was closed and lives again has its earlier turns in its messages.
+        // A call that was closed and reopened has its earlier turns in its messages.
         for stored in conversations::unfinished(connection)? {
             indexed.index_messages(&stored);
         }
@@ -136,7 +136,7 @@ impl LiveTurnIndex {
         Ok(turn_index)
     }
 
-    /// Reads it anew, for all who share it: they see the old one until the new one is whole.
+    /// Rebuilds it for all who share it: they see the old one until the new one is complete.
     pub(crate) fn reload(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let indexed = Arc::new(IndexedCalls::read(connection)?);
         *self
@@ -148,12 +148,12 @@ impl LiveTurnIndex {
         Ok(())
     }
 
-    /// The ledger as readers see it.
+    /// The index as readers see it.
     pub(crate) fn reader(&self) -> LiveTurnIndexReader {
         self.reader.clone()
     }
 
-    /// The batch is committed: what it tore out is gone from the database.
+    /// The batch is committed: what it removed is gone from the database.
     pub(crate) fn note_commit(&self) {
         self.indexed.removed_uncommitted.clear();
     }
@@ -163,8 +163,7 @@ impl LiveTurnIndex {
         self.indexed.calls.contains_key(call_sid)
     }
 
-    /// Opens the page of `call_sid` for a turn said at `at` (Unix seconds); a call never heard of
-    /// gets its row.
+    /// The state of `call_sid` for a turn said at `at` (Unix seconds); an unknown call gets its row.
     pub(crate) fn target_of(
         &self,
         connection: &Connection,
@@ -198,8 +197,8 @@ impl LiveTurnIndex {
         }
     }
 
-    /// Takes the page of a call out: its turns are being removed. Readers still see their places
-    /// until [`LiveTurnIndex::note_commit`].
+    /// Removes a call, whose turns are being removed. Readers still see their rowids until
+    /// [`LiveTurnIndex::note_commit`].
     pub(crate) fn remove_call(&self, call_sid: &CallSid) -> TurnRowIds {
         let row_ids = self.indexed.calls.get(call_sid);
         let ids: Vec<i64> = row_ids.iter().flat_map(|row_ids| row_ids.ids()).collect();

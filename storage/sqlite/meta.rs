@@ -1,4 +1,4 @@
-//! The database's own row: which lineage it is of, how far it has been written.
+//! The one row of `meta`: the identity of the database and how far it is written.
 
 use crate::record::StateDigest;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -15,7 +15,7 @@ pub(crate) struct DatabaseMeta {
     /// The change that last erased a caller: a cache that has not seen it is thrown away whole,
     /// since the feed shows changed rows and not missing ones.
     pub erased_rev: u64,
-    /// The level of writes and rules in use. A database of before levels is at 1.
+    /// The format version in use. A database from before there were any is at 1.
     pub format_version: u32,
     /// The digest chain over the entries applied, up to `position`; none where no chain has begun.
     pub digest: Option<StateDigest>,
@@ -38,12 +38,12 @@ pub(crate) fn read(connection: &Connection) -> rusqlite::Result<DatabaseMeta> {
     })
 }
 
-/// The level in use.
+/// The format version in use.
 pub(crate) fn format_version(connection: &Connection) -> rusqlite::Result<u32> {
     connection.query_row("SELECT level FROM meta WHERE id = 1", [], |row| row.get(0))
 }
 
-/// Notes the level that is in use from now on.
+/// Notes the format version that is in use from now on.
 pub(crate) fn set_format_version(connection: &Connection, level: u32) -> rusqlite::Result<()> {
     connection.execute("UPDATE meta SET level = ?1 WHERE id = 1", [level])?;
     Ok(())
@@ -118,8 +118,8 @@ pub(crate) fn assign_cluster(connection: &Connection, cluster_id: &str) -> rusql
     put_digest(connection, Some(&StateDigest::START))
 }
 
-/// Takes the mark of its cluster from the database: it is then one of a single instance, at the
-/// position it had. What every copy that leaves the cluster (a backup) must have done.
+/// Removes the cluster from the database: it is then one of a single node, at the same position. Every
+/// copy that leaves the cluster (a backup) needs it.
 pub(crate) fn remove_cluster(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute(
         "UPDATE meta SET cluster_id = NULL, last_applied = NULL, membership = NULL WHERE id = 1",

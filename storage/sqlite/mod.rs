@@ -1,4 +1,4 @@
-//! SQLite: the one place where the truth lies. Nobody outside this crate speaks SQL.
+//! The tables of `calls.db` and all SQL on them. No other crate uses SQL.
 
 pub(crate) mod callers;
 pub(crate) mod connection;

@@ -13,7 +13,7 @@ pub const REJECTED_WRITE_BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// A write, or a batch of them, that is set aside.
 pub(crate) struct RejectedWrite<'a> {
-    /// When it was made, Unix milliseconds; where it does not say, 0. Not when it was refused: among several
+    /// When it was made, Unix milliseconds; where it does not say, 0. Not when it was refused: in a cluster
     /// instances each row must be the same everywhere.
     pub at_ms: i64,
     /// The position (TXID) that it was to be applied at, if it came so far.

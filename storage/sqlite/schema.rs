@@ -86,7 +86,7 @@ UPDATE OR IGNORE callers SET phone_number = CAST(phone_number AS TEXT)
 ///
 /// `turns` is append-only and has no index but its rowid: a key by call and sequence costs 11 to 45
 /// times the payload in writes, this 2.2 times. That each (call, epoch, seq) is there once is seen
-/// to by the writer's ledger ([`super::Ledger`]). `interrupted` is 0, 1, or 2 where the place of the cut
+/// to by the live-turn index ([`super::LiveTurnIndex`]). `interrupted` is 0, 1, or 2 where the place of the cut
 /// is an estimate (3: an estimate that nothing was cut).
 pub(crate) const VERSION_1: &str = "
 CREATE INDEX idx_callers_rev ON callers(rev);

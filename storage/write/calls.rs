@@ -1,4 +1,4 @@
-//! Writes about calls: start, turns, take-over, end.
+//! Writes about calls: start, turns, claim, end.
 
 use super::caller_rules::seconds;
 use super::{ClaimResult, DecisionStamp};
@@ -157,7 +157,7 @@ fn close(
         conversations::record_end(connection, call_sid, &seen)
     };
     if row.ended_at.is_some() {
-        // It changes nothing now. One that a take-over does not make void would end the call if it
+        // It changes nothing now. One that a claim does not make void would end the call if it
         // came again after the call has come back.
         let outlives_a_return = end.epoch.is_none_or(|epoch| epoch > row.epoch);
         return if outlives_a_return { note() } else { Ok(()) };

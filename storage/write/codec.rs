@@ -1,7 +1,7 @@
 //! The stable form of a batch of writes: JSON under a version marker, so that an entry of an older
 //! log is still read and one of a newer log is refused instead of misread.
 //!
-//! Which forms may be written is decided by the level in use ([`crate::level`]): every instance reads
+//! Which forms may be written is decided by the level in use (`crate::format_version`): every instance reads
 //! them then. [`for_format_version`] says what becomes of each write that the level does not know:
 //!
 //! | write | first level | below it |

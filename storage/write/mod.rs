@@ -144,11 +144,11 @@ pub enum Write {
         /// Unix milliseconds: later calls from the number begin anew.
         at_ms: i64,
     },
-    /// Everybody reads level `to`: it is in use from here on ([`crate::level`]). A lower one changes
-    /// nothing.
+    /// Every member reads format version `to`: it is in use from here on (`crate::format_version`). A
+    /// lower one changes nothing.
     #[serde(rename = "level_raised")]
     FormatVersionRaised {
-        /// The level.
+        /// The format version.
         to: u32,
     },
     /// A later release's: a note on a call that is over. The first stays.

@@ -1,5 +1,4 @@
-//! How far this instance's database has come, told to whoever waits for it; and what came of the
-//! claims of calls on the way.
+//! Publishes how far this instance's database is applied, and the results of claims.
 
 use crate::record::Position;
 use crate::write::{AppliedWrites, ClaimResult};
@@ -7,7 +6,7 @@ use calldex_observability::catalog;
 use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 
-/// Take-overs that a slow reader of [`crate::Storage::claim_results`] may be behind. Beyond it the oldest
+/// Claim results that a slow reader of [`crate::Storage::claim_results`] may be behind. Beyond it the oldest
 /// are dropped for that reader, which is told so.
 pub const CLAIM_RESULTS_BEHIND_MAX: usize = 4_096;
 

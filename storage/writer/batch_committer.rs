@@ -1,5 +1,5 @@
-//! The one connection that writes: commits a batch, and after a failure trusts nothing until it
-//! has been opened anew and verified.
+//! The one connection that writes. It commits batches; after a failure it is reopened and verified before
+//! the next one.
 
 use super::WriterShared;
 use super::writer_connection::WriterConnection;
@@ -66,7 +66,7 @@ pub(crate) struct BatchCommitter {
 }
 
 impl BatchCommitter {
-    /// Opens the database, brings it to this version and reads its ledger.
+    /// Opens the database, migrates it and builds its live-turn index.
     pub(crate) fn open(
         path: PathBuf,
         faults: FaultInjector,
@@ -77,7 +77,7 @@ impl BatchCommitter {
     }
 
     /// Opens the database of a replica, which must be there: commits are durable at the next
-    /// checkpoint only, what they lose the cluster's log brings again.
+    /// checkpoint only; what a power cut loses is applied again from the cluster's log.
     pub(crate) fn open_replicated(
         path: PathBuf,
         faults: FaultInjector,
@@ -119,12 +119,12 @@ impl BatchCommitter {
         ))
     }
 
-    /// The ledger as the readers see it.
+    /// The live-turn index as readers see it.
     pub(crate) fn turn_index_reader(&self) -> LiveTurnIndexReader {
         self.turn_index.reader()
     }
 
-    /// The connection, shared with whoever looks for changes by others.
+    /// The connection, shared with the thread that looks for changes by other processes.
     pub(crate) fn connection(&self) -> WriterConnection {
         self.connection.clone()
     }
@@ -134,9 +134,12 @@ impl BatchCommitter {
         self.wal_pages.clone()
     }
 
-    /// Does `work` in one transaction and commits it; `operation` is what a test may hook in before.
-    /// `work` may panic: that counts as a fault of what it applies. On an error nothing is acknowledged, and unless it was only a lock, the connection
-    /// is gone and the live-turn index read anew before the next one.
+    /// Does `work` in one transaction and commits it; `operation` is where a test injects an error before
+    /// it. A panic of `work` counts as caused by a write.
+    ///
+    /// # Errors
+    /// Nothing was committed. Except after a lock, the next call reopens the connection and rebuilds the
+    /// live-turn index.
     pub(crate) fn transact(
         &mut self,
         operation: Option<DiskOperation>,
@@ -202,14 +205,15 @@ impl BatchCommitter {
         Ok(())
     }
 
-    /// What a failed fsync left in the kernel's cache may look written and not be. Copying the log
-    /// into the database writes and syncs every page of it again; then the database is read through, once
-    /// until the next commit: a large one takes minutes, and what waits would wait for that at each retry.
+    /// After a failed fsync, pages may look written in the kernel's cache and not be on disk. Therefore:
     ///
-    /// A reader may keep the log from being copied whole, and that is passed over: a reader is a
-    /// connection, and as long as there is one the index of the log stands. In it, the pages of the commit
-    /// that failed do not exist, and the next commit writes and syncs their places anew. Where there is none,
-    /// nothing hinders the copying.
+    /// 1. The write-ahead log is checkpointed into the database, which writes and syncs every page again.
+    /// 2. The database is read through by `quick_check`, once until the next commit: a large one takes
+    ///    minutes, and the queue would wait for that at each retry.
+    ///
+    /// A reader may prevent a complete checkpoint; that is no error. While a connection is open, the index
+    /// of the log stays. It does not contain the pages of the failed commit, and the next commit writes and
+    /// syncs them again. Without an open connection nothing prevents the checkpoint.
     fn verify(&mut self, connection: &Connection) -> Result<(), CommitError> {
         self.faults.inject(DiskOperation::Verify)?;
         connection::checkpoint_and_truncate(connection)?;
@@ -225,8 +229,8 @@ impl BatchCommitter {
         self.check_identity(connection)
     }
 
-    /// The file must hold the database that was acknowledged, at that position or beyond it: another
-    /// one may lie at its path by now.
+    /// The file must hold the same database, not before the acknowledged position: another file may have
+    /// been put at its path.
     fn check_identity(&self, connection: &Connection) -> Result<(), CommitError> {
         let found = meta::read(connection)?;
         if let Some(incoming) = &self.incoming

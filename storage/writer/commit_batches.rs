@@ -1,6 +1,6 @@
-//! Making batches of writes durable: one transaction for all of them, again and again until the disk takes
-//! it. A write that is itself at fault is set aside within the same transaction, so that nothing is dropped
-//! and every instance that applies the same batches to the same database sets the same aside.
+//! Commits batches of writes in one transaction, which is retried until the disk takes it. A write that
+//! cannot be applied is rejected: it is stored in `set_aside` within the same transaction. Every instance
+//! that applies the same batches to the same database rejects the same writes.
 
 use super::batch_committer::BatchCommitter;
 use crate::disk::CommitError;
@@ -13,13 +13,13 @@ use crate::write::{AppliedWrites, Write, apply_at};
 use calldex_observability::catalog;
 use rusqlite::Transaction;
 
-/// The outcome of a write that was set aside, in the digest chain.
+/// The outcome of a rejected write, in the digest chain.
 const REJECTED: u64 = u64::MAX;
 
 /// Writes that are applied at one position.
 pub(crate) struct WriteBatch<'a> {
     pub(crate) writes: Vec<&'a Write>,
-    /// The entry of the cluster's log that they are; nothing for the next position of an instance alone.
+    /// The entry of the cluster's log that has them; `None` for the next position of a single node.
     pub(crate) entry: Option<LogEntryContext<'a>>,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct WriteBatch<'a> {
 pub(crate) struct LogEntryContext<'a> {
     /// Its index in the log: the position at which it is applied.
     pub(crate) index: u64,
-    /// Batches of it that are none.
+    /// Its batches that could not be decoded.
     pub(crate) unreadable: &'a [Vec<u8>],
     /// What stands for its place in the log and all of its bytes.
     pub(crate) content_digest: StateDigest,
@@ -42,16 +42,18 @@ pub(crate) struct AppliedLogMark {
     pub(crate) membership: Option<String>,
 }
 
-/// What became of batches.
+/// The result of committing batches.
 pub(crate) struct CommittedBatches {
     pub(crate) applied: AppliedWrites,
-    /// The writes that were set aside: the batch, and the place in it.
+    /// The rejected writes: index of the batch, and index in the batch.
     pub(crate) rejected: Vec<(usize, usize)>,
 }
 
-/// Applies `batches` in one transaction, notes `log_mark` in it, and commits it, however often that takes, for as long as `retry`
-/// says so: it is told each error that is not a write's, and has waited when it returns. The error is the
-/// last one then, and nothing was acknowledged.
+/// Applies `batches` in one transaction, notes `log_mark` in it, and commits it. After an error that no
+/// write has caused, `retry` is called with it, waits, and returns whether to try again. Blocks.
+///
+/// # Errors
+/// The last error, once `retry` has returned false. Nothing was committed then.
 pub(crate) fn commit_batches(
     committer: &mut BatchCommitter,
     operation: Option<DiskOperation>,
@@ -130,7 +132,7 @@ fn merge(all: &mut AppliedWrites, applied: AppliedWrites) {
     all.early_ends_evicted += applied.early_ends_evicted;
 }
 
-/// Counts what a transaction has set aside, and what had to go for it.
+/// Counts the rejected writes of a transaction, and the older ones that were deleted for them.
 fn record_metrics(rejected_writes: &RejectedWrites, batches: &[WriteBatch<'_>], evicted: usize) {
     let entries = batches.iter().filter_map(|batch| batch.entry.as_ref());
     let unreadable: usize = entries.map(|entry| entry.unreadable.len()).sum();
@@ -146,8 +148,8 @@ fn record_metrics(rejected_writes: &RejectedWrites, batches: &[WriteBatch<'_>], 
     }
 }
 
-/// The writes that are set aside, found one after the other: the first that fails after those before it
-/// were applied, then the next. It depends on the database before and on the writes alone.
+/// The rejected writes, found one after the other: the first that fails after those before it were
+/// applied, then the next. The result depends on the database before and on the writes alone.
 #[derive(Default)]
 struct RejectedWrites {
     /// By batch and place in it, with the reason.
@@ -190,12 +192,12 @@ impl RejectedWrites {
                 all.outcomes.push(REJECTED);
             }
         }
-        // What fails from here on is not of a write.
+        // No write causes an error from here on.
         self.current = None;
         Ok(all)
     }
 
-    /// Puts what is refused of a batch where a person finds it. How many older ones went for it.
+    /// Stores the rejected writes of a batch in `set_aside`. Returns how many older ones were deleted for them.
     fn store(
         &self,
         transaction: &Transaction<'_>,
@@ -226,8 +228,8 @@ impl RejectedWrites {
         Ok(evicted)
     }
 
-    /// `error` is the fault of a write, which is looked for, or set aside from now on. Whether there is
-    /// one to blame.
+    /// `error` was caused by a write: it is searched for, or rejected from now on. Returns whether one was
+    /// found or is searched for.
     fn reject(&mut self, batches: &[WriteBatch<'_>], error: &CommitError) -> bool {
         catalog::WRITE_FAILURES_TOTAL
             .with(error.kind())

@@ -1,5 +1,5 @@
-//! From the calls to the disk: submitted without waiting, written in batches of one fsync, then
-//! acknowledged.
+//! Makes writes durable: they are submitted without waiting, committed in batches with one fsync each,
+//! then acknowledged.
 
 mod apply_progress;
 mod batch_committer;
@@ -45,13 +45,14 @@ use std::time::{Duration, Instant};
 use unapplied_writes::UnappliedWrites;
 use write_queue::{QueueItem, WriteQueue, count_writes};
 
-/// What the thread may take at the deadline to say what became of the batch it holds, milliseconds.
+/// How long closing waits after its deadline for the result of the batch that is being committed,
+/// milliseconds.
 const CLOSE_GRACE_MS_MAX: u64 = 100;
-/// What the thread of an instance among several may take at the deadline to put what it holds into the
-/// outbox, milliseconds.
+/// How long closing in a cluster waits after its deadline until the remaining writes are in the outbox,
+/// milliseconds.
 const OUTBOX_SAVE_MS_MAX: u64 = 1_000;
 
-/// The way in for every change. Cheap to clone.
+/// Takes every write. Cheap to clone.
 #[derive(Clone)]
 pub struct Writer {
     shared: Arc<WriterShared>,
@@ -62,7 +63,7 @@ pub(crate) struct WriterShared {
     queue: WriteQueue,
     pending: Arc<PendingWrites>,
     degraded: DegradedReasons,
-    /// What is acknowledged and not yet in this instance's database: only among several.
+    /// What is acknowledged and not yet in this instance's database: only in a cluster.
     unapplied: UnappliedWrites,
     /// The last durable position.
     durable_position: AtomicU64,
@@ -78,8 +79,8 @@ impl WriterShared {
         self.queue.is_closing()
     }
 
-    /// The database has come to `position` and the caches show it: what was acknowledged up to there
-    /// is no longer pending.
+    /// The database is at `position` and the caches are refreshed: what was acknowledged up to there is no
+    /// longer pending.
     pub(crate) fn release_applied(&self, position: Position) {
         self.release(&self.unapplied.take_applied(position));
     }
@@ -93,8 +94,8 @@ impl WriterShared {
         self.queue.release(bytes);
     }
 
-    /// What was proposed is durable, or set aside for good: says so to whoever waits. It stays among
-    /// the pending until this instance has applied it.
+    /// Resolves the receipts of writes that are durable or rejected. They stay pending until this instance
+    /// has applied them.
     fn acknowledge(&self, items: Vec<QueueItem>, fate: Result<Position, WriteError>) {
         let writes = items
             .iter()
@@ -117,7 +118,7 @@ impl WriterShared {
     }
 }
 
-/// The writer's state, for health and for people.
+/// The state of the writer, for health checks and operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriterStatus {
     /// What waits.
@@ -128,7 +129,7 @@ pub struct WriterStatus {
 }
 
 impl Writer {
-    /// Over a database at `applied`, where `level` is in use.
+    /// Of a database at `applied`, where `format_version` is in use.
     pub(crate) fn new(
         bounds: WriterBounds,
         pending: Arc<PendingWrites>,
@@ -152,8 +153,8 @@ impl Writer {
         )
     }
 
-    /// Takes `write` and returns at once; it is visible to this instance's look-ups and reads from
-    /// now on, and durable when the receipt says so.
+    /// Takes `write` and returns at once. It is visible to the look-ups and reads of this instance from now
+    /// on, and durable once the receipt resolves to a position.
     pub fn submit(&self, write: Write) -> Receipt {
         let (acknowledge, receipt) = Receipt::pair();
         let kind = write.kind();
@@ -180,8 +181,11 @@ impl Writer {
         receipt
     }
 
-    /// Waits until everything submitted before is durable, or `deadline` has passed, or storage is
-    /// closed.
+    /// Waits until everything submitted before is durable, at most for `deadline`. Dropping the future
+    /// loses no write.
+    ///
+    /// # Errors
+    /// [`FlushError::TimedOut`] at the deadline, [`FlushError::Write`] when storage is closed before.
     pub async fn flush(&self, deadline: Duration) -> Result<Position, FlushError> {
         let receipt = self.push_flush_marker();
         match tokio::time::timeout(deadline, receipt).await {
@@ -197,8 +201,8 @@ impl Writer {
         receipt
     }
 
-    /// The last position that is durable: 0 until this process has written. Among several instances the
-    /// last that a majority has of what was written here: a token for reading it anywhere.
+    /// The last position that is durable: 0 until this process has written. In a cluster it is the
+    /// last one of this instance that a majority has: with it the write can be read on every instance.
     pub fn position(&self) -> Position {
         self.shared.durable_position.load(Ordering::Acquire)
     }
@@ -220,16 +224,16 @@ impl Writer {
     }
 
     /// Lets the thread write what waits, then ends it. What is left at `deadline` is given up with
-    /// [`NotDurable::Closed`]; how many writes that were, with those of a batch that still hangs in
-    /// the disk [`CLOSE_GRACE_MS_MAX`] later.
+    /// [`WriteError::Closed`]. Returns how many writes that were, with those of a batch that is still being
+    /// committed [`CLOSE_GRACE_MS_MAX`] later. Blocks.
     pub(crate) fn close(&self, deadline: Duration, is_finished: impl Fn() -> bool) -> usize {
         self.shared.queue.begin_close();
         wait_until_finished(deadline, &is_finished);
         self.abandon_remaining(&is_finished)
     }
 
-    /// As [`Writer::begin_close`], of a thread that keeps what is left in the outbox: only what that does not
-    /// take within [`OUTBOX_SAVE_MS_MAX`] is given up.
+    /// As [`Writer::close`], of a thread that saves what is left to the outbox: only what is not saved within
+    /// [`OUTBOX_SAVE_MS_MAX`] is given up. Blocks.
     pub(crate) fn close_into_outbox(
         &self,
         deadline: Duration,
@@ -257,7 +261,7 @@ fn wait_until_finished(bound: Duration, is_finished: &impl Fn() -> bool) {
     thread_join::wait_until(Instant::now() + bound, is_finished);
 }
 
-/// Why a flush did not end well.
+/// Why a flush failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FlushError {
     /// The deadline passed with this many writes waiting.

@@ -1,4 +1,4 @@
-//! Keeping what waits for a primary on this instance's disk, while memory holds it too.
+//! Saves batches that wait for a primary to the outbox; they are in memory too.
 
 use super::proposal_backlog::{ProposalBacklog, UnacknowledgedBatch};
 use super::write_queue::{QueueItem, count_writes};
@@ -18,10 +18,10 @@ const BATCHES_PER_TRANSACTION_MAX: usize = 64;
 /// See the module.
 pub(super) struct OutboxWriter {
     outbox: Outbox,
-    /// Until when it is left alone after it failed; what it did not take stays in memory.
+    /// When it is tried again after a failure; until then batches stay in memory alone.
     retry_at: Option<Instant>,
     backoff: Backoff,
-    /// Whether settled rows are still in the outbox.
+    /// Whether acknowledged rows are still in the outbox.
     has_replicated_rows: bool,
 }
 
@@ -35,8 +35,8 @@ impl OutboxWriter {
         }
     }
 
-    /// Takes up what an earlier process left: it is pending again, and the first to be proposed. What
-    /// this version cannot read is set aside in the outbox, loudly.
+    /// Loads the batches of an earlier process: they are pending again and proposed first. A batch that this
+    /// version cannot read is moved to the table `unreadable`, with an error in the log.
     pub(super) fn load(
         &mut self,
         waiting: Vec<OutboxBatch>,
@@ -62,8 +62,8 @@ impl OutboxWriter {
         backlog
     }
 
-    /// Puts everything of `backlog` that is not in the outbox there, one fsync for all, unless the
-    /// outbox has just failed. A failure leaves everything in memory.
+    /// Saves the batches of `backlog` that are not in the outbox, with one fsync, unless the outbox has just
+    /// failed. After a failure they stay in memory alone.
     pub(super) fn save(&mut self, backlog: &mut ProposalBacklog, shared: &WriterShared) {
         if self.retry_at.is_some_and(|at| Instant::now() < at) {
             return;
@@ -103,8 +103,8 @@ impl OutboxWriter {
         Ok(())
     }
 
-    /// Keeps the first batch, which the primary refuses alone, where a person finds it. A failure leaves it
-    /// in memory; it is tried again with the next proposal.
+    /// Moves the first batch, a single write that the primary rejects, to the table `unreadable`. After a
+    /// failure it stays in memory and is tried again with the next proposal.
     pub(super) fn save_rejected(
         &mut self,
         backlog: &mut ProposalBacklog,
@@ -130,7 +130,7 @@ impl OutboxWriter {
         self.has_replicated_rows = true;
     }
 
-    /// Removes what is settled; nothing is held any more. A failure costs only a repetition.
+    /// Removes the acknowledged rows once the backlog is empty. After a failure they are only proposed again.
     pub(super) fn remove_replicated(&mut self, shared: &WriterShared) {
         if !self.has_replicated_rows {
             return;
@@ -175,7 +175,7 @@ impl OutboxWriter {
     }
 }
 
-/// Makes a batch of an earlier process one of this one, with nobody who waits for it.
+/// Makes a batch of an earlier process one of this process, without receipts.
 fn restore_batch(
     shared: &WriterShared,
     saved: &OutboxBatch,
@@ -198,14 +198,14 @@ fn now_ms() -> i64 {
     now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// When the oldest part was made, for whoever reads the outbox later.
+/// When its oldest write was submitted, Unix milliseconds.
 fn oldest_write_ms(batch: &UnacknowledgedBatch) -> i64 {
     let age = batch.items.first().map(|item| item.submitted_at.elapsed());
     let age_ms = age.unwrap_or_default().as_millis();
     now_ms().saturating_sub(i64::try_from(age_ms).unwrap_or(i64::MAX))
 }
 
-/// The moment of Unix milliseconds; now, if the clock says that it is to come.
+/// The instant of Unix milliseconds; now if that is in the future.
 fn instant_of(at_ms: i64) -> Instant {
     let age_ms = u64::try_from(now_ms().saturating_sub(at_ms)).unwrap_or(0);
     let now = Instant::now();
@@ -227,7 +227,7 @@ fn update_outbox_gauges(backlog: &mut ProposalBacklog) {
     catalog::OUTBOX_OLDEST_SECONDS.set(age.as_secs_f64());
 }
 
-/// What becomes of those who wait for a batch when the storage is closed before a primary took it.
+/// The result of a batch that no primary took before storage was closed.
 pub(super) fn result_at_close(batch: &UnacknowledgedBatch) -> WriteError {
     match batch.outbox_row {
         Some(_) => WriteError::SavedToOutbox,

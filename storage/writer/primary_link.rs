@@ -1,5 +1,5 @@
-//! The line to the primary: where proposals go, once somebody has connected it, and how this instance
-//! learns that one has landed: by an answer, or by applying it itself, whichever comes first.
+//! The link to the primary: it sends proposals once a proposer is connected, and reports each result when
+//! the answer comes or this instance has applied the entry, whichever is first.
 
 use super::proposer::{ProposeError, Proposer};
 use crate::record::Position;
@@ -13,14 +13,14 @@ use tokio::task::JoinHandle;
 type ConnectedProposer = (Arc<dyn Proposer>, Handle);
 type ProposeResult = Result<Position, ProposeError>;
 
-/// See the module. Before it is connected there is no primary.
+/// See the module. Without a proposer every proposal fails with [`ProposeError::NoPrimary`].
 #[derive(Default)]
 pub(crate) struct PrimaryLink(Mutex<PrimaryLinkState>);
 
 #[derive(Default)]
 struct PrimaryLinkState {
     proposer: Option<ConnectedProposer>,
-    /// The number of the last proposal that was asked, and who waits for it.
+    /// The number of the last proposal, and the sender of its result.
     in_flight: Option<(u64, SyncSender<ProposeResult>)>,
     /// The number of the last proposal of this process that this instance has applied, and where.
     applied: Option<(u64, Position)>,
@@ -46,13 +46,12 @@ impl PrimaryLink {
         if let Some((asked, tell)) = &state.in_flight
             && *asked == number
         {
-            // Whoever asked has an answer already, or has given up and asks again.
+            // The receiver has an answer already, or has given up and proposes again.
             let _ = tell.try_send(Ok(position));
         }
     }
 
-    /// Sends the proposal `number` on its way. One that has landed since it was asked last is not
-    /// sent again.
+    /// Sends the proposal `number`. One that this instance has applied meanwhile is not sent again.
     pub(super) fn propose(
         &self,
         number: u64,
@@ -77,7 +76,7 @@ impl PrimaryLink {
         state.in_flight = Some((number, tell.clone()));
         drop(state);
         let task = runtime.spawn(async move {
-            // Whoever asked may have given up.
+            // The receiver may have given up.
             let _ = tell.try_send(proposer.propose(batch, writes).await);
         });
         Ok(ProposalCall {
@@ -87,7 +86,7 @@ impl PrimaryLink {
     }
 }
 
-/// A batch on its way; dropped, nobody waits for the primary's answer, and it may land all the same.
+/// A proposal that was sent. After it is dropped the answer is ignored; the batch may still be committed.
 pub(super) struct ProposalCall {
     result: Receiver<ProposeResult>,
     task: Option<JoinHandle<()>>,

@@ -1,5 +1,5 @@
-//! What the proposing thread holds: batches that were taken and are not acknowledged, in their order,
-//! joined into proposals and cut into smaller ones.
+//! The batches that the proposing thread has taken from the queue and that are not acknowledged, in order.
+//! They are joined into proposals, and split after a rejection.
 
 use super::proposer::PROPOSAL_BYTES_MAX;
 use super::write_queue::{BATCH_WRITES_MAX, QueueItem, count_writes};
@@ -11,11 +11,11 @@ use std::time::Instant;
 #[derive(Default)]
 pub(super) struct ProposalBacklog(VecDeque<UnacknowledgedBatch>);
 
-/// A batch that is held.
+/// A batch of the backlog.
 pub(super) struct UnacknowledgedBatch {
-    /// Its writes, and the marks among them.
+    /// Its writes and flush markers.
     pub items: Vec<QueueItem>,
-    /// Its row in the outbox, if it is there; parts of a batch that was cut share one.
+    /// Its row in the outbox, if it is there; parts of a split batch share one.
     pub outbox_row: Option<i64>,
     /// Whether it is proposed as it is, and not together with others.
     pub propose_alone: bool,
@@ -67,7 +67,7 @@ impl ProposalBacklog {
         self.0.is_empty()
     }
 
-    /// Every batch, to be looked at or marked.
+    /// Every batch.
     pub(super) fn batches_mut(&mut self) -> impl Iterator<Item = &mut UnacknowledgedBatch> {
         self.0.iter_mut()
     }
@@ -94,7 +94,7 @@ impl ProposalBacklog {
 
     /// When the oldest part was made that is not in the outbox.
     pub(super) fn unsaved_since(&self) -> Option<Instant> {
-        // Whatever is kept came before what is not.
+        // Saved batches come before unsaved ones.
         let unkept = self
             .0
             .iter()
@@ -115,8 +115,8 @@ impl ProposalBacklog {
         self.0.iter().take_while(fits).count().max(1)
     }
 
-    /// The proposal of the first `count` batches, from `origin`, and how many writes it holds; nothing
-    /// if there are only marks in them.
+    /// The proposal of the first `count` batches under `origin`, and how many writes it holds; `None`
+    /// if they hold flush markers only.
     pub(super) fn encode_first(
         &self,
         count: usize,
@@ -127,8 +127,8 @@ impl ProposalBacklog {
         (!writes.is_empty()).then(|| (encode_proposal(Some(origin), &writes), writes.len()))
     }
 
-    /// Takes the first `count` batches out: their parts, and the row up to which the outbox holds
-    /// nothing more of what is left.
+    /// Removes the first `count` batches. Returns their items, and the row of the outbox up to which no
+    /// remaining batch has one.
     pub(super) fn take_first(&mut self, count: usize) -> (Vec<QueueItem>, Option<i64>) {
         let mut items = Vec::new();
         let mut last_row = None;
@@ -137,7 +137,7 @@ impl ProposalBacklog {
             last_row = batch.outbox_row.or(last_row);
         }
         let next_row = self.0.front().and_then(|batch| batch.outbox_row);
-        // The rest of a batch that was cut is in the same row still.
+        // The rest of a split batch has the same row.
         let settled = match next_row {
             Some(_) if next_row == last_row => last_row.map(|row| row - 1),
             _ => last_row,
@@ -145,8 +145,8 @@ impl ProposalBacklog {
         (items, settled)
     }
 
-    /// Cuts the first `count` batches into smaller proposals: into each batch by itself, or a single
-    /// one into halves. Whether there was anything to cut.
+    /// Splits the first `count` batches into smaller proposals: each batch alone, or a single batch into
+    /// halves. Returns whether anything could be split.
     pub(super) fn split(&mut self, count: usize) -> bool {
         if count > 1 {
             self.0

@@ -1,6 +1,6 @@
-//! The proposing thread of an instance among several: takes batches as the writer of a single one
-//! does, gives them to the primary one after the other, and keeps them in the outbox while there is
-//! none.
+//! The proposing thread of a member of a cluster: takes batches from the queue as the writer of a single
+//! node does, proposes them to the primary one after the other, and saves them to the outbox while there
+//! is none.
 
 use super::outbox_writer::{OutboxWriter, result_at_close};
 use super::primary_link::PrimaryLink;
@@ -19,26 +19,26 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How long an answer is waited for while nothing says that the primary is gone (that its connection
-/// broke, or that there is another), milliseconds. A slow disk is no reason to propose again: that would
-/// only give it more to write. Then the batch, which may still land, is proposed again all the same.
-/// Longer than the primary itself waits for its log, and than its answer may be on its way.
+/// How long an answer is waited for while the connection to the primary is open and there is no other
+/// primary, milliseconds. Then the batch is proposed again, although the first proposal may still be
+/// committed. It is longer than the primary waits for its log and than an answer takes: to propose again
+/// earlier would give a slow disk only more to write.
 pub const PROPOSE_MS_MAX: u64 = 30_000;
-/// From when on an answer that has not come counts as trouble, milliseconds.
+/// After this time without an answer the writer counts as degraded, milliseconds.
 const UNANSWERED_MS: u64 = 1_000;
-/// From when on a batch that is on its way, or waits behind others, is kept in the outbox too, with all
-/// that came after it, milliseconds: what a crash can take is not older.
+/// After this time a batch that is proposed, or waits behind others, is saved to the outbox with all later
+/// ones, milliseconds. So a crash loses only younger writes.
 pub const OUTBOX_AFTER_MS: u64 = 100;
-/// How often what has come meanwhile is kept.
+/// How often new batches are saved while a proposal waits.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// First pause after a proposal that failed; each further one doubles.
 const RETRY_MIN: Duration = Duration::from_millis(20);
-/// Longest pause between two proposals: an election takes a second, and what waits should not wait
-/// for much more.
+/// Longest pause between two proposals. An election takes a second; the writes should not wait much
+/// longer than that.
 const RETRY_MAX: Duration = Duration::from_millis(250);
 
-/// How long a primary is still looked for when closing has begun and everything is in the outbox,
-/// milliseconds: about an election.
+/// How long closing still waits for a primary once everything is in the outbox, milliseconds: about an
+/// election.
 const CLOSING_MS_MAX: u64 = 1_000;
 
 /// See the module.
@@ -47,29 +47,29 @@ pub(crate) struct ProposalWorker {
     primary_link: Arc<PrimaryLink>,
     outbox_writer: OutboxWriter,
     backlog: ProposalBacklog,
-    /// What goes into the log next: the last one's origin, counted on.
+    /// The id of the last proposal; the next one has the next number.
     proposal_id: ProposalId,
-    /// A proposal that may still land: it is proposed again as it is, under its number.
+    /// A proposal that may still be committed: it is proposed again unchanged, under its number.
     unresolved: Option<PendingProposal>,
     backoff: Backoff,
-    /// Since when, closing having begun, no proposal has been taken.
+    /// Since when no proposal was acknowledged after closing began.
     no_primary_since: Option<Instant>,
 }
 
-/// The first batches of the backlog, on their way.
+/// A proposal of the first batches of the backlog.
 struct PendingProposal {
     /// How many of them.
     count: usize,
     number: u64,
     batch: Bytes,
     writes: usize,
-    /// Whether an earlier attempt may have been heard.
+    /// Whether an earlier attempt may have reached a primary.
     may_have_committed: bool,
 }
 
 impl ProposalWorker {
-    /// With `waiting`, what the outbox held: it is pending when this returns. The proposals are those
-    /// of the `start` of node `node_id`.
+    /// `waiting` is the contents of the outbox; its writes are pending when this returns. The proposals have
+    /// the ids of the `start` of node `node_id`.
     pub(crate) fn new(
         (node_id, start): (u64, u64),
         shared: Arc<WriterShared>,
@@ -95,8 +95,8 @@ impl ProposalWorker {
         }
     }
 
-    /// Runs until the queue is closed and everything is proposed, or until it is shut: what is left
-    /// is then in the outbox.
+    /// Runs until the queue is closing and everything is acknowledged, or the queue is closed: the rest is
+    /// then in the outbox.
     pub(crate) fn run(mut self) {
         while self.fill_backlog()
             && !self.shared.queue.is_closed()
@@ -115,7 +115,7 @@ impl ProposalWorker {
                     self.wait_before_retry();
                 }
                 Err(ProposeError::NoPrimary) => {
-                    // One that was on its way before may have landed then.
+                    // An earlier attempt may have been committed.
                     self.unresolved = Some(proposal).filter(|proposal| proposal.may_have_committed);
                     self.wait_before_retry();
                 }
@@ -134,7 +134,7 @@ impl ProposalWorker {
         !self.backlog.is_empty()
     }
 
-    /// Whether closing goes on without a primary: everything is kept, and it was looked for long enough.
+    /// Whether closing goes on without a primary: everything is in the outbox, and [`CLOSING_MS_MAX`] is over.
     fn has_waited_for_primary(&mut self) -> bool {
         let bound = Duration::from_millis(CLOSING_MS_MAX);
         let is_long = self
@@ -143,8 +143,8 @@ impl ProposalWorker {
         is_long && !self.backlog.batches_mut().any(|batch| batch.is_unsaved())
     }
 
-    /// The next proposal. Marks need no primary: what was before them is acknowledged, and so are they.
-    /// One that is too long is cut.
+    /// The next proposal. Flush markers alone need no primary: everything before them is acknowledged, so
+    /// they are too. A proposal that is too long is split.
     fn next_proposal(&mut self) -> Option<PendingProposal> {
         let count = self.backlog.next_count();
         self.proposal_id.number += 1;
@@ -180,8 +180,8 @@ impl ProposalWorker {
         answer
     }
 
-    /// Waits for the answer, or until this instance has applied it; what takes long is kept meanwhile,
-    /// with what comes after it.
+    /// Waits for the answer, or until this instance has applied the entry, at most [`PROPOSE_MS_MAX`]. After
+    /// [`OUTBOX_AFTER_MS`] it saves the backlog to the outbox. Blocks.
     fn await_result(
         &mut self,
         proposal: &PendingProposal,
@@ -213,7 +213,7 @@ impl ProposalWorker {
         }
     }
 
-    /// What waits behind others that are answered quickly is not in memory alone for longer either.
+    /// Saves batches that wait behind quickly answered ones, once they are older than [`OUTBOX_AFTER_MS`].
     fn save_old_batches(&mut self) {
         let waiting = || self.shared.queue.waiting_since();
         let since = self.backlog.unsaved_since().or_else(waiting);
@@ -222,7 +222,7 @@ impl ProposalWorker {
         }
     }
 
-    /// Puts what is held, and what has come meanwhile, into the outbox.
+    /// Saves the backlog, and every batch that is ready in the queue, to the outbox.
     fn save_to_outbox(&mut self) {
         while let Some(batch) = self.shared.queue.take_ready() {
             self.backlog.push(UnacknowledgedBatch::new(batch));
@@ -230,7 +230,7 @@ impl ProposalWorker {
         self.outbox_writer.save(&mut self.backlog, &self.shared);
     }
 
-    /// A pause after a proposal that failed, during which everything that comes is kept.
+    /// Waits after a failed proposal, and saves every new batch to the outbox meanwhile.
     fn wait_before_retry(&mut self) {
         let end = Instant::now() + self.backoff.next_delay();
         loop {
@@ -269,8 +269,7 @@ impl ProposalWorker {
         }
     }
 
-    /// A proposal that will never be taken as it is: in smaller ones, and the one write that is at
-    /// fault is set aside.
+    /// The primary will never take this proposal: it is split, and a single write is rejected.
     fn split_or_reject(&mut self, count: usize) {
         if self.backlog.split(count) {
             return;
@@ -304,8 +303,8 @@ impl ProposalWorker {
         }
     }
 
-    /// The end: what no primary took stays in the outbox. It stays among the pending too: this process
-    /// still knows of it.
+    /// Ends: what no primary took stays in the outbox. It stays pending too, so that this process can read
+    /// it.
     fn finish(mut self) {
         while let Some(batch) = self.shared.queue.take_ready() {
             self.backlog.push(UnacknowledgedBatch::new(batch));

@@ -19,11 +19,11 @@ pub enum WriteError {
     /// The queue holds [`super::QUEUE_BYTES_MAX`] already: the disk has been failing for long.
     #[error("the queue of writes is full")]
     QueueFull,
-    /// The database refuses this one write for itself (a defect, not the disk): it is set aside.
+    /// The database rejects this one write (a defect, not the disk): it is kept in `set_aside`.
     #[error("the database refused the write")]
     Rejected,
-    /// The level in use does not know such a write yet, and lacks nothing without it
-    /// ([`crate::write::at_level`]).
+    /// The format version in use does not have such a write yet, and needs nothing of it
+    /// ([`crate::write::for_format_version`]).
     #[error("the write is of a later level than the one in use")]
     Skipped,
 }

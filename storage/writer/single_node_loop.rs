@@ -1,4 +1,4 @@
-//! The writer's loop of an instance alone: take a batch, make it durable, show it, acknowledge it.
+//! The loop of the writer of a single node: takes a batch, commits it, refreshes the caches, acknowledges it.
 
 use super::commit_batches::{CommittedBatches, WriteBatch, commit_batches};
 use super::receipt::WriteError;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// Who is told of each batch before it is acknowledged.
+/// Called with each batch before it is acknowledged.
 pub(crate) type OnApplied = Box<dyn FnMut(&AppliedWrites) + Send>;
 
 /// Runs until the queue is closed and empty, or shut while the disk fails.

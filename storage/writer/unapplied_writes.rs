@@ -1,5 +1,4 @@
-//! Writes that are acknowledged and not yet in this instance's database: they stay among the pending
-//! until they are.
+//! Writes that are acknowledged and not yet in this instance's database. They stay pending until they are.
 
 use crate::pending_writes::WriteId;
 use crate::record::Position;

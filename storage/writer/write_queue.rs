@@ -1,4 +1,4 @@
-//! The queue between the calls and the disk: never blocks who submits, and is bounded.
+//! The queue of submitted writes: bounded, and submitting never blocks.
 
 use super::receipt::{Receipt, ReceiptSender, WriteError};
 use crate::pending_writes::WriteId;
@@ -19,17 +19,17 @@ pub const QUEUE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Longest pause between two attempts once closing has begun: the deadline may be near.
 const CLOSING_PAUSE_MS_MAX: u64 = 20;
 
-/// A submitted write, or the mark of a flush, with who waits for it.
+/// A submitted write or a flush marker, with the sender of its receipt.
 pub(super) struct QueueItem {
     pub id: WriteId,
     pub submitted_at: Instant,
-    /// What to apply; nothing for a mark.
+    /// What to apply; `None` for a flush marker.
     pub write: Option<Arc<Write>>,
     pub receipt_sender: ReceiptSender,
 }
 
 impl QueueItem {
-    /// A write that nobody waits for.
+    /// A write without a receipt.
     pub(super) fn without_receipt(id: WriteId, submitted_at: Instant, write: Arc<Write>) -> Self {
         let (receipt_sender, receipt) = Receipt::pair();
         drop(receipt);
@@ -42,7 +42,7 @@ impl QueueItem {
     }
 
     pub(super) fn acknowledge(self, outcome: Result<Position, WriteError>) {
-        // Whoever dropped the receipt did not want to know.
+        // The receipt may have been dropped.
         let _ = self.receipt_sender.send(outcome);
     }
 
@@ -51,7 +51,7 @@ impl QueueItem {
     }
 }
 
-/// How many of `parts` are writes and not marks.
+/// How many of `parts` are writes and not flush markers.
 pub(super) fn count_writes(items: &[QueueItem]) -> usize {
     items.iter().filter(|item| item.write.is_some()).count()
 }

@@ -1,6 +1,6 @@
-//! The warm tier: sled on disk, a cache of `callers` for those that memory has no room for. Nothing lies
-//! only here. It is thrown away at every start, at an erasure, and whenever the database may have changed
-//! past it; then it is filled again from the database in the background, and SQLite answers meanwhile.
+//! The warm tier: a cache of the table `callers` in sled on disk, for those that do not fit into memory. It
+//! is deleted at every start, at an erasure, and whenever another process may have changed the database.
+//! Then it is rebuilt from the database in the background, and SQLite answers meanwhile.
 
 mod caller_record;
 mod rebuild_reason;
@@ -23,17 +23,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-/// Numbers that sled has yet to hear of. Beyond it the tier is filled anew.
+/// Most numbers whose change is not in sled yet. Beyond it the cache is rebuilt.
 pub const WARM_BEHIND_MAX: usize = 100_000;
 
-/// The tier and the thread that fills it.
+/// The cache and the thread that fills it.
 pub(crate) struct WarmCache {
     shared: Arc<WarmCacheState>,
     worker: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl WarmCache {
-    /// Starts the thread, which throws away what is there and fills the tier. Blocks for neither.
+    /// Starts the thread, which deletes the folder and fills the cache. Does not wait for it.
     pub(crate) fn start(config: WarmCacheConfig) -> std::io::Result<Self> {
         let shared = Arc::new(WarmCacheState::default());
         let worker = WarmCacheWorker::new(config, Arc::clone(&shared));
@@ -46,7 +46,7 @@ impl WarmCache {
         })
     }
 
-    /// Removes what a server that had the tier has left: it is not kept in step without one.
+    /// Removes the folder of an earlier process: without the thread it would become out of date.
     pub(crate) fn delete_folder(data_dir: &Path) {
         sled_store::remove(&folder_in(data_dir));
     }
@@ -73,7 +73,7 @@ impl WarmCache {
         self.shared.ready.load(Ordering::SeqCst)
     }
 
-    /// Hears of what a batch changed. Never waits for sled.
+    /// Notes the callers that a batch changed. Never waits for sled.
     pub(crate) fn refresh(&self, applied: &AppliedWrites) {
         if applied.callers.is_empty() {
             return;
@@ -90,12 +90,12 @@ impl WarmCache {
         self.shared.notify(|signal| signal.changed = true);
     }
 
-    /// The database has changed otherwise: nothing is answered from now on, until the tier is filled anew.
+    /// The database was changed by another process or replaced: nothing is answered until the cache is rebuilt.
     pub(crate) fn invalidate(&self) {
         self.shared.request_rebuild(RebuildReason::Changed);
     }
 
-    /// Lets the thread remove the tier until `end`; later it is left.
+    /// Lets the thread delete the folder, and waits until `end` at most.
     pub(crate) fn close(&self, end: Instant) {
         self.shared.notify(|signal| signal.stop = true);
         let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,13 +1,13 @@
-//! Why the warm cache is filled anew.
+//! Why the warm cache is rebuilt.
 
-/// Why the tier is filled anew.
+/// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RebuildReason {
     /// The server was started.
     Start,
     /// A caller was erased: sled keeps what it has deleted.
     Erasure,
-    /// The database was changed past the writer, or replaced.
+    /// The database was changed by another process, or replaced.
     Changed,
     /// Too many numbers have changed since it was written last.
     Behind,

@@ -1,5 +1,5 @@
-//! The thread that fills the tier from the database's change feed and keeps it in step, and begins anew
-//! when it is told to.
+//! The thread that fills the warm cache from the change feed of the database, keeps it up to date, and
+//! rebuilds it on request.
 
 use super::rebuild_reason::RebuildReason;
 use super::sled_store::{self, SledStore};
@@ -29,7 +29,7 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 enum WorkerStop {
     /// The storage closes.
     Stop,
-    /// The tier is to be filled anew.
+    /// The cache is to be rebuilt.
     Rebuild(RebuildReason),
 }
 
@@ -111,7 +111,7 @@ impl WarmCacheWorker {
         let database = connection::open_reader(&self.config.database)?;
         let store = Arc::new(SledStore::create(&folder_in(&self.config.data_dir))?);
         self.shared.put_store(Some(Arc::clone(&store)));
-        // Rows that were put in by hand have none.
+        // Rows that were inserted by hand have no revision.
         let mut read_to = None;
         loop {
             self.catch_up(&database, &store, &mut read_to)?;

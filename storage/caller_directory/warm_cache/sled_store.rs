@@ -1,5 +1,4 @@
-//! sled behind a guard: every call of it may fail or panic (0.34 does, on damaged files), and
-//! neither may reach anybody else.
+//! Catches the errors and panics of sled: version 0.34 panics on damaged files.
 
 use super::caller_record;
 use super::rebuild_reason::RebuildReason;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
-/// How the tier is kept.
+/// Where the cache is and what it is filled from.
 #[derive(Clone, Debug)]
 pub(crate) struct WarmCacheConfig {
     pub data_dir: PathBuf,
@@ -17,13 +17,13 @@ pub(crate) struct WarmCacheConfig {
     pub faults: FaultInjector,
 }
 
-/// What look-ups, the writer and the filler share.
+/// See the module.
 #[derive(Default)]
 pub(super) struct WarmCacheState {
     store: RwLock<Option<Arc<SledStore>>>,
-    /// Whether everything but `behind` is in step.
+    /// Whether everything but `behind` is up to date.
     pub(super) ready: AtomicBool,
-    /// Numbers whose change sled has not heard of, with its revision: they are asked for in SQLite.
+    /// Numbers whose change is not in sled yet, with its revision: they are read from SQLite.
     pub(super) behind: DashMap<u64, u64>,
     signal: Mutex<WorkerSignal>,
     pub(super) changed: Condvar,
@@ -33,7 +33,7 @@ pub(super) struct WarmCacheState {
 pub(super) struct WorkerSignal {
     pub(super) changed: bool,
     pub(super) stop: bool,
-    /// Why the tier is not to be believed any more.
+    /// Why the cache is to be rebuilt, if so.
     pub(super) rebuild: Option<RebuildReason>,
 }
 
@@ -49,7 +49,7 @@ impl WarmCacheState {
         *self.store.write().unwrap_or_else(PoisonError::into_inner) = store;
     }
 
-    /// From now on the tier is not asked; the filler begins anew.
+    /// Stops look-ups in the cache from now on, and has the worker rebuild it.
     pub(super) fn request_rebuild(&self, reason: RebuildReason) {
         self.notify(|signal| {
             self.ready.store(false, Ordering::SeqCst);
@@ -57,7 +57,7 @@ impl WarmCacheState {
         });
     }
 
-    /// The tier is in step, unless it was doubted meanwhile. Whether that is news.
+    /// Marks the cache as up to date, unless a rebuild was requested. Returns whether it was not before.
     pub(super) fn mark_ready(&self) -> bool {
         let signal = self.lock();
         signal.rebuild.is_none() && !self.ready.swap(true, Ordering::SeqCst)

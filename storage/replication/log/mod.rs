@@ -301,7 +301,7 @@ impl ReopenableLog {
         self.join_worker(end) && has_finished
     }
 
-    /// Waits for the keeper, the log having been closed, until `end`. Whether it ended. Nobody else waits
+    /// Waits for the maintenance worker after the log was closed, until `end`. Whether it ended. Nobody else waits
     /// meanwhile.
     fn join_worker(&self, end: Instant) -> bool {
         let mut worker = std::mem::take(&mut self.current_log().worker);

@@ -1,5 +1,5 @@
-//! The loop of the thread "calldex-writer" where there are several instances: commits the entries of a
-//! job in one transaction with how far the log is applied, shows them, then answers.
+//! The loop of the thread "calldex-writer" in a cluster: commits the entries of a job in one transaction
+//! with how far the log is applied, refreshes the caches, then answers.
 
 use super::{ApplyHalt, ApplyJob, DecodedEntry};
 use crate::backoff::Backoff;
@@ -42,7 +42,7 @@ pub(crate) struct EntryApplier {
 }
 
 impl EntryApplier {
-    /// The ledger as the readers see it.
+    /// The live-turn index as readers see it.
     pub(crate) fn turn_index_reader(&self) -> LiveTurnIndexReader {
         self.committer.turn_index_reader()
     }
@@ -62,13 +62,13 @@ impl EntryApplier {
         self.opened_at
     }
 
-    /// The level that was in use when the database was opened.
+    /// The format version that was in use when the database was opened.
     pub(crate) fn format_version(&self) -> u32 {
         self.format_version
     }
 
-    /// Does jobs until storage is closed. `on_applied` is told of each commit before openraft and `line`
-    /// are, `on_replaced` when a snapshot has taken the database's place: what it is given has the position
+    /// Does jobs until storage is closed. `on_applied` is called for each commit before openraft and `primary_link`
+    /// are told, `on_replaced` when a snapshot has taken the database's place: what it is given has the position
     /// and no callers, everything may have changed.
     pub(crate) fn run(
         self,
