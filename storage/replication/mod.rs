@@ -1,5 +1,5 @@
-//! The same database on several instances: raft's log and state machine under openraft, the writes
-//! of this instance proposed to the primary, and what waits while there is none.
+//! The database replicated to several instances: the Raft log and state machine for openraft, the identity
+//! of the node, snapshots, and the records of the other members.
 
 mod applied_index;
 mod applied_state;

@@ -1,6 +1,5 @@
-//! What is known of the other members: how often each was started, and what it was seen to have. A
-//! member that comes back with less has an old disk, and what it once acknowledged is not to be
-//! counted on.
+//! Records of the other members: how often each was started, and up to which entry it acknowledged. A member
+//! that comes back with less has an older disk, so what it once acknowledged may be missing.
 
 use super::NodeId;
 use super::log::{RaftLogError, ReopenableLog, meta_key};
@@ -8,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a member says of itself before anything else.
+/// What a member sends before anything else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartupCheck {
-    /// Who.
+    /// The node.
     pub node_id: NodeId,
     /// How often it was started, this start included.
     pub starts: u64,
@@ -26,7 +25,7 @@ pub struct StartupCheck {
 }
 
 impl StartupCheck {
-    /// The nonce of an earlier start, if it is told.
+    /// The nonce of an earlier start, if it is among those that were sent.
     fn nonce_of(&self, start: u64) -> Option<u64> {
         let back = usize::try_from(self.starts.checked_sub(start)?).ok()?;
         self.earlier_nonces
@@ -37,7 +36,7 @@ impl StartupCheck {
     }
 }
 
-/// Why a member is turned away. Each says what to do about it.
+/// Why a member is refused. Each message says what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartupCheckError {
     /// Its data directory is an older copy of itself.
@@ -45,11 +44,11 @@ pub enum StartupCheckError {
         "node {node_id} was started {seen} times, its data directory says {reported}: it is an older copy. Take that directory away and join anew; a restored backup makes a cluster of its own"
     )]
     OlderCopy {
-        /// Who.
+        /// The node.
         node_id: NodeId,
-        /// Starts that were seen.
+        /// Starts that were recorded.
         seen: u64,
-        /// Starts that it tells of.
+        /// Starts that it reports.
         reported: u64,
     },
     /// Its data directory is an older copy of itself, which was started often enough since to count
@@ -58,7 +57,7 @@ pub enum StartupCheckError {
         "node {node_id} was seen at its start {seen}, of which its data directory does not know: it is an older copy. Take that directory away and join anew; a restored backup makes a cluster of its own"
     )]
     DivergedCopy {
-        /// Who.
+        /// The node.
         node_id: NodeId,
         /// The start that was seen.
         seen: u64,
@@ -68,7 +67,7 @@ pub enum StartupCheckError {
         "two processes say that they are node {node_id}: one of them runs on a copy of the other's data directory. Stop it, take its directory away and join anew"
     )]
     DuplicateProcess {
-        /// Who.
+        /// The node.
         node_id: NodeId,
     },
     /// It has less than it acknowledged.
@@ -76,19 +75,19 @@ pub enum StartupCheckError {
         "node {node_id} acknowledged entry {acknowledged} and now ends at {}: its disk has lost what it had synced. Take its data directory away and join anew", last.map_or_else(|| "none".to_owned(), |last| last.to_string())
     )]
     LostEntries {
-        /// Who.
+        /// The node.
         node_id: NodeId,
         /// The entry that it acknowledged.
         acknowledged: u64,
         /// The last one that it has.
         last: Option<u64>,
     },
-    /// This instance could not note what the other said: its own log failed. Passes.
+    /// This instance could not record it, since its own log failed. Temporary.
     #[error("this instance cannot note who is there: {0}")]
     CannotRecord(String),
 }
 
-/// What is kept of one member.
+/// The record of one member.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct PeerRecord {
     starts: u64,
@@ -136,7 +135,7 @@ pub struct PeerRecords {
 }
 
 impl PeerRecords {
-    /// With what `raft.db` says of them.
+    /// From the records in `raft.db`.
     pub(crate) fn new(log: Arc<ReopenableLog>, kept: StoredPeerRecords) -> Self {
         Self {
             log,
@@ -148,8 +147,8 @@ impl PeerRecords {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the node of `hello` may be admitted. A start that was not seen before is on disk here when this
-    /// returns. Blocks; not for a thread of the async runtime.
+    /// Whether the node of `hello` may be admitted. A start that is new is on disk here when this
+    /// returns. Blocks; do not call it on a thread of the async runtime.
     pub fn check(&self, startup_check: StartupCheck) -> Result<(), StartupCheckError> {
         let known = self.records().get(&startup_check.node_id).copied();
         let before = known.unwrap_or_default();
@@ -218,13 +217,13 @@ impl PeerRecords {
         }
     }
 
-    /// Forgets a member that was removed for good. Its id is never given to another.
+    /// Deletes the record of a removed member. Its id is never given to another.
     pub fn forget(&self, node_id: NodeId) {
         self.records().remove(&node_id);
     }
 }
 
-/// What was read of the peers when the log was opened.
+/// The records as read when the log was opened.
 pub(crate) struct StoredPeerRecords(HashMap<NodeId, PeerRecord>);
 
 impl StoredPeerRecords {
@@ -282,7 +281,7 @@ mod tests {
         for copy in [&[5, 6, 70, 80][..], &[5, 60, 70, 80, 90]] {
             assert_eq!(KNOWN.check(&later(copy)), Err(parted.clone()));
         }
-        // So long ago that nothing is told of it.
+        // Too long ago: its nonce is not sent any more.
         let long_ago = StartupCheck {
             starts: 500,
             ..later(&[1, 2, 3])

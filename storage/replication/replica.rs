@@ -1,4 +1,4 @@
-//! One instance of several: what runs raft on this storage finds here what it needs.
+//! A member of a cluster: what the Raft engine needs of this storage.
 
 use super::applied_state::AppliedLogState;
 use super::identity::{DataDirState, IdentityError, NodeIdentity};
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use tokio::sync::mpsc;
 
-/// Why this instance cannot be one of several.
+/// Why this instance cannot be opened as a member of a cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicaError {
     /// The data directory is nobody's.
@@ -61,7 +61,7 @@ impl ReplicaParts {
         Arc::clone(&self.stop)
     }
 
-    /// Lets go of whoever waits and tells the threads to end: the applying one after the job it has,
+    /// Ends all waits and tells the threads to end: the applying one after the job it has,
     /// the log's one once what waits is on disk, until `end`. Whether the latter has ended: if not, it
     /// may still write.
     pub(crate) fn close(&self, end: Instant) -> bool {

@@ -1,5 +1,5 @@
-//! Whole databases as files: made of the live one when they are really to be sent, checked before they
-//! take its place.
+//! Snapshots: copies of the database as files. One is made when it is sent, and checked before it replaces
+//! the database of the receiver.
 
 use super::applied_state::AppliedLogState;
 use super::{AppliedIndex, Member, NodeId, SnapshotFile, TypeConfig};
@@ -22,12 +22,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Pages copied between two rests, so that the disk is left to the calls: 8 MiB.
+/// Pages copied between two pauses, in which the calls have the disk: 8 MiB.
 const PAGES_STEP: i32 = 2_048;
-/// How long such a rest is.
+/// How long such a pause is.
 const STEP_PAUSE: Duration = Duration::from_millis(2);
 
-/// Bytes of the disk that are left free, whatever comes: for the log, the outbox and what calls write.
+/// Bytes of the disk that always stay free for the log, the outbox and the writes of calls.
 const FREE_BYTES_MIN: u64 = 64 * 1024 * 1024;
 /// A page of 4,096 bytes has a header of 24 in the write-ahead log, which also grows in steps.
 const WAL_OVERHEAD_PERCENT: u64 = 2;
@@ -38,10 +38,10 @@ pub(crate) type SnapshotDescription = SnapshotMeta<NodeId, Member>;
 /// Why a snapshot is not taken, or could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// It is not what its sender said, or damaged on its way: another one may be whole.
+    /// It differs from its description, or was damaged in transfer: another one may be good.
     #[error("the snapshot is not taken: {0}")]
     Invalid(String),
-    /// It is at a level that this program does not read.
+    /// It is at a format version that this build does not read.
     #[error("the snapshot is not taken: {0}: upgrade this instance")]
     UnsupportedFormatVersion(String),
     /// The disk is too full for it.
@@ -49,9 +49,9 @@ pub enum SnapshotError {
         "{needed_mib} MiB are needed for the whole database, {free_mib} MiB of the disk are free"
     )]
     NotEnoughSpace {
-        /// What it takes, and must remain.
+        /// Bytes that it needs, with those that must stay free.
         needed_mib: u64,
-        /// What there is.
+        /// Bytes that are free.
         free_mib: u64,
     },
     /// SQLite or the disk.
@@ -115,12 +115,12 @@ impl SnapshotStore {
         self.dir.join(format!("{what}-{number}.db"))
     }
 
-    /// From now on nothing is waited for.
+    /// Ends every wait from now on.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
     }
 
-    /// A place for one that is received.
+    /// A file for a snapshot that is received.
     pub(crate) fn new_received_file(&self) -> SnapshotFile {
         SnapshotFile::existing(self.new_path("received"))
     }
@@ -148,7 +148,7 @@ impl SnapshotStore {
         Ok((meta, file))
     }
 
-    /// The bytes of a copy of the database, and the level in use in it, if the disk has room for it.
+    /// The bytes of a copy of the database, and the format version in use in it, if the disk has room for it.
     pub(crate) fn room_for_copy(&self) -> Result<(u64, u32), SnapshotError> {
         let database = connection::open_reader(&self.database)?;
         let pragma = |name| connection::read_pragma(&database, name).map(i64::cast_unsigned);
@@ -184,9 +184,9 @@ impl SnapshotStore {
         self.faults.inject(DiskOperation::MakeSnapshot)?;
         let source = connection::open_reader(&self.database)?;
         let mut target = Connection::open(path)?;
-        // The file need not survive a power cut: whoever receives it checks it.
+        // The file need not survive a power cut: the receiver checks it.
         target.execute_batch("PRAGMA synchronous = OFF")?;
-        // One reading for all steps: without it the copy would begin anew at each commit.
+        // One read transaction for all steps: without it the copy would restart at each commit.
         let reading = source.unchecked_transaction()?;
         meta::read(&reading)?;
         let backup = Backup::new(&source, &mut target)?;
@@ -238,7 +238,7 @@ impl SnapshotStore {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(file.materialize()?, flags)?;
         self.check(&connection, meta).map_err(|error| match error {
-            // A file that SQLite cannot read is the sender's or the way's fault.
+            // A file that SQLite cannot read was damaged by the sender or in transfer.
             SnapshotError::Disk(reason) => SnapshotError::Invalid(reason),
             error => error,
         })?;

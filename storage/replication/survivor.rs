@@ -1,10 +1,10 @@
-//! Founding a cluster anew from what one member still has, after the majority is gone for good.
+//! Makes a new cluster from the data directory of one member, after the majority is lost.
 //!
-//! Its log holds what it acknowledged, its database only what it has applied and checkpointed. So every
-//! entry that lies in the log beyond the database is applied first, whether or not it is known to be
-//! committed: what a member knows of that lags behind, and an entry without the word may have been
-//! acknowledged by those who are gone. One that never was is a write that somebody made all the same, and
-//! applying it acknowledges nothing. Then come the writes that waited in its outbox.
+//! The log of the member holds what it acknowledged, its database only what was applied and checkpointed.
+//! So every entry of the log beyond the database is applied first, whether or not it is known to be
+//! committed: a member learns of a commit late, and the lost members may have acknowledged the entry. An
+//! entry that was never committed is a write that was submitted, and applying it acknowledges nothing. Then
+//! the writes in its outbox are applied.
 
 use super::applied_state::AppliedLogState;
 use super::identity::{IdentityError, NodeIdentity};
@@ -23,7 +23,7 @@ use std::path::Path;
 /// Bytes of entries that are read at once, one entry at least.
 const READ_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// What a survivor has.
+/// What the data directory of a survivor holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SurvivorReport {
     /// Its cluster.
@@ -39,13 +39,13 @@ pub struct SurvivorReport {
     pub entries: u64,
     /// Writes in its outbox.
     pub outbox_writes: usize,
-    /// Writes and batches that were themselves at fault: they are in the table `move_to_unreadable`, or still in
+    /// Writes and batches that were themselves at fault: they are in the table `set_aside`, or still in
     /// the outbox.
     pub rejected: usize,
 }
 
-/// Why nothing can be founded from a data directory. What was applied until then is applied; the command
-/// may be run again.
+/// Why no cluster can be made from a data directory. What was applied before stays applied; the command may
+/// be run again.
 #[derive(Debug, thiserror::Error)]
 pub enum SurvivorError {
     /// It is none, or is in use, or damaged.
@@ -209,7 +209,7 @@ fn apply_outbox(
     Ok(set_aside)
 }
 
-/// Tried once: whoever runs the command sees why it failed.
+/// Tries once: the operator sees why it failed.
 fn commit(
     committer: &mut BatchCommitter,
     batches: &[WriteBatch<'_>],

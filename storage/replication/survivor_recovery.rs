@@ -1,4 +1,4 @@
-//! From the directory of a member whose cluster is lost to the first instance of a new one.
+//! Turns the data directory of a member whose cluster is lost into the first one of a new cluster.
 
 use super::identity::{
     DataDirFiles, IdentityError, NodeFile, NodeIdentity, random_cluster_id, random_node_id,
@@ -6,8 +6,8 @@ use super::identity::{
 use crate::data_dir_lock::DataDirLock;
 use std::path::Path;
 
-/// The way from a survivor's directory to the first instance of a new cluster, each step on disk before
-/// the next. Holds the directory's lock.
+/// The recovery of one data directory; each step is on disk before the next. Holds the lock of the
+/// directory.
 pub(super) struct SurvivorRecovery {
     files: DataDirFiles,
     stage: RecoveryStage,
@@ -17,14 +17,14 @@ pub(super) struct SurvivorRecovery {
 enum RecoveryStage {
     /// The member that survived.
     Survivor(NodeIdentity),
-    /// Everything it had is in its database; who it will be.
+    /// Everything it had is in its database; its new identity.
     Applied(NodeIdentity),
-    /// It was done before, and not started since.
+    /// The recovery is complete, and the instance was not started since.
     Done(NodeIdentity),
 }
 
 impl SurvivorRecovery {
-    /// Where the directory stands on that way. Changes nothing.
+    /// Reads how far the recovery has come. Changes nothing.
     pub(super) fn begin(data_dir: &Path) -> Result<Self, IdentityError> {
         let place = DataDirFiles::at(data_dir);
         if !data_dir.exists() {
@@ -66,8 +66,8 @@ impl SurvivorRecovery {
         }
     }
 
-    /// Everything that the survivor had is in its database, on disk for good: from now on it is that
-    /// member no more.
+    /// Notes that everything the survivor had is in its database, durably: from now on it is not that member
+    /// any more.
     pub(super) fn mark_applied(&mut self) -> Result<(), IdentityError> {
         let identity = NodeIdentity::first_of_cluster(random_cluster_id()?, random_node_id()?);
         self.files.write_node_file(&NodeFile::Recovering {

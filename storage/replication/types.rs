@@ -1,4 +1,4 @@
-//! What openraft is told about us.
+//! The types with which openraft is configured.
 
 use crate::record::Position;
 use bytes::Bytes;
@@ -40,7 +40,7 @@ impl EntryBatches {
     }
 }
 
-/// Never what was said.
+/// Prints sizes only: the batches hold what was said.
 impl fmt::Debug for EntryBatches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} batches of {} bytes", self.0.len(), self.bytes())

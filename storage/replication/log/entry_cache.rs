@@ -1,4 +1,4 @@
-//! The latest entries of the log in memory: what replicas and the applying thread mostly ask for.
+//! The latest entries of the log in memory, which the other members and the applying thread mostly read.
 
 use crate::replication::TypeConfig;
 use openraft::Entry;
@@ -24,7 +24,7 @@ impl EntryCache {
     pub(super) fn push(&mut self, entry: Entry<TypeConfig>, bytes: u64) {
         let last = self.entries.back().map(|(last, _)| last.log_id.index);
         if last.is_some_and(|last| last + 1 != entry.log_id.index) {
-            // A snapshot took the place of what is between: nothing before it is asked for any more.
+            // A snapshot replaced the entries between: nothing before it is read any more.
             (self.entries, self.bytes) = (VecDeque::new(), 0);
         }
         self.bytes += bytes;
@@ -36,7 +36,7 @@ impl EntryCache {
         }
     }
 
-    /// Takes the entries from `since` on out.
+    /// Removes the entries from `since` on.
     pub(super) fn truncate(&mut self, since: u64) {
         while let Some((_, bytes)) = self
             .entries
@@ -46,7 +46,7 @@ impl EntryCache {
         }
     }
 
-    /// Takes the entries before `end` out.
+    /// Removes the entries before `end`.
     pub(super) fn drop_until(&mut self, end: u64) {
         while let Some((_, bytes)) = self
             .entries

@@ -16,17 +16,17 @@ use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::time::Duration;
 
-/// The version of the tables.
+/// The schema version.
 const LOG_SCHEMA_VERSION: i64 = 1;
-/// What tells the file from any other (`PRAGMA application_id`): "cdrl".
+/// Identifies the file (`PRAGMA application_id`): "cdrl".
 const LOG_APPLICATION_ID: i32 = 0x6364_726c;
 /// SQLite's page cache, KiB: entries are written once and read from memory.
 const CACHE_KIB: i64 = 4 * 1024;
-/// How long a lock of somebody else's (a shell, a backup tool) is waited for.
+/// How long to wait for the lock of another process (a shell, a backup tool).
 const BUSY_MAX: Duration = Duration::from_millis(2_000);
 /// Entries removed in one transaction.
 pub(super) const PURGE_STEP_ENTRIES: u64 = 128;
-/// Free pages kept in the file for what comes next (16 MiB); what is beyond is given back.
+/// Free pages kept in the file for the next entries (16 MiB); the others are given back.
 const FREE_PAGES_MAX: i64 = 4_096;
 /// Free pages given back at once.
 const FREE_PAGES_STEP: i64 = 512;
@@ -46,7 +46,7 @@ CREATE TABLE marks (
 ) WITHOUT ROWID;
 ";
 
-/// The names of the marks.
+/// The names of the values in the table `marks`.
 pub(crate) mod meta_key {
     pub(crate) const VOTE: &str = "vote";
     pub(crate) const COMMITTED: &str = "committed";
@@ -86,7 +86,7 @@ pub(crate) struct LogFile {
 impl LogFile {
     /// Makes the file, which must not be there, with its tables.
     pub(crate) fn create(path: &Path, faults: FaultInjector) -> Result<Self, RaftLogError> {
-        // What cannot be made, SQLite says better.
+        // Where this fails, the error of SQLite is the better one.
         let _ = file_permissions::create_file(path);
         let file = Self::connect(path, faults, OpenFlags::SQLITE_OPEN_CREATE)?;
         file.connection.execute_batch(&format!(
@@ -96,9 +96,9 @@ impl LogFile {
         Ok(file)
     }
 
-    /// Opens the file and verifies it: what a failed fsync left in the kernel's cache may look
-    /// written and not be, so the write-ahead log is copied into the database, which writes and syncs
-    /// every page of it again; then everything is read through.
+    /// Opens the file and verifies it. After a failed fsync, pages may look written in the kernel's cache and
+    /// not be on disk. So the write-ahead log is checkpointed into the database, which writes and syncs every
+    /// page again; then every row is read.
     pub(crate) fn open(
         path: &Path,
         faults: FaultInjector,
@@ -117,7 +117,7 @@ impl LogFile {
         Ok((file, contents))
     }
 
-    /// Opens the file for a look at its marks; not verified.
+    /// Opens the file to read its named values; it is not verified.
     pub(crate) fn peek(path: &Path) -> Result<Self, RaftLogError> {
         let file = Self::connect(path, FaultInjector::default(), OpenFlags::empty())?;
         file.check_application_id()?;
@@ -195,7 +195,7 @@ impl LogFile {
         read(&self.connection, range.start, range.end, bytes_max)
     }
 
-    /// The mark of `name`.
+    /// The value of `name`.
     pub(crate) fn meta<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, RaftLogError> {
         let row = self
             .connection
@@ -209,7 +209,7 @@ impl LogFile {
             .transpose()
     }
 
-    /// All marks whose names begin with `prefix`, without it.
+    /// All values whose names begin with `prefix`, by the rest of the name.
     pub(crate) fn meta_with_prefix<T: DeserializeOwned>(
         &self,
         prefix: &str,
@@ -228,7 +228,7 @@ impl LogFile {
         Ok(marks)
     }
 
-    /// Writes one mark in a transaction of its own, on disk when it returns.
+    /// Writes one named value in a transaction of its own; on disk when it returns.
     pub(crate) fn put_meta(
         &mut self,
         name: &str,
@@ -254,7 +254,7 @@ impl LogFile {
         Ok(written)
     }
 
-    /// Pages in the write-ahead log, as each commit tells them.
+    /// Pages in the write-ahead log after the last commit.
     pub(super) fn wal_pages(&self) -> WalPages {
         self.wal_pages.clone()
     }
@@ -266,14 +266,14 @@ impl LogFile {
         Ok(())
     }
 
-    /// Removes the entries up to `upto` and marks them as gone; how many bytes that were. The caller
-    /// sees to it that they are few ([`PURGE_STEP_ENTRIES`]).
+    /// Deletes the entries up to `upto` and notes them as purged; returns how many bytes that were. The caller
+    /// gives at most [`PURGE_STEP_ENTRIES`].
     pub(super) fn purge(&mut self, upto: LogId<NodeId>) -> Result<u64, RaftLogError> {
         self.faults.inject(DiskOperation::RaftPurge)?;
         self.transact(|transaction| transaction.purge(upto))
     }
 
-    /// Gives free pages back to the file system, a bounded number. Whether there are more.
+    /// Gives free pages back to the file system, a bounded number. Returns whether there are more.
     pub(super) fn shrink(&self) -> Result<bool, RaftLogError> {
         let free = connection::read_pragma(&self.connection, "freelist_count")?;
         if free <= FREE_PAGES_MAX {
@@ -308,12 +308,12 @@ impl LogTransaction<'_> {
         Ok(())
     }
 
-    /// Writes a mark.
+    /// Writes a named value.
     pub(super) fn put_meta(&self, name: &str, value: &impl Serialize) -> Result<(), RaftLogError> {
         self.put_encoded_meta(name, &row_encoding::to_bytes(value))
     }
 
-    /// Writes a mark whose value is encoded already.
+    /// Writes a named value that is encoded already.
     pub(super) fn put_encoded_meta(&self, name: &str, body: &[u8]) -> Result<(), RaftLogError> {
         let sum = row_encoding::checksum(name.as_bytes(), body);
         self.0

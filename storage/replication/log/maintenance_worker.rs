@@ -1,5 +1,5 @@
-//! The thread "calldex-raft-log": keeps the log's file small. It copies the write-ahead log into the database
-//! beside whoever appends, removes entries that were let go of, and gives free pages back.
+//! The thread "calldex-raft-log": keeps the log's file small. It checkpoints the write-ahead log
+//! beside the appending thread, deletes purged entries, and gives free pages back.
 
 use super::RaftLogError;
 use super::file::{self, LogFile};
@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 
 /// Pages by which the write-ahead log has grown when it is copied into the database: 4 MiB.
 const WAL_PAGES_MIN: u64 = 1_000;
-/// Pages from which the last ones are copied while nobody appends, so that the log begins anew: 16 MiB.
+/// Pages from which the last ones are copied while no append runs, so that the log restarts: 16 MiB.
 const WAL_PAGES_MAX: u64 = 4_096;
-/// Pages that it must have grown by for that to be tried again, where a reader hinders it.
+/// Pages that it must have grown by for another attempt after a reader prevented that.
 const WAL_PAGES_STEP: u64 = 256;
-/// How often it is looked whether there is something to do, if nobody says so.
+/// How often the worker looks for work without being woken.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// See the module.
@@ -29,8 +29,8 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 pub(super) struct LogMaintenanceWorker(Option<JoinHandle<()>>);
 
 impl LogMaintenanceWorker {
-    /// Starts the thread; it ends when the log is closed. A failure of its closes the log: what the disk
-    /// holds has to be verified then.
+    /// Starts the thread; it ends when the log is closed. A failure closes the log, since the
+    /// file has to be verified then.
     pub(super) fn start(
         path: PathBuf,
         faults: FaultInjector,
@@ -63,7 +63,7 @@ impl LogMaintenanceWorker {
         Ok(Self(Some(thread)))
     }
 
-    /// Waits for the thread, the log having been closed, until `end`. Whether it ended.
+    /// Waits for the thread after the log was closed, until `end`. Returns whether it has ended.
     pub(super) fn join(&mut self, end: Instant) -> bool {
         let Some(thread) = self.0.take() else {
             return true;
@@ -123,7 +123,7 @@ impl LogMaintenance {
         let now = self.wal_pages.get();
         let (mut beside, mut alone) = self.checkpointed_pages;
         if now < beside.max(alone) {
-            // It was begun anew.
+            // The log was restarted.
             (beside, alone) = (0, 0);
         }
         if now - beside >= WAL_PAGES_MIN {

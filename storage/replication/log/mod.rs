@@ -1,5 +1,5 @@
-//! raft's log: entries, vote and marks in `raft.db`. Each append, vote and truncation is one transaction and
-//! one fsync, for openraft waits for each before it goes on.
+//! The Raft log: entries, vote and named values in `raft.db`. Each append, vote and truncation is one
+//! transaction and one fsync, since openraft waits for each.
 
 mod entry_cache;
 mod file;
@@ -31,16 +31,16 @@ use store_core::LogStoreCore;
 
 /// Bytes of entries that are read at once for a replica, one entry at least.
 const READ_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// How long whoever works on a failed log may take to end before it can be opened anew.
+/// How long reopening waits for the threads that still work on the failed log.
 const CLOSE_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// The log as openraft uses it. Cheap to clone; after a failure all clones refuse, and
-/// [`super::Replica::log_store`] gives one that was opened anew and verified.
+/// [`super::Replica::log_store`] gives a reopened and verified one.
 #[derive(Clone)]
 pub struct LogStore(Arc<LogStoreCore>);
 
 impl LogStore {
-    /// Does `work`, which blocks, where that harms nobody. It goes on when nobody waits for it any more.
+    /// Does `work`, which blocks, on a thread for blocking work. It completes even if the future is dropped.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&LogStoreCore) -> Result<T, RaftLogError> + Send + 'static,
@@ -48,7 +48,7 @@ impl LogStore {
         let store = Arc::clone(&self.0);
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
         done.unwrap_or_else(|_| {
-            // What it left on disk has to be verified.
+            // The file has to be verified.
             let error = RaftLogError::Disk("who worked on it panicked".to_owned());
             self.0.close(error.clone());
             Err(error)
@@ -177,23 +177,23 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         truncated.await.map_err(write_error)
     }
 
-    /// Gone from sight when it returns. From disk they go in steps, and only as far as the database
-    /// has them for good: openraft asks for this while the snapshot that stands for them is still
-    /// being installed.
+    /// The entries are invisible when it returns. They are deleted from disk in steps, and only as far as the
+    /// database is durable: openraft calls this while the snapshot that replaces them is still being
+    /// installed.
     async fn purge(&mut self, log_id: LogId<NodeId>) -> Result<(), StorageError<NodeId>> {
         self.0.purge(log_id);
         Ok(())
     }
 }
 
-/// Where the log is kept: opens it, and opens it anew after it failed.
+/// Opens the log, and reopens it after a failure.
 pub(crate) struct ReopenableLog {
     path: PathBuf,
     faults: FaultInjector,
     durable_index: Arc<DurableIndex>,
     bytes: Arc<AtomicU64>,
     current_log: Mutex<OpenedLog>,
-    /// Held while the log is opened anew, which may take long: `current_log` is not.
+    /// Held while the log is reopened, which may take long; `current_log` is not held meanwhile.
     reopening: Mutex<()>,
 }
 
@@ -203,7 +203,7 @@ struct OpenedLog {
 }
 
 impl ReopenableLog {
-    /// Begins to work on a verified file.
+    /// Starts the maintenance worker on a verified file.
     pub(crate) fn start(
         path: PathBuf,
         faults: FaultInjector,
@@ -232,7 +232,10 @@ impl ReopenableLog {
         Arc::clone(&self.current_log().store.0)
     }
 
-    /// The log; one that failed is opened anew and verified first. Blocks for as long as that takes.
+    /// The log; a failed one is reopened and verified first. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// The log cannot be opened, or has lost what it acknowledged.
     pub(crate) fn store(&self) -> Result<LogStore, RaftLogError> {
         let alone = self.reopening.lock();
         let _alone = alone.unwrap_or_else(PoisonError::into_inner);
@@ -262,7 +265,7 @@ impl ReopenableLog {
         Ok(store)
     }
 
-    /// Waits until it is on disk that the log begins behind `upto`, which the database has for good.
+    /// Waits until it is on disk that the log begins after `upto`, up to which the database is durable.
     pub(crate) async fn purge_durably(&self, upto: LogId<NodeId>) -> Result<(), RaftLogError> {
         let store = LogStore(self.current());
         let purge = |store: &LogStoreCore| {
@@ -273,13 +276,13 @@ impl ReopenableLog {
         store.blocking(purge).await
     }
 
-    /// Writes a mark with the next transaction, whenever that is.
+    /// Writes a named value with the next transaction.
     pub(crate) fn defer_meta(&self, name: String, value: &impl Serialize) {
         self.current()
             .defer_meta(name, row_encoding::to_bytes(value));
     }
 
-    /// Writes a mark, on disk when it returns. Blocks.
+    /// Writes a named value; on disk when it returns. Blocks.
     pub(crate) fn put_meta(
         &self,
         name: String,
@@ -294,15 +297,15 @@ impl ReopenableLog {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Writes what waits and closes the log until `end`; whoever hangs in the disk is left. Whether nobody
-    /// does.
+    /// Writes what waits for a transaction and closes the log. Blocks until `end` at most; returns whether all
+    /// threads have ended. A thread that is still in a disk operation is left and may still write.
     pub(crate) fn close(&self, end: Instant) -> bool {
         let has_finished = self.current().finish(end);
         self.join_worker(end) && has_finished
     }
 
-    /// Waits for the maintenance worker after the log was closed, until `end`. Whether it ended. Nobody else waits
-    /// meanwhile.
+    /// Waits for the maintenance worker after the log was closed, until `end`. Returns whether it has ended. Only
+    /// one caller waits at a time.
     fn join_worker(&self, end: Instant) -> bool {
         let mut worker = std::mem::take(&mut self.current_log().worker);
         let has_ended = worker.join(end);

@@ -2,16 +2,16 @@
 
 use std::io;
 
-/// Each is a decision: `Damaged` and `Lost` need a person (or the instance joined anew), `Newer` an
-/// upgrade; the rest may pass, and the log is opened and verified again.
+/// `Damaged` and `Lost` need an operator (or the instance has to join again), `Newer` needs an upgrade. The
+/// others may pass: the log is reopened and verified.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RaftLogError {
-    /// What lies on disk is not what was written.
+    /// The disk does not hold what was written.
     #[error(
         "the cluster's log is damaged: {0}; take this instance's data directory away and join anew: the others have everything"
     )]
     Damaged(String),
-    /// The disk has lost what it said it had.
+    /// The disk has lost what was acknowledged.
     #[error(
         "the disk has lost what it had synced of the cluster's log: {0}; take this instance's data directory away and join anew"
     )]
@@ -22,7 +22,7 @@ pub enum RaftLogError {
     /// SQLite or the disk below it.
     #[error("the cluster's log cannot be used: {0}")]
     Disk(String),
-    /// It was closed, or failed before: it must be opened anew.
+    /// It was closed, or failed before: it must be reopened.
     #[error("the cluster's log is closed: {0}")]
     Closed(String),
 }

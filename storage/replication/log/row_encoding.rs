@@ -1,5 +1,5 @@
-//! How entries and marks lie in the log: MessagePack behind one byte of version, beside a checksum
-//! that covers the key too, so that a row which is not what was written is never read as one.
+//! The encoding of entries and named values in the log: one byte of version, then MessagePack, with a
+//! checksum that covers the key too, so that a damaged row is never read as a valid one.
 
 use super::RaftLogError;
 use crate::replication::TypeConfig;

@@ -1,5 +1,5 @@
 //! The log's state in memory and its one writing connection. openraft 0.9 waits for each append, vote and
-//! truncation before it does anything else, so each is one transaction and one fsync, and nothing queues.
+//! truncation before the next operation, so each is one transaction and one fsync, and nothing queues.
 
 use super::RaftLogError;
 use super::entry_cache::EntryCache;
@@ -19,39 +19,39 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether a snapshot is installed, or the log was closed.
+/// How often a waiting append checks whether the snapshot is installed or the log closed.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// How long an entry that follows a snapshot waits for that snapshot to be installed for good.
+/// How long an entry that follows a snapshot waits until that snapshot is durable.
 const SNAPSHOT_GAP_WAIT_MAX: Duration = Duration::from_secs(120);
 
-/// See the module. What blocks says so; it is not for a thread of the async runtime.
+/// See the module. Methods that block say so; do not call them on a thread of the async runtime.
 pub(super) struct LogStoreCore {
     path: PathBuf,
     durable_index: Arc<DurableIndex>,
     /// Bytes of entries on disk.
     bytes: Arc<AtomicU64>,
     state: Mutex<LogStoreState>,
-    /// Held while the disk works. Nothing once the log is closed.
+    /// Held during disk operations. `None` once the log is closed.
     writer: Mutex<Option<LogWriter>>,
-    /// For entries that are not in memory any more.
+    /// Reads entries that are not in memory any more.
     reader: Mutex<Option<Connection>>,
-    /// Who keeps the file small; woken when there is much to do.
+    /// The maintenance worker; woken when there is much to do.
     pub(super) worker: OnceLock<Thread>,
 }
 
-/// What the log holds, as its users see it: entries that were let go of may still be on disk.
+/// The log as its users see it: purged entries may still be on disk.
 struct LogStoreState {
     contents: LogContents,
     /// The index after the last entry that is on disk.
     flushed_end: u64,
     cache: EntryCache,
-    /// Whether `contents.committed` is newer than the disk's.
+    /// Whether `contents.committed` is newer than the one on disk.
     committed_is_unsaved: bool,
-    /// Marks that nobody waits for, by their names: they go with the next transaction.
+    /// Named values that are written with the next transaction.
     deferred_meta: BTreeMap<String, Vec<u8>>,
-    /// Up to where entries are to go from disk, once the database has them for good.
+    /// Up to where entries are to be deleted from disk, once the database is durable that far.
     purging: Option<LogId<NodeId>>,
-    /// Why nothing is taken any more.
+    /// Why the log is closed.
     closed: Option<RaftLogError>,
 }
 
@@ -100,7 +100,7 @@ impl LogStoreCore {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The writing connection once nobody uses it; nothing where that takes beyond `end`.
+    /// The writing connection once it is free; `None` if that takes longer than `end`.
     pub(super) fn writer_until(&self, end: Instant) -> Option<MutexGuard<'_, Option<LogWriter>>> {
         loop {
             match self.writer.try_lock() {
@@ -123,12 +123,12 @@ impl LogStoreCore {
         (state.contents.vote, state.flushed_end)
     }
 
-    /// Why nothing is taken any more, if so.
+    /// Why the log is closed, if it is.
     pub(super) fn closed(&self) -> Option<RaftLogError> {
         self.state().closed.clone()
     }
 
-    /// Takes nothing any more; the first reason stands.
+    /// Closes the log; the first reason is kept.
     pub(super) fn close(&self, reason: RaftLogError) {
         self.state().closed.get_or_insert(reason);
         self.wake_worker();
@@ -140,8 +140,10 @@ impl LogStoreCore {
         }
     }
 
-    /// Does `work` in one transaction, with what waits for one; on disk when it returns. After an error
-    /// nothing is taken any more: what the disk holds has to be verified. Blocks.
+    /// Does `work` in one transaction, with the values that wait for one; on disk when it returns. Blocks.
+    ///
+    /// # Errors
+    /// The log is closed then, since the file has to be verified.
     fn commit<T>(
         &self,
         work: impl FnOnce(&LogTransaction<'_>) -> Result<T, RaftLogError>,
@@ -162,7 +164,7 @@ impl LogStoreCore {
                 Ok(done)
             }
             Err(error) => {
-                // Closed before anybody learns of it: who is told may open the log anew at once.
+                // Closed before the error is returned: the caller may reopen the log at once.
                 tracing::error!(%error, "the cluster's log failed; it has to be opened anew");
                 self.close(error.clone());
                 *place = None;
@@ -171,7 +173,7 @@ impl LogStoreCore {
         }
     }
 
-    /// What goes with the next transaction.
+    /// The values for the next transaction.
     fn take_deferred(&self) -> Result<(PendingMeta, Option<LogId<NodeId>>), RaftLogError> {
         let mut state = self.state();
         match &state.closed {
@@ -212,8 +214,8 @@ impl LogStoreCore {
         Ok(())
     }
 
-    /// A snapshot may take the place of entries that were never here. The next entry then says that
-    /// this instance has everything before it, so the snapshot must have been installed for good.
+    /// A snapshot may replace entries that were never here. Acknowledging the next entry says that this
+    /// instance has everything before it, so the snapshot must be durable.
     fn check_gap(&self, first: u64) -> Result<(), RaftLogError> {
         let rows_end = self
             .writer()
@@ -230,7 +232,7 @@ impl LogStoreCore {
                 Ok(())
             }
             purged if rows_end == 0 && purged.is_none_or(|upto| upto.index >= first) => {
-                // The first entry ever. (That it may be a purged one is openraft's suite's wish.)
+                // The very first entry. (The test suite of openraft also begins after a purged one.)
                 if let Some(writer) = self.writer().as_mut() {
                     writer.rows = first..first;
                 }
@@ -287,7 +289,7 @@ impl LogStoreCore {
         Ok(())
     }
 
-    /// Writes a mark: on disk when it returns. Blocks.
+    /// Writes a named value; on disk when it returns. Blocks.
     pub(super) fn put_meta(&self, name: &str, body: &[u8]) -> Result<(), RaftLogError> {
         self.commit(
             |transaction| transaction.put_encoded_meta(name, body),
@@ -295,7 +297,7 @@ impl LogStoreCore {
         )
     }
 
-    /// Writes a mark with the next transaction, whenever that is; a later one of the name takes its place.
+    /// Writes a named value with the next transaction; a later one of the same name replaces it.
     pub(super) fn defer_meta(&self, name: String, body: Vec<u8>) {
         self.state().deferred_meta.insert(name, body);
     }
@@ -307,7 +309,7 @@ impl LogStoreCore {
         state.contents.committed = committed;
     }
 
-    /// Takes entries up to `upto` out of sight. They go from disk once the database has them for good.
+    /// Makes entries up to `upto` invisible. They are deleted from disk once the database is durable that far.
     pub(super) fn purge(&self, upto: LogId<NodeId>) {
         let mut state = self.state();
         let purged = state.contents.purged;
@@ -324,13 +326,13 @@ impl LogStoreCore {
         self.wake_worker();
     }
 
-    /// Whether entries wait to go from disk.
+    /// Whether purged entries are still on disk.
     pub(super) fn is_purging(&self) -> bool {
         self.state().purging.is_some()
     }
 
-    /// Removes the next entries that were let go of and of which the database is durable. Whether it can
-    /// go on at once. Blocks.
+    /// Deletes the next purged entries up to which the database is durable. Returns whether there are more.
+    /// Blocks.
     pub(super) fn purge_step(&self) -> Result<bool, RaftLogError> {
         let mut place = self.writer();
         let (purging, closed) = {
@@ -361,8 +363,8 @@ impl LogStoreCore {
         }
     }
 
-    /// Entries of `range`, as far as they are in sight: at most `bytes_max` of them, one at least. Nothing
-    /// for those that are read from disk first.
+    /// The visible entries of `range` from memory: at most `bytes_max` bytes, one entry at least. `None` if
+    /// they have to be read from disk.
     pub(super) fn locate(
         &self,
         range: Range<u64>,
@@ -396,8 +398,8 @@ impl LogStoreCore {
         Ok(entries)
     }
 
-    /// The end: what waits for a transaction is written, the write-ahead log copied, the connection closed.
-    /// Whether nobody hangs in the disk, who may still write. Blocks until `end`.
+    /// Ends: writes the values that wait for a transaction, checkpoints, and closes the connection. Returns
+    /// whether no thread is left in a disk operation, which may still write. Blocks until `end` at most.
     pub(super) fn finish(&self, end: Instant) -> bool {
         self.close(RaftLogError::Closed("storage is closed".to_owned()));
         let Some(mut place) = self.writer_until(end) else {
@@ -420,7 +422,7 @@ impl LogStoreCore {
     }
 }
 
-/// Marks by their names, with their bodies.
+/// Named values with their encoded bodies.
 type PendingMeta = BTreeMap<String, Vec<u8>>;
 
 fn put_deferred(
@@ -444,7 +446,7 @@ impl LogStoreState {
     }
 }
 
-/// What a step of purging did.
+/// The result of a step of purging.
 enum PurgeStep {
     Nothing,
     Removed { bytes: u64, is_last: bool },
@@ -457,7 +459,7 @@ impl LogWriter {
         let gone = match is_last {
             true => upto,
             false => {
-                // What is on disk of it, and nothing that an installed snapshot only stands for.
+                // Only entries that are on disk, and none that an installed snapshot replaces.
                 let bound = upto.index.min(durable).min(step);
                 let bound = bound.min(self.rows.end.saturating_sub(1));
                 if self.rows.is_empty() || bound < self.rows.start {
