@@ -1,4 +1,4 @@
-//! What every writer of a SQLite file here has in common: the errors of a commit the length of the
+//! What every writer of a SQLite file here has in common: the errors of a commit, the length of the
 //! write-ahead log, and how much of what is applied is durable.
 
 mod commit_error;

@@ -325,7 +325,6 @@ impl WriteQueue {
 
 #[cfg(test)]
 mod tests {
-    use super::super::receipt::Receipt;
     use super::*;
     use crate::record::{Turn, TurnRole};
 
