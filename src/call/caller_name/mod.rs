@@ -7,9 +7,11 @@ mod steps;
 mod suggestion;
 #[cfg(test)]
 mod tests;
+mod types;
 
 pub use name_questions::asks_for_name;
 pub use suggestion::{CallerWords, NameSuggestion};
+pub use types::{InitialCallerName, NameChange, NameEvent, NameReply, NameStep};
 
 use crate::agent::NameAskPolicy;
 use calldex_names::{
@@ -20,94 +22,7 @@ use compact_str::CompactString;
 use name_matching::{
     WrongNameComplaint, is_only_name, is_same_name, is_similar_name, wrong_name_complaint,
 };
-
-/// What is to be kept about the caller's name.
-#[derive(Clone, PartialEq, Eq)]
-pub enum NameChange {
-    /// Heard once.
-    Heard(CompactString),
-    /// Said yes to.
-    Confirmed(CompactString),
-    /// Put right by the caller.
-    Corrected {
-        /// The right name.
-        to: CompactString,
-        /// The wrong one, where it was the same person's: what they want remembered goes with them.
-        from: Option<CompactString>,
-    },
-    /// Somebody else on the same number.
-    PersonAdded(CompactString),
-    /// One of several people on the number is called otherwise.
-    PersonRenamed {
-        /// The wrong name.
-        from: CompactString,
-        /// The right one.
-        to: CompactString,
-    },
-    /// One of several people on the number is not called so (any more).
-    PersonForgotten(CompactString),
-    /// Not told.
-    Declined,
-    /// To be forgotten.
-    Forgotten,
-}
-
-/// What is said about it, before or instead of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameReply {
-    /// "Nice to meet you": the turn was nothing but the name.
-    Welcome,
-    /// "Hello again": a name that was known.
-    WelcomeBack,
-    /// "Thank you, I've got it now".
-    Corrected,
-    /// "Was that Kay?"
-    Confirm,
-    /// "Sorry. What is your name?"
-    AskAgain,
-    /// "No problem."
-    Declined,
-    /// "I won't call you that again."
-    Forgotten,
-}
-
-/// A step of the workflow that operators count (label `event` of `calldex_names_total`).
-pub type NameEvent = &'static str;
-
-/// What one turn of the caller comes to.
-#[derive(Default)]
-pub struct NameStep {
-    /// To be kept, in order, if the caller has a number.
-    pub changes: Vec<NameChange>,
-    /// To be said at once; without it the agent answers the turn.
-    pub reply: Option<NameReply>,
-    /// To be told to the agent for its answer.
-    pub turn_instruction: Option<String>,
-    /// After the answer the name is to be asked for.
-    pub ask_name_after: bool,
-    /// The model may know better: asked in the background.
-    pub verify_with_model: bool,
-    /// Somebody else speaks from now on.
-    pub speaker_changed: bool,
-    /// To be counted.
-    pub metric_event: Option<NameEvent>,
-    /// The turn was nothing but the wish for a language: its primary subtag (BCP 47).
-    pub requested_language: Option<&'static str>,
-}
-
-/// What is known of the caller as the call begins.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct InitialCallerName {
-    /// The name from earlier calls.
-    pub name: Option<CompactString>,
-    /// The greeting said it.
-    pub greeted_by_name: bool,
-    /// The greeting said it to the only person known on a number, who confirmed it in a call before:
-    /// whoever does not deny it is that person.
-    pub identifies_caller: bool,
-    /// Who else uses the number.
-    pub other_people: Vec<CompactString>,
-}
+use types::NameEvidence;
 
 /// The workflow's state in one call.
 pub struct CallerNameDialogue {
@@ -147,25 +62,6 @@ struct QuestionState {
     read_back: bool,
     pending_confirmation: Option<Name>,
     asked_to_confirm: bool,
-}
-
-/// How a name came up in a turn.
-#[derive(Clone, Copy, Default)]
-struct NameEvidence {
-    /// We had asked for it.
-    asked: bool,
-    /// We had just said the name we know.
-    read_back: bool,
-    /// The turn turns down the name we know.
-    denied: bool,
-    /// The caller says that their own name was wrong.
-    says_own_name_wrong: bool,
-    /// It came with words that say whose it is ("this is X", "my name is X"), not as a bare word.
-    has_cue: bool,
-    /// Somebody presents themselves by it ("this is X", "I'm X").
-    introduces_self: bool,
-    /// The turn says nothing else.
-    is_only_name: bool,
 }
 
 impl CallerNameDialogue {

@@ -1,7 +1,8 @@
 //! What each turn about the name comes to.
 
+use super::CallerNameDialogue;
 use super::name_matching::{is_same_name, is_similar_name};
-use super::{CallerNameDialogue, NameChange, NameEvent, NameEvidence, NameReply, NameStep};
+use super::types::{NameChange, NameEvent, NameEvidence, NameReply, NameStep};
 use calldex_names::{Extraction, Name, NameDecision};
 use compact_str::CompactString;
 

@@ -1,7 +1,8 @@
 //! A name from the model: by its tool, or by the judgement in the background.
 
+use super::CallerNameDialogue;
 use super::name_matching::{is_same_name, is_similar_name, was_said, wrong_name_complaint};
-use super::{CallerNameDialogue, NameChange};
+use super::types::NameChange;
 use calldex_names::{ExcludedWords, Language, is_plausible_name, text_after_denied_name};
 use compact_str::CompactString;
 

@@ -8,8 +8,9 @@
 //! Pure: every input carries `now`, in milliseconds on a clock that never jumps.
 
 mod clause;
-mod heard_text;
+mod in_flight;
 mod text_matching;
+mod types;
 mod utterance;
 
 #[cfg(test)]
@@ -17,28 +18,17 @@ mod property_tests;
 #[cfg(test)]
 mod tests;
 
-pub use heard_text::HeardText;
+pub use types::{HeardText, TurnSeq};
 
-use heard_text::InFlightWords;
+use in_flight::InFlightWords;
 use std::collections::VecDeque;
 use text_matching::{find_first_match, find_last_match, is_word_end, match_at};
+use types::{AudioStart, TTS_LEAD_MS};
 use utterance::Utterance;
 
 /// Utterances kept while nothing is reported of them (a provider without `tokensPlayed`); the
 /// oldest beyond it counts as heard.
 const UTTERANCES_MAX: usize = 8;
-/// Words that left this long before an interruption was told may have reached Twilio after it: there and
-/// back took 90 ms on recorded calls, and takes 600 ms on a route with 300 ms each way.
-const IN_FLIGHT_MS_MAX: u64 = 700;
-/// A greeting whose sound was not reported within this time began before the socket did (recorded:
-/// up to 0.15 s before, or 0.76 s after).
-const GREETING_START_MS_MAX: u64 = 760;
-/// From the first word of a clause to its sound, in milliseconds.
-const TTS_LEAD_MS: u64 = 400;
-
-/// The turn (by its sequence number) that an utterance belongs to.
-pub type TurnSeq = u32;
-
 /// Whether the provider reports what it played.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum ReportSupport {
@@ -49,14 +39,6 @@ enum ReportSupport {
     Expected,
     /// They come.
     Confirmed,
-}
-
-/// Since when the clause in play sounds.
-#[derive(Debug, Clone, Copy)]
-struct AudioStart {
-    since: u64,
-    /// A report said so.
-    reported: bool,
 }
 
 /// The image of Twilio's queue.

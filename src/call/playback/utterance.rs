@@ -1,8 +1,9 @@
 //! One `text` cycle in Twilio's queue.
 
+use super::clause;
 use super::text_matching::find_first_match;
-use super::{
-    AudioStart, GREETING_START_MS_MAX, HeardText, IN_FLIGHT_MS_MAX, TTS_LEAD_MS, TurnSeq, clause,
+use super::types::{
+    AudioStart, GREETING_START_MS_MAX, HeardText, IN_FLIGHT_MS_MAX, TTS_LEAD_MS, TurnSeq,
 };
 use std::collections::VecDeque;
 

@@ -1,21 +1,8 @@
-//! What was heard of a turn, where that is not what was said.
+//! Words that were under way to Twilio at an interruption, and are heard after it.
 
-use super::TurnSeq;
 use super::text_matching::{find_first_match, match_at};
+use super::types::{HeardText, TurnSeq};
 use super::utterance::Utterance;
-
-/// How much of a turn was heard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeardText {
-    /// The turn.
-    pub turn: TurnSeq,
-    /// What of it was heard; empty when nothing was.
-    pub text: String,
-    /// The end of it was not reported, but estimated from the time that passed.
-    pub estimated: bool,
-    /// All of it was heard.
-    pub complete: bool,
-}
 
 /// An utterance that an interruption cut while words of it may have been under way: they reach Twilio
 /// afterwards, begin a cycle of their own and are heard.
