@@ -1,6 +1,7 @@
 //! Input events and output actions of the call state machine.
 
-use super::{CallOwner, DetachedToolCall};
+use super::ownership_claim::CallOwner;
+use super::tool_records::DetachedToolCall;
 use crate::agent::{Finish, PromptContext, ReplyFailure, ToolCall, ToolSpec};
 use crate::call::caller_name::NameSuggestion;
 use crate::call::tool_runner::ToolOutcome;
@@ -9,15 +10,6 @@ use calldex_storage::write::Write;
 use compact_str::CompactString;
 use serde_json::{Map, Value};
 use std::sync::Arc;
-
-/// The moment of an event, by both clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventTime {
-    /// Milliseconds on a clock that never jumps; its zero is arbitrary.
-    pub ms: u64,
-    /// Unix milliseconds, for what is kept.
-    pub unix_ms: i64,
-}
 
 /// One thing that happened. Texts are borrowed from the frame or token they came in.
 #[derive(Clone, Copy)]
@@ -76,7 +68,7 @@ pub enum CallEvent<'a> {
     Drain,
     /// The server is stopping and others are not: the call is to leave at a turn boundary.
     Relocate {
-        /// Not before, on the clock of [`EventTime::ms`].
+        /// Not before, on the clock of [`super::EventTime::ms`].
         from_ms: u64,
         /// And then whatever is being said.
         by_ms: u64,
@@ -134,7 +126,7 @@ pub enum CallAction {
         id: CompactString,
         /// Arguments that fit its schema.
         arguments: Map<String, Value>,
-        /// When its time is over, on the clock of [`EventTime::ms`].
+        /// When its time is over, on the clock of [`super::EventTime::ms`].
         by_ms: u64,
     },
     /// The tool call of this id is broken off; nothing follows.

@@ -1,6 +1,6 @@
 //! Input of the caller: speech, DTMF keys, interruptions.
 
-use super::reply::PendingReply;
+use super::pending_reply::PendingReply;
 use super::{CallAction, CallMetric, CallState, EventTime};
 use crate::call::caller_name::{CallerWords, NameChange, NameReply, NameStep, NameSuggestion};
 use crate::call::phrases::fill_name;

@@ -1,11 +1,14 @@
 //! One call as a pure machine: `on(event, now)` says what is to be done. Knows nothing of sockets,
-//! clocks, disks or tasks; [`super::session`] carries its actions out.
+//! clocks, disks or tasks; `call::session` carries its actions out.
 
 mod ending;
 mod event;
+mod event_time;
 mod input;
 mod language;
 mod ownership;
+mod ownership_claim;
+mod pending_reply;
 mod pending_tools;
 mod people;
 mod preemptive;
@@ -13,12 +16,15 @@ mod relocation;
 mod reply;
 mod resuming;
 mod timers;
+mod tool_call_ids;
+mod tool_records;
 mod tools;
 
-pub use event::{CallAction, CallEvent, CallMetric, EventTime, ExitReason, SpokenSentence};
-pub use ownership::{CallOwner, OwnershipStatus, is_released};
-pub use pending_tools::DetachedToolCall;
+pub use event::{CallAction, CallEvent, CallMetric, ExitReason, SpokenSentence};
+pub use event_time::EventTime;
+pub use ownership_claim::{CallOwner, OwnershipStatus, is_released};
 pub use reply::available_tools;
+pub use tool_records::DetachedToolCall;
 
 use super::caller_name::{CallerNameDialogue, InitialCallerName};
 use super::greeting::Greeting;
@@ -33,14 +39,14 @@ use calldex_storage::record::{
 use calldex_storage::write::{DecisionStamp, Write};
 use compact_str::CompactString;
 use ending::PendingEnd;
-use ownership::OwnershipClaim;
-use pending_tools::PendingToolCall;
+use ownership_claim::OwnershipClaim;
+use pending_reply::PendingReply;
 use people::PreferenceNote;
 use relocation::Relocation;
-use reply::PendingReply;
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use tools::ToolCallIds;
+use tool_call_ids::ToolCallIds;
+use tool_records::PendingToolCall;
 
 /// What a call is from its first moment on.
 #[derive(Clone)]

@@ -1,63 +1,14 @@
 //! Ownership of the call. Every session of a call that may have several owners claims it under an epoch
 //! of its own, by compare-and-swap in storage, and goes on without waiting for the outcome.
 
+use super::ownership_claim::{CallOwner, OwnershipStatus};
 use super::{CallAction, CallMetric, CallState, EventTime, ExitReason};
-use calldex_storage::record::{Conversation, next_epoch};
+use calldex_storage::record::next_epoch;
 use calldex_storage::write::{CallResumed, Write};
 use compact_str::CompactString;
 
 /// A session whose claim lost claims again this often; then it gives the call up.
 const CLAIMS_LOST_MAX: u8 = 3;
-
-/// What storage says about the owner of a call, after a claim by anyone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CallOwner {
-    /// The epoch that the call is owned in; `None` where storage has no such call.
-    pub epoch: Option<u32>,
-    /// The epoch that was claimed; `None` where the owner was looked up, and all claims made here
-    /// are taken into account.
-    pub claimed: Option<u32>,
-}
-
-/// What that means for a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OwnershipStatus {
-    /// It goes on.
-    Held,
-    /// Its own claim came too late; the owner's epoch.
-    ClaimLost(u32),
-    /// The call was its own, and is another's now.
-    TakenOver,
-}
-
-/// A session's claim on its call.
-pub(super) struct OwnershipClaim {
-    /// The epoch claimed last, or the one that the call was found in.
-    pub(super) epoch: u32,
-    /// Storage has said that it holds.
-    is_confirmed: bool,
-    /// Claims that came too late.
-    lost_count: u8,
-    session_id: CompactString,
-    /// The call came back to its caller by it.
-    is_reconnect: bool,
-    /// The call's epoch is not known: the next claim is made blindly, under this one.
-    pub(super) blind_epoch: Option<u32>,
-}
-
-impl OwnershipClaim {
-    /// A call found in `epoch`.
-    pub(super) fn at_epoch(epoch: u32) -> Self {
-        Self {
-            epoch,
-            is_confirmed: false,
-            lost_count: 0,
-            session_id: CompactString::default(),
-            is_reconnect: false,
-            blind_epoch: None,
-        }
-    }
-}
 
 impl CallState {
     /// The epoch that this instance holds the call in, or claims it in.
@@ -163,23 +114,4 @@ impl CallState {
         };
         actions.push(CallAction::Record(Write::CallResumed(release)));
     }
-}
-
-/// Whether whoever had the call gave it to nobody: [`CallState::release_call`].
-pub fn is_released(row: &Conversation) -> bool {
-    row.instance.as_deref() == Some("")
-}
-
-/// An epoch for a call whose own cannot be read: one that no owner before can have had.
-pub(super) fn blind_epoch(now: EventTime, slot: u16) -> u32 {
-    /// Generations above all that are counted one by one.
-    const GENERATION_MIN: i64 = 0x4000;
-    /// A generation lasts this long: all of them longer than a call.
-    const GENERATION_MS: i64 = 2_000;
-    if slot == 0 {
-        return u32::try_from(now.unix_ms / 1_000).unwrap_or(u32::MAX - 1);
-    }
-    let generation = GENERATION_MIN + (now.unix_ms / GENERATION_MS).rem_euclid(GENERATION_MIN);
-    let generation = u32::try_from(generation).unwrap_or_default();
-    generation << 16 | u32::from(slot)
 }

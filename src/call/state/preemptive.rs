@@ -1,7 +1,7 @@
 //! An answer begun before the caller has finished: on a partial prompt that already reads as
 //! finished. Off by default: a start that the final prompt contradicts costs tokens for nothing.
 
-use super::reply::PendingReply;
+use super::pending_reply::PendingReply;
 use super::{CallAction, CallState, EventTime};
 
 /// A partial shorter than this says too little to be finished.

@@ -11,7 +11,7 @@ const CONTINUE_INSTRUCTION: &str =
 const FILLER_REPEAT_MS: u64 = 4_000;
 
 impl CallState {
-    /// When [`super::Event::Tick`] is due, on the clock of [`EventTime::ms`].
+    /// When [`super::CallEvent::DeadlineReached`] is due, on the clock of [`EventTime::ms`].
     pub fn deadline(&self) -> Option<u64> {
         if self.is_over {
             return None;

@@ -1,48 +1,17 @@
 //! Runs the model's tool calls. Each is bounded and recorded. The operator's tools, which
-//! take their time, are in `open_tools`.
+//! take their time, are in `pending_tools`.
 
-use super::pending_tools::PendingToolCall;
-use super::reply::PendingReply;
+use super::pending_reply::PendingReply;
+use super::tool_records::{
+    PendingToolCall, RUNNING_RESULT, TOO_MANY_RESULT, handoff_data, stored_tool,
+};
 use super::{CallAction, CallState, EventTime};
 use crate::agent::tools::invocation::TOOL_CALLS_RUN_MAX;
 use crate::agent::{ToolCall, ToolInvocation};
 use calldex_storage::record::{CallOutcome, TurnKind};
-use compact_str::CompactString;
 
-/// So many calls a second can be told apart over the lives of a call's processes: ids are counted from
-/// the second in which this process took the call up.
-const TOOL_CALLS_PER_S_MAX: u64 = 64;
-/// Digits of a call's id after `call`.
-const TOOL_CALL_ID_DIGITS: usize = 5;
 /// This share of a farewell's words was just said, in tenths: then it is not said again.
 const REPEATED_TENTHS_MIN: usize = 7;
-
-/// The counter of the tool calls' own ids: `call00001` and so on. Servers differ in what they take as
-/// an id (Mistral exactly 9 letters and digits, OpenAI at most 40 characters), and models repeat theirs.
-pub(super) struct ToolCallIds {
-    next: u64,
-}
-
-impl ToolCallIds {
-    /// For a call that began so long ago. What a process before this one counted lies below.
-    pub(super) fn starting_after(lasted_ms: u64) -> Self {
-        Self {
-            next: lasted_ms / 1_000 * TOOL_CALLS_PER_S_MAX,
-        }
-    }
-
-    pub(super) fn next(&mut self) -> CompactString {
-        self.next += 1;
-        let mut digits = [b'0'; TOOL_CALL_ID_DIGITS];
-        let mut rest = self.next;
-        for digit in digits.iter_mut().rev() {
-            *digit = b"0123456789abcdefghijklmnopqrstuvwxyz"[(rest % 36) as usize];
-            rest /= 36;
-        }
-        let digits = std::str::from_utf8(&digits).unwrap_or_default();
-        compact_str::format_compact!("call{digits}")
-    }
-}
 
 /// What was said beside the tool calls of a reply.
 struct SpokenBeforeTools {
@@ -259,20 +228,6 @@ impl CallState {
     }
 }
 
-/// What the person is told who takes the call (`handoffData`).
-pub(super) fn handoff_data(reason: &str, summary: &str) -> String {
-    serde_json::json!({
-        "reasonCode": "live-agent-handoff",
-        "reason": reason,
-        "summary": summary,
-    })
-    .to_string()
-}
-
-/// Told of a call that has not returned.
-pub(super) const RUNNING_RESULT: &str = "still running: its result will follow";
-const TOO_MANY_RESULT: &str = "not carried out: too many tools were called at once";
-
 /// Whether `sentence` says again what `said` has just said: most of its words stand there.
 fn repeats_most_words(sentence: &str, said: &str) -> bool {
     let words = |text: &str| -> Vec<String> {
@@ -287,42 +242,9 @@ fn repeats_most_words(sentence: &str, said: &str) -> bool {
     repeated * 10 >= sentence.len() * REPEATED_TENTHS_MIN
 }
 
-/// A tool call and what came of it, as storage keeps it.
-fn stored_tool(tool: &ToolInvocation, result: &str) -> String {
-    stored_tool_text(tool.name(), &tool.arguments(), result)
-}
-
-/// The same of a call whose tool and arguments are texts.
-pub(super) fn stored_tool_text(tool: &str, arguments: &str, result: &str) -> String {
-    let arguments: serde_json::Value = serde_json::from_str(arguments).unwrap_or_default();
-    serde_json::json!({ "tool": tool, "arguments": arguments, "result": result }).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_are_nine_letters_and_digits_and_never_come_twice() {
-        let mut ids = ToolCallIds::starting_after(0);
-        assert_eq!(
-            (ids.next(), ids.next()),
-            ("call00001".into(), "call00002".into())
-        );
-        // Half a minute later, in another process.
-        let mut later = ToolCallIds::starting_after(30_000);
-        let mut seen = std::collections::HashSet::new();
-        for id in (0..2_000)
-            .map(|_| later.next())
-            .chain((0..1_900).map(|_| ids.next()))
-        {
-            assert!(
-                id.len() == 9 && id.bytes().all(|c| c.is_ascii_alphanumeric()),
-                "{id}"
-            );
-            assert!(seen.insert(id));
-        }
-    }
 
     #[test]
     fn a_goodbye_is_known_again_in_other_words() {
