@@ -1,9 +1,8 @@
 //! A socket opened: whose call it is, and where that call stands.
 
+use super::messages::{ReconnectCause, ResumeToken, SessionSetup};
 use super::reconnect::more_advanced;
-use super::{
-    CallManager, ReconnectCause, ResumeToken, STORAGE_READ_TIMEOUT, SUPERSEDE_TIMEOUT, SessionSetup,
-};
+use super::{CallManager, STORAGE_READ_TIMEOUT, SUPERSEDE_TIMEOUT};
 use crate::call::admission::{AdmissionError, CallPermit};
 use crate::call::caller_name::InitialCallerName;
 use crate::call::clock;

@@ -3,11 +3,13 @@
 mod call_end;
 mod connecting;
 mod drain_transfer;
+mod messages;
 mod ownership_feed;
 mod reconnect;
 
-pub use reconnect::{
-    ReconnectCause, ReconnectDecision, ReconnectRequest, ReconnectTrigger, ResumeToken,
+pub use messages::{
+    IncomingCall, ReconnectCause, ReconnectDecision, ReconnectRequest, ReconnectTrigger,
+    RelayConnect, ResumeToken, SessionSetup, SpokenRejection, WebhookReply,
 };
 
 use crate::agent::Agent;
@@ -44,91 +46,6 @@ const SUPERSEDE_TIMEOUT: Duration = Duration::from_millis(2_500);
 const STORAGE_READ_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// How often calls that wait too long are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-
-/// Who calls, as the webhook or the `setup` frame says.
-pub struct IncomingCall {
-    /// `CA…`
-    pub call_sid: CompactString,
-    /// Who.
-    pub caller: CallerIdentity,
-    /// The number called, as given.
-    pub called_number: CompactString,
-    /// How far the network vouches for the number.
-    pub attestation: Attestation,
-}
-
-/// A sentence that Twilio itself says before it hangs up.
-pub struct SpokenRejection {
-    /// The words.
-    pub text: String,
-    /// The language they are in (BCP-47).
-    pub language: String,
-}
-
-impl SpokenRejection {
-    fn new(text: &str, language: &str) -> Self {
-        Self {
-            text: text.to_owned(),
-            language: language.to_owned(),
-        }
-    }
-
-    /// The worst case, in the language of the line.
-    fn for_failure(line: &PhoneLine, language: &str) -> Self {
-        Self::new(&line.phrases(language).failed, language)
-    }
-}
-
-/// What a webhook is answered with.
-pub enum WebhookReply {
-    /// Connect to the relay, with this document.
-    Connect(String),
-    /// The same document as before: the request was repeated.
-    Repeat(String),
-    /// Say this and hang up.
-    Reject(SpokenRejection),
-}
-
-/// What the document that connects a call must say.
-pub struct RelayConnect<'a> {
-    /// The number called.
-    pub called_number: &'a str,
-    /// The line.
-    pub line: &'a PhoneLine,
-    /// The first words.
-    pub greeting: &'a Greeting,
-    /// The language they are in.
-    pub language: &'a str,
-    /// What this instance knows, for whoever takes the call up.
-    pub log_position: LogPosition,
-    /// The call was up before: the greeting is the one short sentence for that.
-    pub resume_token: Option<ResumeToken>,
-    /// Its last session broke because the speech or recognition provider failed.
-    pub provider_failed: bool,
-}
-
-/// What the first frame of a socket says.
-pub struct SessionSetup<'a> {
-    /// Who calls.
-    pub incoming_call: IncomingCall,
-    /// `VX…`
-    pub session_id: &'a str,
-    /// The greeting that the TwiML of this session held, and whether it asked for the name.
-    pub greeting: Option<(&'a str, bool)>,
-    /// The TwiML of this session was an answer to a lost one; what it said of the call.
-    pub resume_token: Option<ResumeToken>,
-    /// The call had been answered before this session (`IN_PROGRESS`).
-    pub in_progress: bool,
-    /// How far the instance had come that wrote the TwiML.
-    pub log_position: LogPosition,
-}
-
-impl SessionSetup<'_> {
-    /// Whether the call had a session before this one.
-    fn had_earlier_session(&self) -> bool {
-        self.resume_token.is_some() || self.in_progress
-    }
-}
 
 /// All calls of this instance, and what they need.
 pub struct CallManager {

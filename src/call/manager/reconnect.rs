@@ -1,8 +1,10 @@
 //! A call that lost its session and goes on: here, or on another instance than before.
 
-use super::{
-    CallManager, IncomingCall, RINGING_MS_MAX, RelayConnect, STORAGE_READ_TIMEOUT, SpokenRejection,
+use super::messages::{
+    IncomingCall, ReconnectCause, ReconnectDecision, ReconnectRequest, ReconnectTrigger,
+    RelayConnect, ResumeToken, SpokenRejection,
 };
+use super::{CallManager, RINGING_MS_MAX, STORAGE_READ_TIMEOUT};
 use crate::call::clock;
 use crate::call::greeting::{Greeting, call_language};
 use crate::call::peers::{self, LogPosition};
@@ -14,87 +16,6 @@ use calldex_storage::write::{CallResumed, Write};
 use compact_str::CompactString;
 use std::sync::Arc;
 use tokio::time::timeout;
-
-/// What happens after a session ended while its call goes on.
-pub enum ReconnectDecision {
-    /// Connect again, with this document.
-    Reconnect(String),
-    /// Say this and hang up.
-    SayAndHangUp(SpokenRejection),
-    /// We had ended it ourselves, with this outcome: nothing is left to say.
-    AlreadyEnded(CallOutcome),
-}
-
-/// Why a call has to be connected again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReconnectCause {
-    /// Its session broke.
-    ConnectionLost,
-    /// It was handed off, and nobody took it.
-    HandoffUnanswered,
-    /// We had ended it or given it away, and it came back.
-    EndedByUs,
-}
-
-/// What brings a call back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReconnectTrigger {
-    /// The action of a session that was lost.
-    Action,
-    /// A voice webhook for a call that is in progress.
-    Redirect,
-    /// The action of a `<Dial>` that nobody answered.
-    HandoffUnanswered,
-}
-
-impl ReconnectTrigger {
-    /// The label `of_trigger` of `calldex_calls_taken_over_total`.
-    fn takeover_label(self) -> &'static str {
-        match self {
-            Self::Action => "action",
-            Self::Redirect => "redirect",
-            Self::HandoffUnanswered => "action",
-        }
-    }
-}
-
-/// A request about a call that was up before.
-pub struct ReconnectRequest<'a> {
-    /// What it is.
-    pub trigger: ReconnectTrigger,
-    /// How far the instance had come that wrote the URL.
-    pub log_position: LogPosition,
-    /// The session that ended; empty if that is not said.
-    pub session_id: &'a str,
-    /// Whether it proves that the call was up before.
-    pub proves_known: bool,
-    /// The speech or recognition provider failed.
-    pub provider_failed: bool,
-}
-
-impl ReconnectRequest<'_> {
-    /// A request that says nothing more.
-    pub fn of_trigger(trigger: ReconnectTrigger) -> Self {
-        Self {
-            trigger,
-            log_position: LogPosition::default(),
-            session_id: "",
-            proves_known: true,
-            provider_failed: false,
-        }
-    }
-}
-
-/// What is known of a call that is connected again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResumeToken {
-    /// The epoch that it is owned in, as far as is known.
-    pub owner_epoch: Option<u32>,
-    /// Its return was counted with a claim in that epoch.
-    pub reconnect_counted: bool,
-    /// Why it is connected again.
-    pub cause: ReconnectCause,
-}
 
 /// A call that may come back.
 #[derive(Default)]
