@@ -1,6 +1,7 @@
 //! The call: what is said, heard, asked and kept while the phone is off the hook.
 
 pub mod admission;
+mod call_finish;
 pub mod caller_name;
 pub mod clock;
 pub mod first_answer;
@@ -21,6 +22,7 @@ mod prewarm;
 pub mod registry;
 mod running_tools;
 pub mod session;
+mod session_exit;
 pub mod state;
 pub mod tool_runner;
 pub mod transcript;

@@ -22,7 +22,7 @@ pub enum SessionMessage {
     /// The server cannot wait any longer.
     SayGoodbye,
     /// Others can go on where this server stops: the call is to leave between two turns, not before
-    /// and not after these moments (milliseconds of [`super::state::Now::ms`]).
+    /// and not after these moments (milliseconds of [`super::state::EventTime::ms`]).
     Relocate {
         /// Not before.
         from_ms: u64,
@@ -45,7 +45,7 @@ pub struct RingingCall {
     pub twiml: String,
     /// Its permit.
     pub permit: CallPermit,
-    /// It is given up then (milliseconds of [`super::state::Now::ms`]).
+    /// It is given up then (milliseconds of [`super::state::EventTime::ms`]).
     pub expires_ms: u64,
     /// The epoch of an earlier call with the same `CallSid` that is over, being read.
     pub earlier_epoch: Option<JoinHandle<Option<u32>>>,

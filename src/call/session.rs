@@ -2,12 +2,14 @@
 //! task a call; nothing it awaits can block another call.
 
 use super::admission::CallPermit;
+use super::call_finish::{finish_call, perform_without_socket};
 use super::clock;
 use super::keep_alive::{KeepAlive, KeepAliveStep};
 use super::metrics;
 use super::name_verification::{PendingNameVerification, name_suggestion};
 use super::registry::{CallRegistry, EndResult, SessionHandle, SessionMessage, SuspendedCall};
 use super::running_tools::RunningTools;
+use super::session_exit::{PendingExit, RELOCATION_FLUSHES_MAX, flush_within, wait_for_exit};
 use super::state::{
     CallAction, CallEvent, CallState, DetachedToolCall, ExitReason, SpokenSentence,
 };
@@ -19,7 +21,6 @@ use calldex_observability::catalog;
 use calldex_storage::record::CallOutcome;
 use calldex_storage::write::Write;
 use calldex_storage::{CallerDirectory, LookupResult, Writer};
-use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use std::future::pending;
 use std::sync::Arc;
@@ -30,11 +31,6 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 /// After our `send_end` Twilio closes within a second (docs/protocol.md 5.2); then we do.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a call that moves has still to write is waited for this long before its socket is closed, so
-/// that whoever takes it up sees it.
-const RELOCATION_FLUSH_MAX: Duration = Duration::from_millis(500);
-/// The same over all that is said meanwhile.
-const RELOCATION_FLUSHES_MAX: Duration = Duration::from_secs(2);
 /// Close code of a call that goes on elsewhere (RFC 6455's registry: service restart). To Twilio any
 /// close of ours is a lost session, error 64105 (docs/protocol.md 6.2, 8): it asks for the action.
 const RELOCATED_CLOSE_CODE: u16 = 1012;
@@ -80,14 +76,6 @@ pub struct CallSession<'a, W: Transport> {
     broken: bool,
     latency: LatencyBreakdown,
     keep_alive: KeepAlive,
-}
-
-/// A session that leaves its call to another.
-struct PendingExit {
-    why: ExitReason,
-    /// What is recorded, on its way to where another instance sees it.
-    flushed: BoxFuture<'static, ()>,
-    deadline: Instant,
 }
 
 /// How much of a first token's delay is ours: from the caller's frame to the request, and from the
@@ -573,26 +561,6 @@ async fn next_reply_event(reply: &mut Option<ReplyStream>) -> Option<ReplyEvent>
     }
 }
 
-async fn wait_for_exit(parting: &mut Option<PendingExit>) -> ExitReason {
-    match parting {
-        Some(pending_exit) => {
-            (&mut pending_exit.flushed).await;
-            pending_exit.why
-        }
-        None => pending().await,
-    }
-}
-
-/// Waits until what was recorded is where every instance sees it, within bounds.
-fn flush_within(writer: &Writer, by: Instant) -> BoxFuture<'static, ()> {
-    let writer = writer.clone();
-    Box::pin(async move {
-        let left = by.saturating_duration_since(Instant::now());
-        // Too late: it will come, and whoever has the call sees it then.
-        let _ = writer.flush(RELOCATION_FLUSH_MAX.min(left)).await;
-    })
-}
-
 /// Leaves a call whose socket is lost where it can come back to; closes it if that is not its
 /// session any more.
 fn suspend(services: &SessionServices, session: u64, state: Box<CallState>, permit: CallPermit) {
@@ -606,31 +574,4 @@ fn suspend(services: &SessionServices, session: u64, state: Box<CallState>, perm
     };
     // An entry that is gone or another's: the call was ended or taken over meanwhile.
     drop(services.registry.suspend(session, suspended));
-}
-
-/// Closes a call. The tools that it leaves running: none where it has no session.
-pub fn finish_call(
-    writer: &Writer,
-    state: &mut CallState,
-    outcome: CallOutcome,
-    now: super::state::EventTime,
-) -> Vec<DetachedToolCall> {
-    let mut actions = Vec::new();
-    state.finish(outcome, now, &mut actions);
-    perform_without_socket(writer, &mut actions)
-}
-
-/// Does what of `actions` needs no socket. The tools that are left running.
-fn perform_without_socket(writer: &Writer, actions: &mut Vec<CallAction>) -> Vec<DetachedToolCall> {
-    let mut late = Vec::new();
-    for action in actions.drain(..) {
-        match action {
-            CallAction::DetachTool(tool) => late.push(*tool),
-            CallAction::Record(write) => drop(writer.submit(write)),
-            CallAction::Count(count) => metrics::record(count),
-            CallAction::EndCall(outcome, ms) => metrics::record_call_end(outcome, ms),
-            _ => {}
-        }
-    }
-    late
 }

@@ -1,9 +1,10 @@
 //! A call lost its socket, is over, or waited too long.
 
-use super::{CallManager, SWEEP_EVERY, SpokenRejection};
+use super::messages::SpokenRejection;
+use super::{CallManager, SWEEP_EVERY};
+use crate::call::call_finish::finish_call;
 use crate::call::clock;
 use crate::call::registry::{EndResult, RingingCall, SessionMessage, SuspendedCall};
-use crate::call::session::finish_call;
 use calldex_observability::catalog;
 use calldex_observability::worker::{WorkerProgress, WorkerRegistry};
 use calldex_storage::record::{CallOutcome, UnfinishedCall};

@@ -1,0 +1,36 @@
+//! Ends a call in storage and in the metrics, without a socket.
+
+use super::metrics;
+use super::state::{CallAction, CallState, DetachedToolCall, EventTime};
+use calldex_storage::Writer;
+use calldex_storage::record::CallOutcome;
+
+/// Closes a call. The tools that it leaves running: none where it has no session.
+pub fn finish_call(
+    writer: &Writer,
+    state: &mut CallState,
+    outcome: CallOutcome,
+    now: EventTime,
+) -> Vec<DetachedToolCall> {
+    let mut actions = Vec::new();
+    state.finish(outcome, now, &mut actions);
+    perform_without_socket(writer, &mut actions)
+}
+
+/// Does what of `actions` needs no socket. The tools that are left running.
+pub(super) fn perform_without_socket(
+    writer: &Writer,
+    actions: &mut Vec<CallAction>,
+) -> Vec<DetachedToolCall> {
+    let mut late = Vec::new();
+    for action in actions.drain(..) {
+        match action {
+            CallAction::DetachTool(tool) => late.push(*tool),
+            CallAction::Record(write) => drop(writer.submit(write)),
+            CallAction::Count(count) => metrics::record(count),
+            CallAction::EndCall(outcome, ms) => metrics::record_call_end(outcome, ms),
+            _ => {}
+        }
+    }
+    late
+}
