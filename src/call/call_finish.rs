@@ -5,7 +5,7 @@ use super::state::{CallAction, CallState, DetachedToolCall, EventTime};
 use calldex_storage::Writer;
 use calldex_storage::record::CallOutcome;
 
-/// Closes a call. The tools that it leaves running: none where it has no session.
+/// Ends a call with `outcome`. Returns the tool calls that still run; a call without a session has none.
 pub fn finish_call(
     writer: &Writer,
     state: &mut CallState,
@@ -17,7 +17,7 @@ pub fn finish_call(
     perform_without_socket(writer, &mut actions)
 }
 
-/// Does what of `actions` needs no socket. The tools that are left running.
+/// Carries out the actions that need no socket and drops the others. Returns the tool calls that still run.
 pub(super) fn perform_without_socket(
     writer: &Writer,
     actions: &mut Vec<CallAction>,

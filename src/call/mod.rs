@@ -1,4 +1,5 @@
-//! The call: what is said, heard, asked and kept while the phone is off the hook.
+//! The phone call: its state machine, its session on the socket, and the manager of all calls of this
+//! instance.
 
 pub mod admission;
 mod call_finish;

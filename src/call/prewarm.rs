@@ -6,7 +6,7 @@ use crate::agent::{CallerFacts, Message, PromptContext};
 use crate::config::PhoneLine;
 use std::sync::Arc;
 
-/// A brief as a new caller's first question on `line`, the number `called`, would have it.
+/// The prompt context of a new caller's first question on `line`, which was called as `called`.
 pub(super) fn prewarm_context(
     line: &PhoneLine,
     called: &str,

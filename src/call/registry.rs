@@ -10,90 +10,89 @@ use dashmap::mapref::entry::Entry;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// Messages waiting for one session; beyond it a message is dropped, the session being stuck.
+/// Messages that can wait for one session. Further messages are dropped: the session is stuck.
 const CONTROL_MAX: usize = 8;
 
-/// What a session is told from outside its socket.
+/// A message to a session from outside its socket.
 pub enum SessionMessage {
-    /// A newer session of the same call wants the state.
+    /// A newer session of the same call requests the state.
     Supersede(oneshot::Sender<(Box<CallState>, CallPermit)>),
-    /// The provider says that the call is over.
+    /// The provider reports the end of the call.
     CallEnded(CallOutcome),
-    /// The server cannot wait any longer.
+    /// The server stops: the call says goodbye and ends.
     SayGoodbye,
-    /// Others can go on where this server stops: the call is to leave between two turns, not before
-    /// and not after these moments (milliseconds of [`super::state::EventTime::ms`]).
+    /// The server stops, and another instance can continue the call: it leaves between two turns, within
+    /// these times (milliseconds of [`super::state::EventTime::ms`]).
     Relocate {
-        /// Not before.
+        /// The earliest time.
         from_ms: u64,
-        /// Not after.
+        /// The latest time.
         by_ms: u64,
     },
-    /// There is nobody to go to any more: it is not to leave.
+    /// No other instance can continue the call any more: it stays.
     CancelRelocation,
-    /// Storage told who owns the call.
+    /// Storage reported the owner of the call.
     OwnerChanged(CallOwner),
 }
 
-/// A call whose webhook was answered and whose socket has not come.
+/// A call whose webhook was answered and whose socket has not opened.
 pub struct RingingCall {
-    /// What the call is.
+    /// The facts that stay the same during the call.
     pub context: CallContext,
-    /// What its TwiML says first.
+    /// The greeting in its TwiML.
     pub greeting: Greeting,
-    /// The answer, for a webhook that comes twice.
+    /// The TwiML, to answer a repeated webhook.
     pub twiml: String,
     /// Its permit.
     pub permit: CallPermit,
-    /// It is given up then (milliseconds of [`super::state::EventTime::ms`]).
+    /// When it is given up (milliseconds of [`super::state::EventTime::ms`]).
     pub expires_ms: u64,
-    /// The epoch of an earlier call with the same `CallSid` that is over, being read.
+    /// Reads the epoch of an earlier call with the same `CallSid` that is over.
     pub earlier_epoch: Option<JoinHandle<Option<u32>>>,
 }
 
 /// A call whose socket is lost.
 pub struct SuspendedCall {
-    /// Where it stood.
+    /// Its state when the socket closed.
     pub state: Box<CallState>,
     /// Its permit.
     pub permit: CallPermit,
-    /// It is closed then.
+    /// When it is ended if no socket opens (milliseconds of [`super::state::EventTime::ms`]).
     pub expires_ms: u64,
-    /// When the socket was lost, Unix milliseconds: the true end if it never comes back.
+    /// When the socket was lost, Unix milliseconds: the end of the call if no socket opens.
     pub lost_unix_ms: i64,
 }
 
-/// How a call stands that waits to come back.
+/// A summary of a suspended call.
 pub struct SuspendedSummary {
-    /// How often it has come back.
+    /// How often it was connected again.
     pub reconnects: u32,
-    /// The language it is held in.
+    /// Its language (BCP-47).
     pub language: CompactString,
-    /// The epoch it is held in.
+    /// Its epoch.
     pub epoch: u32,
-    /// The words that it ends with, where its end was decided already.
+    /// The goodbye, if its end was decided already.
     pub goodbye: Option<String>,
 }
 
-/// A call of another instance that this one has claimed, and whose socket is to come here or to any
-/// other.
+/// A call of another instance that this one has claimed. Its socket opens here or on any other instance.
 pub struct ClaimedCall {
     /// The call.
     pub call_sid: CompactString,
     /// The epoch it was claimed in.
     pub epoch: u32,
-    /// It is closed then.
+    /// When it is ended if no socket opens (milliseconds of [`super::state::EventTime::ms`]).
     pub expires_ms: u64,
 }
 
-/// Calls that nobody came for in time.
+/// Calls whose socket did not open in time.
 #[derive(Default)]
 pub struct ExpiredCalls {
-    /// They rang.
+    /// Calls that rang.
     pub ringing: Vec<RingingCall>,
-    /// They had lost their socket.
+    /// Calls that had lost their socket.
     pub suspended: Vec<SuspendedCall>,
-    /// They were claimed.
+    /// Calls claimed from other instances.
     pub claimed: Vec<ClaimedCall>,
 }
 
@@ -107,35 +106,35 @@ enum CallEntry {
     Suspended(Box<SuspendedCall>),
 }
 
-/// What a new socket finds under its call.
+/// What the registry held for a call when a new socket opened.
 pub enum Lookup {
     /// The first session of a call whose webhook came here.
     Ringing(Box<RingingCall>),
-    /// A call waiting to come back.
+    /// A call that lost its socket.
     Suspended(Box<SuspendedCall>),
-    /// A session that has not noticed that its socket is gone.
+    /// A session that still runs on an older socket.
     Live(mpsc::Sender<SessionMessage>),
-    /// A claim made for it.
+    /// A claim by this instance.
     Claimed,
-    /// Nothing: the webhook came elsewhere, or to a process before this one.
+    /// Nothing: another instance or an earlier process answered the webhook.
     Unknown,
 }
 
-/// What was done about a call that the provider says is over.
+/// What the registry held for a call that the provider reports as over.
 pub enum EndResult {
-    /// It never connected.
+    /// The call never connected; its entry is removed.
     Ringing(Box<RingingCall>),
-    /// It was waiting to come back.
+    /// The call had lost its socket; its entry is removed.
     Suspended(Box<SuspendedCall>),
-    /// Its session was told.
+    /// The call has a session, which received [`SessionMessage::CallEnded`].
     SessionNotified,
-    /// Not a call of this instance.
+    /// No call of this instance, or only a claim.
     Unknown,
 }
 
 /// The session's id in the registry and its message channel.
 pub struct SessionHandle {
-    /// Which of the call's sessions this is.
+    /// The id of the session.
     pub session: u64,
     /// Messages from outside the socket.
     pub control: mpsc::Receiver<SessionMessage>,
@@ -145,14 +144,15 @@ pub struct SessionHandle {
 #[derive(Default)]
 pub struct CallRegistry {
     calls: DashMap<CompactString, CallEntry>,
-    /// How often a call was asked to connect again of late, and until when that counts: where no
-    /// socket gets as far as its session, nobody else counts.
+    /// How often a call was asked to connect again, and until when that counts (milliseconds of
+    /// [`super::state::EventTime::ms`]). Sockets that close before they have a session are counted only
+    /// here.
     reconnect_requests: DashMap<CompactString, (u32, u64)>,
     next_session: std::sync::atomic::AtomicU64,
 }
 
 impl CallRegistry {
-    /// The answer given before to the same call's webhook, if it still rings.
+    /// The TwiML of a call that still rings.
     pub fn ringing_twiml(&self, call_sid: &str) -> Option<String> {
         match self.calls.get(call_sid)?.value() {
             CallEntry::Ringing(ringing) => Some(ringing.twiml.clone()),
@@ -160,7 +160,8 @@ impl CallRegistry {
         }
     }
 
-    /// Notes a call whose webhook was answered. A call already here stays as it is; `false` then.
+    /// Adds a call whose webhook was answered. Returns `false` and changes nothing if the call is here
+    /// already.
     pub fn insert_ringing(&self, ringing: RingingCall) -> bool {
         let call_sid = ringing.context.call_sid.clone();
         match self.calls.entry(call_sid) {
@@ -172,7 +173,8 @@ impl CallRegistry {
         }
     }
 
-    /// A socket opened for the call: it becomes the live one.
+    /// A socket opened for the call: its session becomes the live one. Returns what was here before. The
+    /// exchange is one map operation, so that two sockets of one call cannot both receive its state.
     pub fn attach_session(&self, call_sid: &CompactString) -> (Lookup, SessionHandle) {
         let (control, receiver) = mpsc::channel(CONTROL_MAX);
         let session = self
@@ -197,7 +199,8 @@ impl CallRegistry {
         )
     }
 
-    /// Notes a call of another instance that was claimed here. A call already here stays as it is.
+    /// Adds a call claimed from another instance, or replaces an earlier claim. A call that is here in
+    /// another form stays as it is.
     pub fn insert_claimed(&self, claimed_call: ClaimedCall) {
         match self.calls.entry(claimed_call.call_sid.clone()) {
             Entry::Vacant(free) => drop(free.insert(CallEntry::Claimed(claimed_call))),
@@ -208,8 +211,9 @@ impl CallRegistry {
         }
     }
 
-    /// Storage told who owns a call. A call without a session that is another's now is forgotten
-    /// here, its permit with it; a session is told. `false` if it could not be.
+    /// Storage reported the owner of a call. A session is notified; a call without a session that another
+    /// instance owns is removed with its permit. Returns `false` if the channel of the session is full
+    /// or closed.
     pub fn owner_changed(&self, call_sid: &str, owner: CallOwner, by_us: bool) -> bool {
         let Some(mut slot) = self.calls.get_mut(call_sid) else {
             return true;
@@ -240,13 +244,15 @@ impl CallRegistry {
         true
     }
 
-    /// Calls here in any form.
+    /// The SIDs of all calls here, in any form.
     pub fn call_sids(&self) -> Vec<CompactString> {
         self.calls.iter().map(|slot| slot.key().clone()).collect()
     }
 
-    /// The session's socket is lost; its call may come back. `false` if another session has taken
-    /// the call since, or it is over.
+    /// The session's socket is lost: the call waits for a new one.
+    ///
+    /// # Errors
+    /// Returns the call if another session has it since, or if it is over.
     pub fn suspend(
         &self,
         session: u64,
@@ -262,19 +268,19 @@ impl CallRegistry {
         }
     }
 
-    /// The session is over with its call.
+    /// The session ended, and its call is over or has another session.
     pub fn remove_session(&self, call_sid: &str, session: u64) {
         self.calls
             .remove_if(call_sid, |_, slot| slot.is_session(session));
     }
 
-    /// A session died without leaving: its entry goes, unless another session has it.
+    /// Removes the entry of a session that stopped without removing it, unless another session has it.
     pub fn remove_dead_session(&self, call_sid: &str) {
         let dead = |slot: &CallEntry| matches!(slot, CallEntry::Live { control, .. } if control.is_closed());
         self.calls.remove_if(call_sid, |_, slot| dead(slot));
     }
 
-    /// The provider says the call is over.
+    /// The provider reports the end of the call. A live session is notified; any other entry is removed.
     pub fn end(&self, call_sid: &str, outcome: CallOutcome) -> EndResult {
         let gone = self
             .calls
@@ -292,13 +298,13 @@ impl CallRegistry {
             return EndResult::Unknown;
         };
         if let CallEntry::Live { control, .. } = slot.value() {
-            // A full channel means a session that is being told already.
+            // If the channel is full the session is stuck, and the message is dropped.
             let _ = control.try_send(SessionMessage::CallEnded(outcome));
         }
         EndResult::SessionNotified
     }
 
-    /// Tells every live session the same. A session whose channel is full is not told.
+    /// Sends a message to every live session. A session whose channel is full does not receive it.
     pub fn broadcast(&self, mut message: impl FnMut() -> SessionMessage) {
         for slot in &self.calls {
             if let CallEntry::Live { control, .. } = slot.value() {
@@ -307,7 +313,7 @@ impl CallRegistry {
         }
     }
 
-    /// Calls that rang or waited too long.
+    /// Removes and returns the calls without a session whose time is over at `now_ms`.
     pub fn take_expired(&self, now_ms: u64) -> ExpiredCalls {
         self.reconnect_requests
             .retain(|_, (_, until_ms)| *until_ms > now_ms);
@@ -332,7 +338,7 @@ impl CallRegistry {
         expired
     }
 
-    /// How a waiting call stands.
+    /// The summary of a suspended call.
     pub fn suspended(&self, call_sid: &str) -> Option<SuspendedSummary> {
         match self.calls.get(call_sid)?.value() {
             CallEntry::Suspended(suspended) => Some(SuspendedSummary {
@@ -345,7 +351,7 @@ impl CallRegistry {
         }
     }
 
-    /// A waiting call was asked back: it waits at least until then.
+    /// A suspended call was asked to connect again: it is kept at least until `until_ms`.
     pub fn extend_suspension(&self, call_sid: &str, until_ms: u64) {
         if let Some(mut slot) = self.calls.get_mut(call_sid)
             && let CallEntry::Suspended(suspended) = slot.value_mut()
@@ -354,7 +360,8 @@ impl CallRegistry {
         }
     }
 
-    /// Counts that a call is asked to connect again; how often it was before, of late.
+    /// Counts a request to connect the call again. Returns the count before; it is forgotten after
+    /// `until_ms`.
     pub fn count_reconnect(&self, call_sid: &CompactString, until_ms: u64) -> u32 {
         let mut recalled = self.reconnect_requests.entry(call_sid.clone()).or_default();
         let before = recalled.0;
@@ -367,18 +374,18 @@ impl CallRegistry {
         self.calls.contains_key(call_sid)
     }
 
-    /// Every call that has no session, taken out: for the end of the process.
+    /// Removes and returns every call without a session, at the end of the process.
     pub fn take_without_session(&self) -> ExpiredCalls {
         self.take_expired(u64::MAX)
     }
 
-    /// Calls that ring and are given up only after `until_ms`.
+    /// The number of ringing calls that are given up later than `until_ms`.
     pub fn ringing_since(&self, until_ms: u64) -> usize {
         let rings = |slot: &CallEntry| matches!(slot, CallEntry::Ringing(ringing) if ringing.expires_ms > until_ms);
         self.calls.iter().filter(|slot| rings(slot.value())).count()
     }
 
-    /// Live sessions.
+    /// The number of live sessions.
     pub fn live_sessions(&self) -> usize {
         self.calls
             .iter()

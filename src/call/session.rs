@@ -1,5 +1,5 @@
-//! The driver of one call: frames, tokens, timers and messages in, [`CallAction`]s carried out. One
-//! task a call; nothing it awaits can block another call.
+//! One call on one socket. The session passes frames, reply tokens, timers and messages to the call's
+//! state and carries out the [`CallAction`]s that it returns. Each call has a task of its own.
 
 use super::admission::CallPermit;
 use super::call_finish::{finish_call, perform_without_socket};
@@ -29,31 +29,32 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 /// A frame that Twilio does not take within this time means that the socket is dead.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
-/// After our `send_end` Twilio closes within a second (docs/protocol.md 5.2); then we do.
+/// After `end` Twilio closes the socket within a second (docs/protocol.md 5.2). The server closes it after
+/// this time.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Close code of a call that goes on elsewhere (RFC 6455's registry: service restart). To Twilio any
 /// close of ours is a lost session, error 64105 (docs/protocol.md 6.2, 8): it asks for the action.
 const RELOCATED_CLOSE_CODE: u16 = 1012;
-/// How long a session with no deadline at all sleeps before it looks again.
+/// How long a session without any deadline sleeps.
 const IDLE_SLEEP: Duration = Duration::from_secs(86_400);
-/// Tokens taken from the model before other events get their turn.
+/// Reply tokens handled in a row before other events.
 const TOKEN_BATCH_MAX: usize = 32;
 
 /// What a session needs besides its call.
 pub struct SessionServices {
-    /// Who answers.
+    /// Generates the replies.
     pub agent: Arc<Agent>,
-    /// Where turns go.
+    /// Records the call.
     pub writer: Writer,
-    /// What is known of callers.
+    /// What is stored about callers.
     pub directory: CallerDirectory,
-    /// Where the call is found by others.
+    /// The calls of this instance.
     pub registry: Arc<CallRegistry>,
-    /// Who runs the operator's tools.
+    /// Runs the operator's tools.
     pub tools: Arc<dyn ToolRunner>,
 }
 
-/// How a session left its loop.
+/// Why the loop of a session ended.
 enum SessionExit {
     Closed { clean: bool },
     CallEnded(CallOutcome),
@@ -70,7 +71,7 @@ pub struct CallSession<'a, W: Transport> {
     reply: Option<ReplyStream>,
     tools: RunningTools,
     name_verification: PendingNameVerification,
-    /// Our `send_end` went out: the socket is closed by us then.
+    /// `end` was sent: the server closes the socket at this time.
     close_by: Option<Instant>,
     pending_exit: Option<PendingExit>,
     broken: bool,
@@ -78,8 +79,8 @@ pub struct CallSession<'a, W: Transport> {
     keep_alive: KeepAlive,
 }
 
-/// How much of a first token's delay is ours: from the caller's frame to the request, and from the
-/// model's token to the socket.
+/// The server's part of the delay before the first token: from the caller's frame to the request to the
+/// model, and from the model's token to the socket.
 #[derive(Default)]
 struct LatencyBreakdown {
     frame_received_at: Option<Instant>,
@@ -111,19 +112,20 @@ impl<'a, W: Transport> CallSession<'a, W> {
         }
     }
 
-    /// Runs the call until its socket or itself is over, and leaves it in the registry as that
-    /// demands.
+    /// Runs the call until the call is over or its socket is closed. Then the registry holds it as suspended,
+    /// or no longer. If the future is dropped, the registry keeps a dead entry until the next session or
+    /// the end of the call.
     pub async fn run(mut self, mut handle: SessionHandle, permit: CallPermit) {
         let _live = metrics::LiveCallGauge::start();
         self.perform_actions("").await;
         let exit = self.run_loop(&mut handle).await;
-        // Drops a reply in the making: the request to the model ends with it.
+        // Dropping the reply stream cancels the request to the model.
         self.reply = None;
         match exit {
-            // What was taken is not handed on: the newer session reads what is kept.
+            // Another instance owns the call: the newer session reads its state from storage.
             SessionExit::Superseded(_) if self.is_taken_over() => {}
             SessionExit::Superseded(to) => {
-                // If the newer session has given up waiting, the call is suspended as if lost.
+                // The newer session no longer waits: the call is suspended as after a lost socket.
                 if let Err((state, permit)) = to.send((self.state, permit)) {
                     suspend(self.services, handle.session, state, permit);
                 }
@@ -157,7 +159,7 @@ impl<'a, W: Transport> CallSession<'a, W> {
                 self.detach_tools(late);
                 let call_sid = self.state.call_sid().clone();
                 suspend(self.services, handle.session, self.state, permit);
-                // Told while it was being suspended: from here on the registry itself is asked.
+                // The provider may have reported the end before the registry held the suspended call.
                 if let Some(outcome) = end_reported_meanwhile(&mut handle)
                     && let EndResult::Suspended(mut suspended) =
                         self.services.registry.end(&call_sid, outcome)
@@ -173,8 +175,8 @@ impl<'a, W: Transport> CallSession<'a, W> {
         }
     }
 
-    /// Takes note of what other calls decided about this caller meanwhile: what is decided here comes
-    /// after it, whatever the clock says. Reads memory only.
+    /// Reads the latest decision about the caller by other calls from the cache. The stamps of this call's
+    /// decisions are later, whatever the clock says.
     fn observe_decisions(&mut self) {
         let number = self.state.context().number.as_ref();
         let recall = number.and_then(|number| self.services.directory.look_up_cached(number));
@@ -203,7 +205,7 @@ impl<'a, W: Transport> CallSession<'a, W> {
             .remove_session(self.state.call_sid(), session);
     }
 
-    /// The call is left to another session, of this instance or not; it stays open in storage.
+    /// Leaves the call to another session, on this instance or another. It stays open in storage.
     fn leave_call(&self, why: ExitReason, session: u64) {
         let call_sid = self.state.call_sid();
         self.services.registry.remove_session(call_sid, session);
@@ -290,7 +292,7 @@ impl<'a, W: Transport> CallSession<'a, W> {
         incoming
     }
 
-    /// Pings a silent socket when that is due. Whether the socket is alive, as far as can be told.
+    /// Sends a ping to a silent socket when that is due. Returns `false` if the socket is dead.
     async fn check_keep_alive(&mut self) -> bool {
         match self.keep_alive.check(Instant::now()) {
             KeepAliveStep::Wait => true,
@@ -341,7 +343,7 @@ impl<'a, W: Transport> CallSession<'a, W> {
                 tracing::warn!(call_sid = %self.state.call_sid(), code = error.code(), "Twilio refused a frame");
                 return;
             }
-            // A second setup on one socket changes nothing; the rest is for newer versions.
+            // A second `setup` on one socket is ignored, and so are frames that this version does not know.
             InboundFrame::Setup(_) | InboundFrame::Info(_) | InboundFrame::Unknown { .. } => return,
         };
         let finished = matches!(event, CallEvent::Prompt { last: true, .. });
@@ -350,14 +352,14 @@ impl<'a, W: Transport> CallSession<'a, W> {
         }
         self.apply_event(event);
         if finished {
-            // What a finished prompt costs, of which the search for a name is the greater part.
+            // The time for a final prompt, most of which is the name extraction.
             catalog::NAME_EXTRACTION_SECONDS.record(begun.elapsed().as_secs_f64());
         }
         self.perform_actions("").await;
         self.latency.frame_received_at = None;
     }
 
-    /// Takes what the model has ready, up to a bound, so that a burst of tokens costs one wake-up.
+    /// Handles the events that the reply stream has ready, at most [`TOKEN_BATCH_MAX`], in one wake-up.
     async fn drain_reply(&mut self, first: Option<ReplyEvent>) {
         let mut event = first;
         for _ in 0..TOKEN_BATCH_MAX {
@@ -481,7 +483,7 @@ impl<'a, W: Transport> CallSession<'a, W> {
 
     fn record(&mut self, write: Write) {
         drop(self.services.writer.submit(write));
-        // What is said while the call leaves goes with it.
+        // A write during the exit is flushed too.
         if let Some(pending_exit) = &mut self.pending_exit {
             pending_exit.flushed = flush_within(&self.services.writer, pending_exit.deadline);
         }
@@ -491,7 +493,7 @@ impl<'a, W: Transport> CallSession<'a, W> {
         let by = Instant::now() + RELOCATION_FLUSHES_MAX;
         let kept = match why {
             ExitReason::Relocated => flush_within(&self.services.writer, by),
-            // Nothing of it was recorded.
+            // A session that lost its call has nothing to flush.
             ExitReason::TakenOver => Box::pin(std::future::ready(())),
         };
         self.pending_exit = Some(PendingExit {
@@ -546,7 +548,7 @@ impl<'a, W: Transport> CallSession<'a, W> {
     }
 }
 
-/// Whether the provider said that the call is over while its socket was being lost.
+/// The outcome, if the provider reported the end of the call while the socket closed.
 fn end_reported_meanwhile(handle: &mut SessionHandle) -> Option<CallOutcome> {
     std::iter::from_fn(|| handle.control.try_recv().ok()).find_map(|message| match message {
         SessionMessage::CallEnded(outcome) => Some(outcome),
@@ -561,8 +563,8 @@ async fn next_reply_event(reply: &mut Option<ReplyStream>) -> Option<ReplyEvent>
     }
 }
 
-/// Leaves a call whose socket is lost where it can come back to; closes it if that is not its
-/// session any more.
+/// Suspends a call whose socket is lost, so that a new session can continue it. Drops the state if the
+/// entry is gone or belongs to another session.
 fn suspend(services: &SessionServices, session: u64, state: Box<CallState>, permit: CallPermit) {
     let now = clock::now();
     let resume_ms = state.context().limits.resume_s_max * 1_000;
@@ -572,6 +574,6 @@ fn suspend(services: &SessionServices, session: u64, state: Box<CallState>, perm
         expires_ms: now.ms + resume_ms,
         lost_unix_ms: now.unix_ms,
     };
-    // An entry that is gone or another's: the call was ended or taken over meanwhile.
+    // On `Err` the call was ended or taken over meanwhile.
     drop(services.registry.suspend(session, suspended));
 }

@@ -7,16 +7,16 @@ use std::future::pending;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What a call that moves has still to write is waited for this long before its socket is closed, so
-/// that whoever takes it up sees it.
+/// How long one flush of a relocating call's writes may take before its socket is closed. The instance
+/// that continues the call reads these writes.
 const RELOCATION_FLUSH_MAX: Duration = Duration::from_millis(500);
-/// The same over all that is said meanwhile.
+/// The limit for all such flushes together: words said during one start another.
 pub(super) const RELOCATION_FLUSHES_MAX: Duration = Duration::from_secs(2);
 
-/// A session that leaves its call to another.
+/// A session that is about to leave its call to another session.
 pub(super) struct PendingExit {
     pub(super) why: ExitReason,
-    /// What is recorded, on its way to where another instance sees it.
+    /// Completes when the writes so far are visible to every instance, or their time is over.
     pub(super) flushed: BoxFuture<'static, ()>,
     pub(super) deadline: Instant,
 }
@@ -31,12 +31,13 @@ pub(super) async fn wait_for_exit(parting: &mut Option<PendingExit>) -> ExitReas
     }
 }
 
-/// Waits until what was recorded is where every instance sees it, within bounds.
+/// Waits until the writes so far are visible to every instance: at most [`RELOCATION_FLUSH_MAX`], and not
+/// after `by`.
 pub(super) fn flush_within(writer: &Writer, by: Instant) -> BoxFuture<'static, ()> {
     let writer = writer.clone();
     Box::pin(async move {
         let left = by.saturating_duration_since(Instant::now());
-        // Too late: it will come, and whoever has the call sees it then.
+        // After a timeout the writes still arrive, but later than the next session starts.
         let _ = writer.flush(RELOCATION_FLUSH_MAX.min(left)).await;
     })
 }
