@@ -1,27 +1,27 @@
-//! Whether a silent socket still stands: it is pinged, and one that has answered before and does not
-//! any more is dead.
+//! Keep-alive of a socket: a silent socket is pinged. A socket that has answered pings before and does not
+//! answer one is dead.
 //!
-//! Costs a timer that fires every [`KeepAlive::with_interval`] at most, however much is said meanwhile; the
-//! calls' intervals differ, so that sockets opened together are not pinged together.
+//! The timer fires at most once per interval, whatever the traffic. The intervals of the calls differ, so
+//! that sockets opened together are not pinged together.
 
 use calldex_observability::catalog;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// An answer to a ping may take this long.
+/// How long the answer to a ping may take.
 const PONG_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// What is to be done about a socket.
+/// What the session has to do about its socket.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum KeepAliveStep {
     /// Nothing.
     Wait,
-    /// It was silent: a ping goes out.
+    /// The socket was silent: send a ping.
     Ping,
-    /// A ping was not answered, on a socket that never answered one: it is kept.
+    /// A ping was not answered, but the socket has never answered one: keep it.
     Unanswered,
-    /// A ping was not answered on a socket that answered before.
+    /// A ping was not answered, and the socket has answered before: close it.
     Dead,
 }
 
@@ -29,11 +29,11 @@ pub(super) enum KeepAliveStep {
 pub(super) struct KeepAlive {
     /// The silence after which the socket is pinged; `None`: never.
     interval: Option<Duration>,
-    /// When it is looked at next.
+    /// The time of the next check.
     next_check: Instant,
     last_received: Instant,
     last_sent: Instant,
-    /// A ping went out then and nothing has come since.
+    /// When the ping was sent that nothing was received after.
     ping_sent_at: Option<Instant>,
     /// This socket has answered a ping before.
     has_answered: bool,
@@ -64,7 +64,7 @@ impl KeepAlive {
         self.interval.map(|_| self.next_check)
     }
 
-    /// Something came in; whether it was the answer to a ping.
+    /// Records that something was received. `pong`: it was the answer to a ping.
     pub(super) fn record_received(&mut self, pong: bool, now: Instant) {
         self.last_received = now;
         self.ping_sent_at = None;
@@ -74,12 +74,12 @@ impl KeepAlive {
         }
     }
 
-    /// A frame goes out.
+    /// Records that a frame was sent.
     pub(super) fn record_sent(&mut self, now: Instant) {
         self.last_sent = now;
     }
 
-    /// Looks, if it is time to.
+    /// Checks the socket if that is due.
     pub(super) fn check(&mut self, now: Instant) -> KeepAliveStep {
         let Some(every) = self.interval.filter(|_| self.next_check <= now) else {
             return KeepAliveStep::Wait;
@@ -92,7 +92,7 @@ impl KeepAlive {
                 KeepAliveStep::Unanswered
             };
         }
-        // Proxies count both ways: what is silent in one of them may be taken for idle.
+        // A proxy may take a socket for idle that is silent in one direction.
         let silent_since = self.last_received.min(self.last_sent);
         if now < silent_since + every {
             self.next_check = silent_since + every;

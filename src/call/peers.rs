@@ -1,26 +1,25 @@
-//! What the call module needs of the other instances; a single node has none, and waits for
-//! nobody.
+//! The interface of the call module to the other instances. A single node has none and does not wait.
 
 use calldex_storage::Storage;
 use calldex_storage::record::CallWithTurns;
 use futures_util::future::{BoxFuture, ready};
 use std::time::Duration;
 
-/// What another instance wrote may be waited for this long, where its position is known.
+/// How long to wait for the writes of another instance up to a known log position.
 const POSITION_WAIT_MAX: Duration = Duration::from_millis(150);
-/// And this long where the primary must be asked how far it is.
+/// How long to wait for all writes that were acknowledged by now.
 const CATCH_UP_WAIT_MAX: Duration = Duration::from_millis(250);
-/// Asking the primary for a call.
+/// How long a query of a call at the primary may take.
 const PRIMARY_QUERY_MAX: Duration = Duration::from_millis(250);
 
-/// What came of catching up with the others.
+/// The result of [`Peers::catch_up`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CatchUpStatus {
-    /// All is applied here that was acknowledged anywhere.
+    /// Every acknowledged write is applied here.
     UpToDate,
-    /// This instance has not come so far in time; the primary has.
+    /// The deadline passed before; the primary has applied more.
     Behind,
-    /// There is nobody who could say how far that is: nor would they know of a call.
+    /// No primary answered.
     NoPrimary,
 }
 
@@ -30,9 +29,9 @@ pub trait Peers: Send + Sync + 'static {
     fn slot(&self) -> u16;
     /// A number of the log that positions belong to, the same on all; 0 on a single node.
     fn log_id(&self) -> u64;
-    /// Waits until this instance has applied all that is acknowledged anywhere now, up to `deadline`.
+    /// Waits until this instance has applied every write acknowledged by now, at most `deadline`.
     fn catch_up(&self, deadline: Duration) -> BoxFuture<'_, CatchUpStatus>;
-    /// The call as the primary has it, within `deadline`.
+    /// Reads the call at the primary, within `deadline`.
     fn live_call<'a>(
         &'a self,
         call_sid: &'a str,
@@ -65,7 +64,8 @@ impl Peers for SingleNode {
     }
 }
 
-/// Where a call stood when its document was written: how far whoever takes it up must have come.
+/// The log position when the TwiML of a call was written. The instance that opens the session must have
+/// applied the log up to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogPosition {
     /// The position (TXID); 0: none.
@@ -74,22 +74,23 @@ pub struct LogPosition {
     pub log_id: u64,
 }
 
-/// Waits until this instance knows what others wrote before `mark`, where it is of the same log.
+/// Waits until this instance has applied the log up to `log_position`, at most [`POSITION_WAIT_MAX`]. Does
+/// not wait if the position belongs to another log.
 pub(super) async fn wait_for_position(
     storage: &Storage,
     peers: &dyn Peers,
     log_position: LogPosition,
 ) {
     if peers.slot() != 0 && log_position.log_id == peers.log_id() && log_position.position > 0 {
-        // Too late: what is known here must do.
+        // After a timeout the call continues with the local data.
         let _ = storage
             .wait_applied(log_position.position, POSITION_WAIT_MAX)
             .await;
     }
 }
 
-/// Waits until this instance knows all that others wrote; where that cannot be had in time, what
-/// the primary itself has of the call.
+/// Waits until this instance has applied every acknowledged write, at most [`CATCH_UP_WAIT_MAX`]. If it is
+/// behind after that, reads the call at the primary, within [`PRIMARY_QUERY_MAX`].
 pub(super) async fn call_at_primary(
     storage: &Storage,
     peers: &dyn Peers,

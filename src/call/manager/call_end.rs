@@ -1,4 +1,4 @@
-//! A call lost its socket, is over, or waited too long.
+//! The end of calls: reported by the provider, after a timeout, after a restart, or when the server stops.
 
 use super::messages::SpokenRejection;
 use super::{CallManager, SWEEP_EVERY};
@@ -15,14 +15,14 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 impl CallManager {
-    /// What is said when a call cannot go on.
+    /// What Twilio says when a call cannot continue.
     pub fn failure_message(&self, called: &str) -> SpokenRejection {
         let line = self.lines.for_number(called);
         SpokenRejection::for_failure(line, &line.language)
     }
 
-    /// The provider says that a call is over, or its session, by its action or its status callback. Harmless when
-    /// it is known already, and for a call that was never here: storage makes no row of it.
+    /// The provider reports by its action or status callback that a call or its session is over. Repeated
+    /// reports change nothing. For an unknown call storage creates no row.
     pub fn end_call(&self, call_sid: &str, outcome: CallOutcome) {
         match self.services.registry.end(call_sid, outcome) {
             EndResult::Suspended(suspended) => self.end_suspended(*suspended, outcome),
@@ -35,7 +35,7 @@ impl CallManager {
         }
     }
 
-    /// Ends a conversation that only storage knows; one that is ended stays as it is.
+    /// Ends a conversation in storage. An ended one stays as it is.
     pub(super) fn end_stored(
         &self,
         call_sid: &str,
@@ -58,15 +58,15 @@ impl CallManager {
         finish_call(&self.services.writer, &mut suspended.state, outcome, end);
     }
 
-    /// The webhook was answered, and nobody came.
+    /// Ends a call whose webhook was answered and whose socket did not open.
     fn end_ringing(&self, ringing: &RingingCall, outcome: CallOutcome) {
         let at_ms = clock::now().unix_ms;
         self.end_stored(&ringing.context.call_sid, at_ms, outcome, Some(0));
         crate::call::metrics::record_call_end(outcome, 0);
     }
 
-    /// Closes calls that rang or waited to come back for too long, and hears who owns which; runs as
-    /// long as it is polled.
+    /// Ends calls that rang or were suspended for too long, and follows the ownership of calls. Ends only
+    /// if storage closes.
     pub async fn sweep(&self, workers: &WorkerRegistry) {
         let worker = workers.register(
             "sweep",
@@ -77,7 +77,7 @@ impl CallManager {
             self.end_expired();
             std::future::ready(Ok(WorkerProgress::Done))
         });
-        // Neither ends by itself: if one does, so does the other, and with it the process.
+        // If one of the two ends, the process stops.
         tokio::select! { () = sweep => {}, () = self.follow_ownership() => {} }
     }
 
@@ -101,9 +101,9 @@ impl CallManager {
         }
     }
 
-    /// Calls that a process before this one left unfinished: those that do not come back in time
-    /// are closed with their true end. In cluster mode only this one's own: the others' are
-    /// theirs, or those of an instance that is gone, which the primary sees to.
+    /// Ends the calls that an earlier process left unfinished and that do not reconnect within
+    /// `call.resume_s_max` seconds. They end at their last activity. In cluster mode only the calls of this
+    /// instance: the primary ends the calls of an instance that is gone.
     pub async fn end_unfinished(&self) {
         let unfinished = match self.storage.conversations.unfinished().await {
             Ok(mut unfinished) => {
@@ -129,7 +129,7 @@ impl CallManager {
             if self.services.registry.contains(&conversation.call_sid) {
                 continue;
             }
-            // A call that was taken up again has a higher epoch, and is not ended by this.
+            // A call that was resumed has a higher epoch, and this write does not end it.
             let epoch = Some(conversation.epoch);
             self.end_stored(
                 &conversation.call_sid,
@@ -148,10 +148,10 @@ impl CallManager {
         }
     }
 
-    /// Those of `calls` that nobody has taken up or closed since.
+    /// The calls of `calls` that were neither resumed nor ended since.
     async fn still_unfinished(&self, calls: Vec<UnfinishedCall>) -> Vec<UnfinishedCall> {
         let Ok(now) = self.storage.conversations.unfinished().await else {
-            // Their epoch keeps those that were taken up from harm.
+            // The epoch in the write protects calls that were resumed.
             return calls;
         };
         let mut epochs: HashMap<CompactString, u32> = HashMap::new();
@@ -165,9 +165,8 @@ impl CallManager {
         calls.into_iter().filter(as_before).collect()
     }
 
-    /// A call whose task died: it may come back from storage like any other; if it does not, it is
-    /// closed with the end it had. Waits `call.resume_s_max` for it. Whoever has taken it up meanwhile, here
-    /// or elsewhere, has it under a later epoch, which this end is void for.
+    /// Ends a call whose task panicked, unless it is resumed within `call.resume_s_max` seconds. A resumed
+    /// call has a later epoch, and the write does not end it.
     pub async fn end_after_panic(&self, call_sid: &str) {
         self.services.registry.remove_dead_session(call_sid);
         let lost = clock::now().unix_ms;
@@ -181,8 +180,8 @@ impl CallManager {
         }
     }
 
-    /// The epoch of a live call that is this instance's; nothing where another has it by now. Where storage
-    /// cannot say, the call stays open until the next start finds it unfinished.
+    /// The epoch of a live call that this instance owns. `None` if another instance owns it, or if the read
+    /// fails: then the call stays open until the next start.
     async fn own_epoch(&self, call_sid: &str) -> Option<u32> {
         match self.storage.conversations.live(call_sid).await {
             Ok(call) => {
@@ -196,12 +195,12 @@ impl CallManager {
         }
     }
 
-    /// From now on new calls hear that we are restarting.
+    /// New calls are rejected from now on with the message that the server restarts.
     pub fn start_draining(&self) {
         self.admission.start_draining();
     }
 
-    /// Ends what is still live: each caller hears one sentence.
+    /// Ends the live calls: each says goodbye first.
     pub fn start_goodbyes(&self) {
         self.admission.start_goodbyes();
         self.services
@@ -209,8 +208,8 @@ impl CallManager {
             .broadcast(|| SessionMessage::SayGoodbye);
     }
 
-    /// Closes what waits for a socket, at the end of the process. Suspended calls stay open in
-    /// storage, so that the next process takes them up.
+    /// Ends the ringing calls at the end of the process. Suspended calls stay open in storage, so that the
+    /// next process resumes them.
     pub fn end_all_ringing(&self) {
         let waiting = self.services.registry.take_without_session();
         for ringing in &waiting.ringing {

@@ -1,4 +1,4 @@
-//! A socket opened: whose call it is, and where that call stands.
+//! A socket opened: finds the state of its call and starts the session.
 
 use super::messages::{ReconnectCause, ResumeToken, SessionSetup};
 use super::reconnect::more_advanced;
@@ -20,15 +20,17 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// A read that began as the call rang is waited for this long when its socket is here.
+/// How long the first session waits for the storage read that started when the call rang.
 const EARLIER_READ_TIMEOUT: Duration = Duration::from_millis(250);
 
 impl CallManager {
-    /// A socket opened and said whose call it is: runs that call until the socket, or the call,
-    /// is over.
+    /// Runs the call of a socket until the call is over or the socket is closed. The state comes from the
+    /// registry, from the session that holds the call (waits at most `SUPERSEDE_TIMEOUT`), or from
+    /// storage (waits at most `STORAGE_READ_TIMEOUT` besides the cluster's own limits). The socket is
+    /// closed with code 1013 if no permit is free.
     pub async fn on_socket<W: Transport>(&self, transport: &mut W, setup: SessionSetup<'_>) {
         if setup.had_earlier_session() {
-            // A call that was on other instances since is not taken up where this one left it.
+            // Another instance may have had the call since: its writes must be visible here first.
             peers::wait_for_position(&self.storage, &*self.peers, setup.log_position).await;
         }
         let (found, handle) = self
@@ -37,7 +39,7 @@ impl CallManager {
             .attach_session(&setup.incoming_call.call_sid);
         let mut actions = Vec::new();
         let claimed = matches!(found, Lookup::Claimed);
-        // A state that is not where the call stands goes, and its permit with it, before the call takes one.
+        // An outdated state is dropped with its permit, before the call takes a new permit.
         let still = |state: Box<CallState>, permit, why| {
             setup
                 .is_current_owner(&state)
@@ -100,7 +102,7 @@ impl CallManager {
                 &mut actions,
             );
         }
-        // One that can go on elsewhere leaves, even where others are told goodbye.
+        // A call that another instance can continue leaves, even if other calls say goodbye.
         if let Some(event) = self.relocation_event() {
             state.on(event, clock::now(), &mut actions);
         }
@@ -110,8 +112,8 @@ impl CallManager {
         CallSession::new(transport, &self.services, state, actions)
     }
 
-    /// The webhook was answered here. A look-up that came too late for the greeting is there by now:
-    /// the name was not said, but it is known.
+    /// The first session of a call whose webhook this instance answered. A caller look-up that was too late
+    /// for the greeting is complete by now: the name is known, but was not said.
     async fn first_session(
         &self,
         ringing: RingingCall,
@@ -126,7 +128,7 @@ impl CallManager {
             ..
         } = ringing;
         if let Some(earlier) = earlier {
-            // Read while the webhook was answered; a disk that is slower than that is not waited for.
+            // The read started with the webhook; a slower disk is not waited for.
             let read = timeout(EARLIER_READ_TIMEOUT, earlier).await;
             context.earlier_epoch = read.ok().and_then(Result::ok).flatten();
         }
@@ -146,8 +148,11 @@ impl CallManager {
         (Box::new(state), permit, None)
     }
 
-    /// A call that this process knows nothing of: from storage, or a first session whose webhook
-    /// another instance answered. `claimed`: it was another's until its action came here.
+    /// A call that is not in the registry: loaded from storage, or a first session whose webhook another
+    /// instance answered. `claimed`: this instance has claimed the call from another.
+    ///
+    /// # Errors
+    /// [`AdmissionError`] if no permit is free.
     async fn load_or_begin(
         &self,
         setup: &SessionSetup<'_>,
@@ -162,7 +167,7 @@ impl CallManager {
             context.caller = context.caller.map(without_this_call);
         }
         match stored {
-            // A call that was connected again goes on in an epoch of its own, even where no turn is seen.
+            // A reconnected call continues in an epoch of its own, even if storage has no turn of it.
             StoredCall::Live(live) if setup.resume_token.is_some() || !live.turns.is_empty() => {
                 let reason = self.resume_reason(setup, claimed, &live);
                 let state = CallState::restored(context, *live, clock::now());
@@ -189,8 +194,8 @@ impl CallManager {
         }
     }
 
-    /// A first session whose webhook did not come to this process: to another instance, which
-    /// counted the call, or to a process before this one.
+    /// Records a first session whose webhook another instance or an earlier process answered. The other
+    /// instance has counted the call.
     fn begin_without_webhook(
         &self,
         setup: &SessionSetup<'_>,
@@ -200,14 +205,14 @@ impl CallManager {
     ) {
         if self.is_clustered() {
             self.count_takeover("webhook");
-            // Should the other instance be gone with what it had not yet given to anybody.
+            // The other instance may have stopped before it replicated the start.
             self.record_start(&setup.incoming_call, context);
         } else if matches!(stored, StoredCall::Unknown) {
             self.record_and_count_start(&setup.incoming_call, context, chosen);
         }
     }
 
-    /// Why a call is taken up from storage: another instance had it, or a process before this one.
+    /// The label of a call loaded from storage: another instance had it, or an earlier process.
     fn resume_reason(
         &self,
         setup: &SessionSetup<'_>,
@@ -230,8 +235,8 @@ impl CallManager {
         "restart"
     }
 
-    /// What storage has of a call. One that was closed for not coming back in time, and comes back
-    /// after all, goes on.
+    /// Reads a call from storage. An ended call continues if this socket proves that it had a session
+    /// before: it was ended because it did not reconnect in time.
     async fn look_up_stored(&self, setup: &SessionSetup<'_>) -> StoredCall {
         let again = setup.had_earlier_session();
         let (call_sid, peers) = (&setup.incoming_call.call_sid, &*self.peers);
@@ -252,7 +257,8 @@ impl CallManager {
         }
     }
 
-    /// Whether the call is known, here or to storage: for a reference that has expired meanwhile.
+    /// Whether the call is in the registry or live in storage, for a call token that has expired. Waits at
+    /// most `STORAGE_READ_TIMEOUT`.
     pub async fn is_known(&self, call_sid: &str) -> bool {
         let live = self.storage.conversations.live(call_sid);
         self.has_call(call_sid)
@@ -277,8 +283,7 @@ impl CallManager {
 }
 
 impl SessionSetup<'_> {
-    /// How a call comes that had a session before: by the TwiML of an action, or by Twilio's own
-    /// reconnect.
+    /// The label of a later session: opened by the TwiML of an action, or by Twilio's own reconnect.
     fn takeover_label(&self) -> &'static str {
         match self.resume_token {
             Some(_) => self.planned_return_label().unwrap_or("action"),
@@ -286,7 +291,7 @@ impl SessionSetup<'_> {
         }
     }
 
-    /// The same for one whose session was not lost.
+    /// The label of a later session whose earlier one was not lost.
     fn planned_return_label(&self) -> Option<&'static str> {
         match self.resume_token?.cause {
             ReconnectCause::ConnectionLost => None,
@@ -295,14 +300,14 @@ impl SessionSetup<'_> {
         }
     }
 
-    /// Whether `state`, left here by an earlier session, is still where the call stands: not if
-    /// another instance has taken the call since.
+    /// Whether `state`, left here by an earlier session, is current: no other instance has owned the call
+    /// since.
     fn is_current_owner(&self, state: &CallState) -> bool {
         let owner = self.resume_token.and_then(|token| token.owner_epoch);
         owner.is_none_or(|owner| owner <= state.epoch())
     }
 
-    /// Whether the return by this session was counted by a claim that still holds.
+    /// Whether a claim that still holds has counted this reconnect.
     fn is_reconnect_counted(&self, state: &CallState) -> bool {
         let counted = |token: ResumeToken| {
             token.reconnect_counted && token.owner_epoch == Some(state.epoch())
@@ -318,22 +323,22 @@ fn log_reused_call_sid(state: &CallState) {
     tracing::warn!(call_sid = %state.call_sid(), "a call with the CallSid of one that is over; both are kept in one conversation");
 }
 
-/// What storage says about a call that this process does not know.
+/// What storage has of a call that is not in the registry.
 enum StoredCall {
-    /// It has it.
+    /// The call.
     Live(Box<CallWithTurns>),
-    /// It has one with the same `CallSid` that is over, in this epoch.
+    /// A call with the same `CallSid` that is over, in this epoch.
     Ended(u32),
-    /// It has it not.
+    /// No call.
     Unknown,
-    /// It cannot say, and the call was up before.
+    /// The read failed, and the call had a session before.
     ReadFailed,
 }
 
-/// A call's state, its permit, and why it was resumed if it was.
+/// The state of a call, its permit, and the label of the resume if the call had a session before.
 type AcquiredCall = (Box<CallState>, CallPermit, Option<&'static str>);
 
-/// The state of a session whose socket is dead without its knowing.
+/// Takes the state from a session that still runs on an older socket; `None` after `SUPERSEDE_TIMEOUT`.
 async fn take_state_from_session(
     control: &tokio::sync::mpsc::Sender<SessionMessage>,
 ) -> Option<(Box<CallState>, CallPermit)> {
@@ -342,7 +347,7 @@ async fn take_state_from_session(
     timeout(SUPERSEDE_TIMEOUT, take).await.ok()?.ok()
 }
 
-/// The greeting that the session's TwiML held; the one chosen now has what is known of the caller.
+/// The greeting in the session's TwiML, with the other people on the number from the greeting chosen now.
 fn greeting_in_twiml(setup: &SessionSetup<'_>, chosen: Greeting) -> Greeting {
     match setup.greeting {
         Some((text, asks_name)) if text != chosen.text => Greeting {
@@ -356,7 +361,7 @@ fn greeting_in_twiml(setup: &SessionSetup<'_>, chosen: Greeting) -> Greeting {
     }
 }
 
-/// A caller as known before this call, which storage has counted already.
+/// The caller without this call, which storage has counted already.
 fn without_this_call(mut caller: Arc<Caller>) -> Arc<Caller> {
     let before = Arc::make_mut(&mut caller);
     before.calls = before.calls.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! A planned stop where other instances go on: live calls are moved to them.
+//! A planned stop in cluster mode: live calls are relocated to other instances.
 
 use super::CallManager;
 use crate::call::clock;
@@ -7,18 +7,17 @@ use crate::call::state::CallEvent;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// From one call that leaves to the next, in milliseconds: every one of them is a request to
-/// another instance a second later, and not all at once.
+/// The time between two calls that leave, in milliseconds. It spreads the requests that the other
+/// instances receive for them.
 const RELOCATION_SPACING_MS: u64 = 2;
-/// A call that connects while all leave stays at least this long, in milliseconds: whoever sent it here will have
-/// heard by then that this instance takes no more.
+/// How long a call that connects during the relocation stays at least, in milliseconds. After this time
+/// the load balancer knows that this instance takes no new calls.
 const NEW_CALL_STAY_MS: u64 = 3_000;
 
 impl CallManager {
-    /// Live calls leave for other instances: each between two turns, or `within` this time whatever
-    /// is being said. Their sockets are closed so that Twilio asks for the action, which any
-    /// instance answers; this one does too, as long as its webhook listener is open. Nothing where it runs
-    /// alone.
+    /// Relocates the live calls to other instances: each between two turns, or at the latest after
+    /// `within`. Their sockets are closed, so that Twilio requests the action. Any instance can answer it,
+    /// this one too as long as its webhook listener is open. Does nothing on a single node.
     pub fn relocate_calls(&self, within: Duration) {
         if !self.is_clustered() {
             return;
@@ -35,7 +34,7 @@ impl CallManager {
         });
     }
 
-    /// The others are gone: calls that have not left stay, as if they had never been told to.
+    /// Cancels the relocation, because no other instance is left. Calls that have not left stay.
     pub fn cancel_relocation(&self) {
         if self.relocate_by_ms.swap(0, Ordering::AcqRel) > 0 {
             self.services
@@ -44,7 +43,7 @@ impl CallManager {
         }
     }
 
-    /// What a session is told that begins while all leave.
+    /// The event for a session that starts during the relocation.
     pub(super) fn relocation_event(&self) -> Option<CallEvent<'static>> {
         let by_ms = self.relocate_by_ms.load(Ordering::Acquire);
         let from_ms = clock::now().ms + NEW_CALL_STAY_MS;

@@ -7,19 +7,19 @@ use crate::twilio::identity::{Attestation, CallerIdentity};
 use calldex_storage::record::CallOutcome;
 use compact_str::CompactString;
 
-/// Who calls, as the webhook or the `setup` frame says.
+/// A call as the webhook or the `setup` frame describes it.
 pub struct IncomingCall {
     /// `CA…`
     pub call_sid: CompactString,
-    /// Who.
+    /// The caller.
     pub caller: CallerIdentity,
     /// The number called, as given.
     pub called_number: CompactString,
-    /// How far the network vouches for the number.
+    /// The network's attestation of the number.
     pub attestation: Attestation,
 }
 
-/// A sentence that Twilio itself says before it hangs up.
+/// A message that Twilio says before it hangs up.
 pub struct SpokenRejection {
     /// The words.
     pub text: String,
@@ -35,53 +35,53 @@ impl SpokenRejection {
         }
     }
 
-    /// The worst case, in the language of the line.
+    /// The message for a failure, in `language`.
     pub(super) fn for_failure(line: &PhoneLine, language: &str) -> Self {
         Self::new(&line.phrases(language).failed, language)
     }
 }
 
-/// What a webhook is answered with.
+/// The answer to a voice webhook.
 pub enum WebhookReply {
-    /// Connect to the relay, with this document.
+    /// Connect to ConversationRelay with this TwiML.
     Connect(String),
-    /// The same document as before: the request was repeated.
+    /// The request was repeated: the TwiML as before.
     Repeat(String),
     /// Say this and hang up.
     Reject(SpokenRejection),
 }
 
-/// What the document that connects a call must say.
+/// The contents of the TwiML that connects a call.
 pub struct RelayConnect<'a> {
     /// The number called.
     pub called_number: &'a str,
     /// The line.
     pub line: &'a PhoneLine,
-    /// The first words.
+    /// The greeting.
     pub greeting: &'a Greeting,
-    /// The language they are in.
+    /// The language of the greeting (BCP-47).
     pub language: &'a str,
-    /// What this instance knows, for whoever takes the call up.
+    /// The log position of this instance, for the instance that opens the session.
     pub log_position: LogPosition,
-    /// The call was up before: the greeting is the one short sentence for that.
+    /// Set if the call had a session before: then the greeting is the short message for a reconnect.
     pub resume_token: Option<ResumeToken>,
     /// Its last session broke because the speech or recognition provider failed.
     pub provider_failed: bool,
 }
 
-/// What the first frame of a socket says.
+/// The contents of the first frame of a socket.
 pub struct SessionSetup<'a> {
-    /// Who calls.
+    /// The call.
     pub incoming_call: IncomingCall,
     /// `VX…`
     pub session_id: &'a str,
     /// The greeting that the TwiML of this session held, and whether it asked for the name.
     pub greeting: Option<(&'a str, bool)>,
-    /// The TwiML of this session was an answer to a lost one; what it said of the call.
+    /// The token in the TwiML of this session, if the call had a session before.
     pub resume_token: Option<ResumeToken>,
     /// The call had been answered before this session (`IN_PROGRESS`).
     pub in_progress: bool,
-    /// How far the instance had come that wrote the TwiML.
+    /// The log position of the instance that wrote the TwiML.
     pub log_position: LogPosition,
 }
 
@@ -92,28 +92,28 @@ impl SessionSetup<'_> {
     }
 }
 
-/// What happens after a session ended while its call goes on.
+/// The answer to a request about a call whose session ended.
 pub enum ReconnectDecision {
-    /// Connect again, with this document.
+    /// Connect again with this TwiML.
     Reconnect(String),
     /// Say this and hang up.
     SayAndHangUp(SpokenRejection),
-    /// We had ended it ourselves, with this outcome: nothing is left to say.
+    /// The server had ended the call itself, with this outcome: there is nothing to say.
     AlreadyEnded(CallOutcome),
 }
 
 /// Why a call has to be connected again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReconnectCause {
-    /// Its session broke.
+    /// The connection was lost.
     ConnectionLost,
-    /// It was handed off, and nobody took it.
+    /// The handoff was not answered.
     HandoffUnanswered,
-    /// We had ended it or given it away, and it came back.
+    /// The server had ended the call or handed it off, and the call is still in progress.
     EndedByUs,
 }
 
-/// What brings a call back.
+/// The kind of request that connects a call again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReconnectTrigger {
     /// The action of a session that was lost.
@@ -135,22 +135,22 @@ impl ReconnectTrigger {
     }
 }
 
-/// A request about a call that was up before.
+/// A request about a call that had a session before.
 pub struct ReconnectRequest<'a> {
-    /// What it is.
+    /// The kind of request.
     pub trigger: ReconnectTrigger,
-    /// How far the instance had come that wrote the URL.
+    /// The log position of the instance that wrote the URL.
     pub log_position: LogPosition,
-    /// The session that ended; empty if that is not said.
+    /// The session that ended; empty if not known.
     pub session_id: &'a str,
-    /// Whether it proves that the call was up before.
+    /// Whether the request proves that the call had a session before.
     pub proves_known: bool,
     /// The speech or recognition provider failed.
     pub provider_failed: bool,
 }
 
 impl ReconnectRequest<'_> {
-    /// A request that says nothing more.
+    /// A request with no further details.
     pub fn of_trigger(trigger: ReconnectTrigger) -> Self {
         Self {
             trigger,
@@ -162,12 +162,12 @@ impl ReconnectRequest<'_> {
     }
 }
 
-/// What is known of a call that is connected again.
+/// What the TwiML that reconnects a call says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResumeToken {
-    /// The epoch that it is owned in, as far as is known.
+    /// The epoch of its owner, if known.
     pub owner_epoch: Option<u32>,
-    /// Its return was counted with a claim in that epoch.
+    /// A claim in that epoch has counted the reconnect.
     pub reconnect_counted: bool,
     /// Why it is connected again.
     pub cause: ReconnectCause,

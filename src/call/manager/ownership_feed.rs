@@ -1,4 +1,4 @@
-//! Who owns which call: what storage tells of every claim, passed on to the calls that are here.
+//! Passes the result of every claim from storage to the calls of this instance.
 
 use super::{CallManager, STORAGE_READ_TIMEOUT};
 use crate::call::state::CallOwner;
@@ -10,15 +10,15 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-/// How often calls are looked up whose session could not be told, or of which claims were missed.
+/// How often the owner is looked up for calls whose session was not notified or whose claims were missed.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Calls looked up at once; the rest waits for the next time.
+/// Calls looked up in one interval; the others follow in the next.
 const RECHECK_BATCH_MAX: usize = 256;
 /// An epoch from here on holds the slot of its owner in its lower half.
 const FIRST_WITH_SLOT: u32 = 1 << 16;
 
 impl CallManager {
-    /// Hears what came of claims of calls, whoever made them; runs as long as it is polled.
+    /// Receives the results of all claims and notifies the calls. Ends only if storage closes.
     pub(super) async fn follow_ownership(&self) {
         let mut takeovers = self.storage.claim_results();
         let mut owed = HashSet::new();
@@ -40,9 +40,9 @@ impl CallManager {
         }
     }
 
-    /// `false` if the call's session could not be told.
+    /// Notifies the call of its owner. Returns `false` if its session could not be notified.
     fn forward_owner(&self, takeover: &ClaimResult) -> bool {
-        // One that its owner gave up is nobody's, like one that storage has not.
+        // A released call has no owner, like a call that storage does not have.
         let known = !takeover.instance.is_empty();
         let owner = CallOwner {
             epoch: known.then_some(takeover.epoch),
@@ -54,7 +54,8 @@ impl CallManager {
             .owner_changed(&takeover.call_sid, owner, ours)
     }
 
-    /// Looks up who owns the calls in `owed`, and tells them; those that cannot be told stay in it.
+    /// Looks up the owners of the calls in `owed` and notifies the calls. Calls that cannot be notified stay
+    /// in `owed`. Stops at the first failed read.
     async fn recheck_owners(&self, owed: &mut HashSet<CompactString>) {
         let calls: Vec<CompactString> = owed.iter().take(RECHECK_BATCH_MAX).cloned().collect();
         for call_sid in calls {
@@ -81,7 +82,7 @@ impl CallManager {
         self.is_own_epoch(row.epoch, row.instance.as_deref().unwrap_or_default())
     }
 
-    /// An epoch names its owner more surely than a name does, in cluster mode.
+    /// In cluster mode the epoch holds the slot of its owner, which is safer than the instance name.
     fn is_own_epoch(&self, epoch: u32, instance: &str) -> bool {
         let slot = u32::from(self.peers.slot());
         match epoch {

@@ -1,4 +1,4 @@
-//! A call that lost its session and goes on: here, or on another instance than before.
+//! Connects a call again whose session ended while the call continues, here or on another instance.
 
 use super::messages::{
     IncomingCall, ReconnectCause, ReconnectDecision, ReconnectRequest, ReconnectTrigger,
@@ -17,7 +17,7 @@ use compact_str::CompactString;
 use std::sync::Arc;
 use tokio::time::timeout;
 
-/// A call that may come back.
+/// What is known of a call that may be connected again.
 #[derive(Default)]
 struct ResumableCall {
     reconnects: u32,
@@ -26,11 +26,11 @@ struct ResumableCall {
     epoch: Option<u32>,
     /// The owner is another instance.
     owned_elsewhere: bool,
-    /// Its owner gave it up on purpose.
+    /// The last owner released it (a planned relocation).
     released: bool,
-    /// How it had ended.
+    /// Its outcome, if it had ended.
     outcome: Option<CallOutcome>,
-    /// The words that it ends with, where its end was decided already.
+    /// The goodbye, if its end was decided already.
     goodbye: Option<String>,
 }
 
@@ -44,7 +44,7 @@ impl ResumableCall {
     }
 }
 
-/// Whether an outcome is an end that we brought about.
+/// Whether the server itself ended a call with this outcome.
 fn ended_by_us(outcome: CallOutcome) -> bool {
     matches!(
         outcome,
@@ -76,14 +76,14 @@ impl CallManager {
         }
     }
 
-    /// How storage says that a call ended, if it did.
+    /// The outcome of an ended call in storage. Waits at most [`STORAGE_READ_TIMEOUT`].
     async fn stored_outcome(&self, call_sid: &str) -> Option<CallOutcome> {
         let reading = self.storage.conversations.read(call_sid);
         let read = timeout(STORAGE_READ_TIMEOUT, reading).await;
         read.ok()?.ok()??.conversation.outcome
     }
 
-    /// The same for a call that may be a new one: `None` if it is not known here, nor to the others.
+    /// [`CallManager::reconnect`] for a call that may be new: `None` if no instance knows it.
     pub async fn reconnect_if_known(
         &self,
         incoming_call: &IncomingCall,
@@ -95,7 +95,7 @@ impl CallManager {
         let language: CompactString = call_language(&line, found.language.as_deref()).into();
         let cause = found.cause(back.trigger);
         let until_ms = clock::now().ms + RINGING_MS_MAX;
-        // A planned move is no failure, however many of them come here.
+        // A planned relocation is not counted as a failure.
         let recalled = match found.released || cause != ReconnectCause::ConnectionLost {
             true => 0,
             false => self
@@ -139,7 +139,7 @@ impl CallManager {
         Some(ReconnectDecision::Reconnect(twiml))
     }
 
-    /// A call that is not over: how often it has come back, its language, its owner.
+    /// Finds a call that is not over: in the registry, at the primary or in storage.
     async fn find_resumable(
         &self,
         call_sid: &CompactString,
@@ -169,13 +169,13 @@ impl CallManager {
         let reading = self.storage.conversations.read(call_sid);
         let here = match timeout(STORAGE_READ_TIMEOUT, reading).await {
             Ok(Ok(call)) => call,
-            // Storage cannot say: rather one reconnect too many than a lost call.
+            // If storage cannot be read, one reconnect too many is better than a lost call.
             Ok(Err(_)) | Err(_) if at_primary.is_none() => {
                 return back.proves_known.then(ResumableCall::default);
             }
             Ok(Err(_)) | Err(_) => None,
         };
-        // Twilio has the call in progress: an owner that is told to be gone may have closed it.
+        // Twilio has the call in progress, but the primary may have ended it when its owner was gone.
         let goes_on =
             |call: &CallWithTurns| call.is_live() || back.trigger != ReconnectTrigger::Action;
         let row = more_advanced(here, at_primary)
@@ -192,9 +192,9 @@ impl CallManager {
         })
     }
 
-    /// Whether nothing here knows the call. Asked before anybody else is, where nothing proves that it was
-    /// up before: a call that we placed is in progress at its first webhook, and its greeting waits for
-    /// no other instance.
+    /// Whether neither the registry nor the local storage knows the call. Checked first if the request does
+    /// not prove an earlier session: an outbound call is in progress at its first webhook, and its
+    /// greeting must not wait for another instance.
     async fn is_unknown(&self, call_sid: &CompactString) -> bool {
         let reading = self.storage.conversations.read(call_sid);
         !self.has_call(call_sid)
@@ -204,9 +204,9 @@ impl CallManager {
             )
     }
 
-    /// In cluster mode: takes another's call over, so that nobody else sees to it while its
-    /// socket is on its way, here or elsewhere. The epoch that the call is owned in from now on, if
-    /// it was taken over; an instance whose calls leave takes none.
+    /// In cluster mode: claims the call of another instance, so that no other instance ends it before its
+    /// socket opens. Returns the new epoch, or `None` if no claim was made. An instance that relocates its
+    /// own calls claims none.
     fn claim_for_reconnect(
         &self,
         call_sid: &CompactString,
@@ -226,7 +226,7 @@ impl CallManager {
             at_ms: clock::now().unix_ms,
             instance: self.instance.clone(),
             expected: Some(expected),
-            // A call that loses its session again and again counts, however many instances answer.
+            // Lost connections are counted across instances.
             returned: !found.released
                 && found.cause(back.trigger) == ReconnectCause::ConnectionLost,
         };
@@ -240,8 +240,8 @@ impl CallManager {
         Some(epoch)
     }
 
-    /// A caller hung up while the person to whom they were handed off had not answered: the call was not
-    /// handed off after all. Written as a new owner's end, since the first end stands otherwise.
+    /// The caller hung up before the handoff was answered: corrects the outcome from a handoff to a hang-up.
+    /// A new epoch is claimed for the write, because storage keeps the first end of an epoch.
     pub async fn end_unanswered_handoff(&self, call_sid: &str, log_position: LogPosition) {
         peers::wait_for_position(&self.storage, &*self.peers, log_position).await;
         let reading = self.storage.conversations.read(call_sid);
@@ -268,13 +268,13 @@ impl CallManager {
         self.end_stored(&row.call_sid, at_ms, CallOutcome::HungUp, Some(epoch));
     }
 
-    /// Counts a call of another instance that is this one's now.
+    /// Counts a call taken over from another instance.
     pub(super) fn count_takeover(&self, by: &'static str) {
         catalog::CALLS_TAKEN_OVER_TOTAL.with(by).increment(1);
     }
 }
 
-/// Of two views of one call the one that has seen more.
+/// The newer of two copies of a call: by epoch, then by number of turns.
 pub(super) fn more_advanced(
     here: Option<CallWithTurns>,
     there: Option<CallWithTurns>,

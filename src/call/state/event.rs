@@ -11,156 +11,157 @@ use compact_str::CompactString;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// One thing that happened. Texts are borrowed from the frame or token they came in.
+/// An input of the state machine. Texts are borrowed from the frame or token that held them.
 #[derive(Clone, Copy)]
 pub enum CallEvent<'a> {
-    /// Twilio understood the caller; `last` when the utterance is finished (docs/protocol.md 4.2).
+    /// A transcription of the caller's speech (docs/protocol.md 4.2).
     Prompt {
         /// The words.
         text: &'a str,
         /// BCP-47, or only its first part.
         language: &'a str,
-        /// Only finished ones are answered.
+        /// The utterance is complete. Only complete utterances are answered.
         last: bool,
     },
-    /// A key (docs/protocol.md 4.3).
+    /// The caller pressed a key (docs/protocol.md 4.3).
     DtmfKey(char),
-    /// The caller cut our speech; what they had heard of the clause in play (docs/protocol.md 4.4).
+    /// The caller interrupted the agent. The text is the part of the current clause that they heard
+    /// (docs/protocol.md 4.4).
     Interrupted(&'a str),
-    /// Our speech is audible, or no longer.
+    /// The agent's speech started (`true`) or stopped.
     AgentSpeaking(bool),
-    /// The caller speaks, or no longer.
+    /// The caller started (`true`) or stopped speaking.
     CallerSpeaking(bool),
-    /// A clause was played.
+    /// Twilio played this clause to its end.
     TokensPlayed(&'a str),
-    /// A token of the reply asked for last.
+    /// A token of the reply requested last.
     ReplyToken(&'a str),
     /// A tool call of that reply.
     ToolCalled(&'a ToolCall),
-    /// A tool of [`CallAction::StartTool`] is done, or its time is over.
+    /// A tool of [`CallAction::StartTool`] returned, failed or timed out.
     ToolReturned {
         /// Our id of the call.
         id: &'a str,
-        /// What came of it.
+        /// Its result.
         outcome: &'a ToolOutcome,
     },
     /// That reply is complete.
     ReplyCompleted(&'a Finish),
     /// That reply failed.
     ReplyFailed(ReplyFailure),
-    /// The model's opinion about the caller's name.
+    /// The model's answer to [`CallAction::VerifyName`].
     NameVerified(NameSuggestion<'a>),
-    /// A new session of the same call: after a lost socket.
+    /// A new session of the same call.
     Resumed {
         /// `VX…`
         session_id: &'a str,
-        /// Whether the caller has already been told (by the greeting of the TwiML).
+        /// The greeting of the TwiML that opened the session, which Twilio says itself.
         twiml_greeting: Option<&'a str>,
-        /// Whether the return was counted already, by whoever answered the request before it.
+        /// The request before the session counted the reconnect already.
         already_counted: bool,
-        /// Whether the connection was lost; else the call had been ended or given away by us, and what the
-        /// caller is told belongs to the conversation.
+        /// The connection was lost. Otherwise the server had ended the call or handed it off, and the
+        /// greeting is part of the conversation.
         connection_lost: bool,
     },
-    /// A deadline of [`super::CallState::deadline`] has passed.
+    /// The time of [`super::CallState::deadline`] has come.
     DeadlineReached,
-    /// The server cannot wait for this call any longer.
+    /// The server stops: the call says goodbye and ends.
     Drain,
-    /// The server is stopping and others are not: the call is to leave at a turn boundary.
+    /// The server stops, and another instance can continue the call: it leaves between two turns.
     Relocate {
-        /// Not before, on the clock of [`super::EventTime::ms`].
+        /// The earliest time, on the clock of [`super::EventTime::ms`].
         from_ms: u64,
-        /// And then whatever is being said.
+        /// The latest time, even within a turn.
         by_ms: u64,
     },
-    /// The others are gone before the call has left: it stays.
+    /// No other instance can continue the call any more: it stays.
     CancelRelocation,
-    /// Storage told who owns the call.
+    /// Storage reported the owner of the call.
     OwnerChanged(CallOwner),
-    /// The socket is gone.
+    /// The socket closed.
     SocketClosed,
 }
 
-/// A sentence of ours, said at once.
+/// A whole sentence for Twilio to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpokenSentence {
     /// The words.
     pub text: String,
-    /// The next thing we say may cut it off: a filler (docs/protocol.md 5.2).
+    /// The next speech may cut it off: a filler (docs/protocol.md 5.2).
     pub preemptible: bool,
     /// The caller may not cut it off.
     pub uninterruptible: bool,
 }
 
-/// One thing to be done, in order.
+/// An output of the state machine. The session carries the actions out in order.
 #[derive(Debug)]
 pub enum CallAction {
-    /// The token of this event goes to the socket as it is.
+    /// Send the token of this event unchanged.
     SendToken,
-    /// More words of the reply in play, without ending it.
+    /// Send more words of the current reply, with `last:false`.
     AppendText(String),
-    /// The reply in play is complete: `last:true`.
+    /// Close the current reply with `last:true`.
     CloseReply,
-    /// A whole sentence, closed by its own `last:true`.
+    /// Send a whole sentence with its own `last:true`.
     Say(SpokenSentence),
-    /// The same in another language than the voice's own (BCP 47).
+    /// [`CallAction::AppendText`] in another language than the voice's (BCP-47).
     AppendTextInLanguage(String, CompactString),
-    /// Speech and recognition change to these languages (BCP 47, or `multi`).
+    /// Change the languages of speech and recognition (BCP-47, or `multi`).
     SetLanguage {
-        /// Spoken from now on.
+        /// The language of speech.
         tts_language: String,
-        /// Understood from now on.
+        /// The language of recognition.
         transcription_language: String,
     },
-    /// The session ends; the text is `handoffData`.
+    /// Send `end`. The text is `handoffData`.
     EndSession(Option<String>),
-    /// The agent is to reply; a reply before it was aborted.
+    /// Request a reply from the agent. The reply before it was aborted.
     RequestReply(Box<PromptContext>),
-    /// The reply is not wanted any more.
+    /// Cancel the requested reply.
     AbortReply,
-    /// A tool of the operator is to be run; [`CallEvent::ToolReturned`] follows.
+    /// Run a tool of the operator. [`CallEvent::ToolReturned`] follows.
     StartTool {
-        /// Which.
+        /// The tool.
         spec: Arc<ToolSpec>,
         /// Our id of the call.
         id: CompactString,
-        /// Arguments that fit its schema.
+        /// Arguments that conform to its schema.
         arguments: Map<String, Value>,
-        /// When its time is over, on the clock of [`super::EventTime::ms`].
+        /// When it times out, on the clock of [`super::EventTime::ms`].
         by_ms: u64,
     },
-    /// The tool call of this id is broken off; nothing follows.
+    /// Cancel the tool call of this id. No event follows.
     CancelTool(CompactString),
-    /// The call is left while this tool runs: what comes of it is kept.
+    /// The session ends while this tool runs: its result is recorded later.
     DetachTool(Box<DetachedToolCall>),
-    /// The model verifies a name in the background.
+    /// Ask the model in the background whether the answer holds the caller's name.
     VerifyName {
-        /// What we had said.
+        /// The agent's words.
         question: String,
-        /// What the caller answered.
+        /// The caller's answer.
         answer: String,
     },
-    /// To be kept.
+    /// Record this write.
     Record(Write),
-    /// To be counted.
+    /// Count this metric.
     Count(CallMetric),
-    /// The call is over, whatever the socket does; it took this many milliseconds.
+    /// Count the end of the call and its duration in milliseconds.
     EndCall(CallOutcome, u64),
-    /// The session closes its socket and leaves the call to another.
+    /// Close the socket and leave the call to another session.
     ExitSession(ExitReason),
 }
 
-/// Why a session leaves a call that goes on.
+/// Why a session leaves a call that is not over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitReason {
-    /// Another session has it.
+    /// Another instance owns the call.
     TakenOver,
-    /// So that another instance takes it up; what is recorded must be there first.
+    /// Another instance continues the call after the writes of this session are visible there.
     Relocated,
 }
 
 impl ExitReason {
-    /// In a word, for the log.
+    /// The word for the log.
     pub fn label(self) -> &'static str {
         match self {
             Self::TakenOver => "taken",
@@ -169,7 +170,7 @@ impl ExitReason {
     }
 }
 
-/// What operators count.
+/// A metric of the call.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CallMetric {
     /// A turn, by role.
@@ -188,7 +189,7 @@ pub enum CallMetric {
     PreemptiveStart,
     /// A repeated event after a reconnect.
     RepeatedPrompt,
-    /// A claim on the call that came too late.
+    /// A claim that lost against another.
     ClaimLost,
     /// A text of the prompt that could not be rendered, by its setting.
     PromptTextFailed(&'static str),

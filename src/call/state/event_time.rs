@@ -5,6 +5,6 @@
 pub struct EventTime {
     /// Milliseconds on a clock that never jumps; its zero is arbitrary.
     pub ms: u64,
-    /// Unix milliseconds, for what is kept.
+    /// Unix milliseconds, for stored data.
     pub unix_ms: i64,
 }

@@ -1,5 +1,5 @@
-//! Ownership of the call. Every session of a call that may have several owners claims it under an epoch
-//! of its own, by compare-and-swap in storage, and goes on without waiting for the outcome.
+//! Ownership of the call. In cluster mode every session claims its call under an epoch of its own, by
+//! compare-and-swap in storage. It does not wait for the result.
 
 use super::ownership_claim::{CallOwner, OwnershipStatus};
 use super::{CallAction, CallMetric, CallState, EventTime, ExitReason};
@@ -7,30 +7,30 @@ use calldex_storage::record::next_epoch;
 use calldex_storage::write::{CallResumed, Write};
 use compact_str::CompactString;
 
-/// A session whose claim lost claims again this often; then it gives the call up.
+/// How often a session claims again after a lost claim. Then it leaves the call.
 const CLAIMS_LOST_MAX: u8 = 3;
 
 impl CallState {
-    /// The epoch that this instance holds the call in, or claims it in.
+    /// The epoch of the session's claim, or the one that storage had.
     pub fn epoch(&self) -> u32 {
         self.claim.epoch
     }
 
-    /// What the news about the call's owner mean for it.
+    /// What `owner` means for this call. A confirmation of the claim is noted.
     pub fn ownership_status(&mut self, owner: CallOwner) -> OwnershipStatus {
-        // A call that storage has not is nobody's: its number was erased. It goes on, unrecorded.
+        // Storage has no such call after the erasure of its number. It continues without records.
         let Some(epoch) = owner.epoch else {
             return OwnershipStatus::Held;
         };
         match owner.claimed {
             _ if epoch == self.claim.epoch => {
-                // A claim that is only looked up may still lose.
+                // A claim that was only looked up can still be lost.
                 self.claim.is_confirmed |= owner.claimed.is_some();
                 OwnershipStatus::Held
             }
             _ if self.claim.is_confirmed => OwnershipStatus::TakenOver,
             Some(claimed) if claimed != self.claim.epoch => {
-                // Others' claims, told before what came of this one.
+                // The result of another claim; the result of this one follows.
                 OwnershipStatus::Held
             }
             _ => OwnershipStatus::ClaimLost(epoch),
@@ -51,7 +51,7 @@ impl CallState {
                 actions.push(CallAction::Count(CallMetric::ClaimLost));
                 self.claim.lost_count += 1;
                 self.claim.epoch = epoch;
-                // What the claim that came too late would have counted, this one does.
+                // The new claim counts the reconnect that the lost one would have counted.
                 let session_id = self.claim.session_id.clone();
                 self.claim_call(&session_id, self.claim.is_reconnect, now, actions);
             }
@@ -63,16 +63,15 @@ impl CallState {
         }
     }
 
-    /// The call is another's: nothing more is said, asked or kept.
+    /// Another instance owns the call: the session says, requests and records nothing more.
     fn yield_call(&mut self, actions: &mut Vec<CallAction>) {
         self.abort_without_closing(actions);
         self.is_over = true;
         actions.push(CallAction::ExitSession(ExitReason::TakenOver));
     }
 
-    /// Claims the call for the session `session_id`; `returned` if it came back by it. Turns keep
-    /// the epoch that they are written under: that of the session's first claim, which no other
-    /// instance can have.
+    /// Claims the call for the session `session_id`. `returned`: the claim counts a reconnect. Turns keep
+    /// the epoch of the session's first claim, which no other instance can have.
     pub(super) fn claim_call(
         &mut self,
         session_id: &str,
@@ -105,8 +104,7 @@ impl CallState {
         }
     }
 
-    /// Gives the call to nobody, so that whoever takes it up next has not taken up a failure: planned
-    /// moves do not count in what a call may lose.
+    /// Releases the call. The next owner does not count a reconnect, because a planned move is no failure.
     pub(super) fn release_call(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
         let release = CallResumed {
             instance: CompactString::default(),

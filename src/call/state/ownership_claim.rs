@@ -4,44 +4,45 @@ use super::event_time::EventTime;
 use calldex_storage::record::Conversation;
 use compact_str::CompactString;
 
-/// What storage says about the owner of a call, after a claim by anyone.
+/// The owner of a call, as storage reports it after a claim by any instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallOwner {
-    /// The epoch that the call is owned in; `None` where storage has no such call.
+    /// The epoch of the owner; `None` if storage does not have the call.
     pub epoch: Option<u32>,
-    /// The epoch that was claimed; `None` where the owner was looked up, and all claims made here
-    /// are taken into account.
+    /// The epoch of the claim that was decided; `None` if the owner was looked up, which takes all claims
+    /// of this instance into account.
     pub claimed: Option<u32>,
 }
 
-/// What that means for a session.
+/// What the owner of a call means for a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnershipStatus {
-    /// It goes on.
+    /// The session continues.
     Held,
-    /// Its own claim came too late; the owner's epoch.
+    /// The session's claim lost. Holds the epoch of the owner.
     ClaimLost(u32),
-    /// The call was its own, and is another's now.
+    /// The session owned the call, and another instance owns it now.
     TakenOver,
 }
 
 /// A session's claim on its call.
 pub(super) struct OwnershipClaim {
-    /// The epoch claimed last, or the one that the call was found in.
+    /// The epoch claimed last; before the first claim the epoch that storage has.
     pub(super) epoch: u32,
-    /// Storage has said that it holds.
+    /// Storage confirmed the claim.
     pub(super) is_confirmed: bool,
-    /// Claims that came too late.
+    /// Claims that were lost.
     pub(super) lost_count: u8,
     pub(super) session_id: CompactString,
-    /// The call came back to its caller by it.
+    /// The claim counts a reconnect.
     pub(super) is_reconnect: bool,
-    /// The call's epoch is not known: the next claim is made blindly, under this one.
+    /// The next claim is made under this epoch without a comparison, because the epoch in storage is not
+    /// known.
     pub(super) blind_epoch: Option<u32>,
 }
 
 impl OwnershipClaim {
-    /// A call found in `epoch`.
+    /// For a call that storage has in `epoch`.
     pub(super) fn at_epoch(epoch: u32) -> Self {
         Self {
             epoch,
@@ -54,16 +55,16 @@ impl OwnershipClaim {
     }
 }
 
-/// Whether whoever had the call gave it to nobody: `CallState::release_call`.
+/// Whether the last owner released the call (`CallState::release_call`).
 pub fn is_released(row: &Conversation) -> bool {
     row.instance.as_deref() == Some("")
 }
 
-/// An epoch for a call whose own cannot be read: one that no owner before can have had.
+/// An epoch for a call whose epoch cannot be read. It is higher than the epoch of any owner before.
 pub(super) fn blind_epoch(now: EventTime, slot: u16) -> u32 {
-    /// Generations above all that are counted one by one.
+    /// The lowest generation of such epochs; claims that count up stay below it.
     const GENERATION_MIN: i64 = 0x4000;
-    /// A generation lasts this long: all of them longer than a call.
+    /// The duration of a generation. All generations together last longer than a call.
     const GENERATION_MS: i64 = 2_000;
     if slot == 0 {
         return u32::try_from(now.unix_ms / 1_000).unwrap_or(u32::MAX - 1);

@@ -33,7 +33,7 @@ impl CallState {
         }
     }
 
-    /// The final prompt is here: the eager reply, if it answers exactly that.
+    /// Takes the preemptive reply if its partial prompt equals the final prompt `text`; otherwise aborts it.
     pub(super) fn take_preemptive(
         &mut self,
         text: &str,
@@ -53,7 +53,7 @@ impl CallState {
         None
     }
 
-    /// The eager reply becomes the reply: what it held back is said.
+    /// The preemptive reply becomes the reply, and its withheld words are said.
     pub(super) fn adopt_preemptive(
         &mut self,
         mut reply: PendingReply,

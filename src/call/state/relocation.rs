@@ -1,15 +1,15 @@
-//! A call that is to go on elsewhere: its instance is stopping, others are not. It leaves at the
-//! next turn boundary, where nothing is being said, and nothing of it is lost.
+//! Relocation of a call to another instance when this one stops. The call leaves between two turns, so
+//! that no speech is lost.
 
 use super::{CallAction, CallState, EventTime, ExitReason};
 
-/// The wish to leave (in cluster mode only).
+/// A requested relocation (cluster mode only).
 pub(super) struct Relocation {
-    /// Not before, on the clock of [`EventTime::ms`].
+    /// The earliest time, on the clock of [`EventTime::ms`].
     from_ms: u64,
-    /// And then whatever is being said.
+    /// The latest time, even within a turn.
     by_ms: u64,
-    /// It has left: nothing is said any more.
+    /// The call has left: the session says nothing more.
     pub(super) has_left: bool,
 }
 
@@ -25,14 +25,14 @@ impl CallState {
     }
 
     pub(super) fn on_cancel_relocation(&mut self) {
-        // What has left cannot be called back: its owner gave it up.
+        // A call that has left was released already.
         if !self.has_left_instance() {
             self.relocation = None;
         }
     }
 
-    /// The server cannot wait any longer: a call that is to go on elsewhere leaves now instead of
-    /// being ended. Whether it is one.
+    /// Makes a relocation due now, because the server stops. Returns `false` if none was requested: then
+    /// the call has to end.
     pub(super) fn relocate_at_once(&mut self, now: EventTime) -> bool {
         let Some(moving) = &mut self.relocation else {
             return false;
@@ -42,17 +42,17 @@ impl CallState {
         true
     }
 
-    /// Whether the session says nothing more, because the call is about to go on elsewhere.
+    /// Whether the call has left, and the session says nothing more.
     pub(super) fn has_left_instance(&self) -> bool {
         self.relocation
             .as_ref()
             .is_some_and(|moving| moving.has_left)
     }
 
-    /// When the call leaves at the latest, or may leave.
+    /// When the call leaves: the earliest time between two turns, the latest time within a turn.
     pub(super) fn relocation_due(&self) -> Option<u64> {
         let moving = self.relocation.as_ref().filter(|moving| !moving.has_left)?;
-        // A goodbye is under way: the call ends here.
+        // The goodbye is being said: the call ends on this instance.
         if self.pending_end.is_some() {
             return None;
         }
@@ -64,7 +64,7 @@ impl CallState {
         Some(waits)
     }
 
-    /// Leaves, if it is time to.
+    /// Leaves the instance if that is due.
     pub(super) fn relocate_if_due(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
         if self.relocation_due().is_none_or(|due| due > now.ms) {
             return;
@@ -78,8 +78,8 @@ impl CallState {
         actions.push(CallAction::ExitSession(ExitReason::Relocated));
     }
 
-    /// Whether nobody speaks, thinks or is waited for. Where the provider does not report what it
-    /// plays, nothing is known of that, and the call leaves at its deadline.
+    /// Whether nobody speaks, and no reply, key or tool is pending. If the provider does not report what it
+    /// plays, speech may count as pending until the latest time.
     fn is_between_turns(&self) -> bool {
         let busy = self.reply.is_some() || self.keys_due_ms.is_some() || self.playback.is_pending();
         !busy && self.background_tools.is_empty() && !self.agent_speaking && !self.caller_speaking
