@@ -1,5 +1,5 @@
-//! Who is speaking: asked, heard, confirmed, corrected, declined. A pure workflow around the
-//! extractor; it decides what is kept and what is said, and says nothing itself.
+//! The dialogue about the caller's name: asked, heard, confirmed, corrected, declined. It uses the name
+//! extractor and returns what to store and what to say.
 
 mod name_matching;
 mod name_questions;
@@ -24,38 +24,38 @@ use name_matching::{
 };
 use types::NameEvidence;
 
-/// The workflow's state in one call.
+/// The state of the dialogue in one call.
 pub struct CallerNameDialogue {
     name: Option<CompactString>,
     /// The name came from earlier calls.
     from_earlier_calls: bool,
-    /// The number was known to be used by somebody of that name.
+    /// A person of that name was known on the number before this call.
     is_known_person: bool,
-    /// We have said the name in this call.
+    /// The agent has said the name in this call.
     name_spoken: bool,
-    /// Who speaks, if they said so in this call, or were greeted by name and did not deny it.
+    /// The person who speaks, if they gave their name in this call, or were greeted by it and did not deny it.
     identified: Option<CompactString>,
     /// People known on this number besides `name`.
     other_people: Vec<CompactString>,
-    /// The last thing we said asked for the name.
+    /// The agent's last words asked for the name.
     asked: bool,
-    /// It did before the caller's last turn.
+    /// The agent's words before the caller's last turn asked for the name.
     just_asked: bool,
     times_asked: u32,
     asks_max: u32,
     declined: bool,
-    /// "Was that Kay?" has been said, and this was Kay.
+    /// The name in the question "Was that Kay?", which is not answered.
     pending_confirmation: Option<Name>,
     asked_to_confirm: bool,
-    /// Heard in this call, not yet confirmed.
+    /// The name was heard in this call and not confirmed.
     unconfirmed: bool,
-    /// The last thing we said had the name in it: the caller may put it right.
+    /// The agent's last words held the name: the caller may correct it.
     read_back: bool,
-    /// What the last turn took, for when nothing was said before the next.
+    /// The open questions before the caller's last turn, to restore them if nothing was said since.
     before_turn: Option<QuestionState>,
 }
 
-/// What was asked of the caller when a turn of theirs began.
+/// The questions that were open when a turn of the caller began.
 #[derive(Clone)]
 struct QuestionState {
     asked: bool,

@@ -1,4 +1,4 @@
-//! A name from the model: by its tool, or by the judgement in the background.
+//! A name suggested by the model: by its tool, or by the verification in the background.
 
 use super::CallerNameDialogue;
 use super::name_matching::{is_same_name, is_similar_name, was_said, wrong_name_complaint};

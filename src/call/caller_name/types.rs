@@ -2,38 +2,38 @@
 
 use compact_str::CompactString;
 
-/// What is to be kept about the caller's name.
+/// A change of the stored name.
 #[derive(Clone, PartialEq, Eq)]
 pub enum NameChange {
-    /// Heard once.
+    /// The name was heard, not confirmed.
     Heard(CompactString),
-    /// Said yes to.
+    /// The caller confirmed the name.
     Confirmed(CompactString),
-    /// Put right by the caller.
+    /// The caller corrected the name.
     Corrected {
         /// The right name.
         to: CompactString,
-        /// The wrong one, where it was the same person's: what they want remembered goes with them.
+        /// The wrong name, if it was the same person's: their preferences stay with them.
         from: Option<CompactString>,
     },
-    /// Somebody else on the same number.
+    /// Another person on the same number.
     PersonAdded(CompactString),
-    /// One of several people on the number is called otherwise.
+    /// The name of one of several people on the number was wrong.
     PersonRenamed {
         /// The wrong name.
         from: CompactString,
         /// The right one.
         to: CompactString,
     },
-    /// One of several people on the number is not called so (any more).
+    /// The name of one of several people on the number is deleted.
     PersonForgotten(CompactString),
-    /// Not told.
+    /// The caller did not want to give a name.
     Declined,
-    /// To be forgotten.
+    /// The name is deleted.
     Forgotten,
 }
 
-/// What is said about it, before or instead of an answer.
+/// A message about the name, before or instead of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameReply {
     /// "Nice to meet you": the turn was nothing but the name.
@@ -52,7 +52,7 @@ pub enum NameReply {
     Forgotten,
 }
 
-/// A step of the workflow that operators count (label `event` of `calldex_names_total`).
+/// A step of the dialogue (label `event` of `calldex_names_total`).
 pub type NameEvent = &'static str;
 
 /// What one turn of the caller comes to.

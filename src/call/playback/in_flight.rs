@@ -1,25 +1,25 @@
-//! Words that were under way to Twilio at an interruption, and are heard after it.
+//! Words that were on their way to Twilio at an interruption and are heard after it.
 
 use super::text_matching::{find_first_match, match_at};
 use super::types::{HeardText, TurnSeq};
 use super::utterance::Utterance;
 
-/// An utterance that an interruption cut while words of it may have been under way: they reach Twilio
-/// afterwards, begin a cycle of their own and are heard.
+/// An interrupted utterance whose last words may arrive at Twilio after the interruption. They start a
+/// cycle of their own there and are heard.
 #[derive(Debug)]
 pub(super) struct InFlightWords {
     turn: TurnSeq,
-    /// What was heard of it so far.
+    /// The text heard so far.
     heard: String,
     text: String,
-    /// What comes from here on may be heard yet.
+    /// The byte index in `text` from which words may still be heard.
     next_byte: usize,
-    /// All of it was sent, and nothing was left out of what was heard.
+    /// The whole utterance was sent, and no gap was heard in it.
     unbroken: bool,
 }
 
 impl InFlightWords {
-    /// The words of `utterance` that may be under way at `now`, if there are any.
+    /// The words of `utterance` that may be on their way at `now`, if there are any.
     pub(super) fn of(utterance: &Utterance, now: u64) -> Option<Self> {
         Some(Self {
             turn: utterance.turn,
@@ -30,7 +30,7 @@ impl InFlightWords {
         })
     }
 
-    /// Twilio reports `text`: if it is of these words, more was heard of the turn.
+    /// Twilio reports `text` as played. Returns the heard text of the turn if `text` is part of these words.
     pub(super) fn report_played(&mut self, text: &str) -> Option<HeardText> {
         let end = find_first_match(&self.text, self.next_byte, text)?;
         let at_once = match_at(&self.text, self.heard_end(), text).is_some();

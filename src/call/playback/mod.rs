@@ -1,11 +1,12 @@
-//! What was said to Twilio and how much of it the caller has heard (docs/protocol.md 4.4, 5.2).
+//! A model of Twilio's queue: what was sent, and how much of it the caller has heard (docs/protocol.md
+//! 4.4, 5.2).
 //!
-//! Twilio plays first in, first out and reports finished clauses with `tokensPlayed`; an interruption
-//! throws the rest of the queue away and names only the fragment of the clause in play. This keeps
-//! the queue's image, so that the transcript can be cut to what was heard. Where Twilio tells
-//! nothing (the clause in play at a hang-up), the clock says how far it was said.
+//! Twilio plays in the order of sending and reports finished clauses with `tokensPlayed`. An interruption
+//! discards the rest of the queue and reports only the heard part of the current clause. With this model
+//! the transcript is cut to the heard text. If Twilio reports nothing (the current clause at a hang-up),
+//! the heard part is estimated from the time.
 //!
-//! Pure: every input carries `now`, in milliseconds on a clock that never jumps.
+//! It reads no clock: every input carries `now`, in milliseconds on a monotonic clock.
 
 mod clause;
 mod in_flight;
@@ -26,48 +27,48 @@ use text_matching::{find_first_match, find_last_match, is_word_end, match_at};
 use types::{AudioStart, TTS_LEAD_MS};
 use utterance::Utterance;
 
-/// Utterances kept while nothing is reported of them (a provider without `tokensPlayed`); the
-/// oldest beyond it counts as heard.
+/// Utterances in the queue while nothing is reported (a provider without `tokensPlayed`). The oldest beyond
+/// this number counts as heard.
 const UTTERANCES_MAX: usize = 8;
 /// Whether the provider reports what it played.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum ReportSupport {
-    /// It does not, as far as is known: silence proves nothing.
+    /// Not known: a missing report proves nothing.
     #[default]
     Unknown,
-    /// Our TwiML asked for them.
+    /// The TwiML requested reports.
     Expected,
-    /// They come.
+    /// Reports were received.
     Confirmed,
 }
 
-/// The image of Twilio's queue.
+/// The model of Twilio's queue.
 #[derive(Debug, Default)]
 pub struct Playback {
     queue: VecDeque<Utterance>,
     report_support: ReportSupport,
     audio_start: Option<AudioStart>,
-    /// Fillers that were never heard, not yet told; at most [`UTTERANCES_MAX`].
+    /// Fillers that were never heard and not yet returned; at most [`UTTERANCES_MAX`].
     unheard_fillers: Vec<HeardText>,
-    /// Cut utterances of which words may have been under way, at most [`UTTERANCES_MAX`].
+    /// Interrupted utterances whose last words may still arrive at Twilio; at most [`UTTERANCES_MAX`].
     in_flight: Vec<InFlightWords>,
-    /// Such words have begun a cycle at Twilio that nobody has closed.
+    /// Such words may have started a cycle at Twilio that is not closed.
     in_flight_cycle_open: bool,
 }
 
 impl Playback {
-    /// Our TwiML asked Twilio for reports.
+    /// The TwiML requests reports.
     pub fn expect_reports(&mut self) {
         self.report_support = ReportSupport::Expected;
     }
 
-    /// Any `info` frame proves that reports come.
+    /// An `info` frame was received: reports are supported.
     pub fn confirm_reports(&mut self) {
         self.report_support = ReportSupport::Confirmed;
     }
 
-    /// A cycle for `turn` begins; an unclosed one before it is taken as closed. What is
-    /// `preemptible` ends where a later one that is not begins.
+    /// Starts a cycle for `turn` and closes the one before. A `preemptible` utterance ends when a later one
+    /// starts that is not preemptible.
     pub fn begin_utterance(&mut self, turn: TurnSeq, preemptible: bool, now: u64) {
         self.close_utterance();
         self.supersede(now);
@@ -77,28 +78,28 @@ impl Playback {
         self.queue.push_back(Utterance::new(turn, preemptible));
     }
 
-    /// A token of the cycle begun last went out.
+    /// A token of the last cycle was sent.
     pub fn append(&mut self, token: &str, now: u64) {
         if let Some(last) = self.queue.back_mut() {
             last.append(token, now);
         }
     }
 
-    /// The cycle begun last is complete.
+    /// Closes the last cycle.
     pub fn close_utterance(&mut self) {
         if let Some(last) = self.queue.back_mut() {
             last.closed = true;
         }
     }
 
-    /// A whole utterance at once.
+    /// Adds a whole utterance.
     pub fn add_utterance(&mut self, turn: TurnSeq, text: &str, preemptible: bool, now: u64) {
         self.begin_utterance(turn, preemptible, now);
         self.append(text, now);
         self.close_utterance();
     }
 
-    /// The greeting in the TwiML: Twilio speaks it as one clause, and may have begun already.
+    /// Adds the greeting of the TwiML. Twilio speaks it as one clause and may have started already.
     pub fn add_greeting(&mut self, turn: TurnSeq, text: &str, now: u64) {
         self.add_utterance(turn, text, false, now);
         if let Some(last) = self.queue.back_mut() {
@@ -115,13 +116,13 @@ impl Playback {
         !self.queue.is_empty()
     }
 
-    /// Whether words that were under way at an interruption have begun a cycle that is still open: it must
-    /// be closed before anything else is said. Told once.
+    /// Returns once whether words on their way at an interruption have started a cycle that is still open.
+    /// It must be closed before other words are sent.
     pub fn take_in_flight_cycle(&mut self) -> bool {
         std::mem::take(&mut self.in_flight_cycle_open)
     }
 
-    /// Our voice became audible.
+    /// The agent's speech became audible.
     pub fn audio_started(&mut self, now: u64) {
         self.audio_start = Some(AudioStart {
             since: now,
@@ -129,7 +130,7 @@ impl Playback {
         });
     }
 
-    /// Twilio reports `text` as played. What is returned was heard otherwise than it was said.
+    /// Twilio reports `text` as played. Returns the turns whose heard text differs from the sent text.
     pub fn report_played(&mut self, text: &str, now: u64) -> Vec<HeardText> {
         self.report_support = ReportSupport::Confirmed;
         self.audio_started(now);
@@ -152,7 +153,7 @@ impl Playback {
         heard_texts
     }
 
-    /// Something is sent: it cuts off the filler in play, and those that wait are never heard.
+    /// Something is sent: it cuts off the current filler, and queued fillers are never heard.
     fn supersede(&mut self, now: u64) {
         let mut waiting = false;
         let dropped = &mut self.unheard_fillers;
@@ -167,7 +168,7 @@ impl Playback {
         });
     }
 
-    /// Fillers that something sent later has cut off by now: Twilio reports nothing more of them.
+    /// Removes fillers that were cut off by now. Twilio reports nothing more of them.
     fn drop_superseded(&mut self, now: u64) -> Vec<HeardText> {
         let mut heard_texts = std::mem::take(&mut self.unheard_fillers);
         while self.queue.front().is_some_and(|u| u.is_dropped(now)) {
@@ -176,14 +177,14 @@ impl Playback {
         heard_texts
     }
 
-    /// Words that were under way at an interruption are heard after all.
+    /// Matches `text` against words that were on their way at an interruption and are heard after all.
     fn in_flight_played(&mut self, text: &str) -> Option<HeardText> {
         let mut in_flight = self.in_flight.iter_mut();
         in_flight.find_map(|words| words.report_played(text))
     }
 
-    /// Drops utterances whose end was missed when `text` plainly belongs to a later one, and fillers
-    /// that a later one has cut off.
+    /// Drops utterances whose end was not reported if `text` belongs to a later one, and fillers that a later
+    /// one has cut off.
     fn skip_to_match(&mut self, text: &str) -> Vec<HeardText> {
         let at_front = |u: &Utterance| find_first_match(&u.text, u.heard_bytes, text).is_some();
         if self.queue.front().is_none_or(at_front) {
@@ -197,14 +198,14 @@ impl Playback {
             .collect()
     }
 
-    /// How many fillers at the front have something behind them that cuts them off.
+    /// The number of fillers at the front that a later utterance cuts off.
     fn superseded_fillers(&self) -> usize {
         let firm = self.queue.iter().position(|u| !u.preemptible);
         firm.unwrap_or(self.queue.len().saturating_sub(1))
     }
 
-    /// Our voice fell silent by itself: what is closed and was begun is over, even if the speech
-    /// differed from the text.
+    /// The agent's speech stopped without an interruption: closed utterances that were reported in part are
+    /// over, even if the reports differ from the text.
     pub fn audio_stopped(&mut self) {
         self.audio_start = None;
         while self
@@ -216,8 +217,8 @@ impl Playback {
         }
     }
 
-    /// The caller answered without interrupting. Where nothing is ever reported (Telnyx, or no
-    /// `events` in the TwiML), that is the only sign that what was said was heard.
+    /// The caller answered without interrupting. Without reports (Telnyx, or no `events` in the TwiML) that is
+    /// the only sign that the speech was heard.
     pub fn caller_answered(&mut self) {
         if self.report_support != ReportSupport::Confirmed {
             self.report_support = ReportSupport::Unknown;
@@ -226,7 +227,7 @@ impl Playback {
         }
     }
 
-    /// An interruption: everything queued is gone. `fragment` is what was heard of the clause in play.
+    /// The caller interrupted: the queue is discarded. `fragment` is the heard part of the current clause.
     pub fn interrupt(&mut self, fragment: &str, now: u64) -> Vec<HeardText> {
         let fragment = fragment.trim();
         if self.report_support != ReportSupport::Confirmed {
@@ -266,9 +267,8 @@ impl Playback {
         }
     }
 
-    /// The socket is gone, and with it what was queued. Of the clause in play Twilio tells nothing:
-    /// how far it was said is estimated. Without reports all of it may have been heard, and is left
-    /// as it was said.
+    /// The socket closed: the queue is discarded. Twilio reports nothing of the current clause, so its heard
+    /// part is estimated. Without reports everything counts as heard.
     pub fn socket_lost(&mut self, now: u64) -> Vec<HeardText> {
         self.in_flight.clear();
         self.in_flight_cycle_open = false;
@@ -291,8 +291,7 @@ impl Playback {
         heard_texts
     }
 
-    /// When all that was sent has been said, as far as can be told: on the same clock as `now`,
-    /// which it is if nothing is left to say.
+    /// The estimated end of all queued speech, on the clock of `now`. Equals `now` if nothing is queued.
     pub fn speech_ends_at(&self, now: u64) -> u64 {
         let Some(front) = self.queue.front() else {
             return now;
@@ -310,8 +309,8 @@ impl Playback {
             .collect()
     }
 
-    /// Without reports: the newest utterance that has the fragment is the one in play, and those
-    /// before it were heard.
+    /// Without reports the newest utterance that holds the fragment counts as the current one, and those
+    /// before it as heard.
     fn drop_before_interrupted(&mut self, fragment: &str) {
         let holds = |utterance: &Utterance| find_last_match(&utterance.text, 0, fragment).is_some();
         let newest = self.queue.len().saturating_sub(1);
@@ -320,7 +319,7 @@ impl Playback {
     }
 }
 
-/// Whether `text` is what comes next of an utterance.
+/// Whether `text` continues the heard part of the utterance.
 fn continues_with(utterance: &Utterance, text: &str) -> bool {
     match_at(&utterance.text, utterance.heard_bytes, text)
         .is_some_and(|end| is_word_end(&utterance.text, end))

@@ -7,31 +7,32 @@ use super::types::{
 };
 use std::collections::VecDeque;
 
-/// What was sent of one cycle, and how far it was heard.
+/// The sent and the heard text of one cycle.
 #[derive(Debug)]
 pub(super) struct Utterance {
     pub(super) turn: TurnSeq,
-    /// Everything sent of it.
+    /// The text sent so far.
     pub(super) text: String,
-    /// How far it was heard, as a byte index into `text`.
+    /// The end of the heard part, as a byte index into `text`.
     pub(super) heard_bytes: usize,
-    /// What Twilio reported of it, word for word.
+    /// The text of Twilio's reports.
     pub(super) reported: String,
     /// Whether every report was found in `text`.
     reports_match: bool,
-    /// How far it was heard was estimated.
+    /// The heard part was estimated.
     estimated: bool,
-    /// `last:true` went out.
+    /// `last:true` was sent.
     pub(super) closed: bool,
-    /// A later one that is not may cut it off.
+    /// A later utterance that is not preemptible cuts it off.
     pub(super) preemptible: bool,
-    /// When something was sent that cuts it off.
+    /// When an utterance was sent that cuts it off.
     superseded_at: Option<u64>,
     /// Twilio speaks it in one piece: the greeting.
     pub(super) one_clause: bool,
-    /// When its last token went out.
+    /// When its last token was sent.
     pub(super) sent_at: u64,
-    /// Where the tokens of the last [`IN_FLIGHT_MS_MAX`] begin, one entry a millisecond.
+    /// The start of the tokens sent in the last [`IN_FLIGHT_MS_MAX`] milliseconds: time and byte index, one
+    /// entry for each millisecond.
     token_starts: VecDeque<(u64, usize)>,
 }
 
@@ -68,14 +69,14 @@ impl Utterance {
         self.text.push_str(token);
     }
 
-    /// Something is sent behind it.
+    /// Something is sent after it.
     pub(super) fn supersede(&mut self, now: u64) {
         if self.preemptible {
             self.superseded_at.get_or_insert(now);
         }
     }
 
-    /// It was cut off by something sent later, and long enough ago that nothing comes of it any more.
+    /// Whether it was cut off long enough ago that Twilio reports nothing more of it.
     pub(super) fn is_dropped(&self, now: u64) -> bool {
         self.superseded_at
             .is_some_and(|at| now > at + IN_FLIGHT_MS_MAX)
@@ -88,7 +89,7 @@ impl Utterance {
                 .any(char::is_alphanumeric)
     }
 
-    /// Twilio says that this was played.
+    /// Twilio reports `played` as played.
     pub(super) fn report(&mut self, played: &str) {
         self.reported.push_str(played);
         match find_first_match(&self.text, self.heard_bytes, played) {
@@ -105,7 +106,7 @@ impl Utterance {
         }
     }
 
-    /// It ends here.
+    /// The heard text at this moment.
     pub(super) fn heard_so_far(&self) -> HeardText {
         HeardText {
             turn: self.turn,
@@ -115,14 +116,14 @@ impl Utterance {
         }
     }
 
-    /// Where the words begin that may still be under way to Twilio.
+    /// The byte index of the first word that may still be on its way to Twilio.
     pub(super) fn in_flight_from(&self, now: u64) -> Option<usize> {
         let mut marks = self.token_starts.iter();
         let (_, from) = marks.find(|(at, _)| at + IN_FLIGHT_MS_MAX >= now)?;
         Some((*from).max(self.heard_bytes)).filter(|from| *from < self.text.len())
     }
 
-    /// How far the clause in play was said by `now`.
+    /// Estimates how far the current clause was said by `now`.
     pub(super) fn estimate(&mut self, sounding: AudioStart, now: u64) {
         let clause_end = match (self.one_clause, self.closed) {
             (true, _) => Some(self.text.len()),
@@ -140,7 +141,7 @@ impl Utterance {
         if self.heard_bytes > 0
             && let Some((at, _)) = marks.find(|(_, from)| *from >= self.heard_bytes)
         {
-            // It was sent after the clause before it had been heard.
+            // The clause was sent after the one before it was heard.
             since = since.max(at + TTS_LEAD_MS);
         }
         let lasted = now.saturating_sub(since);
@@ -152,7 +153,7 @@ impl Utterance {
         self.heard_bytes += said;
     }
 
-    /// How long the rest of it takes to be said, in milliseconds.
+    /// How long its remaining speech takes, in milliseconds.
     pub(super) fn remaining_ms(&self) -> u64 {
         let left = &self.text[self.heard_bytes..];
         if self.one_clause {

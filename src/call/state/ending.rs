@@ -1,4 +1,4 @@
-//! How a call ends: our goodbye, a handoff, a limit, the server's drain, the socket.
+//! The end of a call: goodbye, handoff, limits, the drain of the server, a closed socket.
 
 use super::{CallAction, CallState, EventTime};
 use calldex_storage::record::{CallOutcome, TurnKind};
@@ -7,37 +7,37 @@ use calldex_storage::write::{CallEnded, StampedName, Write};
 /// Speech takes about this long a character (19-22 a second, docs/protocol.md 9.2), in milliseconds; how
 /// long a goodbye lasts where Twilio does not report speech.
 const SPEECH_CHAR_MS: u64 = 60;
-/// And this long to become audible.
+/// The delay until speech becomes audible, in milliseconds.
 const SPEECH_LEAD_MS: u64 = 1_500;
 /// How long a caller who speaks into the goodbye may take until their words are understood, in
 /// milliseconds.
 const GOODBYE_EXTENSION_MS: u64 = 5_000;
 
-/// A goodbye that is spoken into, or takes long to play, ends the call after this at the latest.
+/// The longest extension of a goodbye that the caller speaks into or that plays for long, in milliseconds.
 const GOODBYE_MS_MAX: u64 = 30_000;
 
 /// A goodbye of up to so many characters is said again where it was lost with the socket; in place of a
 /// longer one the line's own sentence is.
 const REPEATED_GOODBYE_CHARS_MAX: usize = 200;
 
-/// The end that was decided.
+/// An end that was decided and is not complete.
 pub(super) struct PendingEnd {
     pub(super) outcome: CallOutcome,
-    /// What was said before it.
+    /// The goodbye.
     goodbye_text: String,
     handoff: Option<String>,
-    /// The caller can still ask us to stay.
+    /// The caller can cancel it by speaking.
     cancellable: bool,
-    /// `end` goes out then, unless speech or an objection moves it.
+    /// When `end` is sent. Speech moves it.
     pub(super) due_ms: u64,
-    /// And then whatever happens.
+    /// When `end` is sent at the latest.
     latest_ms: u64,
-    /// It went out.
+    /// `end` was sent.
     pub(super) is_sent: bool,
 }
 
 impl CallState {
-    /// `end` is sent when what was said is heard, or after a bounded wait.
+    /// Decides the end: `end` is sent after the last words are played, or after a limited wait.
     pub(super) fn end_after_speech(
         &mut self,
         outcome: CallOutcome,
@@ -73,7 +73,7 @@ impl CallState {
     }
 
     pub(super) fn end_if_played(&mut self, actions: &mut Vec<CallAction>) {
-        // A caller who speaks or presses keys into the goodbye is about to call it off.
+        // A caller who speaks or presses keys during the goodbye may cancel the end.
         let objects = self.caller_speaking || self.keys_due_ms.is_some();
         let stands = |ending: &PendingEnd| !(ending.cancellable && objects);
         if self.pending_end.as_ref().is_some_and(stands) && !self.playback.is_pending() {
@@ -81,7 +81,7 @@ impl CallState {
         }
     }
 
-    /// The caller speaks into the goodbye: what they say is waited for, within a bound.
+    /// The caller speaks during the goodbye: `end` waits for their words, up to the latest time.
     pub(super) fn extend_goodbye(&mut self, now: EventTime) {
         if let Some(ending) = &mut self.pending_end
             && ending.cancellable
@@ -93,7 +93,7 @@ impl CallState {
         }
     }
 
-    /// A clause of the goodbye was played: the next one is waited for too.
+    /// A clause of the goodbye was played: `end` waits for the next one too.
     pub(super) fn extend_goodbye_in_play(&mut self, now: EventTime) {
         if self.playback.is_pending()
             && let Some(ending) = &mut self.pending_end
@@ -180,14 +180,14 @@ impl CallState {
         self.end_after_speech(outcome, None, false, now);
     }
 
-    /// The caller stayed silent: a goodbye they can still answer.
+    /// The caller stayed silent: says goodbye, which the caller can cancel.
     pub(super) fn end_for_silence(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
         let goodbye = self.phrases().goodbye.clone();
         self.say(&goodbye, TurnKind::Speech, now, actions);
         self.end_after_speech(CallOutcome::Idle, None, true, now);
     }
 
-    /// The socket is gone: what was queued at Twilio was not heard.
+    /// The socket closed: the caller did not hear the rest of Twilio's queue.
     pub(super) fn on_socket_closed(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
         let in_play = self.abort_without_closing(actions);
         self.detach_tools(actions);
@@ -202,8 +202,7 @@ impl CallState {
         }
     }
 
-    /// The call is over: closes the conversation, once. A name heard and never contradicted is
-    /// settled.
+    /// The call is over: records its end once, and confirms a name that the caller did not contradict.
     pub fn finish(&mut self, outcome: CallOutcome, now: EventTime, actions: &mut Vec<CallAction>) {
         if self.is_over {
             return;

@@ -1,5 +1,5 @@
-//! One call as a pure machine: `on(event, now)` says what is to be done. Knows nothing of sockets,
-//! clocks, disks or tasks; `call::session` carries its actions out.
+//! The state machine of one call: `CallState::on(event, now)` returns actions, which `call::session`
+//! carries out. It uses no socket, clock, disk or task.
 
 mod ending;
 mod event;
@@ -48,34 +48,34 @@ use std::sync::Arc;
 use tool_call_ids::ToolCallIds;
 use tool_records::PendingToolCall;
 
-/// What a call is from its first moment on.
+/// The facts of a call that stay the same from its start.
 #[derive(Clone)]
 pub struct CallContext {
     /// `CA…`
     pub call_sid: CompactString,
-    /// Whose call, if that is an identity.
+    /// The caller's number, if it identifies a caller.
     pub number: Option<PhoneNumber>,
     /// The kind of caller.
     pub caller_kind: CallerKind,
-    /// What was known of them before this call.
+    /// The stored caller, as of before this call.
     pub caller: Option<Arc<Caller>>,
-    /// The network vouches for the number, or need not: without it nothing known is used or told.
+    /// The number is attested, or attestation is not required. Otherwise nothing stored is used.
     pub number_trusted: bool,
-    /// The language the call's TwiML was written in.
+    /// The language of the call's TwiML (BCP-47).
     pub language: CompactString,
-    /// The number called; empty where it is none.
+    /// The number called; empty if there is none.
     pub called_number: CompactString,
-    /// Its line, ready-made.
+    /// The configuration of the line.
     pub line: Arc<PhoneLine>,
-    /// Bounds and waits.
+    /// The limits and waits of section `call`.
     pub limits: Arc<CallSection>,
-    /// Whether there is anybody to hand off to.
+    /// Whether a handoff is configured.
     pub can_hand_off: bool,
-    /// This instance.
+    /// The name of this instance.
     pub instance: CompactString,
-    /// Its node slot in the cluster, part of every epoch it takes; 0 on a single node.
+    /// The node slot of this instance, part of every epoch it claims; 0 on a single node.
     pub node_slot: u16,
-    /// The epoch of an earlier call with this `CallSid` that is over: this one goes on under a later one.
+    /// The epoch of an earlier call with this `CallSid` that is over. This call uses a later one.
     pub earlier_epoch: Option<u32>,
 }
 
@@ -86,59 +86,59 @@ pub struct CallState {
     playback: Playback,
     name_dialogue: CallerNameDialogue,
     language: CompactString,
-    /// What the recogniser said last about the caller's language.
+    /// The language that recognition reported last.
     heard_language: Option<CompactString>,
     /// Preferences noted in this call.
     preference_notes: Vec<PreferenceNote>,
-    /// The name under which the person who speaks was known before this call, if it was put right in it.
+    /// The stored name of the person who speaks, if it was corrected in this call.
     recorded_name: Option<CompactString>,
     reply: Option<PendingReply>,
-    /// Since when the caller waits for the answer in the making.
+    /// Since when the caller waits for the requested reply.
     waiting_since_ms: Option<u64>,
-    /// Questions in a row that no model answered.
+    /// Replies in a row that failed on every model.
     model_failures: u32,
-    /// Ids of the model's tool calls.
+    /// The counter for the ids of tool calls.
     tool_call_ids: ToolCallIds,
-    /// Tools with side effects that run on while nobody waits for them.
+    /// Tools with side effects that still run, and whose result no reply waits for.
     background_tools: Vec<PendingToolCall>,
-    /// Keys pressed and not yet answered.
+    /// Keys that were pressed and not answered.
     dtmf_keys: String,
-    /// When they are.
+    /// When the keys are answered.
     keys_due_ms: Option<u64>,
     pending_end: Option<PendingEnd>,
-    /// When a question that an interruption left open is taken up by ourselves.
+    /// When an interruption counts as false, and the open question is answered.
     false_interruption_due_ms: Option<u64>,
-    /// When the silence of the caller is asked about, or ends the call.
+    /// When the agent asks about the caller's silence, or ends the call.
     silence_due_ms: Option<u64>,
-    /// How often they were asked since their last sign.
+    /// How often the agent asked since the caller's last input.
     silence_asks: u8,
-    /// Asking for the name was counted.
+    /// The metric for asking the name was counted.
     name_ask_counted: bool,
     started_ms: u64,
     /// When the call began, Unix milliseconds.
     started_unix_ms: i64,
-    /// Repeated prompts are recognised until then.
+    /// Until when repeated prompts are ignored after a reconnect.
     repeats_until_ms: u64,
     agent_speaking: bool,
     caller_speaking: bool,
     last_filler: usize,
-    /// Answers that may still be begun before this turn of the caller is finished.
+    /// Preemptive replies that may still be requested in this turn of the caller.
     preemptive_left: u32,
-    /// Steps of decisions about the caller, for their stamps.
+    /// The number of decisions about the caller, for their stamps.
     decision_steps: u32,
-    /// The latest decision about the caller that is known here, Unix milliseconds.
+    /// The time of the latest known decision about the caller, Unix milliseconds.
     latest_decision_unix_ms: i64,
     resumes: u32,
     claim: OwnershipClaim,
-    /// It was given up on purpose by whoever had it before.
+    /// The last owner released the call.
     was_released: bool,
     relocation: Option<Relocation>,
     is_over: bool,
 }
 
 impl CallState {
-    /// A call whose greeting Twilio is about to play, in the session `session_id`. Among several
-    /// instances it is claimed at once: its webhook may have gone to another.
+    /// A new call in the session `session_id`, whose greeting Twilio is about to play. In cluster mode it is
+    /// claimed at once, because another instance may have answered its webhook.
     pub fn new(
         context: CallContext,
         session_id: &str,
@@ -222,7 +222,7 @@ impl CallState {
         }
     }
 
-    /// Takes one event; what is to be done is added to `actions`, in order.
+    /// Handles one event. Adds the actions to carry out to `actions`, in order.
     pub fn on(&mut self, event: CallEvent<'_>, now: EventTime, actions: &mut Vec<CallAction>) {
         if self.is_over {
             return;
@@ -267,7 +267,7 @@ impl CallState {
         }
     }
 
-    /// The language the call is held in.
+    /// The current language of the call (BCP-47).
     pub fn language(&self) -> &CompactString {
         &self.language
     }
@@ -277,12 +277,12 @@ impl CallState {
         &self.context.call_sid
     }
 
-    /// What the call was from its first moment on.
+    /// The facts that stay the same during the call.
     pub fn context(&self) -> &CallContext {
         &self.context
     }
 
-    /// Whether we said goodbye and ended it ourselves, and how.
+    /// The outcome, if `end` was sent.
     pub fn outcome_of_sent_end(&self) -> Option<CallOutcome> {
         self.pending_end
             .as_ref()
@@ -309,13 +309,13 @@ impl CallState {
         actions.push(CallAction::Record(Write::TurnAmended { call_sid, turn }));
     }
 
-    /// Another call decided something about the caller: what is decided here comes after it.
+    /// Notes a decision about the caller by another call. The stamps of this call's decisions are later.
     pub fn observe_decision(&mut self, mark: DecisionMark) {
         self.latest_decision_unix_ms = self.latest_decision_unix_ms.max(mark.at_ms);
     }
 
-    /// The next decision's stamp: later than every decision about the caller that is known here, even
-    /// if the clock was set back since (a hybrid logical clock).
+    /// The stamp of the next decision. It is later than every known decision about the caller, even if the
+    /// clock was set back (a hybrid logical clock).
     fn next_stamp(&mut self, now: EventTime) -> DecisionStamp {
         self.decision_steps += 1;
         self.latest_decision_unix_ms = now
@@ -339,7 +339,7 @@ impl CallState {
 }
 
 impl CallContext {
-    /// One call of an operator's tool, from this call.
+    /// A request to run a tool of the operator for this call.
     pub fn tool_request(
         &self,
         spec: Arc<ToolSpec>,
@@ -356,14 +356,14 @@ impl CallContext {
         }
     }
 
-    /// What may be used of the caller.
+    /// The stored caller, if the number is trusted.
     fn trusted_caller(&self) -> Option<&Caller> {
         self.caller.as_deref().filter(|_| self.number_trusted)
     }
 }
 
-/// The image of Twilio's queue for a call: where our TwiML asks for reports, a call of Twilio's has
-/// them. Other providers use other call SIDs, and need not report.
+/// The model of Twilio's queue for a call. Reports are expected if the TwiML requests them and the SID is
+/// one of Twilio's. Other providers use other SIDs and may not report.
 fn new_playback(context: &CallContext) -> Playback {
     let mut playback = Playback::default();
     let events = context.line.relay.events.as_ref();

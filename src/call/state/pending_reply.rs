@@ -8,37 +8,37 @@ use crate::call::playback::TurnSeq;
 use calldex_storage::record::TurnUsage;
 use compact_str::CompactString;
 
-/// A reply that was asked for and is not complete.
+/// A reply that was requested and is not complete. Its words may be withheld: then nothing is said yet.
 pub(super) struct PendingReply {
-    /// Its turn, once it has begun to speak.
+    /// Its turn, after its first word.
     pub(super) seq: Option<TurnSeq>,
     pub(super) text: String,
     pub(super) tool_calls: Vec<ToolCall>,
     pub(super) tool_step: u8,
     pub(super) requested_ms: u64,
-    /// When a filler is said, if nothing has come.
+    /// When a filler is said if no word has come.
     pub(super) filler_due_ms: Option<u64>,
-    /// The caller's name is asked for at its end.
+    /// At its end the agent asks for the caller's name.
     pub(super) ask_name_after: bool,
-    /// It was begun on this partial prompt, before the caller had finished, and may not be heard yet.
+    /// The partial prompt of a preemptive reply, which is withheld until the final prompt.
     pub(super) preemptive_prompt: Option<String>,
-    /// The caller interrupted before it spoke, and may go on: it may not be heard yet.
+    /// The caller interrupted before its first word: it is withheld until it is clear whether they continue.
     pub(super) awaits_interruption: bool,
-    /// Its words that may not be heard yet.
+    /// Its withheld words.
     pub(super) withheld_text: String,
-    /// How it was completed, where it may not be heard yet.
+    /// Its completion, if that came while it was withheld.
     pub(super) withheld_finish: Option<Finish>,
-    /// What it took of a model.
+    /// The tokens and costs of its model.
     pub(super) usage: Option<TurnUsage>,
-    /// It has called tools that have not all returned: nothing more is said until they have.
+    /// The tool calls that it waits for before the next request.
     pub(super) pending_tools: Option<Vec<PendingToolCall>>,
-    /// It answers what tools returned: silence is no answer.
+    /// It answers the results of tools, so an empty reply is a failure.
     pub(super) answers_tool_results: bool,
-    /// Words were said before it in the same turn.
+    /// The agent said words before it in the same turn.
     pub(super) has_spoken_before: bool,
-    /// It was asked for without tools, as the last of its turn.
+    /// It was requested without tools, as the last of its turn.
     pub(super) is_last_tool_step: bool,
-    /// Tells its languages apart, where the line has several.
+    /// Detects the languages of its words, on a line with several languages.
     pub(super) tagger: Option<LanguageTagger>,
 }
 
@@ -65,12 +65,12 @@ impl PendingReply {
         }
     }
 
-    /// The language of the last words that were spoken of it, where the line has several.
+    /// The language of its last words, on a line with several languages.
     pub(super) fn last_language(&self) -> Option<&CompactString> {
         self.tagger.as_ref()?.last_language()
     }
 
-    /// Where in the turn it stands.
+    /// Its progress in the turn.
     pub(super) fn turn_progress(&self) -> TurnProgress {
         TurnProgress {
             tool_step: self.tool_step,
@@ -81,36 +81,36 @@ impl PendingReply {
         }
     }
 
-    /// Whether what comes of it is kept back.
+    /// Whether its words are withheld.
     pub(super) fn is_withheld(&self) -> bool {
         self.preemptive_prompt.is_some() || self.awaits_interruption
     }
 
-    /// Whether it ends in half a sentence, by the model's own word that it did not finish.
+    /// Whether it ends within a sentence because the model reported that it did not finish.
     pub(super) fn ends_mid_sentence(&self, ending: FinishReason) -> bool {
         let is_cut = matches!(ending, FinishReason::Length | FinishReason::ContentFilter);
         let is_half = || ending == FinishReason::ContentFilter || !ends_sentence(&self.text);
         is_cut && self.seq.is_some() && self.tool_calls.is_empty() && is_half()
     }
 
-    /// The caller waits from now on.
+    /// Starts the wait of the caller.
     pub(super) fn start_wait(&mut self, now: EventTime, filler_after_ms: u64) {
         self.requested_ms = now.ms;
         self.filler_due_ms = Some(now.ms + filler_after_ms);
     }
 }
 
-/// Where in the caller's turn a reply stands.
+/// The progress of a reply in its turn.
 #[derive(Clone, Copy)]
 pub(super) struct TurnProgress {
     pub(super) tool_step: u8,
     /// It was the last request of the turn.
     pub(super) is_last_tool_step: bool,
-    /// The caller's name is to be asked for after the answer.
+    /// After the answer the agent asks for the caller's name.
     pub(super) ask_name_after: bool,
     /// When a filler is said.
     pub(super) filler_due_ms: Option<u64>,
-    /// Words were said in this turn before.
+    /// The agent said words before in this turn.
     pub(super) has_spoken_before: bool,
 }
 

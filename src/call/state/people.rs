@@ -1,4 +1,4 @@
-//! What is kept and told of the people who use the number: each knows only what is theirs.
+//! The stored data of the people who use the number. Each person hears only their own data.
 
 use super::{CallAction, CallState, EventTime};
 use crate::agent::{CallerChannel, CallerFacts};
@@ -11,12 +11,12 @@ use std::sync::Arc;
 /// A preference noted in this call.
 pub(super) struct PreferenceNote {
     text: CompactString,
-    /// Whose; nobody's as long as it is not known who speaks.
+    /// The person's name; `None` as long as it is not known who speaks.
     person: Option<CompactString>,
 }
 
 impl CallState {
-    /// What the agent may know of the caller at this turn.
+    /// The facts about the caller for the prompt of this turn.
     pub(super) fn caller_facts(&self) -> Arc<CallerFacts> {
         let known = self.context.trusted_caller();
         let first_call =
@@ -59,7 +59,7 @@ impl CallState {
         }
     }
 
-    /// Preferences of whoever speaks: from earlier calls only if it is known who that is.
+    /// The preferences of the person who speaks; those from earlier calls only if the person is known.
     fn preferences_for_model(&self) -> Vec<CompactString> {
         let person = self.name_dialogue.identified();
         // The record of before this call has them under the name of then.
@@ -96,20 +96,20 @@ impl CallState {
         self.attribute_notes(now, actions);
     }
 
-    /// Somebody else speaks: what nobody is known to have said before is not theirs.
+    /// Another person speaks: notes without a person are not theirs.
     pub(super) fn drop_unattributed_notes(&mut self) {
         self.preference_notes.retain(|note| note.person.is_some());
         self.recorded_name = None;
     }
 
-    /// The line's languages but the one that is spoken.
+    /// The languages of the line without the current one.
     fn other_languages(&self) -> Vec<CompactString> {
         let languages = self.context.line.languages.iter();
         let others = languages.filter(|tag| **tag != self.language);
         others.map(|tag| tag.as_str().into()).collect()
     }
 
-    /// Whoever said their name meanwhile is who said what was noted before.
+    /// Assigns notes without a person to the person who gave their name since.
     pub(super) fn attribute_notes(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
         let Some(person) = self.name_dialogue.identified().cloned() else {
             return;
@@ -122,7 +122,7 @@ impl CallState {
         self.preference_notes = notes;
     }
 
-    /// Notes a preference of whoever speaks; the result is for the model.
+    /// Notes a preference of the person who speaks. Returns the result for the model.
     pub(super) fn note_preference(
         &mut self,
         text: &str,
@@ -166,7 +166,7 @@ impl CallState {
         }));
     }
 
-    /// The number that a choice is remembered for: none that is not vouched for.
+    /// The number to store a choice under, if it is attested.
     pub(super) fn trusted_number(&self) -> Option<PhoneNumber> {
         self.context
             .number
