@@ -10,8 +10,9 @@ mod tests;
 mod types;
 
 pub use name_questions::asks_for_name;
-pub use suggestion::{CallerWords, NameSuggestion};
-pub use types::{InitialCallerName, NameChange, NameEvent, NameReply, NameStep};
+pub use types::{
+    CallerWords, InitialCallerName, NameChange, NameEvent, NameReply, NameStep, NameSuggestion,
+};
 
 use crate::agent::NameAskPolicy;
 use calldex_names::{

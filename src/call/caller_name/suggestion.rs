@@ -2,7 +2,7 @@
 
 use super::CallerNameDialogue;
 use super::name_matching::{is_same_name, is_similar_name, was_said, wrong_name_complaint};
-use super::types::NameChange;
+use super::types::{CallerWords, NameChange};
 use calldex_names::{ExcludedWords, Language, is_plausible_name, text_after_denied_name};
 use compact_str::CompactString;
 
@@ -11,28 +11,6 @@ const REJECTED_NOT_A_NAME: &str =
     "not taken: that is not a name that a caller can have on this line";
 const REJECTED_OTHER_NAME_KNOWN: &str =
     "not taken: the caller is known by another name and has not corrected it";
-
-/// What the model makes of an answer to the question for the name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NameSuggestion<'a> {
-    /// The caller's own name.
-    OwnName(&'a str),
-    /// They would rather not say it.
-    Declined,
-    /// Neither, or the model does not know.
-    Unknown,
-}
-
-/// What the caller said, for a name that must occur in it.
-#[derive(Clone, Copy)]
-pub struct CallerWords<'t> {
-    /// In the whole call.
-    pub whole_call: &'t str,
-    /// Since the agent last spoke.
-    pub since_agent_spoke: &'t str,
-    /// BCP-47.
-    pub language: &'t str,
-}
 
 impl CallerNameDialogue {
     /// Takes a name that the model gives, if the caller really said it and it can be a name. It

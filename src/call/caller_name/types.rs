@@ -108,3 +108,25 @@ pub(super) struct NameEvidence {
     /// The turn says nothing else.
     pub(super) is_only_name: bool,
 }
+
+/// What the model makes of an answer to the question for the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameSuggestion<'a> {
+    /// The caller's own name.
+    OwnName(&'a str),
+    /// They would rather not say it.
+    Declined,
+    /// Neither, or the model does not know.
+    Unknown,
+}
+
+/// What the caller said, for a name that must occur in it.
+#[derive(Clone, Copy)]
+pub struct CallerWords<'t> {
+    /// In the whole call.
+    pub whole_call: &'t str,
+    /// Since the agent last spoke.
+    pub since_agent_spoke: &'t str,
+    /// BCP-47.
+    pub language: &'t str,
+}

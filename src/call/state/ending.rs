@@ -1,5 +1,6 @@
 //! The end of a call: goodbye, handoff, limits, the drain of the server, a closed socket.
 
+use super::pending_end::PendingEnd;
 use super::{CallAction, CallState, EventTime};
 use calldex_storage::record::{CallOutcome, TurnKind};
 use calldex_storage::write::{CallEnded, StampedName, Write};
@@ -19,22 +20,6 @@ const GOODBYE_MS_MAX: u64 = 30_000;
 /// A goodbye of up to so many characters is said again where it was lost with the socket; in place of a
 /// longer one the line's own sentence is.
 const REPEATED_GOODBYE_CHARS_MAX: usize = 200;
-
-/// An end that was decided and is not complete.
-pub(super) struct PendingEnd {
-    pub(super) outcome: CallOutcome,
-    /// The goodbye.
-    goodbye_text: String,
-    handoff: Option<String>,
-    /// The caller can cancel it by speaking.
-    cancellable: bool,
-    /// When `end` is sent. Speech moves it.
-    pub(super) due_ms: u64,
-    /// When `end` is sent at the latest.
-    latest_ms: u64,
-    /// `end` was sent.
-    pub(super) is_sent: bool,
-}
 
 impl CallState {
     /// Decides the end: `end` is sent after the last words are played, or after a limited wait.

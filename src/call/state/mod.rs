@@ -8,11 +8,14 @@ mod input;
 mod language;
 mod ownership;
 mod ownership_claim;
+mod pending_end;
 mod pending_reply;
 mod pending_tools;
 mod people;
 mod preemptive;
+mod preference_note;
 mod relocation;
+mod relocation_request;
 mod reply;
 mod resuming;
 mod timers;
@@ -38,11 +41,11 @@ use calldex_storage::record::{
 };
 use calldex_storage::write::{DecisionStamp, Write};
 use compact_str::CompactString;
-use ending::PendingEnd;
 use ownership_claim::OwnershipClaim;
+use pending_end::PendingEnd;
 use pending_reply::PendingReply;
-use people::PreferenceNote;
-use relocation::Relocation;
+use preference_note::PreferenceNote;
+use relocation_request::RelocationRequest;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use tool_call_ids::ToolCallIds;
@@ -132,7 +135,7 @@ pub struct CallState {
     claim: OwnershipClaim,
     /// The last owner released the call.
     was_released: bool,
-    relocation: Option<Relocation>,
+    relocation: Option<RelocationRequest>,
     is_over: bool,
 }
 

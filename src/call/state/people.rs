@@ -1,5 +1,6 @@
 //! The stored data of the people who use the number. Each person hears only their own data.
 
+use super::preference_note::PreferenceNote;
 use super::{CallAction, CallState, EventTime};
 use crate::agent::{CallerChannel, CallerFacts};
 use crate::call::caller_name::{NameChange, NameStep};
@@ -7,13 +8,6 @@ use calldex_storage::record::{Caller, CallerKind, PhoneNumber};
 use calldex_storage::write::{StampedName, StampedNumber, Write};
 use compact_str::CompactString;
 use std::sync::Arc;
-
-/// A preference noted in this call.
-pub(super) struct PreferenceNote {
-    text: CompactString,
-    /// The person's name; `None` as long as it is not known who speaks.
-    person: Option<CompactString>,
-}
 
 impl CallState {
     /// The facts about the caller for the prompt of this turn.

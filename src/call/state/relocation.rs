@@ -1,22 +1,13 @@
 //! Relocation of a call to another instance when this one stops. The call leaves between two turns, so
 //! that no speech is lost.
 
+use super::relocation_request::RelocationRequest;
 use super::{CallAction, CallState, EventTime, ExitReason};
-
-/// A requested relocation (cluster mode only).
-pub(super) struct Relocation {
-    /// The earliest time, on the clock of [`EventTime::ms`].
-    from_ms: u64,
-    /// The latest time, even within a turn.
-    by_ms: u64,
-    /// The call has left: the session says nothing more.
-    pub(super) has_left: bool,
-}
 
 impl CallState {
     pub(super) fn on_relocate(&mut self, from_ms: u64, by_ms: u64) {
         if self.relocation.is_none() {
-            self.relocation = Some(Relocation {
+            self.relocation = Some(RelocationRequest {
                 from_ms,
                 by_ms,
                 has_left: false,
