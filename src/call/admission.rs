@@ -1,9 +1,9 @@
-//! How many calls may be live at once, and whether new ones are taken at all.
+//! Call admission: limits the number of live calls, and rejects new ones when the server stops.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Why a call is not taken.
+/// Why a call is not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdmissionError {
     /// All permits are in use.
@@ -32,7 +32,7 @@ pub struct CallAdmission {
 }
 
 impl CallAdmission {
-    /// `live_max` permits.
+    /// Admits at most `live_max` calls at once.
     pub fn new(live_max: usize) -> Arc<Self> {
         Arc::new(Self {
             live_max,
@@ -45,7 +45,7 @@ impl CallAdmission {
     /// Takes a permit; it is given back when the [`CallPermit`] is dropped.
     ///
     /// # Errors
-    /// [`AdmissionError`], which the caller is told in words.
+    /// [`AdmissionError`] if no permit is free or the server stops.
     pub fn admit_new(self: &Arc<Self>) -> Result<CallPermit, AdmissionError> {
         if self.is_draining() {
             Err(AdmissionError::Draining)
@@ -54,7 +54,10 @@ impl CallAdmission {
         }
     }
 
-    /// A permit for a call that is already up elsewhere: refused only at the bound.
+    /// Takes a permit for a call that is already live elsewhere, even while the server drains.
+    ///
+    /// # Errors
+    /// [`AdmissionError::AtCapacity`] if no permit is free.
     pub fn admit_existing(self: &Arc<Self>) -> Result<CallPermit, AdmissionError> {
         let take = |taken: usize| (taken < self.live_max).then_some(taken + 1);
         match self
@@ -66,17 +69,17 @@ impl CallAdmission {
         }
     }
 
-    /// From now on no new call is taken.
+    /// Rejects new calls from now on.
     pub fn start_draining(&self) {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// From now on live calls are told goodbye, those that still connect included.
+    /// From now on calls say goodbye and end, also those that connect later.
     pub fn start_goodbyes(&self) {
         self.saying_goodbye.store(true, Ordering::Release);
     }
 
-    /// Whether live calls are told goodbye.
+    /// Whether calls say goodbye and end.
     pub fn is_saying_goodbye(&self) -> bool {
         self.saying_goodbye.load(Ordering::Acquire)
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// This moment.
+/// The current time.
 pub fn now() -> EventTime {
     let unix = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! What the caller hears first. Decided from what is known in time; nothing is waited for here.
+//! Chooses the greeting from the data that is available in time. Waits for nothing.
 
 use super::caller_name::InitialCallerName;
 use super::phrases::{CannedPhrases, fill_name, is_speakable_name};
@@ -6,16 +6,16 @@ use crate::config::PhoneLine;
 use calldex_storage::record::{Caller, CallerKind, NameState};
 use compact_str::CompactString;
 
-/// What the directory said in time.
+/// The result of the caller look-up.
 #[derive(Clone, Copy)]
 pub enum CallerLookup<'a> {
     /// A number that called before.
     Known(&'a Caller),
     /// A number never seen.
     New,
-    /// The directory was too slow.
+    /// The look-up timed out.
     TooSlow,
-    /// No number to look up.
+    /// There is no number to look up.
     NoNumber,
 }
 
@@ -50,7 +50,7 @@ impl GreetingKind {
     }
 }
 
-/// The first words of a call.
+/// The greeting of a call.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Greeting {
     /// Which.

@@ -1,11 +1,11 @@
-//! What calls count, as metrics.
+//! The metrics of calls.
 
 use super::state::CallMetric;
 use crate::twilio::frames::{InboundFrame, OutboundFrame};
 use calldex_observability::catalog;
 use calldex_storage::record::CallOutcome;
 
-/// A step of a call.
+/// Counts a metric of a call.
 pub fn record(count: CallMetric) {
     match count {
         CallMetric::Turn(role) => catalog::TURNS_TOTAL.with(role).increment(1),
@@ -27,7 +27,7 @@ pub fn record(count: CallMetric) {
     }
 }
 
-/// A call that is over after `ms` milliseconds.
+/// Counts an ended call and its duration in milliseconds.
 pub fn record_call_end(outcome: CallOutcome, ms: u64) {
     catalog::CALLS_ENDED_TOTAL
         .with(outcome.as_str())
@@ -35,7 +35,7 @@ pub fn record_call_end(outcome: CallOutcome, ms: u64) {
     catalog::CALL_SECONDS.record(seconds(ms));
 }
 
-/// A frame from Twilio.
+/// Counts a frame from Twilio.
 pub fn record_inbound_frame(heard: &InboundFrame<'_>) {
     let kind = match heard {
         InboundFrame::Prompt(prompt) if !prompt.last => "partial",
@@ -47,7 +47,7 @@ pub fn record_inbound_frame(heard: &InboundFrame<'_>) {
     }
 }
 
-/// A frame to Twilio.
+/// Counts a frame to Twilio.
 pub fn record_outbound_frame(frame: &OutboundFrame<'_>) {
     catalog::FRAMES_SENT_TOTAL.with(frame.label()).increment(1);
 }
@@ -60,11 +60,11 @@ fn seconds(ms: u64) -> f64 {
     ms as f64 / 1_000.0
 }
 
-/// A live call in the gauge, as long as it lives.
+/// Counts a call in the gauge of live calls until it is dropped.
 pub struct LiveCallGauge;
 
 impl LiveCallGauge {
-    /// From now on.
+    /// Adds one to the gauge.
     pub fn start() -> Self {
         catalog::CALLS_LIVE.increment(1);
         Self

@@ -1,5 +1,5 @@
-//! The operator's tools that one call has running. Each runs in a task of its own, so that what has side
-//! effects comes to its end even where the call does not wait for it.
+//! The operator's tools that run for one call. Each runs in a task of its own, so that a tool with side
+//! effects completes even if the call does not wait for it.
 
 use super::clock;
 use super::state::DetachedToolCall;
@@ -16,7 +16,8 @@ use std::time::Instant;
 use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 
-/// Running tools. Dropping it breaks off those without side effects; the others end within their own time.
+/// The running tools of a call. Dropping it cancels the tools without side effects; the others complete or
+/// time out.
 #[derive(Default)]
 pub struct RunningTools {
     running: FuturesUnordered<RunningTool>,
@@ -25,14 +26,14 @@ pub struct RunningTools {
 /// One running tool.
 struct RunningTool {
     id: CompactString,
-    /// `None` once it was left.
+    /// `None` after it was detached.
     task: Option<JoinHandle<ToolOutcome>>,
-    /// It may be broken off.
+    /// It may be cancelled.
     is_read_only: bool,
 }
 
 impl RunningTools {
-    /// Runs a tool, until `by_ms` on the clock of the call at the longest.
+    /// Starts a tool, which times out at `by_ms` on the clock of the call.
     pub fn start(&mut self, runner: &dyn ToolRunner, request: ToolRequest, by_ms: u64) {
         let count = ToolCallMetrics::start(&request);
         let (id, is_read_only) = (request.id.clone(), !request.spec.side_effects);
@@ -50,7 +51,7 @@ impl RunningTools {
         });
     }
 
-    /// The session ends while `late` runs: what comes of it is written, within the tool's own time.
+    /// The session ends while `late` runs: its result is recorded when it returns or times out.
     pub fn detach(&mut self, late: DetachedToolCall, writer: &Writer) {
         let running = self
             .running
@@ -67,14 +68,14 @@ impl RunningTools {
         });
     }
 
-    /// Breaks the call `id` off, if it runs.
+    /// Cancels the call `id`, if it runs.
     pub fn cancel(&mut self, id: &str) {
         for running in self.running.iter().filter(|running| running.id == id) {
             running.abort();
         }
     }
 
-    /// The next that is done. Never ready while none runs.
+    /// The next result. Never ready while no tool runs.
     pub async fn next_finished(&mut self) -> (CompactString, ToolOutcome) {
         match self.running.next().await {
             Some(done) => done,
@@ -112,7 +113,7 @@ impl Drop for RunningTool {
     }
 }
 
-/// Counts one call, in whatever way it ends.
+/// Counts one tool call when it ends.
 struct ToolCallMetrics {
     label: String,
     began: Instant,

@@ -1,4 +1,4 @@
-//! How a call has a tool of the operator run. Who runs it, and how, is not known here.
+//! The interface to run a tool of the operator.
 
 use crate::agent::{ToolCatalog, ToolSpec};
 use compact_str::CompactString;
@@ -13,7 +13,7 @@ pub struct ToolRequest {
     pub spec: Arc<ToolSpec>,
     /// Our id of this call, unique in `call_sid`.
     pub id: CompactString,
-    /// Arguments that fit the tool's schema.
+    /// Arguments that conform to the tool's schema.
     pub arguments: Map<String, Value>,
     /// `CA…`
     pub call_sid: CompactString,
@@ -23,44 +23,44 @@ pub struct ToolRequest {
     pub line: CompactString,
 }
 
-/// What came of a call.
+/// The result of a tool call.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ToolOutcome {
     /// The tool's answer.
     Returned(ToolText),
-    /// It did not work; what it said of that, if anything.
+    /// The call failed, with the tool's own message if it sent one.
     Failed(ToolFailure, Option<ToolText>),
 }
 
-/// Words of a tool: data, whatever they say.
+/// Text from a tool. It is data, never an instruction.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ToolText {
-    /// The words, within the tool's bound.
+    /// The text, cut to the tool's limit.
     pub text: String,
-    /// They were longer.
+    /// The text was longer.
     pub is_truncated: bool,
 }
 
-/// Why a tool gave no answer.
+/// Why a tool call failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToolFailure {
-    /// It took longer than it may.
+    /// It timed out.
     TimedOut,
     /// It could not be reached.
     Unreachable,
-    /// Its address leads where it may not.
+    /// Its address is not allowed.
     AddressForbidden,
-    /// It is not there now.
+    /// It is not available now.
     Unavailable,
-    /// Too many calls of it are under way.
+    /// Too many calls of it are running.
     Busy,
     /// It answered with this HTTP status.
     Status(u16),
-    /// It answered with what is no text.
+    /// Its answer is not text.
     Unreadable,
-    /// It says itself that it failed.
+    /// It reported a failure itself.
     ReportedError,
-    /// A fault of ours.
+    /// An internal error of the server.
     Internal,
 }
 
@@ -106,7 +106,7 @@ pub trait ToolRunner: Send + Sync {
     /// The tools of the line that was called, as they are now.
     fn catalog(&self, called: &str) -> Arc<ToolCatalog>;
 
-    /// Carries one call out. Dropping the future breaks it off; its time is bounded by the caller.
+    /// Runs one tool call. Dropping the future cancels it. The caller limits its time.
     fn run(&self, request: ToolRequest) -> BoxFuture<'static, ToolOutcome>;
 }
 

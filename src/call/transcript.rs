@@ -1,5 +1,5 @@
-//! The conversation in memory: what was said and heard, as storage keeps it and as the model is
-//! told of it. Each text is held once and shared.
+//! The transcript of a call in memory, in the form for storage and for the model. Each text is held once and
+//! shared.
 
 use super::playback::{HeardText, TurnSeq};
 use crate::agent::tools::is_built_in;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// A turn of the caller is cut to this many bytes: a recogniser's sentence is far shorter.
 pub const CALLER_BYTES_MAX: usize = 4_000;
-/// Results of another process's tools are told up to so many bytes.
+/// The bytes of lost tool results that the model gets at most.
 const LOST_TOOL_RESULTS_BYTES_MAX: usize = 2_000;
 
 /// One turn.
@@ -28,13 +28,13 @@ struct TranscriptEntry {
     /// The caller went on with their sentence before this became audible.
     overtaken: bool,
     language: Option<CompactString>,
-    /// The model is told no more of its words than so many bytes: what follows is ours.
+    /// The bytes of its text that the model gets; the rest are words of the server.
     model_bytes_max: Option<usize>,
-    /// What it took of a model.
+    /// The tokens and costs of its model.
     usage: Option<Box<TurnUsage>>,
-    /// What a tool turn says in storage, where the model is told in another form.
+    /// The text of a tool turn in storage, if the model gets another form.
     stored_content: Option<String>,
-    /// The result of a tool that was called for it: it wants an answer.
+    /// It is the result of a tool that was called for data: the model has to answer it.
     is_tool_data: bool,
     message: Arc<Message>,
 }
@@ -91,7 +91,7 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// A conversation taken up from storage; what comes now belongs to `epoch`.
+    /// A conversation from storage. New turns belong to `epoch`.
     pub fn restored(turns: Vec<Turn>, epoch: u32) -> Self {
         let entries = turns.into_iter().filter_map(restored_entry).collect();
         Self {
@@ -102,7 +102,7 @@ impl Transcript {
         }
     }
 
-    /// Goes on under a new epoch, after a reconnect.
+    /// Continues in a new epoch, after a reconnect.
     pub fn enter_epoch(&mut self, epoch: u32) {
         self.epoch = epoch;
         self.next_seq = 0;
@@ -114,7 +114,7 @@ impl Transcript {
         last.map_or(self.epoch, |last| last.max(self.epoch))
     }
 
-    /// Turns so far.
+    /// The number of turns.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -324,7 +324,7 @@ impl Transcript {
             .join("\n")
     }
 
-    /// The last thing the agent said.
+    /// The agent's last words.
     pub fn last_said(&self) -> &str {
         let said = self
             .entries
@@ -441,7 +441,7 @@ fn restored_entry(turn: Turn) -> Option<TranscriptEntry> {
     })
 }
 
-/// Whether a tool turn, as stored, is of a tool of the operator.
+/// Whether a stored tool turn is of a tool of the operator.
 fn is_configured_tool(stored: &str) -> bool {
     let stored: serde_json::Value = serde_json::from_str(stored).unwrap_or_default();
     stored["tool"]

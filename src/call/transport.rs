@@ -1,14 +1,14 @@
-//! A WebSocket as far as a call needs one.
+//! The WebSocket interface of a call session.
 
 use std::future::Future;
 
-/// What the socket brought.
+/// An event of the socket.
 pub enum TransportEvent {
     /// A text frame.
     Text(String),
     /// A frame that is no text: counted and ignored.
     NonText,
-    /// A ping of ours was answered.
+    /// The answer to a ping of the server.
     Pong,
     /// A ping; the WebSocket library answers it.
     Ping,
@@ -19,7 +19,7 @@ pub enum TransportEvent {
     },
 }
 
-/// A WebSocket as far as a call needs one. `next` must be cancel-safe.
+/// The WebSocket of a call. `next` must be cancel-safe.
 pub trait Transport: Send {
     /// The next frame, or the end; after the end it is not called again.
     fn next(&mut self) -> impl Future<Output = TransportEvent> + Send;

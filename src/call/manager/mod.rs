@@ -1,4 +1,5 @@
-//! Handles Twilio's requests about calls: ringing, socket opened, socket lost, call over.
+//! The manager of all calls of this instance. It handles the webhooks and sockets: ringing, socket opened,
+//! socket lost, call over.
 
 mod call_end;
 mod connecting;
@@ -38,16 +39,16 @@ use tokio::time::timeout;
 /// A call whose webhook was answered connects within seconds (0.4-1.5 s, docs/protocol.md 9.1); after this
 /// long it is given up.
 const RINGING_MS_MAX: u64 = 60_000;
-/// And the socket of most within this (0.4-1.5 s on the wire); a drain waits so long for it.
+/// How long a drain waits for the socket of a ringing call (0.4-1.5 s in recorded calls).
 const CONNECT_WAIT_MS_MAX: u64 = 3_000;
-/// A session that is to give its call up answers within this time, or is taken for dead.
+/// How long to wait for the state from the session of an older socket. Then it counts as dead.
 const SUPERSEDE_TIMEOUT: Duration = Duration::from_millis(2_500);
-/// Reading a call back from storage, at a reconnect.
+/// How long a read of a call from storage may take at a reconnect.
 const STORAGE_READ_TIMEOUT: Duration = Duration::from_millis(1_000);
-/// How often calls that wait too long are looked for.
+/// How often expired calls are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// All calls of this instance, and what they need.
+/// The calls of this instance and the services that they share.
 pub struct CallManager {
     storage: Arc<Storage>,
     lines: PhoneLines,
@@ -56,7 +57,8 @@ pub struct CallManager {
     instance: CompactString,
     admission: Arc<CallAdmission>,
     peers: Arc<dyn Peers>,
-    /// When live calls leave for other instances at the latest; 0: they stay.
+    /// When live calls leave for other instances at the latest (milliseconds of the call clock); 0: they
+    /// stay.
     relocate_by_ms: AtomicU64,
     services: SessionServices,
 }
@@ -91,13 +93,13 @@ impl CallManager {
         }
     }
 
-    /// The same with tools of the operator.
+    /// Sets the runner of the operator's tools.
     pub fn with_tools(mut self, tools: Arc<dyn ToolRunner>) -> Self {
         self.services.tools = tools;
         self
     }
 
-    /// The same in cluster mode.
+    /// Sets the other instances (cluster mode).
     pub fn with_peers(mut self, peers: Arc<dyn Peers>) -> Self {
         self.peers = peers;
         self
@@ -142,7 +144,7 @@ impl CallManager {
         agent.prewarm(&line.models, || {
             prewarm::prewarm_context(&line, &incoming_call.called_number, tools)
         });
-        // Read meanwhile: nothing waits for it before the socket is here.
+        // The read runs in the background; only the first session waits for it.
         let earlier = self.read_earlier_epoch(&incoming_call.call_sid);
         let (context, greeting) = self.look_up_caller(incoming_call, line).await;
         let twiml = render(&self.relay_connect(&incoming_call.called_number, &context, &greeting));
@@ -163,14 +165,14 @@ impl CallManager {
             .registry
             .ringing_twiml(&incoming_call.call_sid)
         {
-            // The same webhook came twice at once: both get one answer, and the call is counted once.
+            // The same webhook came twice at once: both get the same answer, and the call is counted once.
             Some(first) if !is_new => WebhookReply::Repeat(first),
             _ => WebhookReply::Connect(twiml),
         }
     }
 
-    /// Whether storage has a call with this `CallSid` that is over: its epoch. Such a call rings again
-    /// where a test or another carrier uses its ids twice.
+    /// Reads the epoch of an ended call with this `CallSid`. A SID is used again only by tests and some
+    /// carriers.
     fn read_earlier_epoch(&self, call_sid: &CompactString) -> JoinHandle<Option<u32>> {
         let (storage, call_sid) = (Arc::clone(&self.storage), call_sid.clone());
         tokio::spawn(async move {
@@ -180,7 +182,7 @@ impl CallManager {
         })
     }
 
-    /// Looks the caller up within the budget and greets them accordingly.
+    /// Looks up the caller within the time budget and chooses the greeting.
     async fn look_up_caller(
         &self,
         incoming_call: &IncomingCall,
@@ -255,7 +257,7 @@ impl CallManager {
         self.lines.for_number(called)
     }
 
-    /// What this instance knows now.
+    /// The current log position of this instance.
     pub fn log_position(&self) -> LogPosition {
         // An own write may be acknowledged by others before it is applied here.
         let position = self.storage.writer.position().max(self.storage.applied());

@@ -98,7 +98,7 @@ impl CallState {
         actions: &mut Vec<CallAction>,
     ) {
         if !self.try_cancel_end() {
-            // The goodbye stands: what is said into it is kept, not answered.
+            // The end stands: words during the goodbye are recorded, not answered.
             let turn = self.transcript.hear(text, kind, language, now.unix_ms);
             self.record_turn(turn, actions);
             return;
@@ -153,7 +153,7 @@ impl CallState {
             });
         }
         if self.has_left_instance() {
-            // Answered by whoever takes the call up.
+            // The next session answers.
             return;
         }
         if let Some(wanted) = step.requested_language {

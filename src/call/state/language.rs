@@ -1,5 +1,5 @@
-//! In which language the call goes on: by the model's tool, by the caller's wish, by what the recogniser
-//! hears.
+//! The language of the call: changed by the model's tool, by the caller's wish, or by the language that
+//! recognition reports.
 
 use super::{CallAction, CallState, EventTime};
 use crate::call::language_names::native_names;

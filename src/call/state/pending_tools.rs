@@ -1,6 +1,6 @@
-//! The operator's tools that were called and have not returned. The caller's wait for them is covered by
-//! fillers, as the wait for the model is. What has no side effects is broken off when nobody waits for it
-//! any more; the rest is finished, and the model is told of it at its next turn.
+//! The operator's tools that were called and have not returned. Fillers cover the wait for them, as they
+//! cover the wait for the model. When no reply waits for a tool any more, it is cancelled if it has no side
+//! effects. Otherwise it completes, and the model gets its result in the next turn.
 
 use super::pending_reply::{PendingReply, TurnProgress};
 use super::tool_records::{
@@ -13,16 +13,16 @@ use crate::call::tool_runner::{ToolFailure, ToolOutcome};
 use calldex_storage::record::{Turn, TurnKind};
 use compact_str::CompactString;
 
-/// Calls with side effects that nobody waits for; further ones are still finished, but not told of.
+/// Background calls with side effects whose result the model gets. Further calls complete without.
 const BACKGROUND_TOOLS_MAX: usize = 16;
 impl CallState {
-    /// The requests of one turn are bounded; the last one offers no tools, so that it is answered.
+    /// Whether `round` is the last request of the turn. It offers no tools, so that the model answers.
     pub(super) fn is_last_tool_step(&self, round: u8) -> bool {
-        // Two at least: a result wants an answer.
+        // At least two: a result needs an answer.
         round + 1 >= self.context.limits.tool_steps_max.max(2)
     }
 
-    /// The model is asked again, with what came of its tools.
+    /// Requests the next reply of the turn, with the results of the tools.
     pub(super) fn request_next_tool_step(
         &mut self,
         step: TurnProgress,
@@ -42,7 +42,7 @@ impl CallState {
         }
     }
 
-    /// Waits for what was begun. Where nothing was said beside, the tool's own sentence is.
+    /// Waits for the started tools. If the model said nothing, says the filler of the first tool that has one.
     pub(super) fn wait_for_tools(
         &mut self,
         open: Vec<PendingToolCall>,
@@ -71,7 +71,7 @@ impl CallState {
         self.false_interruption_due_ms = None;
     }
 
-    /// A tool's sentence in the language of the call. One text is in the line's own.
+    /// The filler of a tool in the language of the call. A single text counts as the line's language.
     fn tool_filler(&self, spec: &ToolSpec) -> Option<String> {
         use crate::agent::localized_text::LocalizedText;
         let said = match spec.filler.as_ref()? {
@@ -92,7 +92,7 @@ impl CallState {
         actions: &mut Vec<CallAction>,
     ) {
         let Some(call) = self.take_pending_tool(id) else {
-            // Broken off before, or over long ago.
+            // Cancelled before, or timed out.
             return;
         };
         self.set_tool_result(&call, &tool_result_text(&call.spec, outcome), actions);
@@ -112,7 +112,7 @@ impl CallState {
         })
     }
 
-    /// All that was waited for is there: the model is asked, unless the caller seems to go on.
+    /// Requests the next reply if all tools have returned, unless the reply is withheld.
     pub(super) fn continue_if_all_returned(
         &mut self,
         now: EventTime,
@@ -129,7 +129,7 @@ impl CallState {
         }
     }
 
-    /// Nobody waits for these any more.
+    /// No reply waits for these calls any more: cancels them or lets them complete in the background.
     pub(super) fn stop_waiting_for_tools(
         &mut self,
         open: Vec<PendingToolCall>,
@@ -147,7 +147,8 @@ impl CallState {
         }
     }
 
-    /// The connection is gone: what still runs comes to an end by itself, and its result is kept, but not told.
+    /// The socket closed: background tools complete by themselves. Their results are recorded, but the model
+    /// does not get them.
     pub(super) fn detach_tools(&mut self, actions: &mut Vec<CallAction>) {
         for call in std::mem::take(&mut self.background_tools) {
             let Some(turn) = self.set_tool_result(&call, DISCONNECTED_RESULT, actions) else {
@@ -163,7 +164,7 @@ impl CallState {
         }
     }
 
-    /// When the first of the open calls counts as timed out.
+    /// When the first pending call counts as timed out.
     pub(super) fn tools_due(&self) -> Option<u64> {
         let waited = self
             .reply
@@ -173,7 +174,7 @@ impl CallState {
         open.map(PendingToolCall::expires_ms).min()
     }
 
-    /// The driver owes an outcome by then: a call of which it says nothing holds nobody up.
+    /// Times out the calls that the session returned no result for.
     pub(super) fn expire_tools(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
         let waited = self
             .reply
@@ -189,7 +190,7 @@ impl CallState {
         }
     }
 
-    /// The turn of `call` says from now on what came of it. That turn.
+    /// Records `result` in the turn of `call`. Returns the amended turn, if the call has one.
     fn set_tool_result(
         &mut self,
         call: &PendingToolCall,

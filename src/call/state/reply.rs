@@ -1,4 +1,4 @@
-//! The agent speaks: replies as they stream, sentences of our own, fillers and apologies.
+//! The speech of the agent: streamed replies, canned phrases, fillers and apologies.
 
 use super::pending_reply::{PendingReply, ends_sentence};
 use super::tool_records::handoff_data;
@@ -14,11 +14,11 @@ use calldex_storage::record::{CallOutcome, TurnKind, TurnUsage};
 use compact_str::CompactString;
 use std::sync::Arc;
 
-/// One reply may have this many bytes of speech (about ten minutes); then it is closed.
+/// The bytes of speech after which a reply is closed (about ten minutes).
 const REPLY_BYTES_MAX: usize = 8_000;
 
 impl CallState {
-    /// Asks the agent to answer the conversation as it stands.
+    /// Requests a reply to the conversation so far.
     pub(super) fn request_reply(
         &mut self,
         turn_instruction: Option<String>,
@@ -60,7 +60,7 @@ impl CallState {
         actions.push(CallAction::RequestReply(Box::new(prompt)));
     }
 
-    /// What the model is told of this turn.
+    /// The prompt of this turn.
     fn prompt_context(
         &self,
         history: Vec<Arc<Message>>,
@@ -86,7 +86,7 @@ impl CallState {
         languages.map(|tag| tag.as_str().into()).collect()
     }
 
-    /// Asks for an answer to what the caller seems to have said; nothing of it is said yet.
+    /// Requests a preemptive reply to a partial prompt. It is withheld until the final prompt.
     pub(super) fn request_preemptive_reply(
         &mut self,
         text: &str,
@@ -105,7 +105,7 @@ impl CallState {
         actions.push(CallAction::RequestReply(Box::new(prompt)));
     }
 
-    /// Says a whole sentence of ours.
+    /// Says a canned phrase.
     pub(super) fn say(
         &mut self,
         text: &str,
@@ -116,7 +116,7 @@ impl CallState {
         self.say_sentence(text, kind, false, now, actions);
     }
 
-    /// The same, perhaps so that the caller cannot cut it off.
+    /// Says a canned phrase. If `uninterruptible`, the caller cannot cut it off.
     pub(super) fn say_sentence(
         &mut self,
         text: &str,
@@ -154,8 +154,8 @@ impl CallState {
         }
     }
 
-    /// The caller interrupted what was said before: a reply that has not begun to speak is kept back
-    /// until it is clear whether they go on. Whether there is one.
+    /// The caller interrupted: a reply without a word so far is withheld until it is clear whether they
+    /// continue. Returns whether there is such a reply.
     pub(super) fn withhold_reply(&mut self) -> bool {
         let unheard =
             |reply: &&mut PendingReply| reply.seq.is_none() && reply.preemptive_prompt.is_none();
@@ -167,7 +167,7 @@ impl CallState {
         true
     }
 
-    /// The interruption was none: what was kept back is said. Whether there was such a reply.
+    /// The interruption was false: says the withheld reply. Returns whether there was one.
     pub(super) fn release_withheld_reply(
         &mut self,
         now: EventTime,
@@ -211,7 +211,7 @@ impl CallState {
         }
     }
 
-    /// What a reply held back, once it may be heard.
+    /// Says the withheld words and completes the reply if it was complete.
     pub(super) fn say_withheld(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
         let Some(reply) = &mut self.reply else {
             return;
@@ -226,7 +226,7 @@ impl CallState {
         }
     }
 
-    /// Says words of the reply in play, in the language that they are in.
+    /// Says words of the current reply in their language.
     fn say_tagged(&mut self, text: &str, now: EventTime, actions: &mut Vec<CallAction>) {
         let tagger = self.reply.as_mut().and_then(|reply| reply.tagger.as_mut());
         let pieces = match tagger {
@@ -327,7 +327,7 @@ impl CallState {
         }
     }
 
-    /// The reply has said what it had to say: closes it and keeps it.
+    /// The reply is complete: closes and records it.
     pub(super) fn complete_reply(
         &mut self,
         mut reply: PendingReply,
@@ -400,7 +400,7 @@ impl CallState {
     ) {
         actions.push(CallAction::Count(CallMetric::Apology));
         if let Some(seq) = reply.seq {
-            // A model that reads its own apologies goes on apologising.
+            // A model that reads its own apologies continues to apologise.
             self.transcript
                 .limit_model_text(seq, reply.text.trim().len());
         }
@@ -412,8 +412,7 @@ impl CallState {
         self.complete_reply(reply, Vec::new(), now, actions);
     }
 
-    /// No model answered: an apology the first time, other words the second, and then somebody else or a
-    /// goodbye: a model that is down is not apologised for at every turn.
+    /// No model answered: an apology the first time, another the second time, then a handoff or a goodbye.
     fn on_model_failure(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
         self.model_failures += 1;
         let failures_max = self.context.limits.model_failures_max;
@@ -448,7 +447,7 @@ impl CallState {
         self.say(&apology, TurnKind::Apology, now, actions);
     }
 
-    /// Says a sentence that fills the time until the first token; never the same twice in a row.
+    /// Says a filler until the first token, never the same twice in a row.
     pub(super) fn say_filler(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
         let fillers = &self.phrases().fillers;
         let next = self.last_filler.wrapping_add(1) % fillers.len().max(1);
@@ -483,7 +482,7 @@ impl CallState {
     }
 
     /// Aborts the reply in play without closing it: after an interruption Twilio has dropped the cycle.
-    /// Tools that it waits for are let go of.
+    /// It no longer waits for its tools.
     pub(super) fn abort_without_closing(
         &mut self,
         actions: &mut Vec<CallAction>,
@@ -509,7 +508,7 @@ impl CallState {
     }
 }
 
-/// What the agent may do besides talking: only what can work in a call on `line`.
+/// The built-in tools that can work in a call on `line`.
 pub fn available_tools(line: &PhoneLine, can_hand_over: bool, can_be_known: bool) -> BuiltInTools {
     let cannot = [
         (BuiltInTool::Handoff, !can_hand_over),

@@ -52,14 +52,14 @@ impl CallState {
             state.name_dialogue.mark_asked();
         }
         if said_goodbye {
-            // It was lost with its process: it is said again.
+            // The goodbye was lost with the process, and is said again.
             state.end_after_speech(CallOutcome::Ended, None, true, now);
         }
         state
     }
 
-    /// The same where storage cannot be read: nothing is known of what was said. Its epoch is one
-    /// that no owner before can have had, so that nothing kept is taken for something else.
+    /// A call whose turns cannot be read from storage. Its epoch is higher than the epoch of any owner
+    /// before, so that its turns do not collide with stored ones.
     pub fn without_history(context: CallContext, now: EventTime) -> Self {
         let blind = blind_epoch(now, context.node_slot);
         let mut state = Self::with_defaults(
@@ -72,7 +72,7 @@ impl CallState {
         state
     }
 
-    /// How often this call has come back.
+    /// How often this call was connected again.
     pub fn resumes(&self) -> u32 {
         self.resumes
     }
@@ -90,7 +90,7 @@ impl CallState {
         self.resumes += u32::from(counts);
         self.relocation = None;
         if !lost {
-            // The end that was said has been and gone.
+            // The end that was decided is over.
             self.pending_end = None;
         }
         let unanswered = self.transcript.is_unanswered();
@@ -126,7 +126,7 @@ impl CallState {
         }
     }
 
-    /// What the model must know of what was lost.
+    /// The instruction for the model about lost words and tool results.
     fn connection_lost_instruction(&self, cut_off: bool) -> Option<String> {
         let cut_off = cut_off.then(|| CONNECTION_LOST_INSTRUCTION.to_owned());
         let Some(results) = self.transcript.lost_tool_results() else {

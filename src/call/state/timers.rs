@@ -1,4 +1,4 @@
-//! Timers: each wait of the caller has a bound.
+//! The timers of a call. Each wait of the caller is limited.
 
 use super::{CallAction, CallState, EventTime};
 use calldex_storage::record::TurnKind;
@@ -48,7 +48,7 @@ impl CallState {
     pub(super) fn on_tick(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
         let due = |at: Option<u64>| at.is_some_and(|at| at <= now.ms);
         if self.has_left_instance() {
-            // Answered by whoever takes the call up.
+            // The next session answers.
             if due(self.keys_due_ms) {
                 self.record_keys(now, actions);
             }
@@ -99,7 +99,7 @@ impl CallState {
         }
     }
 
-    /// Nothing was heard of the caller: two questions, then the goodbye.
+    /// The caller was silent: the agent asks twice, then says goodbye.
     fn on_silence(&mut self, now: EventTime, actions: &mut Vec<CallAction>) {
         self.silence_due_ms = None;
         let heard = self.caller_speaking || self.agent_speaking;
@@ -117,7 +117,7 @@ impl CallState {
         self.say(&question, TurnKind::Speech, now, actions);
     }
 
-    /// The caller gave a sign: the wait for one begins anew.
+    /// Input of the caller: the wait for the caller starts again.
     pub(super) fn caller_active(&mut self, now: EventTime) {
         self.silence_asks = 0;
         self.start_silence_timer(now);

@@ -1,5 +1,4 @@
-//! A tool call as the state holds it, and its texts: for the model, for storage, for the person who
-//! takes the call over.
+//! A pending tool call, and the texts about tool calls for the model, for storage and for the handoff.
 
 use crate::agent::{ToolCall, ToolInvocation, ToolSpec};
 use crate::call::tool_runner::{ToolFailure, ToolOutcome, ToolText};
@@ -8,10 +7,10 @@ use calldex_storage::write::Write;
 use compact_str::CompactString;
 use std::sync::Arc;
 
-/// A tool that the driver has not ended so long after its time counts as timed out, in milliseconds.
+/// How long after its deadline a tool without a result counts as timed out, in milliseconds.
 const TOOL_TIMEOUT_GRACE_MS: u64 = 1_000;
 
-/// Told of a call that has not returned.
+/// The result in the turn of a call that has not returned.
 pub(super) const RUNNING_RESULT: &str = "still running: its result will follow";
 pub(super) const TOO_MANY_RESULT: &str = "not carried out: too many tools were called at once";
 pub(super) const CANCELLED_RESULT: &str = "cancelled: the caller went on before its result came";
@@ -20,13 +19,13 @@ pub(super) const DISCONNECTED_RESULT: &str = "not known: the connection ended be
 pub(super) const OVERLOADED_RESULT: &str =
     "not known: too much was under way. It may have been carried out.";
 
-/// A call that has not returned.
+/// A tool call that has not returned.
 pub(super) struct PendingToolCall {
     pub(super) id: CompactString,
     pub(super) spec: Arc<ToolSpec>,
     /// JSON text.
     pub(super) arguments: String,
-    /// It has its result until then, on the clock of [`super::EventTime::ms`].
+    /// Its deadline, on the clock of [`super::EventTime::ms`].
     pub(super) deadline_ms: u64,
 }
 
@@ -40,7 +39,7 @@ impl PendingToolCall {
         }
     }
 
-    /// When it counts as timed out, whatever the driver says.
+    /// When it counts as timed out even without a result from the session.
     pub(super) fn expires_ms(&self) -> u64 {
         self.deadline_ms + TOOL_TIMEOUT_GRACE_MS
     }
@@ -55,12 +54,12 @@ pub struct DetachedToolCall {
     pub(super) spec: Arc<ToolSpec>,
     /// JSON text.
     pub(super) arguments: String,
-    /// Its turn, as it was kept when the session left.
+    /// Its turn, as recorded when the session ended.
     pub(super) turn: Turn,
 }
 
 impl DetachedToolCall {
-    /// Its turn with what came of it.
+    /// The write that adds its result to its turn.
     pub fn into_amended_turn(mut self, outcome: &ToolOutcome) -> Write {
         let result = tool_result_text(&self.spec, outcome);
         self.turn.content = stored_tool_text(&self.spec.name, &self.arguments, &result);
@@ -72,7 +71,7 @@ impl DetachedToolCall {
     }
 }
 
-/// What the person is told who takes the call (`handoffData`).
+/// The `handoffData` for the person who takes the call.
 pub(super) fn handoff_data(reason: &str, summary: &str) -> String {
     serde_json::json!({
         "reasonCode": "live-agent-handoff",
@@ -82,18 +81,18 @@ pub(super) fn handoff_data(reason: &str, summary: &str) -> String {
     .to_string()
 }
 
-/// A tool call and what came of it, as storage keeps it.
+/// The content of a tool turn in storage.
 pub(super) fn stored_tool(tool: &ToolInvocation, result: &str) -> String {
     stored_tool_text(tool.name(), &tool.arguments(), result)
 }
 
-/// The same of a call whose tool and arguments are texts.
+/// The content of a tool turn, from the name and the JSON arguments of the tool.
 pub(super) fn stored_tool_text(tool: &str, arguments: &str, result: &str) -> String {
     let arguments: serde_json::Value = serde_json::from_str(arguments).unwrap_or_default();
     serde_json::json!({ "tool": tool, "arguments": arguments, "result": result }).to_string()
 }
 
-/// What came of a call, for the model: its words as data.
+/// The result of a tool call for the model. Text of the tool is marked as data.
 pub(super) fn tool_result_text(spec: &ToolSpec, outcome: &ToolOutcome) -> String {
     let data = |text: &ToolText| {
         let cut = if text.is_truncated {
