@@ -333,9 +333,9 @@ mod tests {
             "business = 'Mount Moon Books'\ntopic = { en = 'books', es = 'libros' }",
         )
         .unwrap();
-        let book = PhraseCatalog::default();
-        assert_eq!(book.validate(&persona), []);
-        let filled = book.with_persona(&persona);
+        let phrase_catalog = PhraseCatalog::default();
+        assert_eq!(phrase_catalog.validate(&persona), []);
+        let filled = phrase_catalog.with_persona(&persona);
         for (language, phrases) in &filled.0 {
             for greeting in [
                 &phrases.greet_new,
@@ -374,7 +374,7 @@ mod tests {
             "{}",
             said("de")
         );
-        let shipped = book.with_persona(&Persona::default());
+        let shipped = phrase_catalog.with_persona(&Persona::default());
         assert_eq!(
             shipped.for_language("en").greet_new,
             "Hello! Welcome to the Pokédex Call Center. I'm here to help with any Pokémon questions. May I have your name?"
@@ -411,9 +411,24 @@ mod tests {
 
     #[test]
     fn a_language_is_found_by_its_tag_its_first_part_or_english() {
-        let book = PhraseCatalog::default();
-        assert!(book.for_language("es-MX").goodbye.starts_with("Gracias"));
-        assert!(book.for_language("en-GB").goodbye.starts_with("Thank"));
-        assert!(book.for_language("xx").goodbye.starts_with("Thank"));
+        let phrase_catalog = PhraseCatalog::default();
+        assert!(
+            phrase_catalog
+                .for_language("es-MX")
+                .goodbye
+                .starts_with("Gracias")
+        );
+        assert!(
+            phrase_catalog
+                .for_language("en-GB")
+                .goodbye
+                .starts_with("Thank")
+        );
+        assert!(
+            phrase_catalog
+                .for_language("xx")
+                .goodbye
+                .starts_with("Thank")
+        );
     }
 }

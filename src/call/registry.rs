@@ -215,10 +215,10 @@ impl CallRegistry {
     /// instance owns is removed with its permit. Returns `false` if the channel of the session is full
     /// or closed.
     pub fn owner_changed(&self, call_sid: &str, owner: CallOwner, by_us: bool) -> bool {
-        let Some(mut slot) = self.calls.get_mut(call_sid) else {
+        let Some(mut entry) = self.calls.get_mut(call_sid) else {
             return true;
         };
-        let is_gone = match slot.value_mut() {
+        let is_gone = match entry.value_mut() {
             CallEntry::Live { control, .. } => {
                 return control
                     .try_send(SessionMessage::OwnerChanged(owner))
@@ -236,17 +236,17 @@ impl CallRegistry {
                 lost || owner.epoch.is_some_and(|epoch| epoch > claimed_call.epoch)
             }
         };
-        drop(slot);
+        drop(entry);
         if is_gone {
-            let waits = |slot: &CallEntry| !matches!(slot, CallEntry::Live { .. });
-            self.calls.remove_if(call_sid, |_, slot| waits(slot));
+            let waits = |entry: &CallEntry| !matches!(entry, CallEntry::Live { .. });
+            self.calls.remove_if(call_sid, |_, entry| waits(entry));
         }
         true
     }
 
     /// The SIDs of all calls here, in any form.
     pub fn call_sids(&self) -> Vec<CompactString> {
-        self.calls.iter().map(|slot| slot.key().clone()).collect()
+        self.calls.iter().map(|entry| entry.key().clone()).collect()
     }
 
     /// The session's socket is lost: the call waits for a new one.
@@ -260,8 +260,8 @@ impl CallRegistry {
     ) -> Result<(), Box<SuspendedCall>> {
         let call_sid = suspended.state.call_sid().clone();
         match self.calls.get_mut(&call_sid) {
-            Some(mut slot) if slot.value().is_session(session) => {
-                *slot.value_mut() = CallEntry::Suspended(Box::new(suspended));
+            Some(mut entry) if entry.value().is_session(session) => {
+                *entry.value_mut() = CallEntry::Suspended(Box::new(suspended));
                 Ok(())
             }
             _ => Err(Box::new(suspended)),
@@ -271,20 +271,20 @@ impl CallRegistry {
     /// The session ended, and its call is over or has another session.
     pub fn remove_session(&self, call_sid: &str, session: u64) {
         self.calls
-            .remove_if(call_sid, |_, slot| slot.is_session(session));
+            .remove_if(call_sid, |_, entry| entry.is_session(session));
     }
 
     /// Removes the entry of a session that stopped without removing it, unless another session has it.
     pub fn remove_dead_session(&self, call_sid: &str) {
-        let dead = |slot: &CallEntry| matches!(slot, CallEntry::Live { control, .. } if control.is_closed());
-        self.calls.remove_if(call_sid, |_, slot| dead(slot));
+        let dead = |entry: &CallEntry| matches!(entry, CallEntry::Live { control, .. } if control.is_closed());
+        self.calls.remove_if(call_sid, |_, entry| dead(entry));
     }
 
     /// The provider reports the end of the call. A live session is notified; any other entry is removed.
     pub fn end(&self, call_sid: &str, outcome: CallOutcome) -> EndResult {
-        let gone = self
-            .calls
-            .remove_if(call_sid, |_, slot| !matches!(slot, CallEntry::Live { .. }));
+        let gone = self.calls.remove_if(call_sid, |_, entry| {
+            !matches!(entry, CallEntry::Live { .. })
+        });
         match gone {
             Some((_, CallEntry::Ringing(ringing))) => EndResult::Ringing(ringing),
             Some((_, CallEntry::Suspended(suspended))) => EndResult::Suspended(suspended),
@@ -294,10 +294,10 @@ impl CallRegistry {
     }
 
     fn notify_end(&self, call_sid: &str, outcome: CallOutcome) -> EndResult {
-        let Some(slot) = self.calls.get(call_sid) else {
+        let Some(entry) = self.calls.get(call_sid) else {
             return EndResult::Unknown;
         };
-        if let CallEntry::Live { control, .. } = slot.value() {
+        if let CallEntry::Live { control, .. } = entry.value() {
             // If the channel is full the session is stuck, and the message is dropped.
             let _ = control.try_send(SessionMessage::CallEnded(outcome));
         }
@@ -306,8 +306,8 @@ impl CallRegistry {
 
     /// Sends a message to every live session. A session whose channel is full does not receive it.
     pub fn broadcast(&self, mut message: impl FnMut() -> SessionMessage) {
-        for slot in &self.calls {
-            if let CallEntry::Live { control, .. } = slot.value() {
+        for entry in &self.calls {
+            if let CallEntry::Live { control, .. } = entry.value() {
                 let _ = control.try_send(message());
             }
         }
@@ -320,13 +320,18 @@ impl CallRegistry {
         let late: Vec<CompactString> = self
             .calls
             .iter()
-            .filter(|slot| slot.value().until_ms().is_some_and(|until| until <= now_ms))
-            .map(|slot| slot.key().clone())
+            .filter(|entry| {
+                entry
+                    .value()
+                    .until_ms()
+                    .is_some_and(|until| until <= now_ms)
+            })
+            .map(|entry| entry.key().clone())
             .collect();
         let mut expired = ExpiredCalls::default();
         for call_sid in late {
-            let still = |_: &CompactString, slot: &CallEntry| {
-                slot.until_ms().is_some_and(|until| until <= now_ms)
+            let still = |_: &CompactString, entry: &CallEntry| {
+                entry.until_ms().is_some_and(|until| until <= now_ms)
             };
             match self.calls.remove_if(&call_sid, still) {
                 Some((_, CallEntry::Ringing(gone))) => expired.ringing.push(*gone),
@@ -353,8 +358,8 @@ impl CallRegistry {
 
     /// A suspended call was asked to connect again: it is kept at least until `until_ms`.
     pub fn extend_suspension(&self, call_sid: &str, until_ms: u64) {
-        if let Some(mut slot) = self.calls.get_mut(call_sid)
-            && let CallEntry::Suspended(suspended) = slot.value_mut()
+        if let Some(mut entry) = self.calls.get_mut(call_sid)
+            && let CallEntry::Suspended(suspended) = entry.value_mut()
         {
             suspended.expires_ms = suspended.expires_ms.max(until_ms);
         }
@@ -363,9 +368,9 @@ impl CallRegistry {
     /// Counts a request to connect the call again. Returns the count before; it is forgotten after
     /// `until_ms`.
     pub fn count_reconnect(&self, call_sid: &CompactString, until_ms: u64) -> u32 {
-        let mut recalled = self.reconnect_requests.entry(call_sid.clone()).or_default();
-        let before = recalled.0;
-        *recalled = (before + 1, until_ms);
+        let mut requests = self.reconnect_requests.entry(call_sid.clone()).or_default();
+        let before = requests.0;
+        *requests = (before + 1, until_ms);
         before
     }
 
@@ -381,15 +386,18 @@ impl CallRegistry {
 
     /// The number of ringing calls that are given up later than `until_ms`.
     pub fn ringing_since(&self, until_ms: u64) -> usize {
-        let rings = |slot: &CallEntry| matches!(slot, CallEntry::Ringing(ringing) if ringing.expires_ms > until_ms);
-        self.calls.iter().filter(|slot| rings(slot.value())).count()
+        let rings = |entry: &CallEntry| matches!(entry, CallEntry::Ringing(ringing) if ringing.expires_ms > until_ms);
+        self.calls
+            .iter()
+            .filter(|entry| rings(entry.value()))
+            .count()
     }
 
     /// The number of live sessions.
     pub fn live_sessions(&self) -> usize {
         self.calls
             .iter()
-            .filter(|slot| matches!(slot.value(), CallEntry::Live { .. }))
+            .filter(|entry| matches!(entry.value(), CallEntry::Live { .. }))
             .count()
     }
 }

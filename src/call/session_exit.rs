@@ -21,8 +21,8 @@ pub(super) struct PendingExit {
     pub(super) deadline: Instant,
 }
 
-pub(super) async fn wait_for_exit(parting: &mut Option<PendingExit>) -> ExitReason {
-    match parting {
+pub(super) async fn wait_for_exit(exit: &mut Option<PendingExit>) -> ExitReason {
+    match exit {
         Some(pending_exit) => {
             (&mut pending_exit.flushed).await;
             pending_exit.why

@@ -284,9 +284,9 @@ mod tests {
 
     #[test]
     fn our_own_questions_are_recognised() {
-        let book = crate::call::phrases::PhraseCatalog::default();
+        let phrase_catalog = crate::call::phrases::PhraseCatalog::default();
         for language in ["en", "es", "fr", "de", "it", "pt", "pl", "nl", "ja"] {
-            let phrases = book.for_language(language);
+            let phrases = phrase_catalog.for_language(language);
             for question in [&phrases.ask_name, &phrases.greet_new] {
                 assert!(
                     asks_for_name(question, language, true),

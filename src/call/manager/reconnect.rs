@@ -62,10 +62,13 @@ impl CallManager {
     pub async fn reconnect(
         &self,
         incoming_call: &IncomingCall,
-        back: &ReconnectRequest<'_>,
+        request: &ReconnectRequest<'_>,
         render: impl FnOnce(&RelayConnect<'_>) -> String,
     ) -> ReconnectDecision {
-        match self.reconnect_if_known(incoming_call, back, render).await {
+        match self
+            .reconnect_if_known(incoming_call, request, render)
+            .await
+        {
             Some(after) => after,
             None => match self.stored_outcome(&incoming_call.call_sid).await {
                 Some(outcome) if ended_by_us(outcome) => ReconnectDecision::AlreadyEnded(outcome),
@@ -87,29 +90,32 @@ impl CallManager {
     pub async fn reconnect_if_known(
         &self,
         incoming_call: &IncomingCall,
-        back: &ReconnectRequest<'_>,
+        request: &ReconnectRequest<'_>,
         render: impl FnOnce(&RelayConnect<'_>) -> String,
     ) -> Option<ReconnectDecision> {
         let line = Arc::clone(self.lines.for_number(&incoming_call.called_number));
-        let found = self.find_resumable(&incoming_call.call_sid, back).await?;
+        let found = self
+            .find_resumable(&incoming_call.call_sid, request)
+            .await?;
         let language: CompactString = call_language(&line, found.language.as_deref()).into();
-        let cause = found.cause(back.trigger);
+        let cause = found.cause(request.trigger);
         let until_ms = clock::now().ms + RINGING_MS_MAX;
         // A planned relocation is not counted as a failure.
-        let recalled = match found.released || cause != ReconnectCause::ConnectionLost {
+        let requested = match found.released || cause != ReconnectCause::ConnectionLost {
             true => 0,
             false => self
                 .services
                 .registry
                 .count_reconnect(&incoming_call.call_sid, until_ms),
         };
-        let is_failing = found.reconnects.max(recalled) >= self.reconnects_max;
+        let is_failing = found.reconnects.max(requested) >= self.reconnects_max;
         if is_failing && cause == ReconnectCause::ConnectionLost {
             return Some(ReconnectDecision::SayAndHangUp(
                 SpokenRejection::for_failure(&line, &language),
             ));
         }
-        let held = self.claim_for_reconnect(&incoming_call.call_sid, &found, back, until_ms);
+        let claimed_epoch =
+            self.claim_for_reconnect(&incoming_call.call_sid, &found, request, until_ms);
         let phrases = line.phrases(&language);
         let greeting = Greeting::after_reconnect(match (cause, &found.goodbye) {
             (ReconnectCause::ConnectionLost, Some(goodbye)) => goodbye,
@@ -124,11 +130,11 @@ impl CallManager {
             language: &language,
             log_position: self.log_position(),
             resume_token: Some(ResumeToken {
-                owner_epoch: held.or(found.epoch),
-                reconnect_counted: held.is_some(),
+                owner_epoch: claimed_epoch.or(found.epoch),
+                reconnect_counted: claimed_epoch.is_some(),
                 cause,
             }),
-            provider_failed: back.provider_failed,
+            provider_failed: request.provider_failed,
         });
         catalog::GREETINGS_TOTAL
             .with(greeting.kind.label())
@@ -143,7 +149,7 @@ impl CallManager {
     async fn find_resumable(
         &self,
         call_sid: &CompactString,
-        back: &ReconnectRequest<'_>,
+        request: &ReconnectRequest<'_>,
     ) -> Option<ResumableCall> {
         if let Some(suspended) = self.services.registry.suspended(call_sid) {
             return Some(ResumableCall {
@@ -156,13 +162,13 @@ impl CallManager {
                 goodbye: suspended.goodbye,
             });
         }
-        if !back.proves_known && self.is_unknown(call_sid).await {
+        if !request.proves_known && self.is_unknown(call_sid).await {
             return None;
         }
         let at_primary = match self.services.registry.contains(call_sid) {
             true => None,
             false => {
-                peers::call_at_primary(&self.storage, &*self.peers, call_sid, back.log_position)
+                peers::call_at_primary(&self.storage, &*self.peers, call_sid, request.log_position)
                     .await
             }
         };
@@ -171,13 +177,13 @@ impl CallManager {
             Ok(Ok(call)) => call,
             // If storage cannot be read, one reconnect too many is better than a lost call.
             Ok(Err(_)) | Err(_) if at_primary.is_none() => {
-                return back.proves_known.then(ResumableCall::default);
+                return request.proves_known.then(ResumableCall::default);
             }
             Ok(Err(_)) | Err(_) => None,
         };
         // Twilio has the call in progress, but the primary may have ended it when its owner was gone.
         let goes_on =
-            |call: &CallWithTurns| call.is_live() || back.trigger != ReconnectTrigger::Action;
+            |call: &CallWithTurns| call.is_live() || request.trigger != ReconnectTrigger::Action;
         let row = more_advanced(here, at_primary)
             .filter(goes_on)?
             .conversation;
@@ -211,7 +217,7 @@ impl CallManager {
         &self,
         call_sid: &CompactString,
         found: &ResumableCall,
-        back: &ReconnectRequest<'_>,
+        request: &ReconnectRequest<'_>,
         until_ms: u64,
     ) -> Option<u32> {
         let expected = found.epoch?;
@@ -221,17 +227,17 @@ impl CallManager {
         let epoch = next_epoch(expected, self.peers.slot());
         let claim = CallResumed {
             call_sid: call_sid.clone(),
-            session_id: back.session_id.into(),
+            session_id: request.session_id.into(),
             epoch,
             at_ms: clock::now().unix_ms,
             instance: self.instance.clone(),
             expected: Some(expected),
             // Lost connections are counted across instances.
             returned: !found.released
-                && found.cause(back.trigger) == ReconnectCause::ConnectionLost,
+                && found.cause(request.trigger) == ReconnectCause::ConnectionLost,
         };
         drop(self.storage.writer.submit(Write::CallResumed(claim)));
-        self.count_takeover(back.trigger.takeover_label());
+        self.count_takeover(request.trigger.takeover_label());
         self.services.registry.insert_claimed(ClaimedCall {
             call_sid: call_sid.clone(),
             epoch,

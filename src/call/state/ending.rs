@@ -27,7 +27,7 @@ impl CallState {
         &mut self,
         outcome: CallOutcome,
         handoff: Option<String>,
-        can_be_called_off: bool,
+        cancellable: bool,
         now: EventTime,
     ) {
         let characters = self.transcript.last_said().chars().count() as u64;
@@ -37,7 +37,7 @@ impl CallState {
             outcome,
             goodbye_text: self.transcript.last_said().to_owned(),
             handoff,
-            cancellable: can_be_called_off,
+            cancellable,
             due_ms: now.ms + wait.max(1),
             latest_ms: now.ms + wait + GOODBYE_MS_MAX,
             is_sent: false,

@@ -25,11 +25,11 @@ impl CallState {
     /// Makes a relocation due now, because the server stops. Returns `false` if none was requested: then
     /// the call has to end.
     pub(super) fn relocate_at_once(&mut self, now: EventTime) -> bool {
-        let Some(moving) = &mut self.relocation else {
+        let Some(request) = &mut self.relocation else {
             return false;
         };
-        moving.from_ms = moving.from_ms.min(now.ms);
-        moving.by_ms = moving.by_ms.min(now.ms);
+        request.from_ms = request.from_ms.min(now.ms);
+        request.by_ms = request.by_ms.min(now.ms);
         true
     }
 
@@ -37,20 +37,23 @@ impl CallState {
     pub(super) fn has_left_instance(&self) -> bool {
         self.relocation
             .as_ref()
-            .is_some_and(|moving| moving.has_left)
+            .is_some_and(|request| request.has_left)
     }
 
     /// When the call leaves: the earliest time between two turns, the latest time within a turn.
     pub(super) fn relocation_due(&self) -> Option<u64> {
-        let moving = self.relocation.as_ref().filter(|moving| !moving.has_left)?;
+        let request = self
+            .relocation
+            .as_ref()
+            .filter(|request| !request.has_left)?;
         // The goodbye is being said: the call ends on this instance.
         if self.pending_end.is_some() {
             return None;
         }
         let waits = if self.is_between_turns() {
-            moving.from_ms
+            request.from_ms
         } else {
-            moving.by_ms
+            request.by_ms
         };
         Some(waits)
     }
@@ -62,8 +65,8 @@ impl CallState {
         }
         self.record_keys(now, actions);
         self.on_socket_closed(now, actions);
-        if let Some(moving) = &mut self.relocation {
-            moving.has_left = true;
+        if let Some(request) = &mut self.relocation {
+            request.has_left = true;
         }
         self.release_call(now, actions);
         actions.push(CallAction::ExitSession(ExitReason::Relocated));

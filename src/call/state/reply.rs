@@ -509,9 +509,9 @@ impl CallState {
 }
 
 /// The built-in tools that can work in a call on `line`.
-pub fn available_tools(line: &PhoneLine, can_hand_over: bool, can_be_known: bool) -> BuiltInTools {
+pub fn available_tools(line: &PhoneLine, can_hand_off: bool, can_be_known: bool) -> BuiltInTools {
     let cannot = [
-        (BuiltInTool::Handoff, !can_hand_over),
+        (BuiltInTool::Handoff, !can_hand_off),
         (BuiltInTool::SwitchLanguage, line.languages.len() < 2),
         (BuiltInTool::NotePreference, !can_be_known),
     ];

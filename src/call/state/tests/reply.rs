@@ -143,9 +143,9 @@ fn what_a_reply_took_that_only_called_tools_is_kept_with_the_first_of_them() {
 #[test]
 fn a_model_that_is_down_is_apologised_for_twice_in_other_words_and_then_somebody_else_has_the_call()
 {
-    for can_hand_over in [true, false] {
+    for can_hand_off in [true, false] {
         let mut harness = CallHarness::known_as("Ana");
-        harness.state.context.can_hand_off = can_hand_over;
+        harness.state.context.can_hand_off = can_hand_off;
         let mut said = Vec::new();
         for _ in 0..3 {
             harness
@@ -158,7 +158,7 @@ fn a_model_that_is_down_is_apologised_for_twice_in_other_words_and_then_somebody
         let [end] = &harness.ends[..] else {
             panic!("the call ends once, not {} times", harness.ends.len());
         };
-        assert_eq!(end.is_some(), can_hand_over);
+        assert_eq!(end.is_some(), can_hand_off);
     }
 }
 
