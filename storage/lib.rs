@@ -6,7 +6,6 @@
 
 mod backoff;
 mod backup;
-pub mod bench;
 mod caller_directory;
 mod conversations;
 mod data_dir;
@@ -15,6 +14,8 @@ mod disk;
 mod fault_injection;
 mod file_permissions;
 mod format_version;
+#[cfg(feature = "bench")]
+pub mod measured;
 mod open;
 mod outbox;
 mod pending_writes;

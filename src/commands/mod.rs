@@ -1,7 +1,6 @@
 //! What can be typed after `calldex`.
 
 mod backup;
-mod bench;
 mod call;
 mod check;
 mod cluster;
@@ -40,8 +39,6 @@ pub enum Command {
     Load(Box<load::LoadArguments>),
     /// Scores the name extractor on labelled turns, one JSON object a line.
     Names(names::NamesArguments),
-    /// Measures this machine.
-    Bench(bench::BenchArguments),
 }
 
 impl Command {
@@ -56,7 +53,6 @@ impl Command {
             Self::Call(arguments) => call::run(arguments),
             Self::Load(arguments) => load::run(*arguments),
             Self::Names(arguments) => names::run(&arguments),
-            Self::Bench(arguments) => bench::run(&arguments),
         }
     }
 }

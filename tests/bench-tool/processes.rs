@@ -24,7 +24,7 @@ impl Processes {
     /// Starts one more.
     pub(super) fn spawn(&self, name: &str) -> io::Result<InstanceProcess> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["bench", "instance"])
+            .args(["instance"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

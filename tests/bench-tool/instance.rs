@@ -5,7 +5,7 @@ use super::instance_protocol::{
     InstanceClusterConfig, InstanceCommand, InstanceConfig, InstanceReply,
 };
 use super::load;
-use crate::cluster::{
+use calldex::cluster::{
     Cluster, ClusterSection, ClusterSetup, NodeReadiness, NodeRole, await_identity,
 };
 use calldex_observability::redaction::Secret;
@@ -25,10 +25,10 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Carries orders out until there are no more.
 pub(super) fn run() -> ExitCode {
-    let served = super::super::runtime().and_then(|runtime| serve(&runtime));
+    let served = crate::runtime().and_then(|runtime| serve(&runtime));
     match served {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => super::super::print_failure(error),
+        Err(error) => crate::print_failure(error),
     }
 }
 
@@ -159,7 +159,7 @@ impl BenchInstance {
             };
         };
         let status = cluster.status();
-        let voting = |member: &&crate::cluster::MemberStatus| member.voter && member.reachable;
+        let voting = |member: &&calldex::cluster::MemberStatus| member.voter && member.reachable;
         InstanceReply::Status {
             is_primary: status.role == NodeRole::Primary && cluster.is_primary(),
             voters: status.members.iter().filter(voting).count(),

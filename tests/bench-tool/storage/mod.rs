@@ -1,5 +1,5 @@
 //! What storage takes, measured on this machine, each figure beside the plain way of doing the same
-//! in the same run. `calldex bench storage` prints it.
+//! in the same run. `calldex-bench storage` prints it.
 
 mod durable;
 mod figures;

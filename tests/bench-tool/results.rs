@@ -1,6 +1,6 @@
 //! What was measured on one instance alone and on several, side by side.
 
-use calldex_storage::bench::percentile;
+use crate::storage::percentile;
 use serde::Serialize;
 use std::io;
 

@@ -2,10 +2,7 @@
 
 use super::scene::{PATIENCE, Random, Scene, number, populate};
 use super::{Options, Report};
-use crate::caller_directory::CacheTier;
-use crate::fault_injection::FaultInjector;
-use crate::reader_pool::DatabaseReader;
-use crate::{DATABASE_FILE, LookupResult, Storage, WriterBounds};
+use calldex_storage::{CacheTier, DATABASE_FILE, LookupResult, Storage, WriterBounds, measured};
 use rusqlite::Connection;
 use std::hint::black_box;
 use std::io;
@@ -101,27 +98,19 @@ fn plain(options: &Options, database: &std::path::Path, report: &mut Report<'_>)
 }
 
 fn cold(options: &Options, database: &std::path::Path, report: &mut Report<'_>) -> io::Result<()> {
-    let mut reader = DatabaseReader::new(database.to_owned());
-    let faults = FaultInjector::default();
+    let mut reader = measured::ColdReader::open(database);
     let numbers: Vec<_> = (0..options.callers).map(number).collect();
-    let mut times = time(options, |index| {
-        matches!(
-            crate::caller_directory::sqlite_tier::read(&mut reader, &numbers[index], &faults),
-            Ok(Some(_))
-        )
-    })?;
+    let mut times = time(options, |index| reader.finds(&numbers[index]))?;
     report.spread("look-up, cold tier", "us", &mut times)
 }
 
 fn warm(storage: &Storage, options: &Options, report: &mut Report<'_>) -> io::Result<()> {
-    let Some(warm) = storage.callers.warm_cache() else {
-        return Ok(());
-    };
     let keys: Vec<_> = (0..options.callers)
         .map(|index| number(index).digits())
         .collect();
-    let faults = FaultInjector::default();
-    let mut times = time(options, |index| warm.get(keys[index], &faults).is_some())?;
+    let mut times = time(options, |index| {
+        measured::is_in_warm_cache(storage, keys[index])
+    })?;
     report.spread("look-up, warm tier", "us", &mut times)
 }
 

@@ -1,7 +1,7 @@
 //! What one instance does while it is measured: turns, look-ups, names.
 
 use super::instance_protocol::{InstanceReply, LookUpTimings, NameRange, TurnSeries, WriteTimings};
-use calldex_storage::bench::{Random, number, words};
+use crate::storage::{Random, number, words};
 use calldex_storage::record::{CallSid, Turn, TurnRole};
 use calldex_storage::write::{DecisionStamp, StampedName, Write};
 use calldex_storage::{CacheTier, LookupResult, Receipt, Storage};

@@ -1,10 +1,8 @@
 //! The folder of a measurement, numbers and turns for it, and what the kernel says was written.
 
-use crate::record::{Caller, DecisionMark, NameState, PhoneNumber, Turn, TurnRole};
-use crate::sqlite::{callers, meta};
-use crate::write::Write;
-use crate::{Storage, StorageConfig, WriterBounds};
-use rusqlite::Connection;
+use calldex_storage::record::{Caller, DecisionMark, NameState, PhoneNumber, Turn, TurnRole};
+use calldex_storage::write::Write;
+use calldex_storage::{Storage, StorageConfig, WriterBounds, measured};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -100,15 +98,13 @@ pub(super) fn turn(call: usize, seq: u32) -> Write {
 }
 
 /// The call's identifier, as long as Twilio's.
-pub(super) fn call_sid(call: usize) -> crate::record::CallSid {
+pub(super) fn call_sid(call: usize) -> calldex_storage::record::CallSid {
     format!("CA{call:032x}").into()
 }
 
 /// Fills the database at `path` with callers, past the writer: what is measured comes later.
 pub(super) fn populate(path: &Path, count: usize) -> rusqlite::Result<()> {
-    let mut connection = Connection::open(path)?;
-    let transaction = connection.transaction()?;
-    for index in 0..count {
+    let callers = (0..count).map(|index| {
         let mut caller = Caller::new(number(index), 1_700_000_000);
         caller.name = Some(format!("Trainer {index}").into());
         caller.name_state = NameState::Confirmed;
@@ -117,10 +113,9 @@ pub(super) fn populate(path: &Path, count: usize) -> rusqlite::Result<()> {
             step: 1,
         };
         caller.rev = index as u64 + 1;
-        callers::put(&transaction, &caller, false)?;
-    }
-    meta::advance(&transaction, 1, count as u64)?;
-    transaction.commit()
+        caller
+    });
+    measured::populate(path, callers)
 }
 
 /// Bytes that this process has given to the kernel to write; 0 where the kernel does not say.

@@ -1,4 +1,4 @@
-//! `calldex bench`: what this machine makes of it.
+//! `calldex-bench`: measures storage and cluster mode on this machine. It is not part of the product.
 
 mod cluster;
 mod instance;
@@ -6,22 +6,23 @@ mod instance_protocol;
 mod load;
 mod processes;
 mod results;
+mod storage;
 
-use super::{print_failure, runtime};
-use calldex_storage::bench::{self, Options};
-use clap::{Args, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use storage::Options;
 
 /// Exit status of what Ctrl-C has ended, as shells have it (128 + SIGINT).
 const INTERRUPTED: i32 = 130;
 
-/// Options of `calldex bench`.
-#[derive(Args)]
-pub struct BenchArguments {
+/// Measures calldex on this machine.
+#[derive(Parser)]
+#[command(name = "calldex-bench", version)]
+struct BenchArguments {
     #[command(subcommand)]
     what: BenchCommand,
 }
@@ -35,7 +36,7 @@ enum BenchCommand {
     /// One instance alone and several together, in turns: turns per second, turn to durable, CPU of a
     /// turn, look-ups, and how soon another instance knows a name
     Cluster(ClusterArguments),
-    /// One instance of `bench cluster`: does what it is told on standard input
+    /// One instance of `calldex-bench cluster`: does what it is told on standard input
     #[command(hide = true)]
     Instance,
 }
@@ -89,8 +90,10 @@ struct StorageArguments {
     sweep: bool,
 }
 
-pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
-    let outcome = match &arguments.what {
+fn main() -> ExitCode {
+    // As the server does: the files that are measured have the same mode.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    let outcome = match &BenchArguments::parse().what {
         BenchCommand::Storage(storage) => bench_storage(storage),
         BenchCommand::Cluster(cluster) => bench_cluster(cluster),
         BenchCommand::Instance => return instance::run(),
@@ -101,18 +104,30 @@ pub(super) fn run(arguments: &BenchArguments) -> ExitCode {
     }
 }
 
-fn bench_storage(storage: &StorageArguments) -> io::Result<()> {
+fn print_failure(error: impl std::fmt::Display) -> ExitCode {
+    eprintln!("calldex-bench: {error}");
+    ExitCode::FAILURE
+}
+
+/// A runtime with all its drivers.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}
+
+fn bench_storage(arguments: &StorageArguments) -> io::Result<()> {
     let options = Options {
-        dir: storage.dir.clone(),
-        callers: storage.callers,
-        lookups: storage.lookups,
-        seconds: storage.seconds,
-        turns_per_second: storage.turns_per_second,
-        turns_flat_out: storage.turns_flat_out,
-        sweep: storage.sweep,
+        dir: arguments.dir.clone(),
+        callers: arguments.callers,
+        lookups: arguments.lookups,
+        seconds: arguments.seconds,
+        turns_per_second: arguments.turns_per_second,
+        turns_flat_out: arguments.turns_flat_out,
+        sweep: arguments.sweep,
     };
-    clean_up_on_ctrl_c(bench::folder(&options), || ())?;
-    bench::run(&options, &mut io::stdout()).map(drop)
+    clean_up_on_ctrl_c(storage::folder(&options), || ())?;
+    storage::run(&options, &mut io::stdout()).map(drop)
 }
 
 fn bench_cluster(arguments: &ClusterArguments) -> io::Result<()> {
@@ -144,8 +159,8 @@ fn bench_cluster(arguments: &ClusterArguments) -> io::Result<()> {
     results::print(&figures, options.instances, &mut out)
 }
 
-/// Measures on in this thread, and waits for Ctrl-C in another: then everybody else who works in
-/// `folder` is dismissed, it goes, and the process with it.
+/// Measures on in this thread, and waits for Ctrl-C in another: then the other processes
+/// that work in `folder` are killed, the folder is removed, and this process exits.
 fn clean_up_on_ctrl_c(folder: PathBuf, dismiss: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let runtime = runtime()?;
     std::thread::Builder::new().spawn(move || {
@@ -156,7 +171,7 @@ fn clean_up_on_ctrl_c(folder: PathBuf, dismiss: impl FnOnce() + Send + 'static) 
         // What is being written at this moment may come in between: once more, and then the user is told.
         let gone = (0..2).any(|_| std::fs::remove_dir_all(&folder).is_ok() || !folder.exists());
         if !gone {
-            eprintln!("calldex: left behind: {}", folder.display());
+            eprintln!("calldex-bench: left behind: {}", folder.display());
         }
         std::process::exit(INTERRUPTED)
     })?;

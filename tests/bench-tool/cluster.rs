@@ -6,7 +6,7 @@ use super::instance_protocol::{
 };
 use super::processes::{InstanceProcess, Processes};
 use super::results::{Aggregation, BenchResults, BenchSide, ComparedFigure};
-use calldex_storage::bench;
+use crate::storage as bench;
 use calldex_storage::replication::random_node_id;
 use std::io;
 use std::net::TcpListener;

@@ -3,9 +3,9 @@
 use super::plain::{PlainInserts, fsyncs};
 use super::scene::{PATIENCE, Scene, bytes_written, call_sid, turn};
 use super::{Options, Report};
-use crate::record::{CallOutcome, CallerKind};
-use crate::write::{CallEnded, CallStarted, Write};
-use crate::{Receipt, Storage, Writer, WriterBounds};
+use calldex_storage::record::{CallOutcome, CallerKind};
+use calldex_storage::write::{CallEnded, CallStarted, Write};
+use calldex_storage::{Receipt, Storage, Writer, WriterBounds};
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
