@@ -37,9 +37,12 @@ impl NameReader<'_> {
 
     /// Reads the clause that begins at a word as an answer without a cue: "Rob" of "Not Bob, Rob".
     pub fn read_bare_at(&self, start: usize) -> Option<NameSpan> {
-        let end = self.clause_end(start);
         (start < self.turn.tokens.len()).then_some(())?;
-        self.read_clause(self.skip_leading_fillers(start, end), end, true)
+        let end = self.clause_end(start);
+        let from = self.skip_leading_fillers(start, end);
+        // Nothing but fillers may follow to the end of the turn: "not Misty, okay".
+        (from < self.turn.tokens.len()).then_some(())?;
+        self.read_clause(from, end, true)
     }
 
     /// "Ketchum, Ash", "van der Berg, Anna": the surname first, and a known first name behind it.

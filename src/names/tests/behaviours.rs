@@ -55,6 +55,14 @@ fn reply(asked_about: &str, said: &str) -> Confirmation {
 }
 
 #[test]
+fn a_denied_name_may_be_followed_by_fillers_only() {
+    for said in ["not Misty 'kay", "not Misty, okay", "not Misty okay"] {
+        let heard = hear(said, true);
+        assert_eq!(heard.decision, NameDecision::Ignore, "{said}");
+    }
+}
+
+#[test]
 fn an_introduction_with_a_question_leaves_the_question_to_answer() {
     let heard = hear("This is Misty, what type is Pikachu?", false);
     assert_eq!(
