@@ -183,6 +183,7 @@ impl CallerDirectory {
     }
 
     /// The warm tier itself.
+    #[cfg(feature = "bench")]
     pub(crate) fn warm_cache(&self) -> Option<&WarmCache> {
         self.tiers.warm.as_deref()
     }

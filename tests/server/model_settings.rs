@@ -188,7 +188,10 @@ async fn half_a_sentence_at_the_longest_reply_is_apologised_for_and_counted() {
     );
     assert_eq!(
         test_server
-            .metric("calldex_model_finish_reasons_total", "finish_reason=\"length\"")
+            .metric(
+                "calldex_model_finish_reasons_total",
+                "finish_reason=\"length\""
+            )
             .await,
         1.0
     );
