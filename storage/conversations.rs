@@ -1,4 +1,4 @@
-//! Conversations as they can be read: what is on disk with what is still waiting to be.
+//! Reads of conversations: what is on disk, with the pending writes applied.
 
 use crate::pending_writes::PendingWrites;
 use crate::reader_pool::{ReadError, ReaderPool};
@@ -46,15 +46,15 @@ impl Conversations {
         }
     }
 
-    /// The call with its turns if it lives, written or accepted: `None` if it is unknown or over.
+    /// The call with its turns if it is live, durable or pending: `None` if it is unknown or over.
     pub async fn live(&self, call_sid: &str) -> Result<Option<CallWithTurns>, ReadError> {
         Ok(self.read(call_sid).await?.filter(CallWithTurns::is_live))
     }
 
-    /// The call with its turns, living or over.
+    /// The call with its turns, live or over.
     pub async fn read(&self, call_sid: &str) -> Result<Option<CallWithTurns>, ReadError> {
         let call_sid = CallSid::new(call_sid);
-        // Before the disk is asked: what is committed in between is then seen twice, never not at all.
+        // Before the disk is read: a write committed in between is then seen twice, but never missed.
         let waiting = self.pending.of_call(&call_sid);
         let turn_index = self.turn_index.clone();
         let sid = call_sid.clone();

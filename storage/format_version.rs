@@ -1,32 +1,32 @@
-//! Levels: which writes and which tables a database may hold, so that builds of different versions can
-//! use one database while they replace each other.
+//! Format versions: which writes and which tables a database may hold, so that builds of different releases
+//! can use one database during an upgrade.
 //!
-//! Every build reads the levels of [`FormatVersionRange::SUPPORTED`]. The database says which level is in use
-//! (`meta.level`), and a build writes nothing that this level does not know. The level is raised by
-//! [`Write::LevelRaised`](crate::write::Write::LevelRaised), which is applied by every instance at
-//! the same place of the log; it is never lowered. Until then a build of before can take over again.
+//! Every build reads the format versions of [`FormatVersionRange::SUPPORTED`]. The database has the one in
+//! use (`meta.level`), and a build writes nothing that it does not have. It is raised by
+//! [`Write::FormatVersionRaised`](crate::write::Write::FormatVersionRaised), which every instance applies at the
+//! same position of the log; it is never lowered. Until then the earlier build can be started again.
 //!
-//! What a level adds:
+//! What a format version adds:
 //!
-//! | level | writes (`write::codec`) | tables |
+//! | format version | writes (`write::codec`) | tables |
 //! |---|---|---|
-//! | 1 | forms 1 to 3 | as they were before there were levels |
+//! | 1 | forms 1 to 3 | as before there were format versions |
 //! | 2 | form 4: `call_noted` (only with the feature `next-version`, which stands for a later release in the tests) | `conversations.summary`, which nothing uses, is removed |
 //!
 //! Additions (a column, a table) are made by every build when it opens the database
-//! (`sqlite::migrations`) and belong to no level: a build that does not know them does not touch them.
+//! (`sqlite::migrations`) and belong to no format version: a build that does not know them does not touch them.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The highest level that this build reads and writes.
+/// The highest format version that this build reads and writes.
 pub const FORMAT_VERSION: u32 = if cfg!(feature = "next-version") { 2 } else { 1 };
-/// The lowest level that this build can work at.
+/// The lowest format version with which this build works.
 pub const FORMAT_VERSION_MIN: u32 = 1;
 
-/// The levels that a build reads.
+/// The format versions that a build reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormatVersionRange {
     /// The lowest.
@@ -41,7 +41,7 @@ impl FormatVersionRange {
         min: FORMAT_VERSION_MIN,
         max: FORMAT_VERSION,
     };
-    /// Those of a build that does not tell: it is of before there were levels.
+    /// Those of a build that sends none: it is from before there were format versions.
     pub const LEGACY: Self = Self { min: 1, max: 1 };
 
     /// Whether `level` is one of them.
@@ -62,7 +62,7 @@ impl fmt::Display for FormatVersionRange {
     }
 }
 
-/// The level in use in this instance's database, as its last commit left it. Cheap to clone.
+/// The format version in use in this instance's database, as of its last commit. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct FormatVersionInUse(Arc<AtomicU32>);
 
@@ -75,7 +75,7 @@ impl FormatVersionInUse {
         self.0.load(Ordering::Acquire)
     }
 
-    /// The database has come to `level`. Whether that is news.
+    /// The database is at `level` now. Returns whether that is higher than before.
     pub(crate) fn raise(&self, format_version: u32) -> bool {
         self.0.fetch_max(format_version, Ordering::AcqRel) < format_version
     }

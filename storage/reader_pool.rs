@@ -1,7 +1,6 @@
-//! Pools of readers: a few threads with a read-only connection each, a bounded queue before them.
-//! Whatever may touch the disk to answer a question runs here, never on the async runtime. There are two:
-//! one for calls, which have a budget of milliseconds, and one for people, whose questions may read a
-//! whole table.
+//! Pools of readers: a few threads with a read-only connection each, and a bounded queue. Every read that may
+//! touch the disk runs here and never on the async runtime. There are two pools: one for calls, which have a
+//! time budget of milliseconds, and one for bulk reads, which may read a whole table.
 
 use crate::sqlite::connection;
 use crate::thread_join;
@@ -16,11 +15,11 @@ use tokio::sync::oneshot;
 
 /// Threads that read for calls.
 pub const CALL_READERS: usize = 3;
-/// Questions of calls that wait for a reader. At the bound a further one is refused at once.
+/// Most reads of calls that wait for a thread. At the bound a further one is refused at once.
 pub const CALL_READS_QUEUED_MAX: usize = 4_096;
-/// Threads that read for people, and whatever else goes over all calls.
+/// Threads for bulk reads.
 pub const BULK_READERS: usize = 2;
-/// Such questions that wait for a reader. At the bound a further one is refused at once.
+/// Most bulk reads that wait for a thread. At the bound a further one is refused at once.
 pub const BULK_READS_QUEUED_MAX: usize = 64;
 
 /// Which pool.
@@ -55,13 +54,13 @@ impl ReaderPoolKind {
     }
 }
 
-/// Why a question was not answered.
+/// Why a read failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// Its time ran out; the disk is slow.
     #[error("the read did not finish in its time")]
     TimedOut,
-    /// As many others wait already as may.
+    /// The queue is full.
     #[error("too many reads are waiting")]
     Busy,
     /// The database could not answer.
@@ -74,7 +73,7 @@ pub enum ReadError {
 
 type ReadJob = Box<dyn FnOnce(&mut DatabaseReader) + Send>;
 
-/// One thread's connection, opened at its first question and anew after a failure.
+/// The connection of one thread, opened at its first read and reopened after a failure.
 pub(crate) struct DatabaseReader {
     path: PathBuf,
     connection: Option<Connection>,
@@ -89,7 +88,7 @@ impl DatabaseReader {
         }
     }
 
-    /// Asks the database. After an error the connection is dropped: the next question gets a new one.
+    /// Reads from the database. After an error the connection is dropped: the next read opens a new one.
     pub(crate) fn query<T>(
         &mut self,
         question: impl FnOnce(&Connection) -> rusqlite::Result<T>,
@@ -151,7 +150,7 @@ pub(crate) struct ReaderPool {
 }
 
 impl ReaderPool {
-    /// Starts the threads; none of them opens the database before it is asked.
+    /// Starts the threads; none of them opens the database before its first read.
     pub(crate) fn start(pool: ReaderPoolKind, path: &Path) -> std::io::Result<Self> {
         let shared = Arc::new(ReadQueue::default());
         let mut threads = Vec::new();
@@ -171,7 +170,7 @@ impl ReaderPool {
         })
     }
 
-    /// Gives `question` to a reader and returns at once.
+    /// Queues `question` and returns at once.
     pub(crate) fn submit(
         &self,
         question: impl FnOnce(&mut DatabaseReader) + Send + 'static,
@@ -189,7 +188,7 @@ impl ReaderPool {
         Ok(())
     }
 
-    /// Asks and waits for the answer up to `deadline`.
+    /// Reads, and waits for the result at most for `deadline`. If the future is dropped, a queued read still runs.
     pub(crate) async fn query<T: Send + 'static>(
         &self,
         deadline: Duration,
@@ -197,7 +196,7 @@ impl ReaderPool {
     ) -> Result<T, ReadError> {
         let (tell, told) = oneshot::channel();
         self.submit(move |reader| {
-            // Whoever asked may have gone; the answer is then nobody's.
+            // The receiver may be gone; the result is dropped then.
             let _ = tell.send(question(reader));
         })?;
         match tokio::time::timeout(deadline, told).await {
@@ -206,7 +205,7 @@ impl ReaderPool {
         }
     }
 
-    /// Ends the threads, waiting for them at most until `end`; one that hangs in the disk is left.
+    /// Ends the threads, waiting for them at most until `end`; one that is still in a disk operation is left.
     pub(crate) fn close(&self, end: Instant) {
         {
             let mut state = self.shared.lock();

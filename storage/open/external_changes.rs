@@ -1,5 +1,5 @@
-//! Looks for changes of the database that came past the writer, as by a person with a SQLite shell: what
-//! the directory's tiers hold may then be wrong, and is thrown away.
+//! Detects changes of the database by another process, such as a SQLite shell. The tiers of the caller
+//! directory may be wrong then and are emptied.
 
 use crate::caller_directory::CallerDirectory;
 use crate::thread_join;
@@ -55,7 +55,7 @@ impl ExternalChangeWatcher {
         })
     }
 
-    /// Ends the thread and waits for it until `end`; one that hangs in the disk is left.
+    /// Ends the thread and waits for it until `end`; one that is still in a disk operation is left.
     pub(super) fn stop(&mut self, end: Instant) {
         self.stop.store(true, Ordering::SeqCst);
         if let Some(thread) = self.thread.take() {

@@ -38,17 +38,17 @@ use std::time::Duration;
 use threads::{StorageThreads, WriterThreads};
 use tokio::sync::broadcast;
 
-/// What readers and checkpointer may take to end, beyond the time that closing was given.
+/// How long readers and checkpointer may take to end after the deadline of closing, milliseconds.
 const CLOSE_GRACE_MS_MAX: u64 = 500;
 
-/// Everything that is kept. Dropping it without [`Storage::close`] loses nothing that was
-/// acknowledged, and gives the rest a moment.
+/// The open storage. Dropping it without [`Storage::close`] loses nothing that was acknowledged, and waits
+/// up to a second for the rest.
 pub struct Storage {
-    /// The way in for every change.
+    /// Takes every write.
     pub writer: Writer,
-    /// Who is calling.
+    /// Looks callers up.
     pub callers: CallerDirectory,
-    /// Conversations, to be read.
+    /// Reads conversations.
     pub conversations: Conversations,
     threads: Mutex<StorageThreads>,
     progress: Arc<ApplyProgress>,
@@ -216,13 +216,13 @@ impl Storage {
         self.format_version.get()
     }
 
-    /// Waits until `position`, of a write made anywhere, can be read here; `deadline` at most.
-    /// Whether it can.
+    /// Waits until `position`, of a write of any instance, can be read here, at most for `deadline`. Returns
+    /// whether it can.
     pub async fn wait_applied(&self, position: Position, deadline: Duration) -> bool {
         self.progress.wait(position, deadline).await
     }
 
-    /// What comes of every claim of a call from now on, whoever makes it. A reader that is more than
+    /// The result of every claim of a call from now on, of any instance. A reader that is more than
     /// [`crate::CLAIM_RESULTS_BEHIND_MAX`] behind is told that it lags: it reads its live calls' rows
     /// again. Where a snapshot takes the database's place, the owner of each live call is told as if
     /// it had just claimed it.
@@ -294,7 +294,7 @@ struct WriterContext {
 }
 
 impl WriterContext {
-    /// The step that follows each commit: the caches show it, then it is said to be there.
+    /// The step after each commit: the caches are refreshed, then the position is published.
     fn on_applied(&self) -> OnApplied {
         let (directory, shared) = (self.callers.clone(), Arc::clone(&self.shared));
         let progress = Arc::clone(&self.progress);

@@ -19,31 +19,31 @@ pub enum OpenError {
         /// Its holder, if known.
         pid: Option<u32>,
     },
-    /// At a level that this program does not read.
+    /// The database is at a format version that this build does not read.
     #[error("{} is at level {format_version} (tables of version {schema_version}), and this calldex reads levels {}: an upgrade to a later one was finished. Run that one, or restore a backup of before", path.display(), FormatVersionRange::SUPPORTED)]
     UnsupportedFormatVersion {
         /// The database.
         path: PathBuf,
         /// The version of its tables.
         schema_version: i64,
-        /// Its level; 0 where that cannot be told.
+        /// Its format version; 0 if it is not known.
         format_version: u32,
     },
-    /// The file is no database, or somebody else's.
+    /// The file is no database, or one of another program.
     #[error("{} is not a calldex database: {reason}", path.display())]
     NotCalldexDatabase {
         /// The file.
         path: PathBuf,
-        /// What gives it away.
+        /// How that was recognised.
         reason: String,
     },
-    /// It is one of several instances, or is to join them, and was to be opened as if it were alone.
+    /// The directory is of a member of a cluster, or is to join one, and was opened as a single node.
     #[error("{} is one of several instances, or is to be, which alone would go another way than the others: set [cluster] listen and secret; or, to go on without the others, wait until calldex_outbox_writes is 0, copy it with `calldex backup FILE` and serve FILE as {DATABASE_FILE} from an empty directory", path.display())]
     ClusterMember {
         /// The data directory.
         path: PathBuf,
     },
-    /// It was to be opened as one of several, and cannot be.
+    /// It cannot be opened as a member of a cluster.
     #[error("{}: {reason}", path.display())]
     Replica {
         /// The data directory.

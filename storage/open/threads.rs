@@ -1,4 +1,4 @@
-//! What runs beside the calls, and how it ends.
+//! The threads of storage, and how they end.
 
 use super::external_changes::ExternalChangeWatcher;
 use crate::caller_directory::WarmCache;
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// The threads through which writes go.
 pub(super) enum WriterThreads {
-    /// Of an instance alone: to its own disk.
+    /// Of a single node: to its own disk.
     SingleNode(JoinHandle<()>),
     /// Of a member of a cluster: one proposes to the primary, one applies the cluster's log.
     Cluster {
@@ -71,7 +71,7 @@ pub(super) struct StorageThreads {
 
 impl StorageThreads {
     /// Ends them all: what waits is written until `deadline` has passed, then there is `ending` for the
-    /// rest. Whatever hangs in the disk is left. How many writes had to be given up.
+    /// rest. A thread that is still in a disk operation is left. Returns how many writes were given up.
     pub(super) fn end(&mut self, writer: &Writer, deadline: Duration, ending: Duration) -> usize {
         let Some(writing) = self.writers.take() else {
             return 0;

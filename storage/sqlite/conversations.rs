@@ -81,8 +81,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Conversation> {
     })
 }
 
-/// Makes the row of a call whose start has not been applied: a turn came first. Whether the call is
-/// over: its end was told before.
+/// Makes the row of a call whose start is not applied yet: a turn came first. Returns whether the call is
+/// over, since its end came before.
 pub(crate) fn insert_without_start(
     connection: &Connection,
     call_sid: &CallSid,
@@ -96,7 +96,7 @@ pub(crate) fn insert_without_start(
     apply_early_end(connection, call_sid)
 }
 
-/// Ends a call whose row was just made, if its end was told before. Whether it was.
+/// Ends a call whose row was just made, if its end came before. Returns whether it did.
 fn apply_early_end(connection: &Connection, call_sid: &CallSid) -> rusqlite::Result<bool> {
     let Some(early) = early_ends::take(connection, call_sid)? else {
         return Ok(false);
@@ -112,8 +112,8 @@ fn apply_early_end(connection: &Connection, call_sid: &CallSid) -> rusqlite::Res
     Ok(true)
 }
 
-/// Writes a call's start, at `at` Unix seconds. Whether it was news: one call starts once. Where its end
-/// was told before, the call is over at once.
+/// Writes a call's start, at `at` Unix seconds. Returns whether it is the first: one call starts once. If
+/// its end came before, the call is over at once.
 pub(crate) fn insert_start(
     connection: &Connection,
     start: &CallStarted,
@@ -182,9 +182,9 @@ pub(crate) fn owners_of_live(
     statement.query_map([], read)?.collect()
 }
 
-/// Writes a claim that has won. A call that had ended lives again, unless the claim was only late in
-/// coming: the provider told of an end of the call itself that is not before it, or the claimer's own end
-/// was seen.
+/// Writes a claim that has won. It reopens a call that had ended, unless the claim only arrived late: the
+/// provider reported an end of the call itself that is not before it, or the end of the claiming owner is
+/// known.
 pub(crate) fn apply_claim(connection: &Connection, claim: &CallResumed) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(
         "UPDATE conversations SET epoch = ?2, resumes = resumes + ?5, session_id = ?3, instance = ?4,
@@ -203,7 +203,7 @@ pub(crate) fn apply_claim(connection: &Connection, claim: &CallResumed) -> rusql
     Ok(())
 }
 
-/// What is noted of an end, so that it is known when it comes again.
+/// What is stored of an end to recognise it when it is repeated.
 pub(crate) struct ObservedEnd {
     /// Unix milliseconds.
     pub at_ms: i64,
@@ -255,7 +255,7 @@ pub(crate) fn end(
     Ok(())
 }
 
-/// Writes the messages of an ended conversation anew.
+/// Replaces the messages of an ended conversation.
 pub(crate) fn put_messages(
     connection: &Connection,
     call_sid: &CallSid,

@@ -1,22 +1,22 @@
-//! The table `early_ends`: ends that the provider told of calls that are not known. They may never be,
-//! as those of another application on the same account; or they are still to come, from an instance that
-//! was cut off. Whichever write makes the row of such a call finds its end here. Bounded; at the bound
-//! the oldest goes, and its call, should it come, waits to be closed like any that was left behind.
+//! The table `early_ends`: ends that the provider reported of unknown calls. Such a call may never come, as
+//! one of another application on the same account, or come later, from an instance that was isolated. The
+//! write that makes its row finds the end here. At the bound the oldest end is deleted; its call, if it
+//! comes, is closed like any unfinished one.
 
 use crate::record::{CallEnded, CallOutcome, CallSid};
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// Ends kept. At the bound the oldest goes.
+/// Most ends kept. At the bound the oldest is deleted.
 pub const EARLY_ENDS_MAX: i64 = 10_000;
 
 /// The end of a call that is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EarlyEnd {
-    /// The first that was told, Unix milliseconds.
+    /// The first that was reported, Unix milliseconds.
     pub at_ms: i64,
-    /// The latest that was told of the call itself, and not of a session, Unix milliseconds; 0 if none.
+    /// The latest of the call itself, and not of a session, Unix milliseconds; 0 if none.
     pub provider_end_at_ms: i64,
-    /// How, as told first.
+    /// The outcome of the first.
     pub outcome: CallOutcome,
 }
 
@@ -30,13 +30,13 @@ impl EarlyEnd {
         }
     }
 
-    /// Once `later` has been told too.
+    /// Merged with `later`.
     pub(crate) fn merge(&mut self, later: &Self) {
         self.provider_end_at_ms = self.provider_end_at_ms.max(later.provider_end_at_ms);
     }
 }
 
-/// Keeps an end. How many older ones went for it.
+/// Stores an end. Returns how many older ones were deleted for it.
 pub(crate) fn put(
     connection: &Connection,
     call_sid: &CallSid,
@@ -72,14 +72,14 @@ pub(crate) fn get(
         Ok(EarlyEnd {
             at_ms: row.get(0)?,
             provider_end_at_ms: row.get(1)?,
-            // An outcome of a later version: that the call is over counts.
+            // An outcome of a later version: the call is over in any case.
             outcome: CallOutcome::parse(&outcome).unwrap_or(CallOutcome::HungUp),
         })
     };
     statement.query_row([call_sid.as_str()], read).optional()
 }
 
-/// Takes the end of `call_sid` out.
+/// Removes the end of `call_sid` and returns it.
 pub(crate) fn take(
     connection: &Connection,
     call_sid: &CallSid,

@@ -1,4 +1,4 @@
-//! From writes to the database: one deterministic function, one transaction.
+//! Applies writes to the database: one deterministic function, in one transaction.
 
 use super::caller_rules::{apply_to_caller, seconds};
 use super::{ClaimResult, Write, calls};
@@ -10,7 +10,7 @@ use rusqlite::Transaction;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What a batch did.
+/// The result of applying a batch.
 #[derive(Debug, Default)]
 pub struct AppliedWrites {
     /// The database's position after it (TXID).
@@ -19,9 +19,9 @@ pub struct AppliedWrites {
     pub rev: u64,
     /// The callers it changed, as they are now; `None` is one that is gone.
     pub callers: Vec<(PhoneNumber, Option<Arc<Caller>>)>,
-    /// What came of its claims of calls, in their order.
+    /// The results of its claims of calls, in their order.
     pub claim_results: Vec<ClaimResult>,
-    /// The level that is in use after it, if it raised it.
+    /// The format version in use after it, if it raised it.
     pub format_version: Option<u32>,
     /// What each of its writes did, in their order, as numbers that are the same wherever the same
     /// database applies the same write.
@@ -29,7 +29,7 @@ pub struct AppliedWrites {
     /// The digests after the entries of a cluster's log that it was, each with its position; none where no
     /// chain has begun.
     pub digests: Vec<(u64, StateDigest)>,
-    /// Ends of calls that are not known which went because there were too many.
+    /// Ends of unknown calls that were deleted at the bound.
     pub early_ends_evicted: usize,
 }
 
@@ -224,8 +224,8 @@ impl WriteApplier<'_> {
         if self.is_erased(Some(number), at_ms)? {
             return Ok(());
         }
-        // What is known goes whatever its maker's clock said: its calls by their own tombstones. The
-        // number's is of the erasure's time and no later, or calls after it would not be kept.
+        // Everything known is erased whatever its time: calls get tombstones of their own. The number's has
+        // the time of the erasure and no later one, or later calls would be erased too.
         let calls = conversations::call_sids_of(self.transaction, number)?;
         for call_sid in &calls {
             calls::erase(self.transaction, self.turn_index, call_sid, at_ms)?;

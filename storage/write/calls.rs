@@ -69,7 +69,7 @@ fn merge_late(
     Ok(())
 }
 
-/// Writes a claim of a call, if it wins. One that loses leaves no trace.
+/// Writes a claim of a call, if it wins. One that loses changes nothing.
 pub(super) fn apply_claim(
     connection: &Connection,
     turn_index: &LiveTurnIndex,
@@ -98,14 +98,14 @@ pub(super) fn choose_language(
     stamp: &DecisionStamp,
     language: &str,
 ) -> rusqlite::Result<()> {
-    // A call never heard of gets its row; an erased one has none.
+    // An unknown call gets its row; an erased one has none.
     drop(turn_index.target_of(connection, &stamp.call_sid, seconds(stamp.at_ms))?);
     conversations::put_language(connection, &stamp.call_sid, language, stamp.at_ms)
 }
 
 /// Closes the conversation: its turns become its messages, in this one transaction. A second end,
-/// or one by an owner that has been replaced, changes nothing. An end by the provider of a call that is
-/// not known is kept for the case that the call comes later: how many older such ends went for it.
+/// or one by an owner that has been replaced, changes nothing. An end by the provider of an unknown
+/// call is kept for the case that the call comes later. Returns how many older such ends were deleted for it.
 pub(super) fn end(
     connection: &Connection,
     turn_index: &LiveTurnIndex,

@@ -1,13 +1,13 @@
-//! The stable form of a batch of writes: JSON under a version marker, so that an entry of an older
-//! log is still read and one of a newer log is refused instead of misread.
+//! The stable encoding of a batch of writes: JSON with an encoding version, so that an entry of an older log
+//! can be read, and one of a newer log is refused instead of misread.
 //!
-//! Which forms may be written is decided by the level in use (`crate::format_version`): every instance reads
-//! them then. [`for_format_version`] says what becomes of each write that the level does not know:
+//! The format version in use (`crate::format_version`) decides which encodings may be written: every
+//! instance can read them. [`for_format_version`] says what becomes of a write of a later one:
 //!
-//! | write | first level | below it |
+//! | write | first format version | below it |
 //! |---|---|---|
-//! | `level_raised` | | is what raises the level: written by the primary, once all read the new one |
-//! | `call_noted` (`next-version`) | 2 | left out: a call without a note lacks nothing else |
+//! | `level_raised` | | raises the format version: written by the primary, once all members read the new one |
+//! | `call_noted` (`next-version`) | 2 | skipped: nothing else depends on the note |
 //! | all others | 1 | |
 
 use super::Write;
@@ -15,23 +15,23 @@ use crate::format_version::FORMAT_VERSION;
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 
-/// The latest form that this version reads. [`encode_batch`] writes the earliest that says all of the
-/// batch, so that instances of an older version, which refuse what they would misread, stop only
-/// where they must.
+/// The latest encoding version that this build reads. [`encode_batch`] writes the earliest one that can
+/// express the batch, so that older instances, which refuse what they would misread, stop only where they
+/// must.
 ///
 /// 1: as first released. 2: claims of calls may carry a condition (`expected`), and need not count as
 /// a return (`returned`). 3: preferences may name their person, and people may be renamed. From there
-/// on each level adds one: 4 is that of level 2.
+/// on each format version adds one: 4 is that of format version 2.
 pub const ENCODING_VERSION: u32 = encoding_version_at(FORMAT_VERSION);
-/// The latest form of level 1.
+/// The latest encoding version of format version 1.
 const FIRST_FORMAT_ENCODING_VERSION: u32 = 3;
 
-/// The latest form that may be written at `level`.
+/// The latest encoding version that may be written at format version `level`.
 pub const fn encoding_version_at(format_version: u32) -> u32 {
     FIRST_FORMAT_ENCODING_VERSION + format_version - 1
 }
 
-/// What may be written in the place of `write` at `level`; nothing where it is left out, see the module.
+/// What is written for `write` at format version `level`; `None` where it is skipped, see the module.
 pub fn for_format_version(write: Write, format_version: u32) -> Option<Write> {
     match write {
         Write::FormatVersionRaised { .. } => Some(write),
@@ -41,19 +41,19 @@ pub fn for_format_version(write: Write, format_version: u32) -> Option<Write> {
     }
 }
 
-/// Whether a batch of `form` may go into the log at `level`: a write that raises the level is the only
-/// one ahead of it.
+/// Whether a batch of encoding version `form` may go into the log at format version `level`: only a write
+/// that raises the format version may be ahead of it.
 pub fn is_allowed_at(format_version: u32, writes: &[Write]) -> bool {
     let is_raise = |write: &Write| matches!(write, Write::FormatVersionRaised { .. });
     writes.iter().all(|write| {
         is_raise(write) || encoding_version_of(write) <= encoding_version_at(format_version)
     })
 }
-/// The form of batches without anything that came later.
+/// The encoding version of batches without later additions.
 const FIRST_ENCODING_VERSION: u32 = 1;
 
-/// The earliest form that says all of `write`: an instance that reads only earlier ones would apply
-/// it otherwise (a claim without its condition, a preference that is told to everybody).
+/// The earliest encoding version that can express `write`: an instance that reads only earlier ones would
+/// apply it differently (a claim without its condition, a preference without its person).
 fn encoding_version_of(write: &Write) -> u32 {
     match write {
         Write::CallResumed(claim) if claim.is_conditional() => 2,
@@ -68,8 +68,8 @@ fn encoding_version_of(write: &Write) -> u32 {
     }
 }
 
-/// Which proposal a batch is: so that the instance that made it learns from the log itself that it
-/// landed. A batch without one was made by an older version, or is not proposed at all.
+/// The id of a proposal: with it the instance that made a batch sees in the log that it was committed. A
+/// batch without one was made by an older version, or is not proposed at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "[u64; 3]", into = "[u64; 3]")]
 pub struct ProposalId {
@@ -77,7 +77,7 @@ pub struct ProposalId {
     pub node_id: u64,
     /// Which start of that node.
     pub start: u64,
-    /// The node's own count of its proposals since then; one that is proposed again keeps its number.
+    /// The number of the proposal since that start; one that is proposed again keeps its number.
     pub number: u64,
 }
 
@@ -107,7 +107,7 @@ struct EncodedBatch<'a, W> {
     writes: &'a [W],
 }
 
-/// What is read first; versions that know of no origin pass over it.
+/// What is read first; versions without proposal ids ignore it.
 #[derive(Deserialize)]
 struct BatchHeader {
     #[serde(rename = "form")]
@@ -122,14 +122,14 @@ struct BatchBody {
     writes: Vec<Write>,
 }
 
-/// The bytes were no batch that this version can read.
+/// Why the bytes cannot be decoded by this version.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// Written by a later version.
     #[error("a batch of writes in form {0}, this version reads up to {ENCODING_VERSION}")]
     Newer(u32),
-    /// A batch, and a write in it that this version does not know: written by a later one that has
-    /// forgotten to say so.
+    /// A batch with a write that this version does not know: a later one wrote it under a wrong encoding
+    /// version.
     #[error("a batch of writes in form {0}, with one that this version does not know")]
     Unknown(u32),
     /// Damaged, or something else altogether.
@@ -142,7 +142,7 @@ pub fn encode_batch<W: Borrow<Write> + Serialize>(writes: &[W]) -> Vec<u8> {
     encode_proposal(None, writes)
 }
 
-/// As [`encode_batch`], with where the batch comes from.
+/// As [`encode_batch`], with the id of the proposal.
 pub fn encode_proposal<W: Borrow<Write> + Serialize>(
     origin: Option<ProposalId>,
     writes: &[W],
@@ -164,7 +164,7 @@ pub fn decode_batch(bytes: &[u8]) -> Result<Vec<Write>, DecodeError> {
     Ok(decode_proposal(bytes)?.1)
 }
 
-/// As [`decode_batch`], with where the batch comes from, if it says so.
+/// As [`decode_batch`], with the id of the proposal if the batch has one.
 pub fn decode_proposal(bytes: &[u8]) -> Result<(Option<ProposalId>, Vec<Write>), DecodeError> {
     let BatchHeader {
         encoding_version: form,
@@ -175,7 +175,7 @@ pub fn decode_proposal(bytes: &[u8]) -> Result<(Option<ProposalId>, Vec<Write>),
     }
     let opened: Result<BatchBody, _> = serde_json::from_slice(bytes);
     let opened = opened.map_err(|error| match error.is_data() {
-        // Whole JSON: who knows what it says applies it, so it must not be set aside here.
+        // Valid JSON: a later version applies it, so it must not be rejected here.
         true => DecodeError::Unknown(form),
         false => DecodeError::Damaged,
     })?;

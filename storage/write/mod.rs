@@ -1,6 +1,5 @@
-//! The only mutations there are. Each carries its idempotency key, its time and every id, decided
-//! by its maker, so that [`apply`] gives the same database wherever and however often it runs:
-//! on this disk today, as an entry of a replicated log later.
+//! All mutations of the database. Each carries its idempotency key, its time and every id, decided where it
+//! was made, so that [`apply`] gives the same database on every instance and however often it runs.
 
 mod apply;
 mod caller_rules;

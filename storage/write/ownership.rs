@@ -1,9 +1,9 @@
-//! What came of a claim of a call.
+//! The result of a claim of a call.
 
 use crate::record::{CallResumed, CallSid, OwnerRecord};
 use compact_str::CompactString;
 
-/// What came of a claim ([`Write::CallResumed`]): told once for each that is applied, whoever made it.
+/// The result of a claim (`Write::CallResumed`): published once for each that is applied, of any instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimResult {
     /// The call.
@@ -21,7 +21,7 @@ pub struct ClaimResult {
 }
 
 impl ClaimResult {
-    /// That `owner` has the call, as if it had just claimed it.
+    /// As if `owner` had just claimed the call.
     pub(crate) fn for_current_owner(call_sid: CallSid, owner: OwnerRecord) -> Self {
         Self {
             call_sid,
@@ -33,7 +33,7 @@ impl ClaimResult {
         }
     }
 
-    /// What came of `claim`, the row being of `owner` now.
+    /// The result of `claim`, after which the row belongs to `owner`.
     pub(super) fn of_claim(claim: &CallResumed, owner: Option<OwnerRecord>) -> Self {
         let owner = owner.unwrap_or_default();
         Self {
