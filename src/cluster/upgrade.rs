@@ -101,7 +101,7 @@ fn is_due(context: &NodeContext, settling: &mut CommonFormatSince) -> bool {
             format_version = level,
             format_version_in_use = in_use,
             seconds = patience.as_secs(),
-            "all members read a new level: it comes into use in so many seconds, or by `calldex cluster finish-upgrade`; until then the upgrade can be taken back"
+            "all members read a new level: it comes into use in so many seconds, or by `calldex cluster finalize-upgrade`; until then the upgrade can be taken back"
         );
     }
     settled >= patience

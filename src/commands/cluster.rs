@@ -35,6 +35,7 @@ pub enum ClusterCommand {
     ///
     /// It happens by itself, cluster.finalize_upgrade_after_s after the last of them was upgraded. After it
     /// the version of before does not read the database any more.
+    #[command(alias = "finish-upgrade")]
     FinalizeUpgrade(LocalArguments),
 }
 

@@ -193,25 +193,25 @@ impl Banner {
         let database = self.data.join(calldex_storage::DATABASE_FILE);
         println!("calldex {} is ready", env!("CARGO_PKG_VERSION"));
         match running.webhook_address {
-            Some(listen) => println!("  Twilio's door   http://{listen}/twilio/voice"),
-            None => println!("  Twilio's door   shut: this instance takes no calls (server.calls)"),
+            Some(listen) => println!("  webhook listener  http://{listen}/twilio/voice"),
+            None => println!("  webhook listener  closed: this instance takes no calls (server.calls)"),
         }
         println!(
-            "  admin door      http://{}/metrics  /healthz  /readyz",
+            "  admin server      http://{}/metrics  /healthz  /readyz",
             running.admin_address
         );
         if let Some(cluster) = running.cluster_address {
             println!(
-                "  cluster listener    {cluster}, for the other instances; `calldex cluster status`"
+                "  cluster listener  {cluster}, for the other instances; `calldex cluster status`"
             );
         }
-        println!("  database        {}", database.display());
+        println!("  database          {}", database.display());
         if running.offline {
             println!(
-                "  agent           offline (built in); set OPENAI_API_KEY, or OPENAI_BASE_URL for a local model"
+                "  agent             offline (built in); set OPENAI_API_KEY, or OPENAI_BASE_URL for a local model"
             );
         } else {
-            println!("  agent           {}", self.model);
+            println!("  agent             {}", self.model);
         }
         if let Some(listen) = running.webhook_address {
             self.print_next_steps(listen);
@@ -222,7 +222,7 @@ impl Banner {
         match (&self.public_url, self.signed) {
             (Some(url), true) => {
                 println!(
-                    "  live            point the number's voice webhook at {}/twilio/voice",
+                    "  live              point the number's voice webhook at {}/twilio/voice",
                     url.trim_end_matches('/')
                 );
             }
@@ -234,14 +234,14 @@ impl Banner {
                     format!(" --url http://{listen}")
                 };
                 println!(
-                    "  try it          calldex call{url}      (cargo run --release -- call{url})"
+                    "  try it            calldex call{url}      (cargo run --release -- call{url})"
                 );
                 println!(
-                    "  go live         set TWILIO_AUTH_TOKEN, PUBLIC_URL and OPENAI_API_KEY; see README.md"
+                    "  go live           set TWILIO_AUTH_TOKEN, PUBLIC_URL and OPENAI_API_KEY; see README.md"
                 );
             }
             (None, true) => {
-                println!("  go live         set PUBLIC_URL to the address that Twilio requests")
+                println!("  go live           set PUBLIC_URL to the address that Twilio requests")
             }
         }
     }

@@ -54,7 +54,7 @@ pub struct ClusterSection {
     /// name or its address. `calldex cluster remove` does so at once.
     pub replace_after_s: u64,
     /// Seconds from the moment in which all instances run a new version to the one from which they write
-    /// what only it reads: so long an upgrade can be taken back. `calldex cluster finish-upgrade` does
+    /// what only it reads: so long an upgrade can be taken back. `calldex cluster finalize-upgrade` does
     /// not wait. For an instance alone, too.
     pub finalize_upgrade_after_s: u64,
     /// Bytes of log kept for replicas that fall behind; one that is further behind is sent the whole

@@ -254,7 +254,7 @@ impl ServerProcess {
         let deadline = Instant::now() + WAIT_MAX;
         loop {
             let banner = text(&starting.stdout);
-            let found = ("Twilio's door", "admin door");
+            let found = ("webhook listener", "admin server");
             if let (Some(listen), Some(admin)) =
                 (address_in(&banner, found.0), address_in(&banner, found.1))
             {
