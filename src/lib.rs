@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod commands;
 pub mod config;
 pub mod net;
+pub mod settings;
 pub mod tools;
 pub mod twilio;
 pub mod webhook;

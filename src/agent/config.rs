@@ -4,7 +4,7 @@
 //! neither a key nor a `base_url`, the offline agent replies.
 
 use super::model_config::{ModelConfig, ModelConfigs, SectionValidator};
-use crate::config::ConfigError;
+use crate::settings::ConfigError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;

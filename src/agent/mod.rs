@@ -24,7 +24,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-use crate::config::ConfigError;
+use crate::settings::ConfigError;
 pub use config::AgentConfig;
 pub use event::{Finish, FinishReason, ReplyEvent, Usage};
 pub use message::{Message, MessageRole};

@@ -1,7 +1,7 @@
 //! `[model.NAME]`: a model at a provider, and the options of its requests.
 
 use crate::agent::client::endpoint_url::parse_base_url;
-use crate::config::ConfigError;
+use crate::settings::ConfigError;
 use calldex_observability::redaction::Secret;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 use super::language_tags::same_language;
 use super::placeholders::{self, fill_persona};
 use crate::agent::Persona;
-use crate::config::ConfigError;
+use crate::settings::ConfigError;
 use calldex_names::is_language_code;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! `[cluster]`: this instance among several.
 
-use super::ConfigError;
+use crate::settings::ConfigError;
 use calldex_observability::redaction::Secret;
 use serde::{Deserialize, Deserializer, Serialize};
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! `[twilio.handoff]`, and what of it a line has of its own.
 
-use super::ConfigError;
+use crate::settings::ConfigError;
 use calldex_storage::record::PhoneNumber;
 use serde::{Deserialize, Serialize};
 

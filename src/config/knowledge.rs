@@ -1,6 +1,6 @@
 //! Files whose text every prompt of a line holds.
 
-use super::ConfigError;
+use crate::settings::ConfigError;
 use crate::agent::format_knowledge;
 use std::fs::File;
 use std::io::Read;

@@ -2,7 +2,8 @@
 //! one wrong value does not hide the next.
 
 use super::renamed::{renamed_error, take_renamed};
-use super::{Config, ConfigError};
+use super::Config;
+use crate::settings::ConfigError;
 use calldex_observability::spans;
 use std::ffi::OsString;
 use std::path::PathBuf;

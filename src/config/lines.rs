@@ -1,6 +1,7 @@
 //! Called numbers with a persona, greeting, voice or language of their own.
 
-use super::{Config, ConfigError, HandoffSection, LineSection, NamesDomain};
+use super::{Config, HandoffSection, LineSection, NamesDomain};
+use crate::settings::ConfigError;
 use crate::agent::Persona;
 use crate::agent::SystemPrompt;
 use crate::agent::config::validate_model_order;

@@ -1,7 +1,6 @@
 //! The configuration: defaults < TOML file < environment < flags, and every fault at once.
 
 mod cluster;
-mod error;
 mod handoff;
 mod knowledge;
 mod layers;
@@ -10,7 +9,6 @@ mod renamed;
 mod sections;
 
 pub use cluster::{ClusterSection, is_address, split_addresses};
-pub use error::{ConfigError, ConfigErrors};
 pub use handoff::HandoffSection;
 pub use knowledge::KNOWLEDGE_BYTES_MAX;
 pub use layers::{ConfigFlags, ConfigSources, OTLP_VARIABLE, environment};
@@ -23,6 +21,7 @@ pub use sections::{
 use crate::agent::config::DEFAULT_MODEL;
 use crate::agent::{AgentConfig, ModelConfig, ModelConfigs, Persona};
 use crate::call::phrases::PhraseCatalog;
+use crate::settings::{ConfigError, ConfigErrors};
 use crate::tools::config::{self as tools, McpSection, ToolSection};
 use calldex_observability::redaction::Secret;
 use serde::{Deserialize, Serialize};

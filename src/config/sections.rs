@@ -1,6 +1,6 @@
 //! The settings of the rooms that have no configuration file of their own beside their code.
 
-use super::ConfigError;
+use crate::settings::ConfigError;
 use super::handoff::HandoffSection;
 use crate::twilio::signature::PublicBaseUrl;
 use crate::twilio::twiml::RelayConfig;

@@ -6,7 +6,7 @@ use crate::agent::localized_text::LocalizedText;
 use crate::agent::tools::catalog::{CONFIGURED_TOOLS_MAX, is_tool_name};
 use crate::agent::tools::is_built_in;
 use crate::agent::{ToolSpec, ToolSpecSource};
-use crate::config::ConfigError;
+use crate::settings::ConfigError;
 use crate::net::address::literal_ip;
 use calldex_observability::redaction::Secret;
 use calldex_storage::record::PhoneNumber;

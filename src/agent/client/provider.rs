@@ -16,7 +16,7 @@ use crate::agent::model_config::{
 use crate::agent::prompt::prompt_context::PromptContext;
 use crate::agent::reply_failure::ReplyFailure;
 use crate::agent::stream::body_decoder::{read_whole, usage_of};
-use crate::config::ConfigError;
+use crate::settings::ConfigError;
 use crate::net::address::is_local_network;
 use bytes::Bytes;
 use calldex_observability::catalog;

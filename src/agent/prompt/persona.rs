@@ -6,7 +6,7 @@ use super::template::{
     template_errors,
 };
 use crate::agent::localized_text::LocalizedText;
-use crate::config::ConfigError;
+use crate::settings::ConfigError;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 

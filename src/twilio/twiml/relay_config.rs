@@ -8,7 +8,7 @@ use super::relay_language::RelayLanguage;
 use super::setting_value::{SettingValue, equals, non_blank_text, set_and_not};
 use super::voice_name::{DEFAULT_LANGUAGE, voice_of_another_language};
 use super::xml_writer::is_name;
-use crate::config::ConfigError;
+use crate::settings::ConfigError;
 use crate::twilio::call_token::CALL_TOKEN_PARAMETER;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

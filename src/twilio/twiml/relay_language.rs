@@ -6,7 +6,7 @@ use super::attribute::{
 use super::setting_value::{self, SettingValue};
 use super::voice_name::voice_of_another_language;
 use super::xml_writer::XmlWriter;
-use crate::config::ConfigError;
+use crate::settings::ConfigError;
 use serde::{Deserialize, Serialize};
 
 attributes! {
