@@ -16,10 +16,10 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::fmt;
 use std::sync::Arc;
 
-use super::fixed_name_verifier::FixedNameVerifier;
+use super::error::{ClusterError, SecretError};
+use super::fixed_name_verifier::{FixedNameVerifier, INSTANCE_NAME};
+use crate::config::ClusterSection;
 
-/// The name in every instance's certificate, whatever its address: hosts come and go.
-pub(super) const INSTANCE_NAME: &str = "instance.calldex.internal";
 const AUTHORITY_NAME: &str = "calldex cluster";
 /// HKDF's salt: no key of another use of the same secret is ever this one.
 const SALT: &[u8] = b"calldex cluster authority";
@@ -33,17 +33,6 @@ const PKCS8_HEAD: [u8; 16] = [
 ];
 /// HTTP/2 and nothing else.
 const PROTOCOL: &[u8] = b"h2";
-
-/// The secret cannot be made into certificates: a mistake of ours, or no random numbers.
-#[derive(Debug, thiserror::Error)]
-#[error("no certificate could be made from cluster.secret: {0}")]
-pub struct SecretError(String);
-
-impl SecretError {
-    pub(super) fn of(error: impl fmt::Display) -> Self {
-        Self(error.to_string())
-    }
-}
 
 /// This instance's own certificate, and whom it trusts: both from the shared secret.
 pub(super) struct Certificates {
@@ -61,6 +50,18 @@ impl fmt::Debug for Certificates {
 }
 
 impl Certificates {
+    /// The certificates for the secrets in `section`.
+    ///
+    /// # Errors
+    /// [`ClusterError`]: no secret is set, or no certificate can be made from it.
+    pub(super) fn for_section(section: &ClusterSection) -> Result<Self, ClusterError> {
+        let secret = section
+            .secret
+            .as_ref()
+            .ok_or(ClusterError::Unset("secret"))?;
+        Ok(Self::issue(secret, section.secret_accepted.as_ref())?)
+    }
+
     /// Derives the authority from `secret` (HKDF-SHA256, RFC 5869) and has it sign a certificate for
     /// a key that this process alone has, and only as long as it lives. Who holds `accepted` is trusted,
     /// too.

@@ -1,6 +1,7 @@
 //! Asking another instance: HTTP/2 under TLS, kept open, every question bounded in time and size.
 
-use super::certificates::{Certificates, SecretError};
+use super::certificates::Certificates;
+use super::error::SecretError;
 use super::wire::{ADDRESS_HEADER, CLUSTER_HEADER, Endpoint, FROM_HEADER, TO_HEADER, pack, unpack};
 use calldex_storage::replication::NodeId;
 use reqwest::header::{HeaderMap, HeaderValue};

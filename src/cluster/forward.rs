@@ -11,7 +11,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 /// What the primary's answer may take while its connection stands: longer than the primary waits for
-/// its log ([`super::gather::COMMIT_MAX`]), shorter than storage waits for the answer.
+/// its log ([`super::group_commit::COMMIT_MAX`]), shorter than storage waits for the answer.
 pub(super) const FORWARD_MAX: Duration = Duration::from_secs(25);
 const _: () = assert!(
     super::group_commit::COMMIT_MAX.as_millis() < FORWARD_MAX.as_millis()

@@ -1,6 +1,7 @@
 //! What `/metrics` shows of this instance's place in the cluster.
 
 use super::node_context::NodeContext;
+use super::quorum;
 use super::status::{self, NodeRole};
 use calldex_observability::catalog;
 use calldex_storage::Position;
@@ -23,7 +24,7 @@ pub(super) struct LagGauge(Option<Instant>);
 impl LagGauge {
     /// Shows how things are now.
     pub(super) fn update(&mut self, context: &NodeContext) {
-        let (applied, committed) = (context.applied(), status::committed(context));
+        let (applied, committed) = (context.applied(), quorum::committed(context));
         set_gauges(context, applied, committed);
         let lag = committed.saturating_sub(applied);
         catalog::REPLICATION_LAG_ENTRIES.set(lag as f64);
@@ -42,7 +43,7 @@ fn set_gauges(context: &NodeContext, applied: Position, committed: Position) {
         let is = if other == role { 1.0 } else { 0.0 };
         catalog::CLUSTER_ROLE.with(other.as_str()).set(is);
     }
-    let quorum = if status::has_quorum(context) {
+    let quorum = if quorum::has_quorum(context) {
         1.0
     } else {
         0.0

@@ -4,6 +4,7 @@
 //! Nobody waits without need: what comes while no entry is under way goes at once; what comes while
 //! one is goes with the next, when that one is done, or after [`BATCH_WAIT_MAX`], or when it is full.
 
+use super::commit_queue::Proposal;
 use super::node_context::NodeContext;
 use super::wire::ForwardResult;
 use bytes::Bytes;
@@ -24,65 +25,10 @@ const ENTRY_WRITES_MAX: usize = 500;
 const ENTRY_BYTES_MAX: usize = 1024 * 1024;
 /// Entries under way at once. At the bound batches wait for the next entry.
 const ENTRIES_IN_FLIGHT_MAX: usize = 4;
-/// Batches that wait for an entry. At the bound a batch is turned away: its instance keeps it.
-const QUEUED_BATCHES_MAX: usize = 1_024;
-/// Bytes of batches that wait or are under way. Same policy.
-const QUEUED_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// One unit of that bound.
-const PERMIT_BYTES: usize = 1_024;
 /// From a proposal to its place on a majority, and applied here, unless there is another primary
-/// before: a disk may be that slow. Later nobody waits for it. Shorter than [`super::forward::FORWARD_MAX`].
+/// before: a disk may be that slow. Later nobody waits for it. Shorter than a forwarded batch is
+/// waited for (`forward::FORWARD_MAX`).
 pub(super) const COMMIT_MAX: Duration = Duration::from_secs(20);
-
-/// A batch that wants into the log.
-pub(super) struct Proposal {
-    batch: Bytes,
-    writes: usize,
-    answer: oneshot::Sender<ForwardResult>,
-    _permits: OwnedSemaphorePermit,
-}
-
-/// The way in. Cheap to clone.
-#[derive(Clone)]
-pub(super) struct GroupCommitQueue {
-    proposals: mpsc::Sender<Proposal>,
-    byte_permits: Arc<Semaphore>,
-}
-
-impl GroupCommitQueue {
-    /// The way in, and what [`run_group_commit`] reads.
-    pub(super) fn new() -> (Self, mpsc::Receiver<Proposal>) {
-        let (proposals, waiting) = mpsc::channel(QUEUED_BATCHES_MAX);
-        let room = Arc::new(Semaphore::new(QUEUED_BYTES_MAX / PERMIT_BYTES));
-        (
-            Self {
-                proposals,
-                byte_permits: room,
-            },
-            waiting,
-        )
-    }
-
-    /// Puts `batch` of so many `writes` into the log of this primary, and waits for it.
-    pub(super) async fn submit(&self, batch: Bytes, writes: usize) -> ForwardResult {
-        let permits = u32::try_from(batch.len() / PERMIT_BYTES + 1).unwrap_or(u32::MAX);
-        let Ok(room) = Arc::clone(&self.byte_permits).try_acquire_many_owned(permits) else {
-            return ForwardResult::Busy;
-        };
-        let (answer, answered) = oneshot::channel();
-        let proposal = Proposal {
-            batch,
-            writes,
-            answer,
-            _permits: room,
-        };
-        if self.proposals.try_send(proposal).is_err() {
-            return ForwardResult::Busy;
-        }
-        // Dropped only with the whole cluster part, after the batch was perhaps proposed.
-        answered.await.unwrap_or(ForwardResult::TimedOut)
-    }
-}
 
 /// What waits for the next entry.
 #[derive(Default)]

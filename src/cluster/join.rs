@@ -1,8 +1,10 @@
 //! Before this instance is one of several: it waits for `calldex cluster init`, or joins.
 
+use super::certificates::Certificates;
 use super::client::{ClusterClient, RpcError, RpcTarget, SenderIdentity};
+use super::error::ClusterError;
 use super::wire::{Endpoint, JoinRequest, JoinResponse};
-use super::{ClusterError, ClusterSection, certificates};
+use crate::config::ClusterSection;
 use calldex_storage::FormatVersionRange;
 use calldex_storage::replication::{
     DataDirState, IdentityError, Member, NodeId, NodeIdentity, random_node_id,
@@ -98,7 +100,7 @@ impl Joiner {
         takes_calls: bool,
         data: &Path,
     ) -> Result<Self, ClusterError> {
-        let certificates = certificates(section)?;
+        let certificates = Certificates::for_section(section)?;
         let member = Member {
             address: section.advertised(),
             instance: instance.to_owned(),

@@ -1,16 +1,17 @@
 //! Starting this instance's place in the cluster, asking it, stopping it.
 
+use super::certificates::Certificates;
 use super::client::{ClusterClient, SenderIdentity};
+use super::commit_queue::GroupCommitQueue;
+use super::error::ClusterError;
 use super::forward::WriteForwarder;
-use super::group_commit::{self, GroupCommitQueue};
+use super::group_commit;
 use super::node_context::{EnginePhase, NodeContext};
 use super::primary_reads::CatchUpResult;
 use super::readiness::{self, NodeReadiness};
 use super::status::{self, ClusterStatus};
-use super::{
-    ClusterError, ClusterSection, certificates, engine, gauges, listener, membership, pings,
-    primary_reads, purge, upgrade,
-};
+use super::{engine, gauges, listener, membership, pings, primary_reads, purge, upgrade};
+use crate::config::ClusterSection;
 use calldex_observability::vital;
 use calldex_observability::worker::{RoundResult, WorkerProgress, WorkerRegistry};
 use calldex_storage::Storage;
@@ -64,11 +65,6 @@ pub struct MemberLiveness {
     /// If it is gone: of the first question that it left without an answer, or since when the runtime
     /// of its calls has not moved.
     pub gone_since: Option<Instant>,
-}
-
-/// What a node's epochs have in their lower half.
-pub fn slot_of(node_id: NodeId) -> u16 {
-    u16::try_from(node_id & u64::from(u16::MAX)).unwrap_or_default()
 }
 
 /// This instance's place in the cluster, running.
@@ -353,7 +349,7 @@ async fn start_parts(setup: ClusterSetup) -> Result<StartedParts, ClusterError> 
         workers,
     } = setup;
     let listen = section.listen.ok_or(ClusterError::Unset("listen"))?;
-    let certificates = certificates(&section)?;
+    let certificates = Certificates::for_section(&section)?;
     let admitted = listener::bind_listener(listen, &certificates).await?;
     let address = admitted.address();
     let member = Member {

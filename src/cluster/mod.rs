@@ -5,8 +5,11 @@
 
 mod certificates;
 mod client;
+mod commit_queue;
 mod engine;
+mod error;
 mod fixed_name_verifier;
+mod format_check;
 mod forward;
 mod gauges;
 mod group_commit;
@@ -16,13 +19,16 @@ mod listener;
 mod membership;
 mod network;
 mod node_context;
+mod node_slot;
 mod operator;
 mod peer_health;
 mod pings;
 mod primary_reads;
 mod purge;
+mod quorum;
 mod quorum_confirmation;
 mod readiness;
+mod snapshot_backoff;
 mod startup_check;
 mod status;
 mod upgrade;
@@ -33,50 +39,11 @@ mod wire;
 mod tests;
 
 pub use crate::config::ClusterSection;
-pub use certificates::SecretError;
+pub use error::{ClusterError, SecretError};
 pub use join::await_identity;
-pub use lifecycle::{CALL_RUNTIME_TICK, Cluster, ClusterSetup, MemberLiveness, slot_of};
+pub use lifecycle::{CALL_RUNTIME_TICK, Cluster, ClusterSetup, MemberLiveness};
+pub use node_slot::slot_of;
 pub use operator::{OperatorClient, OperatorError, RemovedMember};
 pub use primary_reads::CatchUpResult;
 pub use readiness::NodeReadiness;
 pub use status::{ClusterStatus, MemberStatus, NodeRole};
-
-use calldex_storage::replication::IdentityError;
-use std::net::SocketAddr;
-
-/// Certificates of the secret in `section`.
-fn certificates(section: &ClusterSection) -> Result<certificates::Certificates, ClusterError> {
-    let secret = section
-        .secret
-        .as_ref()
-        .ok_or(ClusterError::Unset("secret"))?;
-    Ok(certificates::Certificates::issue(
-        secret,
-        section.secret_accepted.as_ref(),
-    )?)
-}
-
-/// Why this instance cannot be one of several.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// The door for the other instances.
-    #[error("cluster.listen: cannot listen on {address}: {error}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// What the system said.
-        error: std::io::Error,
-    },
-    /// The section lacks what it needs: a mistake of the caller, since the configuration was checked.
-    #[error("cluster.{0} is not set")]
-    Unset(&'static str),
-    /// The shared secret.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    /// The data directory is not what it should be.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// No thread could be made.
-    #[error("the cluster's threads cannot be started: {0}")]
-    Threads(std::io::Error),
-}

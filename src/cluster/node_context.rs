@@ -2,9 +2,9 @@
 //! runs, and who is primary as far as it knows.
 
 use super::client::{ClusterClient, RpcTarget};
-use super::group_commit::GroupCommitQueue;
-use super::network::SnapshotBackoffs;
+use super::commit_queue::GroupCommitQueue;
 use super::peer_health::PeerHealthTable;
+use super::snapshot_backoff::SnapshotBackoffs;
 use super::wire::{ListedMember, MemberList, PrimaryHint, StartupCheckRequest};
 use crate::config::ClusterSection;
 use calldex_storage::replication::{Member, NodeId, Replica, StartupCheck, TypeConfig};

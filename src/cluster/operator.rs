@@ -1,10 +1,13 @@
 //! What a person asks of a running cluster from the command line.
 
+use super::certificates::Certificates;
 use super::client::{ClusterClient, RpcError, RpcTarget, SenderIdentity};
+use super::error::ClusterError;
+use super::status::ClusterStatus;
 use super::wire::{
     Endpoint, FinalizeUpgradeResponse, PrimaryHint, RemovalRequest, RemovalResponse,
 };
-use super::{ClusterError, ClusterSection, ClusterStatus, certificates};
+use crate::config::ClusterSection;
 use std::time::{Duration, Instant};
 
 /// What an instance may take to answer.
@@ -55,7 +58,7 @@ impl OperatorClient {
     /// # Errors
     /// [`ClusterError`]: no secret, or none that can be used.
     pub fn new(section: &ClusterSection) -> Result<Self, ClusterError> {
-        let certificates = certificates(section)?;
+        let certificates = Certificates::for_section(section)?;
         // The own door is nearer than what the others know it by.
         let address = match section.listen {
             Some(listen) if listen.ip().is_unspecified() => {

@@ -1,7 +1,7 @@
 //! Whether this instance can take calls, and what to do about it if it cannot.
 
 use super::node_context::{EnginePhase, NodeContext};
-use super::status;
+use super::quorum::has_quorum;
 
 /// An instance with a database waits so long at its start for a majority to let it in; then it takes
 /// calls all the same. Those back first after the loss of all must not leave callers unanswered.
@@ -56,7 +56,7 @@ fn running_readiness(context: &NodeContext) -> NodeReadiness {
     if context.applied() == 0 {
         return NodeReadiness::Failed("waiting for the database from the primary".to_owned());
     }
-    if !status::has_quorum(context) {
+    if !has_quorum(context) {
         return NodeReadiness::Degraded(
             "no primary that a majority follows: calls go on, what they write waits here"
                 .to_owned(),

@@ -1,6 +1,8 @@
 //! How the cluster stands, as this instance knows it.
 
 use super::node_context::{NodeContext, member_list_of};
+use super::quorum::{committed, has_quorum};
+use super::readiness::node_readiness;
 use super::wire::BuildInfo;
 use calldex_storage::replication::NodeId;
 use calldex_storage::{FormatVersionRange, Position};
@@ -147,7 +149,7 @@ pub(super) fn cluster_status(context: &NodeContext) -> ClusterStatus {
         applied,
         format_version: context.storage.format_version(),
         has_quorum: has_quorum(context),
-        problem: super::readiness::node_readiness(context).problem(),
+        problem: node_readiness(context).problem(),
     }
 }
 
@@ -160,29 +162,4 @@ pub(super) fn node_role(context: &NodeContext) -> NodeRole {
         Some(ServerState::Candidate) => NodeRole::Candidate,
         Some(ServerState::Shutdown) | None => NodeRole::None,
     }
-}
-
-/// The last entry that is known here to be committed: by the own engine, or as the primary last said.
-pub(super) fn committed(context: &NodeContext) -> Position {
-    let Some(metrics) = context.metrics() else {
-        return 0;
-    };
-    let own = metrics.last_applied.map_or(0, |log_id| log_id.index);
-    let said = metrics
-        .current_leader
-        .and_then(|node_id| context.peer_health.get(node_id)?.pong)
-        .map_or(0, |pong| pong.committed);
-    own.max(said)
-}
-
-/// Whether this instance knows a primary that a majority follows: itself, or one that says so.
-pub(super) fn has_quorum(context: &NodeContext) -> bool {
-    if context.raft_if_primary().is_some() {
-        return true;
-    }
-    let Some(primary) = context.primary_hint() else {
-        return false;
-    };
-    let seen = context.peer_health.get(primary.node_id);
-    seen.is_some_and(|seen| seen.is_reachable() && seen.pong.is_some_and(|pong| pong.is_primary))
 }

@@ -194,7 +194,9 @@ impl Banner {
         println!("calldex {} is ready", env!("CARGO_PKG_VERSION"));
         match running.webhook_address {
             Some(listen) => println!("  webhook listener  http://{listen}/twilio/voice"),
-            None => println!("  webhook listener  closed: this instance takes no calls (server.calls)"),
+            None => {
+                println!("  webhook listener  closed: this instance takes no calls (server.calls)")
+            }
         }
         println!(
             "  admin server      http://{}/metrics  /healthz  /readyz",

@@ -1,7 +1,7 @@
 //! Files whose text every prompt of a line holds.
 
-use crate::settings::ConfigError;
 use crate::agent::format_knowledge;
+use crate::settings::ConfigError;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! Laying file, environment and flags over the defaults, each setting judged on its own, so that
 //! one wrong value does not hide the next.
 
-use super::renamed::{renamed_error, take_renamed};
 use super::Config;
+use super::renamed::{renamed_error, take_renamed};
 use crate::settings::ConfigError;
 use calldex_observability::spans;
 use std::ffi::OsString;

@@ -1,12 +1,12 @@
 //! Called numbers with a persona, greeting, voice or language of their own.
 
 use super::{Config, HandoffSection, LineSection, NamesDomain};
-use crate::settings::ConfigError;
 use crate::agent::Persona;
 use crate::agent::SystemPrompt;
 use crate::agent::config::validate_model_order;
 use crate::call::language_tags::same_language;
 use crate::call::phrases::{CannedPhrases, PhraseCatalog};
+use crate::settings::ConfigError;
 use crate::twilio::twiml::RelayConfig;
 use calldex_names::ExcludedWords;
 use calldex_storage::record::PhoneNumber;

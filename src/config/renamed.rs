@@ -1,7 +1,7 @@
 //! Settings that have another name now: an old name is refused, and the error says the new one.
 
-use crate::settings::ConfigError;
 use super::layers::{LayeredSetting, variable_name};
+use crate::settings::ConfigError;
 use toml::Value;
 
 /// Old and new names. A name stands for its section too: `persona.house` for `[persona.house]` and

@@ -1,7 +1,7 @@
 //! The settings of the rooms that have no configuration file of their own beside their code.
 
-use crate::settings::ConfigError;
 use super::handoff::HandoffSection;
+use crate::settings::ConfigError;
 use crate::twilio::signature::PublicBaseUrl;
 use crate::twilio::twiml::RelayConfig;
 use calldex_observability::redaction::Secret;

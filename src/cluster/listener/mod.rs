@@ -7,8 +7,8 @@ mod tls_accept;
 
 pub(super) use tls_accept::MutualTlsListener;
 
-use super::ClusterError;
 use super::certificates::Certificates;
+use super::error::ClusterError;
 use super::node_context::NodeContext;
 use super::wire::{ADDRESS_HEADER, CLUSTER_HEADER, Endpoint, FROM_HEADER, TO_HEADER};
 use calldex_observability::catalog;

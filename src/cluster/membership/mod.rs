@@ -8,9 +8,9 @@ mod tests;
 
 pub(super) use automatic_changes::{PERIOD, round};
 
+use super::format_check::format_mismatch;
 use super::node_context::{NodeContext, Raft};
 use super::purge::FOUNDED_INDEX;
-use super::startup_check;
 use super::wire::{JoinRequest, JoinResponse, RemovalRequest, RemovalResponse};
 use calldex_storage::replication::{Member, NodeId};
 use openraft::ChangeMembers;
@@ -64,7 +64,7 @@ pub(super) async fn admit_member(
         return JoinResponse::Wait { why };
     }
     let _one_at_a_time = context.membership_lock.lock().await;
-    if let Some(why) = startup_check::format_mismatch(context, application.supported_formats) {
+    if let Some(why) = format_mismatch(context, application.supported_formats) {
         return JoinResponse::Refused { why };
     }
     let answers = |node_id| reachability(context, node_id);

@@ -1,7 +1,7 @@
 //! Who may become a member, who votes, who may be removed: decided from what is known, without asking
 //! anybody.
 
-use crate::cluster::slot_of;
+use crate::cluster::node_slot::slot_of;
 use crate::cluster::wire::{JoinRequest, ListedMember, MemberList};
 use calldex_storage::replication::{Member, NodeId};
 use std::collections::BTreeSet;

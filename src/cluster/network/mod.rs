@@ -2,9 +2,9 @@
 
 mod append;
 mod snapshot;
-mod snapshot_backoff;
 
 use super::client::{ClusterClient, RpcError, RpcTarget};
+use super::snapshot_backoff::SnapshotBackoffs;
 use super::wire::Endpoint;
 use append::InFlightAppend;
 use calldex_storage::replication::{Member, NodeId, Replica, TypeConfig};
@@ -18,7 +18,6 @@ use openraft::raft::{
 };
 use openraft::{RaftNetwork, RaftNetworkFactory, Snapshot, Vote};
 pub(super) use snapshot::{SNAPSHOT_HEADER_BYTES_MAX, SnapshotHeader};
-pub(super) use snapshot_backoff::SnapshotBackoffs;
 use std::sync::Arc;
 use std::time::Duration;
 

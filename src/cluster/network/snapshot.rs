@@ -1,8 +1,8 @@
 //! The whole database on its way to a member: first it is asked whether it can take it, then the copy is
 //! made, then it goes piece by piece, never whole in memory.
 
-use super::snapshot_backoff::SnapshotBackoffs;
 use crate::cluster::client::{ClusterClient, RpcError, RpcTarget};
+use crate::cluster::snapshot_backoff::SnapshotBackoffs;
 use crate::cluster::wire::{Endpoint, SnapshotOffer, SnapshotOfferResponse, pack};
 use bytes::Bytes;
 use calldex_observability::catalog;

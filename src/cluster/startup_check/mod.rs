@@ -5,6 +5,7 @@
 mod admission_quorum;
 
 use super::client::RpcTarget;
+use super::format_check::format_mismatch;
 use super::membership;
 use super::node_context::{EnginePhase, NodeContext};
 use super::wire::{
@@ -12,7 +13,6 @@ use super::wire::{
 };
 use admission_quorum::{AdmissionQuorum, QuorumState};
 use calldex_observability::catalog;
-use calldex_storage::FormatVersionRange;
 use calldex_storage::replication::{NodeId, StartupCheckError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -75,16 +75,6 @@ pub(super) async fn answer_startup_check(
         node_id: context.node_id,
         member_list,
     }
-}
-
-/// Why a build that `reads` these levels cannot be one of the members, if it cannot.
-pub(super) fn format_mismatch(context: &NodeContext, reads: FormatVersionRange) -> Option<String> {
-    let level = context.storage.format_version();
-    (!reads.contains(level)).then(|| {
-        format!(
-            "the cluster is at level {level}, and the calldex of this instance reads levels {reads}: the upgrade to a later one was finished. Run that one"
-        )
-    })
 }
 
 /// "I am here", to node `from`.
