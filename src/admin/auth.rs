@@ -5,11 +5,11 @@ use salvo::http::StatusCode;
 use salvo::{Depot, FlowCtrl, Request, Response, async_trait};
 use subtle::ConstantTimeEq;
 
-/// Lets requests with the bearer token pass; without a configured token, those of an open door.
+/// Lets requests with the bearer token pass; without a configured token, those of an open server.
 pub(super) struct Auth {
     /// `Authorization: Bearer …`
     pub(super) token: Option<Secret>,
-    /// The door is on loopback.
+    /// The server listens on loopback.
     pub(super) on_loopback: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The operator's door: metrics and health for everybody, the rest by token.
+//! The admin server: metrics and health without a token, the rest with one.
 
 mod auth;
 
@@ -15,7 +15,7 @@ use salvo::http::header::{CONTENT_TYPE, HeaderValue};
 use salvo::{Depot, FlowCtrl, Request, Response, Router, async_trait};
 use std::sync::{Arc, OnceLock};
 
-/// What the door shows.
+/// What the admin server shows.
 pub struct AdminState {
     /// The metrics.
     pub recorder: &'static Recorder,
@@ -54,7 +54,7 @@ impl AdminState {
     }
 }
 
-/// The door's routes. `token` opens what is not open anyway; without one, only a door on loopback
+/// The routes. `token` opens what is not open anyway; without one, only a server on loopback
 /// (`beyond_loopback` false) shows it.
 pub fn routes(state: Arc<AdminState>, token: Option<Secret>, beyond_loopback: bool) -> Router {
     let page = |page: AdminPage| AdminPageHandler {

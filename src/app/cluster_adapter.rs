@@ -1,4 +1,4 @@
-//! Where this instance is one of several: its place among them, and what the call room and the
+//! In cluster mode: starts the cluster, and connects it with what the call module and the
 //! watchdog are told of them.
 
 use super::{StartError, blocking, public_base};
@@ -31,7 +31,7 @@ const READY_POLL: Duration = Duration::from_millis(25);
 const PRIMARY_WAIT: Duration = Duration::from_secs(5);
 
 /// Takes this instance's place: waits for its identity, opens the database as a copy of the
-/// cluster's, and opens the door for the others.
+/// cluster's, and opens the cluster listener.
 pub(super) async fn join(
     config: &Config,
     settings: StorageConfig,
@@ -97,7 +97,7 @@ pub(super) async fn wait_ready(cluster: &Cluster) {
     }
 }
 
-/// The others, as the call room knows them.
+/// The other instances, as the call module knows them.
 pub(super) fn peers(cluster: &Arc<Cluster>) -> Arc<dyn Peers> {
     Arc::new(ClusterAdapter(Arc::clone(cluster)))
 }
@@ -158,7 +158,7 @@ fn twilio_rest_client(
     Ok(Some(TwilioRestClient::new(settings, reference)?))
 }
 
-/// The cluster, seen from the rooms that ask of it.
+/// The cluster, as other modules use it.
 struct ClusterAdapter(Arc<Cluster>);
 
 impl Peers for ClusterAdapter {

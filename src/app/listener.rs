@@ -1,4 +1,4 @@
-//! A door opens: a listener, its routes, and what health says of it.
+//! Binds a listener, serves its routes, and reports it to health.
 
 use super::StartError;
 use calldex_observability::health::HealthComponent;
@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// An open door.
+/// A running listener.
 pub(super) struct BoundListener {
     /// Where it listens.
     pub(super) address: SocketAddr,
@@ -18,7 +18,7 @@ pub(super) struct BoundListener {
     pub(super) handle: ServerHandle,
 }
 
-/// Opens the door that `setting` names.
+/// Binds and serves the listener that `setting` names.
 pub(super) async fn bind_and_serve(
     setting: &'static str,
     address: SocketAddr,
@@ -50,7 +50,7 @@ pub(super) async fn bind_and_serve(
                 part.set_failed("closed");
             }
             Err(error) => {
-                tracing::error!(setting, %error, "a door closed by itself");
+                tracing::error!(setting, %error, "a listener ended by itself");
                 part.set_failed("closed by itself");
             }
         }

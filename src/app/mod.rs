@@ -1,4 +1,4 @@
-//! The only wiring: starts the house in one order, and stops it in the reverse.
+//! Connects the modules: starts the server in one order and stops it in the reverse order.
 
 mod call_token_keys;
 mod cluster_adapter;
@@ -48,16 +48,16 @@ const CALLBACK_WAIT_MOVED: Duration = Duration::from_millis(3_000);
 const NOTICE_MIN: Duration = Duration::from_millis(600);
 /// How often health is looked at and waits are checked.
 const POLL_PERIOD: Duration = Duration::from_millis(250);
-/// Requests that are being answered when the doors close.
+/// Requests that are being answered when the listeners close.
 const LISTENER_CLOSE_MAX: Duration = Duration::from_secs(2);
 
-/// Why the house does not start.
+/// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data directory.
     #[error(transparent)]
     Storage(#[from] OpenError),
-    /// A door.
+    /// A listener.
     #[error("{setting}: cannot listen on {address}: {error}")]
     Listen {
         /// Which setting names it.
@@ -78,7 +78,7 @@ pub enum StartError {
     /// The model's settings.
     #[error(transparent)]
     Agent(ConfigErrors),
-    /// Its place among several instances.
+    /// Cluster mode.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The client for Twilio's REST API.
@@ -86,16 +86,16 @@ pub enum StartError {
     TwilioRest(#[from] TwilioRestError),
 }
 
-/// The house.
+/// The server.
 pub struct App;
 
-/// A running house.
+/// A running server.
 pub struct RunningServer {
-    /// Where Twilio's door listens; nothing where no calls are taken.
+    /// The address of the webhook listener; none where no calls are taken.
     pub webhook_address: Option<SocketAddr>,
-    /// Where the admin door listens.
+    /// The address of the admin server.
     pub admin_address: SocketAddr,
-    /// Where the door for the other instances listens, if there may be others.
+    /// The address of the cluster listener, in cluster mode.
     pub cluster_address: Option<SocketAddr>,
     /// Whether the built-in agent answers.
     pub offline: bool,
@@ -111,8 +111,8 @@ pub struct RunningServer {
 }
 
 impl App {
-    /// Starts: senses, admin door, disk, the other instances, recovery, workers, doors. Where it is one
-    /// of several it waits, as long as that takes, for its identity and a first copy of the database.
+    /// Starts: metrics, admin server, storage, cluster, recovery, workers, listeners. In cluster mode it
+    /// waits without a bound for its identity and a first copy of the database.
     ///
     /// # Errors
     /// [`StartError`], which says what to do.
@@ -121,7 +121,7 @@ impl App {
         recorder.watch_disk(config.server.data.clone());
         warm_up_names();
         let health = HealthRegistry::new();
-        // Not ready until all of it stands: the admin door tells what is still missing.
+        // Not ready until all of it stands: the admin server tells what is still missing.
         let calls = health.register("calls");
         let state = Arc::new(AdminState::new(
             recorder,
@@ -154,22 +154,22 @@ impl App {
             cluster_adapter::wait_ready(cluster).await;
         }
         let twilio = if config.server.calls {
-            let doors = webhook_routes(&config, &call_manager, keys);
+            let routes = webhook_routes(&config, &call_manager, keys);
             let part = health.register("webhook listener");
             let address = config.server.listen;
-            let door =
-                listener::bind_and_serve("server.listen", address, doors.routes(), part).await?;
+            let listener =
+                listener::bind_and_serve("server.listen", address, routes.routes(), part).await?;
             if let Some(cluster) = &cluster {
                 cluster.set_accepts_calls(true);
             }
             calls.set_ok();
-            Some(door)
+            Some(listener)
         } else {
             calls.set_ok_with_reason("takes no calls: a copy of the database, and a vote");
             None
         };
         Ok(RunningServer {
-            webhook_address: twilio.as_ref().map(|door| door.address),
+            webhook_address: twilio.as_ref().map(|listener| listener.address),
             admin_address: admin.address,
             cluster_address: cluster.as_ref().map(|cluster| cluster.address()),
             offline,
@@ -181,7 +181,7 @@ impl App {
             listeners: twilio
                 .into_iter()
                 .chain([admin])
-                .map(|door| door.handle)
+                .map(|listener| listener.handle)
                 .collect(),
             workers,
             drain: Duration::from_millis(config.server.drain_ms_max),
@@ -195,7 +195,7 @@ impl RunningServer {
     /// time to notice; who calls here all the same is greeted as ever, since the socket opens at the
     /// public address, which leads to the others by then. Where none does, or none does any more, new
     /// callers are asked to call again, live calls go on up to the drain's bound and are then said
-    /// goodbye to. Then the doors close, and everything is written. How many accepted writes are lost:
+    /// goodbye to. Then the listeners close, and everything is written. How many accepted writes are lost:
     /// 0 unless a disk failed up to the end.
     pub async fn stop(self) -> usize {
         self.calls_part.set_failed("draining");
@@ -210,8 +210,8 @@ impl RunningServer {
             sleep(self.callback_wait()).await;
         }
         self.call_manager.end_all_ringing();
-        for door in &self.listeners {
-            door.stop_graceful(LISTENER_CLOSE_MAX);
+        for listener in &self.listeners {
+            listener.stop_graceful(LISTENER_CLOSE_MAX);
         }
         self.tools.stop(TOOLS_CLOSE_MAX).await;
         let flushed = self.storage.writer.flush(STORAGE_CLOSE_MAX).await;
@@ -355,7 +355,7 @@ fn webhook_routes(
     )
 }
 
-/// The data directory, alone or as one of several.
+/// The data directory, of a single node or in cluster mode.
 async fn open_storage(
     config: &Config,
     health: &HealthRegistry,
@@ -414,7 +414,7 @@ fn start_workers(
 }
 
 /// An instance alone uses what its own build reads once it has run for so long: until then the build of
-/// before can take over again. Among several the primary sees to it (`cluster/upgrade.rs`).
+/// before can take over again. In cluster mode the primary does it (`cluster/upgrade.rs`).
 async fn finalize_upgrade(storage: Arc<Storage>, after: Duration) {
     let (level, in_use) = (FORMAT_VERSION, storage.format_version());
     if level <= in_use {

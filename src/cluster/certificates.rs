@@ -1,6 +1,9 @@
-//! Who is one of us: certificates under an authority that every holder of the shared secret derives
-//! for itself. Nothing is handed round, nothing lies on a disk, nothing expires.
+//! The certificates of the instances. Every holder of the shared secret derives the same certificate
+//! authority from it. No certificate is distributed or stored, and none expires.
 
+use super::error::{ClusterError, SecretError};
+use super::fixed_name_verifier::{FixedNameVerifier, INSTANCE_NAME};
+use crate::config::ClusterSection;
 use calldex_observability::redaction::Secret;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -15,10 +18,6 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::fmt;
 use std::sync::Arc;
-
-use super::error::{ClusterError, SecretError};
-use super::fixed_name_verifier::{FixedNameVerifier, INSTANCE_NAME};
-use crate::config::ClusterSection;
 
 const AUTHORITY_NAME: &str = "calldex cluster";
 /// HKDF's salt: no key of another use of the same secret is ever this one.
@@ -82,7 +81,7 @@ impl Certificates {
         })
     }
 
-    /// How the door takes connections: TLS 1.3, a certificate of the authority's, HTTP/2.
+    /// How the cluster listener accepts connections: TLS 1.3, a certificate of the authority's, HTTP/2.
     pub(super) fn server_config(&self) -> Result<ServerConfig, SecretError> {
         let clients = WebPkiClientVerifier::builder_with_provider(self.roots()?, provider())
             .build()

@@ -36,7 +36,7 @@ pub(super) enum RpcError {
     /// No answer in time, or the connection broke: it may have been heard.
     #[error("does not answer")]
     NoResponse,
-    /// Turned away at the door, with its words.
+    /// The cluster listener rejected the request, with its message.
     #[error("refused: {0}")]
     Rejected(String),
     /// Its engine is down.
@@ -57,7 +57,7 @@ pub(super) struct SenderIdentity {
     pub(super) cluster_id: String,
     /// Its node; 0 where it is none yet.
     pub(super) node_id: NodeId,
-    /// Its door; empty where it has none.
+    /// The address of its cluster listener; empty where it has none.
     pub(super) address: String,
 }
 
@@ -109,7 +109,7 @@ impl ClusterClient {
         })
     }
 
-    /// Asks `question` at a desk and waits at most `patience`.
+    /// Sends `question` to an endpoint and waits at most `patience` for the response.
     pub(super) async fn request<Q: Serialize, A: DeserializeOwned>(
         &self,
         target: &RpcTarget,
@@ -256,7 +256,7 @@ fn is_secret_mismatch(error: &reqwest::Error) -> bool {
     false
 }
 
-/// The door's own words: one line, short.
+/// The message of the rejection: one line, shortened.
 fn error_text(answer: &[u8]) -> String {
     const CHARS_MAX: usize = 300;
     let text = String::from_utf8_lossy(answer);

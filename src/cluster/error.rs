@@ -18,12 +18,12 @@ impl SecretError {
 /// Why this instance cannot take part in a cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// The door for the other instances.
+    /// The cluster listener cannot be bound.
     #[error("cluster.listen: cannot listen on {address}: {error}")]
     Listen {
-        /// Where.
+        /// The configured address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         error: std::io::Error,
     },
     /// The section lacks what it needs: a mistake of the caller, since the configuration was checked.

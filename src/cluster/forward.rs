@@ -1,5 +1,5 @@
 //! The way of this instance's writes to the primary: into the own log where this is it, else to its
-//! door, with one hint followed.
+//! cluster listener, with one hint followed.
 
 use super::client::{RpcError, RpcTarget};
 use super::node_context::NodeContext;

@@ -1,19 +1,18 @@
-//! Writes of every instance come together at the primary: several batches make one entry of the log,
-//! and so one fsync on each disk and one transaction.
+//! The primary collects the batches of all instances: several batches become one entry of the log, which
+//! costs one fsync on each disk and one transaction.
 //!
-//! Nobody waits without need: what comes while no entry is under way goes at once; what comes while
-//! one is goes with the next, when that one is done, or after [`BATCH_WAIT_MAX`], or when it is full.
+//! A batch that arrives while no entry is under way is proposed at once. Other batches are collected for the
+//! next entry, which is proposed when no entry is under way, after [`BATCH_WAIT_MAX`], or when it is full.
 
 use super::commit_queue::Proposal;
 use super::node_context::NodeContext;
 use super::wire::ForwardResult;
-use bytes::Bytes;
 use calldex_observability::catalog;
 use calldex_storage::replication::{EntryBatches, TypeConfig};
 use openraft::raft::ClientWriteResult;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -172,23 +171,10 @@ fn to_forward_result(
 mod tests {
     use super::*;
 
-    fn proposal(gatherer: &GroupCommitQueue, writes: usize, bytes: usize) -> Proposal {
-        let room = Arc::clone(&gatherer.byte_permits)
-            .try_acquire_many_owned(1)
-            .unwrap();
-        Proposal {
-            batch: vec![0; bytes].into(),
-            writes,
-            answer: oneshot::channel().0,
-            _permits: room,
-        }
-    }
-
     fn waiting(sizes: &[(usize, usize)], since: Instant) -> PendingEntry {
-        let (gatherer, _) = GroupCommitQueue::new();
         let mut waiting = PendingEntry::default();
         for (writes, bytes) in sizes {
-            waiting.add(proposal(&gatherer, *writes, *bytes), since);
+            waiting.add(Proposal::of_size(*writes, *bytes), since);
         }
         waiting
     }
@@ -213,29 +199,8 @@ mod tests {
     #[test]
     fn a_batch_that_is_large_alone_goes_alone() {
         let now = Instant::now();
-        let (gatherer, _) = GroupCommitQueue::new();
-        let large = proposal(&gatherer, 2_000, 3 * ENTRY_BYTES_MAX);
+        let large = Proposal::of_size(2_000, 3 * ENTRY_BYTES_MAX);
         assert!(waiting(&[], now).fits(&large));
         assert!(!waiting(&[(1, 1)], now).fits(&large));
-    }
-
-    #[tokio::test]
-    async fn beyond_its_bounds_a_batch_is_turned_away_and_costs_nothing() {
-        let (gatherer, _nobody_reads) = GroupCommitQueue::new();
-        assert_eq!(
-            gatherer
-                .submit(vec![0; QUEUED_BYTES_MAX + 1].into(), 1)
-                .await,
-            ForwardResult::Busy
-        );
-        let half = gatherer.submit(vec![0; QUEUED_BYTES_MAX / 2 + PERMIT_BYTES].into(), 1);
-        tokio::pin!(half);
-        assert!(futures_util::poll!(&mut half).is_pending());
-        assert_eq!(
-            gatherer
-                .submit(vec![0; QUEUED_BYTES_MAX / 2].into(), 1)
-                .await,
-            ForwardResult::Busy
-        );
     }
 }

@@ -1,4 +1,4 @@
-//! Before this instance is one of several: it waits for `calldex cluster init`, or joins.
+//! Before this instance is a member of a cluster: it waits for `calldex cluster init`, or joins.
 
 use super::certificates::Certificates;
 use super::client::{ClusterClient, RpcError, RpcTarget, SenderIdentity};
@@ -118,7 +118,7 @@ impl Joiner {
         })
     }
 
-    /// Asks at each of `doors` once. Nothing when the data directory has become a member's, else why
+    /// Asks each of `targets` once. Nothing when the data directory has become a member's, else why
     /// it has not.
     async fn join(&self, targets: &[String]) -> Result<Option<String>, ClusterError> {
         let mut why = "no instance of a cluster answers there".to_owned();

@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 
 /// Threads of the runtime: the engine's tasks are few and short, TLS takes the rest.
 const THREADS: usize = 2;
-/// What answers under way may take when the door closes.
+/// What answers under way may take when the listener closes.
 const LISTENER_CLOSE_MAX: Duration = Duration::from_secs(1);
 /// What the engine may take to stop.
 const ENGINE_STOP_MAX: Duration = Duration::from_secs(6);
@@ -86,8 +86,8 @@ struct RuntimeThread {
 }
 
 impl Cluster {
-    /// Opens the door, asks the members whether this instance may take part, and runs the engine. Returns
-    /// as soon as the door is open: [`Cluster::readiness`] tells the rest.
+    /// Opens the cluster listener, asks the members whether this instance may take part, and runs the engine. Returns
+    /// as soon as the listener is open: [`Cluster::readiness`] tells the rest.
     ///
     /// # Errors
     /// [`ClusterError`]: the address, the secret, no threads.
@@ -110,7 +110,7 @@ impl Cluster {
             cluster_id = context.cluster_id,
             %address,
             advertise = context.member.address,
-            "one of several instances"
+            "cluster mode"
         );
         Ok(Arc::new(Self {
             context,
@@ -122,7 +122,7 @@ impl Cluster {
         }))
     }
 
-    /// Where the door for the other instances listens.
+    /// The address of the cluster listener.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -177,7 +177,7 @@ impl Cluster {
         }
     }
 
-    /// Tells the others that this instance's doors for calls stand open, or that they are about to
+    /// Tells the others that this instance takes calls, or that they are about to
     /// close: with its answers to their pings, four times a second.
     pub fn set_accepts_calls(&self, open: bool) {
         let receives = &self.context.peer_health.accepts_calls;
@@ -191,7 +191,7 @@ impl Cluster {
     }
 
     /// Whether calls can go on at another instance: one that takes calls, answers, takes part, and has
-    /// its doors open.
+    /// it takes calls.
     pub fn peers_accept_calls(&self) -> bool {
         let context = &self.context;
         let receives = |node_id| {
@@ -239,7 +239,7 @@ impl Cluster {
         }
     }
 
-    /// Stops: the engine first, so that nothing is promised any more, then the door. What this
+    /// Stops: the engine first, so that nothing is promised any more, then the listener. What this
     /// instance still has to write must be flushed before.
     pub async fn stop(&self) {
         self.context.set_phase(EnginePhase::Stopped);
@@ -367,9 +367,14 @@ async fn start_parts(setup: ClusterSetup) -> Result<StartedParts, ClusterError> 
         address: member.address.clone(),
     };
     let client = ClusterClient::new(&certificates, &sender)?;
-    let (gatherer, proposals) = GroupCommitQueue::new();
+    let (group_commit, proposals) = GroupCommitQueue::new();
     let context = Arc::new(NodeContext::new(
-        section, member, replica, storage, client, gatherer,
+        section,
+        member,
+        replica,
+        storage,
+        client,
+        group_commit,
     ));
     let cluster_listener = listener::serve(admitted, &context);
     let engine = engine::supervise(Arc::clone(&context));

@@ -1,7 +1,7 @@
-//! This instance among several: the consensus engine's home, the door for the other instances, and
-//! the way of writes to the primary. Knows nothing of calls but how to ask for one.
+//! Cluster mode: the consensus engine, the cluster listener, and the forwarding of writes to the primary.
+//! It knows nothing of calls but how to ask the primary for one.
 //!
-//! Everything here runs on a runtime of its own, so that a full house does not delay heartbeats.
+//! Everything here runs on a runtime of its own, so that many calls do not delay heartbeats.
 
 mod certificates;
 mod client;

@@ -1,5 +1,5 @@
-//! What every part of this instance's place in the cluster shares: who it is, the engine while it
-//! runs, and who is primary as far as it knows.
+//! The state that all parts of the cluster module share: the identity of this instance, the engine while
+//! it runs, and the primary as far as this instance knows it.
 
 use super::client::{ClusterClient, RpcTarget};
 use super::commit_queue::GroupCommitQueue;
@@ -19,13 +19,13 @@ use tokio::sync::watch;
 pub(super) type Raft = openraft::Raft<TypeConfig>;
 pub(super) type Metrics = RaftMetrics<NodeId, Member>;
 
-/// Addresses of instances that came to this door and that no list names yet.
+/// Most addresses that are remembered of instances which connected and are in no list of members.
 const UNLISTED_ADDRESSES_MAX: usize = 32;
 
-/// How far this instance's engine has come.
+/// The phase of this instance's engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum EnginePhase {
-    /// It asks the others whether its data is what it was.
+    /// It asks the other members whether its data is what it acknowledged before.
     StartupCheck(String),
     /// It runs.
     Running,
@@ -56,9 +56,9 @@ pub(super) struct NodeContext {
     pub(super) replica: Arc<Replica>,
     pub(super) storage: Arc<Storage>,
     pub(super) client: ClusterClient,
-    /// The way of writes into this primary's log.
+    /// The queue of writes for this primary's log.
     pub(super) group_commit: GroupCommitQueue,
-    /// Who answers.
+    /// Which members answer, and what they last said.
     pub(super) peer_health: PeerHealthTable,
     /// When the whole database is next offered to a member that could not take it.
     pub(super) snapshot_backoffs: Arc<SnapshotBackoffs>,
@@ -213,7 +213,7 @@ impl NodeContext {
         std::future::pending().await
     }
 
-    /// The primary's door, unless that is this instance.
+    /// The primary's address, unless that is this instance.
     pub(super) fn primary_target(&self) -> Option<RpcTarget> {
         let found = self.primary_hint()?;
         Some(RpcTarget::node(found.node_id, found.address))
@@ -231,7 +231,7 @@ impl NodeContext {
         self.storage.applied()
     }
 
-    /// Remembers that an instance with its door at `address` came by.
+    /// Remembers `address` of an instance that connected, up to [`UNLISTED_ADDRESSES_MAX`].
     pub(super) fn note_unlisted_address(&self, address: &str) {
         let mut callers = self
             .unlisted_addresses
@@ -242,16 +242,16 @@ impl NodeContext {
         }
     }
 
-    /// Doors of others that are known without the list of members.
+    /// Addresses of other instances that are known without the list of members.
     pub(super) fn addresses_outside_list(&self) -> BTreeSet<String> {
         let callers = self
             .unlisted_addresses
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut doors: BTreeSet<String> = callers.clone();
-        doors.extend(self.section.peer_addresses());
-        doors.remove(&self.member.address);
-        doors
+        let mut addresses: BTreeSet<String> = callers.clone();
+        addresses.extend(self.section.peer_addresses());
+        addresses.remove(&self.member.address);
+        addresses
     }
 
     /// What this instance tells at its start.

@@ -22,7 +22,7 @@ pub enum OperatorError {
     /// The secret, or the section.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// Nobody answers at the door.
+    /// Nothing answers at the cluster listener.
     #[error(
         "no instance answers at {address}: it {reason}. Is `calldex serve` running with this configuration, and has it been founded (`calldex cluster init`) or joined?"
     )]
@@ -53,13 +53,13 @@ pub struct OperatorClient {
 }
 
 impl OperatorClient {
-    /// With the secret of `section`, at the door of the instance that it configures.
+    /// With the secret of `section`, for the instance that it configures.
     ///
     /// # Errors
     /// [`ClusterError`]: no secret, or none that can be used.
     pub fn new(section: &ClusterSection) -> Result<Self, ClusterError> {
         let certificates = Certificates::for_section(section)?;
-        // The own door is nearer than what the others know it by.
+        // The listen address is preferred to the address that other instances use.
         let address = match section.listen {
             Some(listen) if listen.ip().is_unspecified() => {
                 format!("127.0.0.1:{}", listen.port())

@@ -42,7 +42,7 @@ impl PeerHealth {
         self.is_reachable() && self.pong.as_ref().is_some_and(|pong| pong.engine_running)
     }
 
-    /// Whether a call can go on there: it takes part, and its doors for calls stand open.
+    /// Whether a call can go on there: it takes part, and it takes calls.
     pub(super) fn accepts_calls(&self) -> bool {
         self.engine_running() && self.pong.as_ref().is_some_and(|pong| pong.accepts_calls)
     }
@@ -69,7 +69,7 @@ pub(super) struct PeerHealthTable {
     peers: Mutex<BTreeMap<NodeId, PeerHealth>>,
     /// Members whose database is not this one's, and at which entry that was seen first.
     differing: Mutex<BTreeMap<NodeId, Position>>,
-    /// What this instance says of itself: its doors for calls stand open.
+    /// What this instance says of itself: it takes calls.
     pub(super) accepts_calls: AtomicBool,
     /// Where it is primary: a majority has answered.
     pub(super) confirmations: QuorumConfirmations<Option<Position>>,

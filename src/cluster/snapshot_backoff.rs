@@ -1,5 +1,5 @@
 //! When the whole database is next offered to a member that could not take it: each refusal and each copy
-//! that was made in vain lengthens the pause before the next.
+//! that was not installed lengthens the pause before the next.
 
 use calldex_storage::replication::NodeId;
 use std::collections::HashMap;
@@ -25,7 +25,7 @@ struct SnapshotBackoff {
 /// See the module. One for all engines of this process, so that neither a change of the members nor a new
 /// start of the engine begins the pauses anew.
 #[derive(Debug, Default)]
-pub(in crate::cluster) struct SnapshotBackoffs(Mutex<HashMap<NodeId, SnapshotBackoff>>);
+pub(super) struct SnapshotBackoffs(Mutex<HashMap<NodeId, SnapshotBackoff>>);
 
 impl SnapshotBackoffs {
     fn lock(&self) -> MutexGuard<'_, HashMap<NodeId, SnapshotBackoff>> {
@@ -37,7 +37,7 @@ impl SnapshotBackoffs {
         self.lock().get(&node_id).map(|backoff| backoff.until)
     }
 
-    /// It was refused, because `why`, and asks for a pause of at least `wanted`. Whether the reason is news.
+    /// It was refused, because `why`, and asks for a pause of at least `wanted`. Returns whether the reason differs from the last one.
     pub(super) fn record_refusal(
         &self,
         node_id: NodeId,
@@ -49,7 +49,7 @@ impl SnapshotBackoffs {
         self.lengthen(node_id, why, bounds, now)
     }
 
-    /// A copy was made in vain. Whether the reason is news.
+    /// Records a copy that was not installed. Returns whether the reason differs from the last one.
     pub(super) fn record_failure(&self, node_id: NodeId, why: &str, now: Instant) -> bool {
         self.lengthen(node_id, why, (FAILED_MIN, FAILED_MAX), now)
     }
@@ -80,7 +80,7 @@ impl SnapshotBackoffs {
     }
 
     /// Forgets whoever is no member.
-    pub(in crate::cluster) fn retain_members(&self, is_member: impl Fn(NodeId) -> bool) {
+    pub(super) fn retain_members(&self, is_member: impl Fn(NodeId) -> bool) {
         self.lock().retain(|node_id, _| is_member(*node_id));
     }
 }

@@ -1,4 +1,4 @@
-//! How the cluster stands, as this instance knows it.
+//! The status of the cluster, as this instance knows it.
 
 use super::node_context::{NodeContext, member_list_of};
 use super::quorum::{committed, has_quorum};
@@ -9,7 +9,7 @@ use calldex_storage::{FormatVersionRange, Position};
 use openraft::ServerState;
 use serde::{Deserialize, Serialize};
 
-/// What an instance is among several.
+/// The role of an instance in the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeRole {
@@ -19,7 +19,7 @@ pub enum NodeRole {
     Replica,
     /// It follows, and does not vote.
     Learner,
-    /// It stands for primary.
+    /// It asks for votes to become primary.
     Candidate,
     /// Its engine does not run.
     None,
@@ -60,7 +60,7 @@ pub struct MemberStatus {
     /// The version that it last said it runs; empty where it has not told.
     #[serde(default)]
     pub version: String,
-    /// The levels that it reads, as it last said.
+    /// The format versions that it reads, as it last said.
     #[serde(default)]
     #[serde(rename = "reads")]
     pub supported_formats: FormatVersionRange,
@@ -76,19 +76,19 @@ pub struct ClusterStatus {
     pub cluster_id: String,
     /// This instance.
     pub node_id: NodeId,
-    /// What it is.
+    /// Its role.
     pub role: NodeRole,
     /// The term of the last election that it knows of.
     pub term: u64,
     /// The primary, if it knows one.
     pub primary: Option<NodeId>,
-    /// Everybody.
+    /// All members.
     pub members: Vec<MemberStatus>,
     /// The last entry that it knows to be committed (TXID).
     pub position: Position,
     /// The last entry that it has applied.
     pub applied: Position,
-    /// The level in use in its database.
+    /// The format version in use in its database.
     #[serde(default)]
     #[serde(rename = "level")]
     pub format_version: u32,
@@ -107,7 +107,7 @@ impl ClusterStatus {
     }
 }
 
-/// How the cluster stands.
+/// The status now.
 pub(super) fn cluster_status(context: &NodeContext) -> ClusterStatus {
     let metrics = context.metrics();
     let applied = context.applied();
@@ -153,7 +153,7 @@ pub(super) fn cluster_status(context: &NodeContext) -> ClusterStatus {
     }
 }
 
-/// What this instance is.
+/// The role of this instance.
 pub(super) fn node_role(context: &NodeContext) -> NodeRole {
     match context.metrics().map(|metrics| metrics.state) {
         Some(ServerState::Leader) => NodeRole::Primary,

@@ -1,5 +1,6 @@
-//! What instances say to each other: MessagePack with named fields, so that a version that knows one
-//! field more understands one that does not. Every message has its bound.
+//! The messages between instances: MessagePack with named fields. A field that a version does not know is
+//! ignored, and one that is missing has its default, so that two versions understand each other. Every
+//! message has a bound in bytes.
 
 use calldex_storage::record::{CallWithTurns, StateDigest};
 use calldex_storage::replication::{Member, NodeId, StartupCheck};
@@ -11,9 +12,9 @@ use serde::{Deserialize, Serialize};
 pub(super) const CLUSTER_HEADER: &str = "calldex-cluster";
 /// The sender's node id.
 pub(super) const FROM_HEADER: &str = "calldex-from";
-/// The node that the sender means: at an address may live another than yesterday.
+/// The node that the sender means. An address may belong to another node than before.
 pub(super) const TO_HEADER: &str = "calldex-to";
-/// Where the sender's own door is.
+/// The address of the sender's own cluster listener.
 pub(super) const ADDRESS_HEADER: &str = "calldex-address";
 
 /// Raft's entries in one message. The sender stays below [`APPEND_BYTES_TARGET`] unless one entry alone is
@@ -23,30 +24,33 @@ pub(super) const APPEND_BYTES_MAX: usize = 32 * 1024 * 1024;
 pub(super) const APPEND_BYTES_TARGET: usize = 4 * 1024 * 1024;
 /// One forwarded batch of writes. Storage keeps to 1 MiB unless one write alone is longer.
 pub(super) const WRITES_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Any other question, and any answer but a call's.
+/// Any other request, and any response but that of [`Endpoint::LiveCall`].
 pub(super) const MESSAGE_BYTES_MAX: usize = 256 * 1024;
-/// A whole conversation as an answer.
+/// A response that holds a whole conversation.
 pub(super) const CALL_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The bytes are not what was expected.
+/// The bytes are not the expected message.
 #[derive(Debug, thiserror::Error)]
 #[error("not understood")]
 pub(super) struct MalformedMessage;
 
-/// `message` as bytes.
+/// Encodes `message`.
 pub(super) fn pack<M: Serialize>(message: &M) -> Vec<u8> {
     rmp_serde::to_vec_named(message).expect("messages hold nothing that MessagePack cannot say")
 }
 
-/// The message that `bytes` are.
+/// Decodes a message.
+///
+/// # Errors
+/// [`MalformedMessage`]: `bytes` are not a message of this type.
 pub(super) fn unpack<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, MalformedMessage> {
     rmp_serde::from_slice(bytes).map_err(|_| MalformedMessage)
 }
 
-/// What can be asked at the door.
+/// The requests that the cluster listener takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
-    /// Raft: entries, or a sign of life.
+    /// Raft: entries, or a heartbeat.
     Append,
     /// Raft: a candidate asks for a vote.
     Vote,
@@ -54,23 +58,23 @@ pub(super) enum Endpoint {
     Snapshot,
     /// Writes for the primary.
     Writes,
-    /// An instance has started: is its data what it was?
+    /// An instance has started and asks whether its data is what it acknowledged before.
     StartupCheck,
-    /// An empty instance asks to be a member.
+    /// An instance with an empty data directory asks to become a member.
     Join,
-    /// A member is to be none any more.
+    /// An operator removes a member.
     Remove,
-    /// How the cluster stands.
+    /// The status of the cluster.
     Status,
-    /// How far the primary is.
+    /// The log index that the primary has committed.
     Position,
     /// A live call as the primary knows it.
     LiveCall,
-    /// Are you there?
+    /// Health check of a member.
     Ping,
-    /// An operator wants the highest level in use that all members read.
+    /// An operator brings into use the highest format version that all members read.
     FinalizeUpgrade,
-    /// Raft: may the whole database be sent?
+    /// Raft: asks whether the whole database may be sent.
     SnapshotOffer,
 }
 
@@ -111,7 +115,7 @@ impl Endpoint {
         }
     }
 
-    /// Longest question.
+    /// Most bytes of a request.
     pub(super) fn request_bytes_max(self) -> usize {
         match self {
             Self::Append => APPEND_BYTES_MAX,
@@ -120,7 +124,7 @@ impl Endpoint {
         }
     }
 
-    /// Longest answer.
+    /// Most bytes of a response.
     pub(super) fn response_bytes_max(self) -> usize {
         match self {
             Self::LiveCall => CALL_BYTES_MAX,
@@ -128,7 +132,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether somebody may come who belongs to no cluster yet, or to none at all.
+    /// Whether an instance that belongs to no cluster, or an operator, may send it.
     pub(super) fn allows_non_members(self) -> bool {
         matches!(
             self,
@@ -136,13 +140,13 @@ impl Endpoint {
         )
     }
 
-    /// Whether it is large, so that it must not travel on the connection of the heartbeats.
+    /// Whether it may be large. Such a request does not go over the connection of the heartbeats.
     pub(super) fn is_bulk(self) -> bool {
         matches!(self, Self::Snapshot | Self::Writes | Self::LiveCall)
     }
 }
 
-/// Somebody in the list of members.
+/// A member in the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ListedMember {
     pub(super) node_id: NodeId,
@@ -159,7 +163,7 @@ pub(super) struct MemberList {
 }
 
 impl MemberList {
-    /// Everybody who votes.
+    /// The voters.
     pub(super) fn voters(&self) -> impl Iterator<Item = NodeId> {
         self.members
             .iter()
@@ -167,38 +171,38 @@ impl MemberList {
             .map(|listed| listed.node_id)
     }
 
-    /// That member.
+    /// The member with this id.
     pub(super) fn get(&self, node_id: NodeId) -> Option<&ListedMember> {
         self.members.iter().find(|listed| listed.node_id == node_id)
     }
 }
 
-/// "I have started": told to every member before anything else.
+/// Sent to every member at the start, before the engine runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct StartupCheckRequest {
     pub(super) check: StartupCheck,
     pub(super) member: Member,
-    /// The levels that it reads.
+    /// The format versions that it reads.
     #[serde(default)]
     #[serde(rename = "reads")]
     pub(super) supported_formats: FormatVersionRange,
 }
 
-/// What a greeting gets.
+/// The response to [`StartupCheckRequest`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum StartupCheckResponse {
-    /// Come in. Who answers, and whom it knows.
+    /// The sender may take part. Holds the id of the answering member and the members that it knows.
     #[serde(rename = "Welcome")]
     Accepted {
         node_id: NodeId,
         member_list: MemberList,
     },
-    /// Its own disk does not let it answer: ask again.
+    /// The answering member cannot check now, for example because its disk fails: ask again.
     #[serde(rename = "NotNow")]
     Unavailable,
-    /// Stay out, because.
+    /// The sender must not take part.
     Refused { why: String },
-    /// You are no member any more.
+    /// The sender is not a member any more.
     Removed,
 }
 
@@ -208,135 +212,135 @@ pub(super) struct ForwardedWrites {
     pub(super) batch: bytes::Bytes,
 }
 
-/// Where the primary is, as the answerer knows.
+/// The primary, as far as the answering instance knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PrimaryHint {
     pub(super) node_id: NodeId,
     pub(super) address: String,
 }
 
-/// What came of forwarded writes.
+/// The result of forwarded writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum ForwardResult {
-    /// On a majority, and applied.
+    /// Stored by a majority, and applied on the primary.
     #[serde(rename = "At")]
     Committed(Position),
-    /// I am not the primary.
+    /// The answering instance is not the primary.
     #[serde(rename = "Elsewhere")]
     NotPrimary(Option<PrimaryHint>),
-    /// No majority, or too much to do: later.
+    /// There is no majority, or the queue is full: send them again later.
     Busy,
-    /// It may still land.
+    /// Not known within the time limit: they may still be committed.
     TimedOut,
-    /// Never.
+    /// They are refused for good.
     Refused,
 }
 
-/// An empty instance asks to be a member.
+/// An instance with an empty data directory asks to become a member.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct JoinRequest {
-    /// Drawn by the joiner.
+    /// A random id that the joining instance has chosen.
     pub(super) node_id: NodeId,
     pub(super) member: Member,
     pub(super) voter: bool,
-    /// The levels that it reads.
+    /// The format versions that it reads.
     #[serde(default)]
     #[serde(rename = "reads")]
     pub(super) supported_formats: FormatVersionRange,
 }
 
-/// What an application gets.
+/// The response to [`JoinRequest`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum JoinResponse {
-    /// A member of that cluster now.
+    /// It is a member of that cluster now.
     Joined { cluster_id: String },
-    /// I am not the primary.
+    /// The answering instance is not the primary.
     #[serde(rename = "Elsewhere")]
     NotPrimary(Option<PrimaryHint>),
     /// Not yet: ask again.
     Wait { why: String },
-    /// Draw another id: this one is too like a member's.
+    /// The id, or the slot in it, belongs to another member: choose another id.
     #[serde(rename = "ChooseAnother")]
     IdConflict,
-    /// Not at all.
+    /// It cannot become a member.
     Refused { why: String },
 }
 
-/// A member is to be none any more.
+/// The removal of a member.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct RemovalRequest {
-    /// Node id or instance.
+    /// Node id, instance name or address.
     pub(super) who: String,
-    /// Even if too few voters can be reached without it.
+    /// Removes it even if no majority of the remaining voters can be reached.
     pub(super) force: bool,
 }
 
-/// What came of it.
+/// The response to [`RemovalRequest`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum RemovalResponse {
-    /// It is gone.
+    /// It is removed.
     #[serde(rename = "Gone")]
     Removed { node_id: NodeId, instance: String },
-    /// I am not the primary.
+    /// The answering instance is not the primary.
     #[serde(rename = "Elsewhere")]
     NotPrimary(Option<PrimaryHint>),
     /// Not yet: ask again.
     Wait { why: String },
-    /// It stays, because.
+    /// It is not removed.
     Refused { why: String },
 }
 
-/// What came of finishing an upgrade.
+/// The response to [`Endpoint::FinalizeUpgrade`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum FinalizeUpgradeResponse {
-    /// That level is in use now.
+    /// That format version is in use now.
     #[serde(rename = "At")]
     Finalized { format_version: u32 },
-    /// All members read no higher one than the one in use.
+    /// The format version in use is the highest that all members read.
     #[serde(rename = "Already")]
     AlreadyFinalized { format_version: u32 },
-    /// I am not the primary.
+    /// The answering instance is not the primary.
     #[serde(rename = "Elsewhere")]
     NotPrimary(Option<PrimaryHint>),
     /// Not yet: ask again.
     Wait { why: String },
-    /// Not before somebody has done something.
+    /// It cannot be finalized until an operator has acted.
     Refused { why: String },
 }
 
 /// The whole database is about to be sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SnapshotOffer {
-    /// Its bytes, about.
+    /// Its approximate size in bytes.
     pub(super) bytes: u64,
-    /// The level in use in it.
+    /// The format version in use in it.
     #[serde(rename = "level")]
     pub(super) format_version: u32,
 }
 
-/// What an offer gets.
+/// The response to [`SnapshotOffer`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum SnapshotOfferResponse {
     /// Send it.
     #[serde(rename = "GoOn")]
     Accepted,
-    /// Not now, because; not before so many milliseconds have passed.
+    /// It cannot be installed now. Offer it again after `after_ms` milliseconds at the earliest.
     #[serde(rename = "Later")]
     RetryLater { why: String, after_ms: u64 },
 }
 
-/// What an instance runs.
+/// The build that an instance runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct BuildInfo {
-    /// Its version, as `calldex --version` says; empty where it does not tell.
+    /// Its version, as `calldex --version` says; empty where it is not known.
     pub(super) version: String,
-    /// The levels that it reads.
+    /// The format versions that it reads.
     #[serde(rename = "reads")]
     pub(super) supported_formats: FormatVersionRange,
 }
 
 impl BuildInfo {
-    /// This one.
+    /// The build of this process.
     pub(super) fn of_this_binary() -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -393,7 +397,7 @@ pub(super) struct Pong {
     /// Whether the asker is a member: only the primary can tell.
     #[serde(rename = "you_belong")]
     pub(super) sender_is_member: Option<bool>,
-    /// Whether its doors for calls stand open: not before it is ready, nor once it stops. A version that
+    /// Whether it takes calls: not before it is ready, nor once it stops. A version that
     /// does not tell is taken at its member's word.
     #[serde(default = "default_true")]
     #[serde(rename = "receives_calls")]
@@ -424,7 +428,10 @@ mod tests {
 
     #[test]
     fn the_desks_have_different_paths() {
-        let paths: BTreeSet<_> = Endpoint::ALL.iter().map(|desk| desk.path()).collect();
+        let paths: BTreeSet<_> = Endpoint::ALL
+            .iter()
+            .map(|endpoint| endpoint.path())
+            .collect();
         assert_eq!(paths.len(), Endpoint::ALL.len());
     }
 

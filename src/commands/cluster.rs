@@ -68,7 +68,7 @@ pub struct InitArguments {
 /// Options of `calldex cluster join`.
 #[derive(Args)]
 pub struct JoinArguments {
-    /// Cluster doors of instances, host:port, separated by commas; one that answers is enough
+    /// Cluster listeners of instances, host:port, separated by commas; one that answers is enough
     #[arg(value_name = "ADDRESS[,ADDRESS]")]
     addresses: String,
     #[command(flatten)]
@@ -269,7 +269,7 @@ fn with_operator_client<T>(
     let config = arguments.config()?;
     if !config.cluster.is_enabled() {
         return Err(print_failure(
-            "cluster.listen is not set: this is no instance of several",
+            "cluster.listen is not set: cluster mode is off",
         ));
     }
     let runtime = runtime().map_err(print_failure)?;

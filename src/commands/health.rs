@@ -25,10 +25,10 @@ const TIMEOUT_MS_MAX: u64 = 60_000;
         1 it is not, or nobody answers, 2 wrong arguments."
 )]
 pub struct HealthArguments {
-    /// Configuration file of the server that is asked; only the admin door's address is used
+    /// Configuration file of the server that is asked; only the admin server's address is used
     #[arg(long, value_name = "FILE", env = "CALLDEX_CONFIG")]
     config: Option<std::path::PathBuf>,
-    /// The admin door; without it the configuration says where it is
+    /// The admin server; without it the configuration says where it is
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
     /// Asks whether the process lives (/healthz) instead of whether it takes calls (/readyz)
@@ -54,15 +54,15 @@ impl HealthArguments {
     }
 }
 
-/// What a door answered.
+/// The response.
 struct HealthResponse {
     status: u16,
     body: String,
 }
 
 pub(super) fn run(arguments: &HealthArguments) -> ExitCode {
-    let door = match arguments.admin_address() {
-        Ok(door) => door,
+    let address = match arguments.admin_address() {
+        Ok(address) => address,
         Err(error) => return print_failure(error),
     };
     let runtime = match runtime() {
@@ -70,22 +70,22 @@ pub(super) fn run(arguments: &HealthArguments) -> ExitCode {
         Err(error) => return print_failure(error),
     };
     let within = Duration::from_millis(arguments.timeout_ms);
-    let asked = runtime.block_on(async { timeout(within, get(door, arguments.path())).await });
+    let asked = runtime.block_on(async { timeout(within, get(address, arguments.path())).await });
     match asked {
         Ok(Ok(answer)) => {
             println!("{}", answer.body.trim_end());
             ExitCode::from(u8::from(answer.status != 200))
         }
-        Ok(Err(error)) => print_failure(format!("http://{door}{}: {error}", arguments.path())),
+        Ok(Err(error)) => print_failure(format!("http://{address}{}: {error}", arguments.path())),
         Err(_) => print_failure(format!(
-            "http://{door}{}: no answer within {} ms",
+            "http://{address}{}: no answer within {} ms",
             arguments.path(),
             arguments.timeout_ms
         )),
     }
 }
 
-/// Where a door that listens on every address can be reached from this machine.
+/// Where a server that listens on every address can be reached from this machine.
 fn connect_address(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -96,9 +96,9 @@ fn connect_address(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// One GET by HTTP/1.0, so that the answer ends with the connection and comes in one piece.
-async fn get(door: SocketAddr, path: &str) -> io::Result<HealthResponse> {
-    let mut stream = TcpStream::connect(door).await?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {door}\r\n\r\n");
+async fn get(address: SocketAddr, path: &str) -> io::Result<HealthResponse> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut bytes = Vec::new();
     stream
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_door_on_every_address_is_asked_on_loopback() {
+    fn a_address_on_every_address_is_asked_on_loopback() {
         assert_eq!(connect_address(at("0.0.0.0:8081")), at("127.0.0.1:8081"));
         assert_eq!(connect_address(at("[::]:8081")), at("[::1]:8081"));
         assert_eq!(connect_address(at("10.0.0.7:8081")), at("10.0.0.7:8081"));
@@ -160,21 +160,21 @@ mod tests {
     #[tokio::test]
     async fn an_answer_without_end_is_read_up_to_the_bound() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let door = listener.local_addr().unwrap();
+        let address = listener.local_addr().unwrap();
         let endless = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
             while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
         };
-        let (answer, ()) = tokio::join!(get(door, "/healthz"), endless);
+        let (answer, ()) = tokio::join!(get(address, "/healthz"), endless);
         assert!(answer.unwrap().body.len() < RESPONSE_BYTES_MAX as usize);
     }
 
     #[tokio::test]
     async fn who_is_not_there_is_an_error() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let door = listener.local_addr().unwrap();
+        let address = listener.local_addr().unwrap();
         drop(listener);
-        assert!(get(door, "/readyz").await.is_err());
+        assert!(get(address, "/readyz").await.is_err());
     }
 }

@@ -234,9 +234,9 @@ pub(super) fn run(arguments: LoadArguments) -> ExitCode {
 fn run_load(arguments: LoadArguments) -> Result<LoadReport, String> {
     let options = load_options(arguments)?;
     let files = options.calls as u64 + FILES_RESERVED;
-    if let Err(room) = open_files::raise_limit(files) {
+    if let Err(limit) = open_files::raise_limit(files) {
         eprintln!(
-            "calldex: {} calls need {files} open files and this process may have {room}: raise it with ulimit -n",
+            "calldex: {} calls need {files} open files and this process may have {limit}: raise it with ulimit -n",
             options.calls
         );
     }

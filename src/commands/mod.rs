@@ -28,7 +28,7 @@ pub enum Command {
     Check(check::CheckArguments),
     /// Asks a running server whether it takes calls: exit status 0 or 1.
     Health(health::HealthArguments),
-    /// Founds a cluster of several instances, joins one, looks at it, removes a member, finishes an upgrade.
+    /// Founds a cluster, joins one, looks at it, removes a member, finishes an upgrade.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
     /// Copies the database into one file, while the server runs or not.

@@ -1,4 +1,4 @@
-//! Sockets are files: a process that holds thousands of calls needs room for them.
+//! Sockets are files: a process that holds thousands of calls needs a limit for them.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -10,7 +10,7 @@ pub(super) fn raise_limit(wanted: u64) -> Result<u64, u64> {
     let (Some(now), most) = (limit.current, limit.maximum.unwrap_or(u64::MAX)) else {
         return Ok(u64::MAX);
     };
-    let mut room = now;
+    let mut limit = now;
     let raised = wanted.min(most);
     if raised > now {
         let asked = Rlimit {
@@ -18,10 +18,14 @@ pub(super) fn raise_limit(wanted: u64) -> Result<u64, u64> {
             maximum: limit.maximum,
         };
         if setrlimit(Resource::Nofile, asked).is_ok() {
-            room = raised;
+            limit = raised;
         }
     }
-    if room >= wanted { Ok(room) } else { Err(room) }
+    if limit >= wanted {
+        Ok(limit)
+    } else {
+        Err(limit)
+    }
 }
 
 #[cfg(test)]

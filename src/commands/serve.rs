@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// A live call holds Twilio's socket, and while it speaks a connection to the model.
 const FILES_PER_CALL: u64 = 2;
-/// Database, logs, webhooks, the admin door.
+/// Database, logs, webhooks, the admin server.
 const FILES_RESERVED: u64 = 512;
 
 /// Signals within this time of the first are the same stop.
@@ -27,8 +27,8 @@ const STOP_MARGIN: Duration = Duration::from_secs(30);
 /// with [`calldex_observability::vital::EXIT_STATUS`], everything else that goes wrong with 1.
 const WRITES_LOST_STATUS: u8 = 74;
 
-/// What the service manager shows until the doors are open.
-const STARTING: &str = "starting; /readyz on the admin door says what is missing";
+/// What the service manager shows until the listeners are open.
+const STARTING: &str = "starting; /readyz on the admin server says what is missing";
 
 /// Options of `calldex serve` and `calldex check`.
 #[derive(Args, Default)]
@@ -39,10 +39,10 @@ pub struct ServeArguments {
     /// Data directory, where calls.db lies [default: data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Twilio's door [default: 127.0.0.1:8080]
+    /// Webhook listener [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
-    /// Admin door: metrics and health [default: 127.0.0.1:8081]
+    /// Admin server: metrics and health [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDR")]
     pub admin: Option<String>,
 }
@@ -151,10 +151,10 @@ async fn serve(config: Config) -> ExitCode {
 /// Makes room for the sockets of so many calls, or warns that there is too little.
 fn raise_file_limit(calls: usize) {
     let wanted = FILES_PER_CALL * calls as u64 + FILES_RESERVED;
-    if let Err(room) = open_files::raise_limit(wanted) {
+    if let Err(available) = open_files::raise_limit(wanted) {
         tracing::warn!(
             wanted,
-            open_files_available = room,
+            open_files_available = available,
             "too few open files are allowed for call.live_max: raise LimitNOFILE (systemd) or ulimit -n"
         );
     }

@@ -47,14 +47,14 @@ impl ServiceManager {
         }
     }
 
-    /// Not ready yet: an instance among several may wait for its cluster.
+    /// Not ready yet: in cluster mode it may wait for its cluster.
     pub(super) async fn starting(&self, status: &str) {
         if let Err(error) = self.send(&format!("STATUS={status}\n")).await {
             tracing::debug!(%error, "the service manager was not told of the start");
         }
     }
 
-    /// The doors are open.
+    /// The listeners are open.
     pub(super) async fn ready(&self, status: &str) {
         let told = self.send(&format!("READY=1\nSTATUS={status}\n")).await;
         if let Err(error) = told {
@@ -62,7 +62,7 @@ impl ServiceManager {
         }
     }
 
-    /// The doors close; the end may take so long.
+    /// The listeners close; the stop may take so long.
     pub(super) async fn stopping(&self, at_most: Duration) {
         let microseconds = at_most.as_micros();
         let status = "draining: live calls go on";
@@ -155,8 +155,8 @@ mod tests {
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         let manager = manager_at(path.as_os_str(), Some(Duration::from_millis(20)));
-        manager.ready("all doors open").await;
-        assert_eq!(heard(&socket).await, "READY=1\nSTATUS=all doors open\n");
+        manager.ready("all listeners open").await;
+        assert_eq!(heard(&socket).await, "READY=1\nSTATUS=all listeners open\n");
         manager.start_watchdog();
         for _ in 0..3 {
             assert_eq!(heard(&socket).await, "WATCHDOG=1\n");

@@ -1,4 +1,4 @@
-//! `[cluster]`: this instance among several.
+//! `[cluster]`: cluster mode.
 
 use crate::settings::ConfigError;
 use calldex_observability::redaction::Secret;
@@ -25,10 +25,10 @@ const JOIN_MAX: usize = 32;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClusterSection {
-    /// The door for the other instances. Setting it makes this instance one of several.
+    /// The address of the cluster listener. Setting it turns cluster mode on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
-    /// How the others reach that door, `host:port`; `listen` where not set.
+    /// How other instances reach that listener, `host:port`; `listen` where not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advertise: Option<String>,
     /// Doors of other instances, `host:port`: an empty data directory joins through whichever
@@ -82,7 +82,7 @@ impl Default for ClusterSection {
 }
 
 impl ClusterSection {
-    /// Whether this instance is one of several.
+    /// Whether cluster mode is on.
     pub fn is_enabled(&self) -> bool {
         self.listen.is_some()
     }
@@ -145,12 +145,12 @@ impl ClusterSection {
         }
         if min < heartbeat.saturating_mul(HEARTBEATS_PER_ELECTION_MIN) {
             let hint = "must be at least three times cluster.heartbeat_ms, or one late heartbeat \
-                          costs the primary its office";
+                          makes the others elect a new primary";
             errors.push(config_error("election_ms_min", min, hint));
         }
         if max <= min {
-            let hint = "must be more than cluster.election_ms_min: two that wait equally long \
-                          stand against each other";
+            let hint = "must be more than cluster.election_ms_min: two candidates that wait equally long \
+                          split the votes";
             errors.push(config_error("election_ms_max", max, hint));
         }
         if max > ELECTION_MS_MAX {

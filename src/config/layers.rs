@@ -1,5 +1,5 @@
-//! Laying file, environment and flags over the defaults, each setting judged on its own, so that
-//! one wrong value does not hide the next.
+//! Merges file, environment and flags over the defaults. Each setting is checked by itself, so that one
+//! wrong value does not hide the next.
 
 use super::Config;
 use super::renamed::{renamed_error, take_renamed};

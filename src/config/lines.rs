@@ -24,7 +24,7 @@ pub struct PhoneLine {
     pub persona: Arc<Persona>,
     /// What its model is told.
     pub prompts: Arc<SystemPrompt>,
-    /// Its sentences, with its house and topic in them.
+    /// Its sentences, with its business and topic in them.
     pub phrases: Arc<PhraseCatalog>,
     /// Its TwiML, with every language declared, its own too.
     pub relay: Arc<RelayConfig>,

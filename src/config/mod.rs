@@ -1,4 +1,4 @@
-//! The configuration: defaults < TOML file < environment < flags, and every fault at once.
+//! The configuration: defaults < TOML file < environment < flags, and every error at once.
 
 mod cluster;
 mod handoff;
@@ -27,7 +27,7 @@ use calldex_observability::redaction::Secret;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Everything that can be set, one struct a room.
+/// All settings, one struct for each section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -58,9 +58,9 @@ pub struct Config {
     pub mcp: Vec<McpSection>,
     /// The writer's and the directory's bounds.
     pub storage: StorageSection,
-    /// This instance among several.
+    /// Cluster mode.
     pub cluster: ClusterSection,
-    /// The admin door.
+    /// The admin server.
     pub admin: AdminSection,
     /// What goes to standard error.
     pub log: LogSection,
@@ -147,7 +147,7 @@ impl Config {
         lines::notes(self)
     }
 
-    /// A door that the internet can reach must know Twilio from anybody else.
+    /// A listener that the internet can reach must verify that requests come from Twilio.
     fn listener_errors(&self) -> Vec<ConfigError> {
         let mut errors = Vec::new();
         let server = &self.server;
@@ -168,18 +168,18 @@ impl Config {
             }
         }
         if server.listen == self.admin.listen && server.listen.port() != 0 {
-            let hint = "is Twilio's door too (server.listen): give each a port of its own";
+            let hint = "is the webhook listener too (server.listen): give each a port of its own";
             errors.push(ConfigError::new("admin.listen", self.admin.listen, hint));
         }
         let cluster = self.cluster.listen.filter(|listen| listen.port() != 0);
         if let Some(listen) = cluster.filter(|at| [server.listen, self.admin.listen].contains(at)) {
-            let hint = "is the port of another door too (server.listen or admin.listen): give \
+            let hint = "is the port of another listener too (server.listen or admin.listen): give \
                           each one of its own";
             errors.push(ConfigError::new("cluster.listen", listen, hint));
         }
         if !server.calls && !self.cluster.is_enabled() {
-            let hint = "is for one of several instances: an instance alone has nothing else to \
-                          do; set cluster.listen, or leave it out";
+            let hint = "is for cluster mode: a single node has nothing else to do; set \
+                          cluster.listen, or leave it out";
             errors.push(ConfigError::new("server.calls", false, hint));
         }
         if self.admin.token.as_ref().is_some_and(Secret::is_empty) {

@@ -1,4 +1,4 @@
-//! The settings of the rooms that have no configuration file of their own beside their code.
+//! The settings of the modules that have no configuration file of their own beside their code.
 
 use super::handoff::HandoffSection;
 use crate::settings::ConfigError;
@@ -14,9 +14,9 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerSection {
-    /// Twilio's door.
+    /// The address of the webhook listener.
     pub listen: SocketAddr,
-    /// How Twilio reaches that door (`https://calls.example.net`, a path prefix is allowed).
+    /// How Twilio reaches that listener (`https://calls.example.net`, a path prefix is allowed).
     /// Signatures are checked over it. Without it the `Host` header is believed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
@@ -27,8 +27,8 @@ pub struct ServerSection {
     pub data: PathBuf,
     /// The name of this instance in conversations and logs; the host's name when empty.
     pub instance: String,
-    /// Whether it takes calls. One of several may not: a full copy and a vote, no more. Twilio's
-    /// doors stay shut then.
+    /// Whether it takes calls. In cluster mode an instance may only hold a copy and vote: the webhook
+    /// listener is not opened then.
     pub calls: bool,
     /// On SIGTERM live calls may go on for this long, in milliseconds. Then each is said goodbye to,
     /// and what is written is flushed: allow 30 s more before the process is killed.
@@ -120,7 +120,7 @@ pub struct TwilioSection {
     /// need the same.
     #[serde(skip_serializing)]
     pub call_token_secret: Option<Secret>,
-    /// The account (`AC…`). With it and the auth token the primary of several instances can tell
+    /// The account (`AC…`). With it and the auth token the primary of a cluster can tell
     /// Twilio to redirect the calls of one that is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account_sid: Option<String>,
@@ -280,7 +280,7 @@ pub struct CallSection {
     pub duration_s_max: u64,
     /// A call whose socket is lost may come back for this long.
     pub resume_s_max: u64,
-    /// An instance of several that has not answered for this long is taken for gone, in
+    /// A member of the cluster that has not answered for this long is taken for gone, in
     /// milliseconds: its calls are redirected. Twilio itself asks 1.2 s after a socket that it
     /// knows to be lost.
     pub watchdog_ms: u64,

@@ -12,7 +12,7 @@ use calldex_storage::write::{DecodeError, decode_batch, is_allowed_at};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
-/// The answer to `question`, asked at `desk` by node `from` (0: a stranger).
+/// The response to `question`, sent to `endpoint` by node `from` (0: not a member).
 pub(super) async fn dispatch(
     context: &Arc<NodeContext>,
     endpoint: Endpoint,
@@ -26,11 +26,11 @@ pub(super) async fn dispatch(
         Endpoint::Snapshot => return Err(RejectedRequest::malformed()),
         Endpoint::Writes => pack(&accept_writes(context, unpack_request(question)?).await),
         Endpoint::StartupCheck => {
-            let greeting: StartupCheckRequest = unpack_request(question)?;
-            if greeting.check.node_id != from {
+            let request: StartupCheckRequest = unpack_request(question)?;
+            if request.check.node_id != from {
                 return Err(RejectedRequest::malformed());
             }
-            pack(&startup_check::answer_startup_check(context, greeting).await)
+            pack(&startup_check::answer_startup_check(context, request).await)
         }
         Endpoint::Join => {
             let application: JoinRequest = unpack_request(question)?;

@@ -1,4 +1,4 @@
-//! The door for the other instances: who comes in, and which desk answers.
+//! The cluster listener: which connections and requests are accepted, and which endpoint answers.
 
 mod dispatch;
 mod raft_messages;
@@ -82,7 +82,7 @@ impl RejectedRequest {
     }
 }
 
-/// Takes the door's place at `listen`. Connections wait until it is open.
+/// Binds `listen`. Connections wait until the listener is served.
 pub(super) async fn bind_listener(
     listen: SocketAddr,
     certificates: &Certificates,
@@ -96,7 +96,7 @@ pub(super) async fn bind_listener(
         .map_err(refused)
 }
 
-/// Opens the door; the way to close it.
+/// Serves the listener. Returns the handle that closes it.
 pub(super) fn serve(admitted: MutualTlsListener, context: &Arc<NodeContext>) -> ServerHandle {
     let mut server = Server::new(admitted).max_connections(CONNECTIONS_MAX);
     server
@@ -130,7 +130,7 @@ fn routes(context: &Arc<NodeContext>) -> Router {
         })
 }
 
-/// Who sits at a desk.
+/// The handler of one endpoint.
 struct EndpointHandler {
     context: Arc<NodeContext>,
     endpoint: Endpoint,

@@ -25,7 +25,7 @@ const CHUNKS_UNWRITTEN_MAX: usize = 16;
 /// What the sender is asked to wait after a refusal, milliseconds. Each further one doubles its pause.
 const RETRY_AFTER_MS: u64 = 1_000;
 
-/// Whether the whole database may be sent: whether this instance reads it, and has room for it.
+/// Whether the whole database may be sent: whether this instance reads it, and has space for it.
 pub(super) async fn answer_offer(
     context: &NodeContext,
     offer: SnapshotOffer,
@@ -129,15 +129,15 @@ impl Drop for ElectionPause {
     }
 }
 
-/// Whether the disk has room for all that installing a database of `bytes` takes; else why not.
+/// Whether the disk has space for all that installing a database of `bytes` takes; else why not.
 async fn has_disk_space(
     context: &NodeContext,
     bytes: u64,
 ) -> Result<Result<(), String>, RejectedRequest> {
     let replica = Arc::clone(&context.replica);
     let looking = tokio::task::spawn_blocking(move || replica.room_to_install(bytes));
-    let room = looking.await.map_err(|_| RejectedRequest::not_ready())?;
-    Ok(room.map_err(|error| error.to_string()))
+    let space = looking.await.map_err(|_| RejectedRequest::not_ready())?;
+    Ok(space.map_err(|error| error.to_string()))
 }
 
 /// A body, read piece by piece.

@@ -77,7 +77,7 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, admit: mpsc::Sender<Tls
                 let (tls, admit) = (tls.clone(), admit.clone());
                 let handshake = tokio::spawn(async move {
                     if let Some(stream) = tls_handshake(&tls, stream).await {
-                        // Closed with the door.
+                        // Closed with the listener.
                         let _ = admit.send((stream, from)).await;
                     }
                 });

@@ -25,7 +25,7 @@ fn listed(node_id: NodeId, name: &str, voter: bool) -> ListedMember {
     }
 }
 
-fn roll(members: &[ListedMember]) -> MemberList {
+fn member_list(members: &[ListedMember]) -> MemberList {
     MemberList {
         index: Some(3),
         members: members.to_vec(),
@@ -33,7 +33,7 @@ fn roll(members: &[ListedMember]) -> MemberList {
 }
 
 fn three() -> MemberList {
-    roll(&[
+    member_list(&[
         listed(1, "one", true),
         listed(2, "two", true),
         listed(3, "three", true),
@@ -120,13 +120,19 @@ fn there_are_only_so_many_members() {
     let many: Vec<ListedMember> = (1..=MEMBERS_MAX as u64)
         .map(|id| listed(id, &format!("n{id}"), id <= 3))
         .collect();
-    let refused = decide_join(&roll(&many), &application(99, "new"), REPLACE_AFTER, |_| {
-        Reachability::Reachable
-    });
+    let refused = decide_join(
+        &member_list(&many),
+        &application(99, "new"),
+        REPLACE_AFTER,
+        |_| Reachability::Reachable,
+    );
     assert!(matches!(refused, JoinDecision::Refuse(_)));
-    let replacing = decide_join(&roll(&many), &application(99, "n7"), REPLACE_AFTER, |_| {
-        Reachability::Unreachable(REPLACE_AFTER)
-    });
+    let replacing = decide_join(
+        &member_list(&many),
+        &application(99, "n7"),
+        REPLACE_AFTER,
+        |_| Reachability::Unreachable(REPLACE_AFTER),
+    );
     assert_eq!(replacing, JoinDecision::Admit);
 }
 
@@ -169,7 +175,7 @@ fn who_takes_a_place_takes_the_vote_in_one_step() {
 
 #[test]
 fn a_learner_s_place_is_taken_as_well() {
-    let members = roll(&[
+    let members = member_list(&[
         listed(1, "one", true),
         listed(2, "two", false),
         listed(3, "two", false),
@@ -215,7 +221,7 @@ fn there_are_only_so_many_voters() {
     let many: Vec<ListedMember> = (1..=9)
         .map(|id| listed(id, &format!("n{id}"), id <= VOTERS_MAX as u64))
         .collect();
-    assert_eq!(next_change(&roll(&many), 1, |_| there(0)), None);
+    assert_eq!(next_change(&member_list(&many), 1, |_| there(0)), None);
 }
 
 #[test]
@@ -234,7 +240,7 @@ fn a_member_is_removed_by_id_name_or_address() {
 
 #[test]
 fn a_learner_goes_without_a_vote_being_counted() {
-    let members = roll(&[listed(1, "one", true), listed(2, "two", false)]);
+    let members = member_list(&[listed(1, "one", true), listed(2, "two", false)]);
     let gone = decide_removal(&members, "two", false, |_| false);
     assert!(
         matches!(gone, RemovalDecision::Remove(_, MembershipChange::RemoveLearners(ids)) if ids == set(&[2]))
@@ -243,7 +249,7 @@ fn a_learner_goes_without_a_vote_being_counted() {
 
 #[test]
 fn the_last_voter_stays_and_a_majority_must_be_left() {
-    let alone = roll(&[listed(1, "one", true)]);
+    let alone = member_list(&[listed(1, "one", true)]);
     let refused = decide_removal(&alone, "one", true, |_| true);
     assert!(matches!(refused, RemovalDecision::Refuse(_)));
     let only_one = |id| id == 1;
@@ -255,7 +261,7 @@ fn the_last_voter_stays_and_a_majority_must_be_left() {
 
 #[test]
 fn a_name_that_two_have_is_asked_about() {
-    let twice = roll(&[
+    let twice = member_list(&[
         listed(1, "one", true),
         listed(2, "two", true),
         listed(3, "two", false),

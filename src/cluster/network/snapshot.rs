@@ -84,10 +84,10 @@ async fn offer(
     replica: &Arc<Replica>,
 ) -> Result<Result<(), OfferRefusal>, RpcError> {
     let replica = Arc::clone(replica);
-    let room = tokio::task::spawn_blocking(move || replica.room_for_copy()).await;
-    let room = room.map_err(|_| RpcError::NotReady)?;
-    let (bytes, level) = match room {
-        Ok(room) => room,
+    let space = tokio::task::spawn_blocking(move || replica.room_for_copy()).await;
+    let space = space.map_err(|_| RpcError::NotReady)?;
+    let (bytes, level) = match space {
+        Ok(space) => space,
         Err(error) => {
             let why = format!("on this instance: {error}");
             let after = Duration::ZERO;

@@ -95,7 +95,7 @@ mod tests {
     use crate::cluster::wire::ListedMember;
     use calldex_storage::replication::Member;
 
-    fn roll(index: u64, voters: &[NodeId]) -> MemberList {
+    fn member_list(index: u64, voters: &[NodeId]) -> MemberList {
         let listed = |node_id: &NodeId| ListedMember {
             node_id: *node_id,
             member: Member {
@@ -120,14 +120,14 @@ mod tests {
     #[test]
     fn a_voter_alone_lets_itself_in() {
         assert_eq!(
-            AdmissionQuorum::new(1, roll(0, &[1])).state(),
+            AdmissionQuorum::new(1, member_list(0, &[1])).state(),
             QuorumState::Reached
         );
     }
 
     #[test]
     fn a_majority_of_the_voters_has_to_let_it_in() {
-        let mut quorum = AdmissionQuorum::new(1, roll(5, &[1, 2, 3]));
+        let mut quorum = AdmissionQuorum::new(1, member_list(5, &[1, 2, 3]));
         let waiting = QuorumState::Missing {
             accepted: 1,
             needed: 2,
@@ -135,7 +135,9 @@ mod tests {
         assert_eq!(quorum.state(), waiting);
         quorum.record(StartupCheckResponse::Unavailable).unwrap();
         assert_eq!(quorum.members_to_ask().len(), 2);
-        quorum.record(welcome(3, roll(5, &[1, 2, 3]))).unwrap();
+        quorum
+            .record(welcome(3, member_list(5, &[1, 2, 3])))
+            .unwrap();
         assert_eq!(quorum.state(), QuorumState::Reached);
         assert_eq!(quorum.members_to_ask().len(), 1);
     }
@@ -144,21 +146,23 @@ mod tests {
     fn an_empty_instance_learns_who_has_to_and_does_not_count_itself() {
         let mut quorum = AdmissionQuorum::new(9, MemberList::default());
         assert_eq!(quorum.state(), QuorumState::VotersUnknown);
-        quorum.record(welcome(1, roll(5, &[1, 2, 3]))).unwrap();
+        quorum
+            .record(welcome(1, member_list(5, &[1, 2, 3])))
+            .unwrap();
         let waiting = QuorumState::Missing {
             accepted: 1,
             needed: 2,
         };
         assert_eq!(quorum.state(), waiting);
-        quorum.record(welcome(2, roll(4, &[1, 2]))).unwrap();
+        quorum.record(welcome(2, member_list(4, &[1, 2]))).unwrap();
         assert_eq!(quorum.state(), QuorumState::Reached);
     }
 
     #[test]
     fn the_later_list_of_members_counts() {
-        let mut quorum = AdmissionQuorum::new(1, roll(5, &[1, 2, 3]));
+        let mut quorum = AdmissionQuorum::new(1, member_list(5, &[1, 2, 3]));
         quorum
-            .record(welcome(2, roll(9, &[1, 2, 3, 4, 5])))
+            .record(welcome(2, member_list(9, &[1, 2, 3, 4, 5])))
             .unwrap();
         let waiting = QuorumState::Missing {
             accepted: 2,
@@ -169,7 +173,7 @@ mod tests {
 
     #[test]
     fn one_refusal_is_enough() {
-        let mut quorum = AdmissionQuorum::new(1, roll(5, &[1, 2, 3]));
+        let mut quorum = AdmissionQuorum::new(1, member_list(5, &[1, 2, 3]));
         let why = "older".to_owned();
         let refused = quorum.record(StartupCheckResponse::Refused { why: why.clone() });
         assert_eq!(refused, Err(NotAdmitted::Refused(why)));

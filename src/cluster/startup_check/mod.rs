@@ -29,12 +29,12 @@ const NOT_MEMBER_ROUNDS_MAX: u32 = 8;
 /// What a founder waits for others that might know better, at its very first start.
 const FOUNDING_WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Somebody has started.
+/// Answers an instance that has started.
 pub(super) async fn answer_startup_check(
     context: &Arc<NodeContext>,
-    greeting: StartupCheckRequest,
+    request: StartupCheckRequest,
 ) -> StartupCheckResponse {
-    let node_id = greeting.check.node_id;
+    let node_id = request.check.node_id;
     // Who is not let in itself vouches for nobody.
     if context.phase().is_final() {
         return StartupCheckResponse::Unavailable;
@@ -46,7 +46,7 @@ pub(super) async fn answer_startup_check(
             .increment(1);
         return StartupCheckResponse::Removed;
     }
-    if let Some(why) = format_mismatch(context, greeting.supported_formats) {
+    if let Some(why) = format_mismatch(context, request.supported_formats) {
         catalog::CLUSTER_REFUSALS_TOTAL
             .with("format_version")
             .increment(1);
@@ -54,8 +54,8 @@ pub(super) async fn answer_startup_check(
         return StartupCheckResponse::Refused { why };
     }
     let peers = context.replica.peer_records();
-    let hello = greeting.check;
-    let checked = tokio::task::spawn_blocking(move || peers.check(hello)).await;
+    let check = request.check;
+    let checked = tokio::task::spawn_blocking(move || peers.check(check)).await;
     match checked {
         Ok(Ok(())) => {}
         Err(_) | Ok(Err(StartupCheckError::CannotRecord(_))) => {
@@ -70,14 +70,14 @@ pub(super) async fn answer_startup_check(
             return StartupCheckResponse::Refused { why };
         }
     }
-    membership::update_member(context, node_id, greeting.member);
+    membership::update_member(context, node_id, request.member);
     StartupCheckResponse::Accepted {
         node_id: context.node_id,
         member_list,
     }
 }
 
-/// "I am here", to node `from`.
+/// The response to a ping of node `from`.
 pub(super) fn pong(context: &NodeContext, from: NodeId) -> Pong {
     let metrics = context.metrics();
     let is_primary = context.raft_if_primary().is_some();
@@ -170,11 +170,11 @@ async fn ask_all(
     let mut asking = JoinSet::new();
     for target in targets {
         let context = Arc::clone(context);
-        let greeting = context.startup_check_request(last_log);
+        let request = context.startup_check_request(last_log);
         asking.spawn(async move {
             let client = &context.client;
             client
-                .request(&target, Endpoint::StartupCheck, &greeting, RESPONSE_MAX)
+                .request(&target, Endpoint::StartupCheck, &request, RESPONSE_MAX)
                 .await
         });
     }
@@ -188,10 +188,10 @@ pub(super) async fn announce_to_primary(context: &Arc<NodeContext>) {
         return;
     };
     let last_log = context.metrics().and_then(|metrics| metrics.last_log_index);
-    let greeting = context.startup_check_request(last_log);
+    let request = context.startup_check_request(last_log);
     let answer = context
         .client
-        .request(&target, Endpoint::StartupCheck, &greeting, RESPONSE_MAX);
+        .request(&target, Endpoint::StartupCheck, &request, RESPONSE_MAX);
     // If it is no member any more, the pings learn so.
     if let Ok(StartupCheckResponse::Refused { why }) = answer.await {
         context.set_phase(EnginePhase::Refused(why));

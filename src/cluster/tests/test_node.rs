@@ -1,4 +1,4 @@
-//! An instance of several in this process: a data directory, storage on it, its place in the cluster.
+//! A member of a cluster in this process: a data directory, storage on it, its place in the cluster.
 
 use crate::cluster::{
     Cluster, ClusterSection, ClusterSetup, ClusterStatus, NodeReadiness, await_identity,
@@ -199,7 +199,7 @@ pub(super) async fn primary_of(nodes: &[&TestNode]) -> usize {
     }
 }
 
-/// So many voters among `house`'s members, all of which it reaches.
+/// So many voters among `node`'s members, all of which it reaches.
 pub(super) fn has_voters(node: &TestNode, count: usize) -> bool {
     let standing = node.status();
     let voters = standing.members.iter().filter(|member| member.voter);

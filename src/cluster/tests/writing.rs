@@ -114,7 +114,7 @@ fn slow_log(pause: Duration) -> (Arc<AtomicBool>, FaultInjector) {
     (is_slow, faults)
 }
 
-/// Writes on `house`, one after the other; how many entries the log has more than before.
+/// Writes on a node, one after the other; how many entries the log has more than before.
 async fn entries_of(node: &TestNode, writes: u32) -> u64 {
     let storage = node.storage();
     let before = node.write("CA-first").await;
