@@ -132,7 +132,7 @@ impl App {
         let (storage, cluster) = open_storage(&config, &health, &state.workers).await?;
         let agent = Arc::new(
             Agent::new(&config.agent, &config.model)
-                .map_err(|faults| StartError::Agent(ConfigErrors(faults)))?,
+                .map_err(|errors| StartError::Agent(ConfigErrors(errors)))?,
         );
         let offline = agent.is_offline();
         let tools = Arc::new(ToolRegistry::start(&config.tool, &config.mcp));
@@ -191,12 +191,15 @@ impl App {
 }
 
 impl RunningServer {
-    /// Stops. Where other instances take calls, live ones move to them, after load balancers had
-    /// time to notice; who calls here all the same is greeted as ever, since the socket opens at the
-    /// public address, which leads to the others by then. Where none does, or none does any more, new
-    /// callers are asked to call again, live calls go on up to the drain's bound and are then said
-    /// goodbye to. Then the listeners close, and everything is written. How many accepted writes are lost:
-    /// 0 unless a disk failed up to the end.
+    /// Stops the server.
+    ///
+    /// Where other instances take calls, the live calls move to them after `server.drain_notice_ms`, in which
+    /// load balancers notice. A call that still arrives here is greeted: its socket opens at the public
+    /// address, which leads to another instance by then. Where no other instance takes calls, new callers are
+    /// asked to call again, and live calls go on for `server.drain_ms_max` and then end with a goodbye.
+    /// After that the listeners close, and all accepted writes are flushed.
+    ///
+    /// Returns the number of accepted writes that are lost: 0 unless a disk fails until the end.
     pub async fn stop(self) -> usize {
         self.calls_part.set_failed("draining");
         let had_calls = self.call_manager.connected_or_connecting() > 0;

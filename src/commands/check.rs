@@ -1,4 +1,4 @@
-//! `calldex check`: every fault at once.
+//! `calldex check`: all errors of the configuration at once.
 
 use super::{ServeArguments, print_failure};
 use crate::agent::CallerFacts;
@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &CheckArguments) -> ExitCode {
             println!("the configuration is in order");
             ExitCode::SUCCESS
         }
-        Err(faults) => print_failure(faults),
+        Err(errors) => print_failure(errors),
     }
 }
 

@@ -24,7 +24,7 @@ use std::sync::LazyLock;
 pub enum Command {
     /// Runs the server (also without any command).
     Serve(ServeArguments),
-    /// Prints every fault of configuration and environment at once.
+    /// Prints all errors of configuration and environment at once.
     Check(check::CheckArguments),
     /// Asks a running server whether it takes calls: exit status 0 or 1.
     Health(health::HealthArguments),

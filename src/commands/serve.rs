@@ -54,7 +54,7 @@ impl ServeArguments {
             config: file.cloned(),
             ..Self::default()
         };
-        Config::load(&arguments.sources()).map_err(|faults| faults.to_string())
+        Config::load(&arguments.sources()).map_err(|errors| errors.to_string())
     }
 
     /// Where these arguments and the environment say that settings are.
@@ -74,7 +74,7 @@ impl ServeArguments {
 pub(super) fn run(arguments: &ServeArguments) -> ExitCode {
     let config = match Config::load(&arguments.sources()) {
         Ok(config) => config,
-        Err(faults) => return print_failure(faults),
+        Err(errors) => return print_failure(errors),
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,

@@ -12,7 +12,7 @@ pub const KNOWLEDGE_BYTES_MAX: usize = 32 * 1024;
 /// The texts of `files` as the prompt holds them.
 ///
 /// # Errors
-/// A fault of `setting` for each file that cannot be read, is no UTF-8 text, or is too much.
+/// An error of `setting` for each file that cannot be read, is no UTF-8 text, or is too much.
 pub fn read_knowledge(files: &[PathBuf], setting: &str) -> Result<String, Vec<ConfigError>> {
     let mut texts: Vec<(String, String)> = Vec::new();
     let mut errors = Vec::new();
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_read_whole_or_told_as_faults() {
+    fn files_are_read_whole_or_reported_as_errors() {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, content: &[u8]| {
             let path = folder.path().join(name);

@@ -11,8 +11,7 @@ use toml::{Table, Value};
 
 /// Prefix of the variables that set anything: `CALLDEX_CALL__LIVE_MAX` is `call.live_max`.
 const VARIABLE_PREFIX: &str = "CALLDEX_";
-/// Behind a secret's variable: its value is the path of a file that holds the secret, as Docker and
-/// Kubernetes hand secrets over.
+/// The ending of a variable that names the file of a secret, as Docker and Kubernetes provide secrets.
 const FILE_ENDING: &str = "_FILE";
 /// A configuration file larger than this is refused.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -46,7 +45,7 @@ const IGNORED_PREFIXES: [&str; 6] = [
     "CALLDEX_SERVICE_",
     "CALLDEX_PORT",
 ];
-/// Settings whose value must not be repeated in a fault.
+/// Settings whose value must not be shown in an error.
 const SECRET_ENDINGS: [&str; 7] = [
     "token",
     "tokens",
@@ -81,7 +80,7 @@ pub struct ConfigSources {
 
 /// The process's variables that are settings; empty values count as not set.
 pub fn environment() -> Vec<(String, String)> {
-    // Whatever is not UTF-8 is none of ours.
+    // A variable that is not UTF-8 is no setting.
     let readable = |(name, value): (OsString, OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
@@ -137,7 +136,7 @@ pub(super) fn merge(sources: &ConfigSources) -> (Config, Vec<ConfigError>) {
         errors.extend(take_renamed(&mut setting));
         match apply(&merged, &setting) {
             Ok(next) => merged = next,
-            Err(fault) => errors.push(fault),
+            Err(error) => errors.push(error),
         }
     }
     let config = Config::from_table(merged).unwrap_or_default();
@@ -170,7 +169,7 @@ fn apply(base: &Table, setting: &LayeredSetting) -> Result<Table, ConfigError> {
         }
         match Config::from_table(next.clone()) {
             Ok(_) => return Ok(next),
-            // The parser's own words repeat the value.
+            // The message of the parser repeats the value.
             Err(_) if is_secret(setting) => refusal = "must be a text".to_owned(),
             Err(error) => refusal = error.message().to_owned(),
         }

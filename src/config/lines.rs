@@ -244,7 +244,7 @@ fn build_line(config: &Config, section: &LineSection) -> Result<PhoneLine, Vec<C
     let is_own = !section.phrases.is_empty() || !section.persona.is_empty();
     if is_own && config.phrases.validate(&config.persona).is_empty() {
         let own = phrases.validate(&persona).into_iter();
-        errors.extend(own.map(|fault| fault.under(&format!("line[{}]", section.number))));
+        errors.extend(own.map(|error| error.under(&format!("line[{}]", section.number))));
     }
     if section.dtmf_wait_ms == Some(0) {
         errors.push(ConfigError::new(

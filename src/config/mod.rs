@@ -112,7 +112,7 @@ impl Config {
         }
     }
 
-    /// All faults that only the values together show; none for a usable configuration.
+    /// All errors that only show in the values together; none for a usable configuration.
     pub fn validate(&self) -> Vec<ConfigError> {
         let mut errors = self.server.validate();
         errors.extend(self.twilio.validate());
@@ -142,7 +142,7 @@ impl Config {
         }
     }
 
-    /// What is in order and may surprise all the same, a line each.
+    /// Notes on settings that are valid and may be unexpected, one line each.
     pub fn notes(&self) -> Vec<String> {
         lines::notes(self)
     }

@@ -223,12 +223,12 @@ impl TwilioSection {
                 ));
             }
         }
-        errors.extend(self.account_faults());
+        errors.extend(self.account_errors());
         errors.extend(self.handoff.validate("twilio.handoff"));
         errors
     }
 
-    fn account_faults(&self) -> Vec<ConfigError> {
+    fn account_errors(&self) -> Vec<ConfigError> {
         let mut errors = Vec::new();
         let is_api = self.api_base.starts_with("https://")
             || (self.api_base.starts_with("http://") && is_loopback(&self.api_base));
@@ -470,8 +470,8 @@ impl StorageSection {
     pub(super) fn validate(&self) -> Vec<ConfigError> {
         let value = self.hot_callers_max;
         let is_low = value < 100;
-        let fault = || ConfigError::new("storage.hot_callers_max", value, "must be at least 100");
-        is_low.then(fault).into_iter().collect()
+        let error = || ConfigError::new("storage.hot_callers_max", value, "must be at least 100");
+        is_low.then(error).into_iter().collect()
     }
 }
 

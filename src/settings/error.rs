@@ -1,4 +1,4 @@
-//! What is wrong with a setting, in a form that an operator can act on.
+//! An error in the configuration, with what the operator has to change.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// A fault of `setting`, which holds `value`.
+    /// An error of `setting`, which holds `value`.
     pub fn new(
         setting: impl Into<String>,
         value: impl fmt::Display,
@@ -55,14 +55,14 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Every fault found, at least one.
+/// All errors found, at least one.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", error_list(.0))]
 pub struct ConfigErrors(pub Vec<ConfigError>);
 
 fn error_list(errors: &[ConfigError]) -> String {
     let count = errors.len();
-    let noun = if count == 1 { "fault" } else { "faults" };
+    let noun = if count == 1 { "error" } else { "errors" };
     let lines: Vec<String> = errors.iter().map(|fault| format!("  {fault}")).collect();
     format!("{count} {noun} in the configuration:\n{}", lines.join("\n"))
 }

@@ -1,5 +1,5 @@
-//! Becoming a member, and ceasing to be one. Only the primary changes the members, one change at a
-//! time, each an entry of the log.
+//! Adds and removes members. Only the primary changes the members, one change at a time. Each change is an
+//! entry of the log.
 
 mod automatic_changes;
 mod rules;
@@ -21,9 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// What one change may take.
+/// The time limit of one change.
 const CHANGE_MAX: Duration = Duration::from_secs(8);
-/// Before a change that another one is in the way of is tried again.
+/// The pause before a change is tried again that another one blocks.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a change was not made.
@@ -32,15 +32,15 @@ enum MembershipError {
     /// This instance is not the primary.
     #[error("another instance is the primary now")]
     NotPrimary,
-    /// No majority, or the engine stopped; it may have been made.
+    /// There is no majority, or the engine stopped. The change may have been made.
     #[error("no majority has answered in time")]
     TimedOut,
-    /// The engine does not make it.
+    /// The engine refuses it.
     #[error("{0}")]
     Impossible(String),
 }
 
-/// An empty instance asks to be a member.
+/// Admits an instance with an empty data directory as a learner, or says why not.
 pub(super) async fn admit_member(
     context: &Arc<NodeContext>,
     application: JoinRequest,
@@ -52,8 +52,8 @@ pub(super) async fn admit_member(
         let why = "cluster.advertise is no host:port".to_owned();
         return JoinResponse::Refused { why };
     }
-    // Until then the log holds all there is, and a database built from it alone would not be this
-    // one's: an adopted database has more than its log.
+    // A new member must get a copy of the database and not only the log: a database that was adopted holds
+    // more than its log.
     let is_purged = raft
         .metrics()
         .borrow()

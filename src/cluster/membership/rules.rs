@@ -1,5 +1,5 @@
-//! Who may become a member, who votes, who may be removed: decided from what is known, without asking
-//! anybody.
+//! Decides which instance may become a member, which members vote, and which may be removed. Sends no
+//! request.
 
 use crate::cluster::node_slot::slot_of;
 use crate::cluster::wire::{JoinRequest, ListedMember, MemberList};
@@ -14,41 +14,41 @@ pub(super) const VOTERS_MAX: usize = 7;
 /// Entries that a learner may be behind when it becomes a voter: it must not hold up the next write.
 pub(super) const PROMOTION_ENTRIES_MAX: u64 = 64;
 
-/// How a member answers the primary.
+/// Whether a member answers the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reachability {
     Reachable,
-    /// It has not, for so long.
+    /// It has not answered for so long.
     Unreachable(Duration),
     /// It has not been asked often enough to tell.
     Unknown,
 }
 
-/// What an application comes to.
+/// The decision about a request to join.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum JoinDecision {
     /// It becomes a learner.
     Admit,
-    /// It is a member already: its first application was answered, and the answer lost.
+    /// It is a member already: the response to its first request was lost.
     AlreadyMember,
-    /// Its id is too like a member's.
+    /// Its id, or the slot in it, belongs to another member.
     IdConflict,
-    /// It must ask again.
+    /// It must ask again later.
     Wait(String),
-    /// It does not become one.
+    /// It does not become a member.
     Refuse(String),
 }
 
 impl Reachability {
-    /// Whether another may take its place: it may be away for a restart, an upgrade or a cut cable, and
-    /// what it has accepted is in its outbox.
+    /// Whether another instance may replace it. It may be away only for a restart, an upgrade or a network
+    /// failure, and the writes that it has accepted are in its outbox.
     fn is_replaceable(self, replace_after: Duration) -> bool {
         matches!(self, Self::Unreachable(silent) if silent >= replace_after)
     }
 }
 
-/// What `application` comes to. A member that has been silent for `replace_after` gives its place to who
-/// comes with its name or address; an operator need not wait for that (`calldex cluster remove`).
+/// Decides about `application`. A member that has not answered for `replace_after` is replaced by an
+/// instance with its name or address. `calldex cluster remove` removes it at once.
 pub(super) fn decide_join(
     member_list: &MemberList,
     application: &JoinRequest,
@@ -106,7 +106,7 @@ pub(super) fn decide_join(
     JoinDecision::Admit
 }
 
-/// What two instances must not have in common, in words, if they do.
+/// The setting that both instances have in common and must not, if there is one.
 fn conflicting_setting(one: &Member, other: &Member) -> Option<String> {
     if one.address == other.address {
         return Some(format!("cluster.advertise = {}", other.address));
@@ -133,20 +133,20 @@ pub(super) struct MemberProgress {
     pub(super) reachability: Reachability,
     /// Whether it answers, and its engine runs.
     pub(super) engine_running: bool,
-    /// Whether it wants to vote, as it last said.
+    /// Whether it is configured to vote, as it last said.
     pub(super) wants_vote: Option<bool>,
-    /// Entries that it lacks of the primary's; none while nothing was acknowledged.
+    /// Entries of the primary that it lacks; none until it has acknowledged one.
     pub(super) behind: Option<u64>,
 }
 
 /// A change of the members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum MembershipChange {
-    /// These vote from now on; who did and is none of them is no member any more.
+    /// These are the voters; a voter that is not among them is removed.
     SetVoters(BTreeSet<NodeId>),
-    /// These vote from now on; who did and is none of them stays as a learner.
+    /// These are the voters; a voter that is not among them stays as a learner.
     DemoteToLearner(BTreeSet<NodeId>),
-    /// These learners are no members any more.
+    /// These learners are removed.
     RemoveLearners(BTreeSet<NodeId>),
 }
 

@@ -1,11 +1,10 @@
-//! Entries under way.
+//! Append messages that wait for a response.
 //!
-//! The engine gives one message a heartbeat's time (openraft 0.9 knows no other bound) and then sends
-//! the same again. Over a longer way, a slow disk or a connection that is only being made, no answer
-//! would ever come in time. So a message is not given up with the engine's patience: asked for the
-//! same again, the answer that is still on its way is waited for, and counts. Between a message that
-//! was given up and the next try the engine sends a heartbeat: the answer serves that one too, and is
-//! kept for the try.
+//! The engine waits one heartbeat period for the response to an append message (openraft 0.9 has no other
+//! bound) and then sends the same message again. On a slow network or disk, or while a connection is made, no
+//! response would arrive in time. Therefore a message stays under way when the engine stops waiting for it.
+//! When the engine sends the same again, the response that is still expected is used. Between the two tries
+//! the engine sends a heartbeat: the response answers that as well, and is kept for the next try.
 
 use crate::cluster::client::{ClusterClient, RpcError, RpcTarget};
 use crate::cluster::wire::{APPEND_BYTES_TARGET, Endpoint, pack};
@@ -15,11 +14,11 @@ use openraft::{EntryPayload, LogId, Vote};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
-/// What an answer may take, at most. Later it would let the primary believe that a majority has
+/// The longest time until a response. A later one would make the primary believe that a majority has
 /// followed it more recently than it has.
 const RESPONSE_MAX: Duration = Duration::from_secs(1);
 
-/// A message that was sent and whose answer has not been used.
+/// A message that was sent and whose response has not been used.
 pub(super) struct InFlightAppend {
     vote: Vote<NodeId>,
     /// The entry before the first.
@@ -28,7 +27,7 @@ pub(super) struct InFlightAppend {
     last_log_id: Option<LogId<NodeId>>,
     sent_at: Instant,
     response: JoinHandle<Result<AppendEntriesResponse<NodeId>, RpcError>>,
-    /// The answer was a success, and has only served a heartbeat so far.
+    /// The response was a success, and has only answered a heartbeat so far.
     succeeded: bool,
 }
 
@@ -39,7 +38,7 @@ impl Drop for InFlightAppend {
 }
 
 impl InFlightAppend {
-    /// Sends `rpc`, packed as `message`, on a task of its own.
+    /// Sends `rpc`, encoded as `message`, on a task of its own.
     pub(super) fn send(
         client: ClusterClient,
         rpc_target: RpcTarget,
@@ -61,7 +60,7 @@ impl InFlightAppend {
         }
     }
 
-    /// Waits for the answer. Given up in between, it can be called again.
+    /// Waits for the response. Cancel safe: a later call waits for the same response.
     pub(super) async fn response(&mut self) -> Result<AppendEntriesResponse<NodeId>, RpcError> {
         if self.succeeded {
             return Ok(AppendEntriesResponse::Success);
@@ -71,8 +70,8 @@ impl InFlightAppend {
             .unwrap_or(Err(RpcError::NoResponse))
     }
 
-    /// Whether its answer says something about `rpc`: the same primary's entries from the same place,
-    /// and none beyond; or a heartbeat from there.
+    /// Whether its response also answers `rpc`: entries of the same primary after the same entry, up to one that
+    /// `rpc` holds too; or a heartbeat after the same entry.
     fn applies_to(&self, rpc: &AppendEntriesRequest<TypeConfig>) -> bool {
         self.vote == rpc.vote
             && self.prev_log_id == rpc.prev_log_id
@@ -92,7 +91,7 @@ impl InFlightAppend {
         answer: AppendEntriesResponse<NodeId>,
     ) -> AppendEntriesResponse<NodeId> {
         match answer {
-            // Whoever has the entries has what is before them.
+            // A member that has the entries has those before them.
             AppendEntriesResponse::Success if rpc.entries.is_empty() => answer,
             AppendEntriesResponse::Success if self.last_log_id != last_log_id(rpc) => {
                 AppendEntriesResponse::PartialSuccess(self.last_log_id)

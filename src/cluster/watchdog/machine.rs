@@ -1,4 +1,4 @@
-//! Which calls of whom are redirected, and when they are closed: a pure machine.
+//! Decides which calls are redirected and when they are closed: a state machine without I/O.
 
 use super::twilio_rest::RedirectResponse;
 use crate::call::state::EventTime;
@@ -8,28 +8,29 @@ use compact_str::CompactString;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
-/// Requests to Twilio under way at once; further calls wait for their turn.
+/// Requests to Twilio under way at once; further calls wait.
 pub const REDIRECTS_AT_ONCE_MAX: usize = 32;
-/// Requests for one call, when Twilio is busy or cannot be reached; then it is given up.
+/// Requests for one call, when Twilio is busy or cannot be reached. After them the call is not redirected.
 const TRIES_MAX: u8 = 5;
 /// From the first of them to the next; doubled each time. Milliseconds.
 const RETRY_MS: u64 = 400;
-/// Calls are read this often while somebody's are unfinished who is gone, and for a while after it went, in
-/// milliseconds.
+/// Calls are read this often while an instance that is gone has unfinished ones, and for
+/// [`READ_OFTEN_FOR_MS`] after it went. Milliseconds.
 const READ_MS: u64 = 500;
-/// And this often otherwise: a row may name an instance that nobody knows any more, and one that is gone
-/// may stay in the list for ever.
+/// And this often otherwise: a row may name an instance that no member knows any more, and an instance that
+/// is gone may stay in the list of members. Milliseconds.
 const READ_IDLE_MS: u64 = 10_000;
-/// How long that while is: what the others have written of its calls comes within it.
+/// For so long after an instance went, writes about its calls may still arrive from other instances.
+/// Milliseconds.
 const READ_OFTEN_FOR_MS: u64 = 10_000;
 
-/// A call that its owner gave up on purpose is on its way to another: its action comes up to 1.2 s
-/// after the socket, the next socket up to 1.5 s after that (docs/protocol.md 9.1), and only then it is owned
-/// where the instance that answered was about to stop, too. So much longer it is waited for.
+/// A call that its owner gave up on purpose moves to another instance: its action comes up to 1.2 s after
+/// the end of the socket, and the next socket up to 1.5 s after that (docs/protocol.md 9.1). Such a call is
+/// redirected so much later. Milliseconds.
 const RELOCATION_WAIT_MS: u64 = 4_000;
 /// While there is no primary, calls are taken over all the same, and their claims wait in outboxes.
-/// Whoever is elected asks for no redirect before those had so long to come: it would cut short a
-/// call that goes on already. Milliseconds.
+/// A new primary requests no redirect for so long, since a redirect would cut short a call that another
+/// instance has taken over already. Milliseconds.
 const ELECTION_GRACE_MS: u64 = 1_000;
 
 /// An epoch from here on holds the slot of its owner in its lower half.
@@ -40,15 +41,15 @@ const FIRST_WITH_SLOT: u32 = 1 << 16;
 pub struct Peer {
     /// Its name, as calls have it.
     pub instance: CompactString,
-    /// Its part of every epoch that it takes; 0 where that is not known.
+    /// Its slot, the lower half of every epoch that it takes; 0 where it is not known.
     pub slot: u16,
-    /// For how long it has not answered; `None` while it does. Milliseconds.
+    /// For how many milliseconds it has not answered; `None` while it answers.
     pub gone_ms: Option<u64>,
 }
 
 impl Peer {
-    /// Whether the call is its. An epoch says so more surely than a name: who takes a lost one's place
-    /// has its name, and none of its calls.
+    /// Whether it owns the call. The slot in the epoch is preferred to the name: an instance that replaces a
+    /// lost one has the same name, and owns none of its calls.
     fn owns(&self, row: &Conversation) -> bool {
         let instance = row.instance.as_deref().unwrap_or_default();
         match row.epoch {
@@ -65,13 +66,13 @@ impl Peer {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerList(pub Vec<Peer>);
 
-/// What happens.
+/// The input of the machine.
 pub(super) enum WatchdogEvent<'a> {
-    /// Who is there; `None`: this instance is not the primary.
+    /// The members; `None` where this instance is not the primary.
     Peers(Option<&'a PeerList>),
-    /// The calls without an end; `None`: they could not be read.
+    /// The calls without an end; `None` where they could not be read.
     Unfinished(Option<&'a [UnfinishedCall]>),
-    /// What Twilio said.
+    /// The response of Twilio.
     RedirectAnswered {
         call_sid: &'a CallSid,
         epoch: u32,
@@ -79,7 +80,7 @@ pub(super) enum WatchdogEvent<'a> {
     },
 }
 
-/// What is to be done.
+/// The output of the machine.
 #[derive(Debug, PartialEq)]
 pub(super) enum WatchdogAction {
     /// Read the calls without an end.
@@ -88,20 +89,20 @@ pub(super) enum WatchdogAction {
     Redirect { call_sid: CallSid, epoch: u32 },
     /// Close a conversation.
     Close(CallEnded),
-    /// What came of a redirect.
+    /// Count the result of a redirect.
     Count(RedirectOutcome),
 }
 
-/// What came of a redirect.
+/// The result of a redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RedirectOutcome {
-    /// Twilio asks the webhook.
+    /// Twilio requests the webhook.
     Redirected,
-    /// The call was over.
+    /// The call had ended.
     CallOver,
-    /// Twilio would not, or could not be reached.
+    /// Twilio refused, or could not be reached.
     Failed,
-    /// There is no account to ask with.
+    /// No account is configured.
     CannotRedirect,
 }
 

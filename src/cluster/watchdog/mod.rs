@@ -1,8 +1,8 @@
-//! Calls of an instance that is gone and of which Twilio asked nobody: the primary asks Twilio to ask
-//! again, by its REST API, and closes what nobody takes up.
+//! Redirects the calls of an instance that is gone: the primary asks Twilio by its REST API to request the
+//! webhook again, and closes the conversations that no instance resumes.
 //!
-//! A socket that is lost is usually noticed by Twilio itself, which asks for the action a second
-//! later. One that hangs, because its machine vanished without a word, is not.
+//! Twilio notices most lost sockets itself and requests the action URL a second later. It does not notice
+//! a socket that hangs because its machine has failed.
 
 mod machine;
 mod twilio_rest;
@@ -23,16 +23,16 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How often is looked who is gone.
+/// How often the members are checked.
 const POLL_PERIOD: Duration = Duration::from_millis(250);
 
-/// Who belongs to the cluster, as its primary sees it.
+/// The members of the cluster, as its primary sees them.
 pub trait PeerSource: Send + Sync + 'static {
-    /// All members; `None` on an instance that is not the primary, which watches nobody.
+    /// All members; `None` on an instance that is not the primary, which watches no calls.
     fn peers(&self) -> Option<PeerList>;
 }
 
-/// Watches over the calls of instances that are gone, wherever this instance is primary.
+/// Watches the calls of instances that are gone, while this instance is primary.
 pub struct Watchdog {
     storage: Arc<Storage>,
     peers: Arc<dyn PeerSource>,
@@ -41,15 +41,15 @@ pub struct Watchdog {
     jobs: JoinSet<WatchdogJob>,
 }
 
-/// What came of a piece of work.
+/// The result of a task.
 enum WatchdogJob {
     Read(Option<Vec<UnfinishedCall>>),
     Redirected(CallSid, u32, RedirectResponse),
 }
 
 impl Watchdog {
-    /// `rest` where calls can be redirected. An owner is taken for lost after `watchdog_ms`
-    /// without a sign, and its calls are closed when nobody has taken them up for `resume_s_max`.
+    /// `rest` is given where calls can be redirected. An owner counts as lost after `watchdog_ms` milliseconds
+    /// without an answer. Its calls are closed when no instance has resumed them for `resume_s_max` seconds.
     pub fn new(
         storage: Arc<Storage>,
         peers: Arc<dyn PeerSource>,
@@ -71,7 +71,7 @@ impl Watchdog {
         }
     }
 
-    /// Watches as long as it is polled; what is under way is given up with it.
+    /// Runs until it is dropped, which also cancels the requests under way.
     pub async fn run(mut self) {
         let mut look = interval(POLL_PERIOD);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -86,7 +86,7 @@ impl Watchdog {
                     Ok(WatchdogJob::Redirected(call_sid, epoch, response)) => {
                         self.handle(WatchdogEvent::RedirectAnswered { call_sid: &call_sid, epoch, response });
                     }
-                    Err(error) => tracing::error!(%error, "a piece of the watchdog's work died"),
+                    Err(error) => tracing::error!(%error, "a task of the watchdog panicked"),
                 },
             }
         }
@@ -153,8 +153,8 @@ impl Watchdog {
     }
 }
 
-/// Whether a call goes on in this epoch still: it was listed a while ago, and who has taken it up
-/// since must not be cut short by a redirect. What cannot be read is taken for what it was.
+/// Whether a call is still owned in this epoch. It was listed a while ago, and a redirect must not cut short
+/// a call that another instance has resumed since. A call that cannot be read counts as still owned.
 async fn is_owned_in(storage: &Storage, call_sid: &str, epoch: u32) -> bool {
     match storage.conversations.read(call_sid).await {
         Ok(call) => call.is_some_and(|call| call.is_live() && call.conversation.epoch == epoch),
