@@ -10,7 +10,7 @@ pub(super) fn raise_limit(wanted: u64) -> Result<u64, u64> {
     let (Some(now), most) = (limit.current, limit.maximum.unwrap_or(u64::MAX)) else {
         return Ok(u64::MAX);
     };
-    let mut limit = now;
+    let mut reached = now;
     let raised = wanted.min(most);
     if raised > now {
         let asked = Rlimit {
@@ -18,13 +18,13 @@ pub(super) fn raise_limit(wanted: u64) -> Result<u64, u64> {
             maximum: limit.maximum,
         };
         if setrlimit(Resource::Nofile, asked).is_ok() {
-            limit = raised;
+            reached = raised;
         }
     }
-    if limit >= wanted {
-        Ok(limit)
+    if reached >= wanted {
+        Ok(reached)
     } else {
-        Err(limit)
+        Err(reached)
     }
 }
 

@@ -16,8 +16,8 @@ use crate::agent::model_config::{
 use crate::agent::prompt::prompt_context::PromptContext;
 use crate::agent::reply_failure::ReplyFailure;
 use crate::agent::stream::body_decoder::{read_whole, usage_of};
-use crate::settings::ConfigError;
 use crate::net::address::is_local_network;
+use crate::settings::ConfigError;
 use bytes::Bytes;
 use calldex_observability::catalog;
 use calldex_observability::spans::{ModelRequestInfo, ModelSpan};
