@@ -101,7 +101,7 @@ fn the_bounds_in_architecture_are_those_of_the_code() {
             ),
             format!(
                 "{} of batches at the primary",
-                bytes(commit("QUEUED_BYTES_MAX"))
+                bytes(constant("src/cluster/commit_queue.rs", "QUEUED_BYTES_MAX"))
             ),
         ],
     );

@@ -3,38 +3,21 @@
 
 use super::Config;
 use super::renamed::{renamed_error, take_renamed};
+use super::variables::{
+    FILE_ENDING, LayeredSetting, NAMED_VARIABLES, OTLP_VARIABLE, VARIABLE_PREFIX, is_secret_path,
+    path_of, variable_of_secret_file,
+};
 use crate::settings::ConfigError;
 use calldex_observability::spans;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use toml::{Table, Value};
 
-/// Prefix of the variables that set anything: `CALLDEX_CALL__LIVE_MAX` is `call.live_max`.
-const VARIABLE_PREFIX: &str = "CALLDEX_";
-/// The ending of a variable that names the file of a secret, as Docker and Kubernetes provide secrets.
-const FILE_ENDING: &str = "_FILE";
 /// A configuration file larger than this is refused.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// A secret's file larger than this is refused.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
-/// Variables with a name of their own, and the setting each stands for.
-const NAMED_VARIABLES: [(&str, &str); 14] = [
-    ("TWILIO_ACCOUNT_SID", "twilio.account_sid"),
-    ("TWILIO_AUTH_TOKEN", "twilio.auth_token"),
-    ("TWILIO_AUTH_TOKENS", "twilio.auth_tokens"),
-    ("TWILIO_AUTH_TOKEN_OLD", "twilio.auth_token_old"),
-    ("PUBLIC_URL", "server.public_url"),
-    ("OPENAI_API_KEY", "model.default.api_key"),
-    ("OPENAI_BASE_URL", "model.default.base_url"),
-    ("OPENAI_MODEL", "model.default.model"),
-    ("CALLDEX_DATA", "server.data"),
-    ("CALLDEX_LISTEN", "server.listen"),
-    ("CALLDEX_ADMIN", "admin.listen"),
-    ("CALLDEX_ADMIN_TOKEN", "admin.token"),
-    ("CALLDEX_LOG", "log.level"),
-    (OTLP_VARIABLE, "log.otlp_endpoint"),
-];
 /// Variables that begin like ours and are no settings: where the file is, the test suite's own, and
 /// what Kubernetes puts into every container beside a Service called `calldex`.
 const IGNORED_PREFIXES: [&str; 6] = [
@@ -44,16 +27,6 @@ const IGNORED_PREFIXES: [&str; 6] = [
     "CALLDEX_BENCH",
     "CALLDEX_SERVICE_",
     "CALLDEX_PORT",
-];
-/// Settings whose value must not be shown in an error.
-const SECRET_ENDINGS: [&str; 7] = [
-    "token",
-    "tokens",
-    "token_old",
-    "api_key",
-    "secret",
-    "secret_accepted",
-    "key",
 ];
 
 /// Flags of `calldex serve` and `check`; the last word.
@@ -98,24 +71,9 @@ pub fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
-/// Collectors' address as every OpenTelemetry program reads it. Often set for a whole cluster, so a
-/// build that cannot export passes it over (and says so at start) instead of refusing to run.
-pub const OTLP_VARIABLE: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-
 fn is_ignored(name: &str) -> bool {
     (name == OTLP_VARIABLE && !spans::CAN_EXPORT)
         || IGNORED_PREFIXES.iter().any(|other| name.starts_with(other))
-}
-
-/// One setting of one layer.
-pub(super) struct LayeredSetting {
-    /// Keys from the root.
-    pub path: Vec<String>,
-    pub value: Value,
-    /// What the operator wrote: file key, variable or flag.
-    pub source: String,
-    /// Whether `source` is an environment variable.
-    pub is_variable: bool,
 }
 
 /// The defaults with all layers over them, and what could not be taken.
@@ -183,11 +141,6 @@ fn apply(base: &Table, setting: &LayeredSetting) -> Result<Table, ConfigError> {
 
 fn is_secret(setting: &LayeredSetting) -> bool {
     is_secret_path(&setting.path)
-}
-
-fn is_secret_path(path: &[String]) -> bool {
-    let last = path.last().map_or("", String::as_str);
-    SECRET_ENDINGS.iter().any(|ending| last.ends_with(ending))
 }
 
 fn display_value(setting: &LayeredSetting) -> String {
@@ -314,12 +267,6 @@ fn environment_settings(
     settings
 }
 
-/// The variable that `name` gives the file for, if it is one of a secret's.
-fn variable_of_secret_file(name: &str) -> Option<&str> {
-    let plain = name.strip_suffix(FILE_ENDING)?;
-    is_secret_path(&path_of(plain)).then_some(plain)
-}
-
 /// The secret in the file at `path`, without the line's end that editors leave.
 fn read_secret(path: &str) -> Result<String, String> {
     let unreadable =
@@ -333,33 +280,6 @@ fn read_secret(path: &str) -> Result<String, String> {
         "" => Err("is empty: put the secret into it".to_owned()),
         secret => Ok(secret.to_owned()),
     }
-}
-
-fn path_of(name: &str) -> Vec<String> {
-    match NAMED_VARIABLES.iter().find(|(named, _)| *named == name) {
-        Some((_, setting)) => setting.split('.').map(str::to_owned).collect(),
-        None => variable_path(name),
-    }
-}
-
-fn variable_path(name: &str) -> Vec<String> {
-    let rest = name.strip_prefix(VARIABLE_PREFIX).unwrap_or(name);
-    let mut path: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
-    // A header's name has dashes where a variable's can only have underscores.
-    if let Some([.., parent, name]) = path.get_mut(..)
-        && parent == "headers"
-    {
-        *name = name.replace('_', "-");
-    }
-    path
-}
-
-/// The variable of the setting at `path`, to be written in place of the variable `old`: with the
-/// ending of a secret's file where that has it.
-pub(super) fn variable_name(path: &[String], old: &str) -> String {
-    let name = path.join("__").to_uppercase().replace('-', "_");
-    let ending = variable_of_secret_file(old).map_or("", |_| FILE_ENDING);
-    format!("{VARIABLE_PREFIX}{name}{ending}")
 }
 
 fn flag_settings(flags: &ConfigFlags) -> Vec<LayeredSetting> {

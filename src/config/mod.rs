@@ -7,16 +7,18 @@ mod layers;
 mod lines;
 mod renamed;
 mod sections;
+mod variables;
 
 pub use cluster::{ClusterSection, is_address, split_addresses};
 pub use handoff::HandoffSection;
 pub use knowledge::KNOWLEDGE_BYTES_MAX;
-pub use layers::{ConfigFlags, ConfigSources, OTLP_VARIABLE, environment};
+pub use layers::{ConfigFlags, ConfigSources, environment};
 pub use lines::{PhoneLine, PhoneLines};
 pub use sections::{
     AdminSection, CallSection, LineSection, LogFormatSetting, LogSection, NamesDomain,
     NamesSection, PromptSection, ServerSection, StorageSection, TwilioSection,
 };
+pub use variables::OTLP_VARIABLE;
 
 use crate::agent::config::DEFAULT_MODEL;
 use crate::agent::{AgentConfig, ModelConfig, ModelConfigs, Persona};

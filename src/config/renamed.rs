@@ -1,6 +1,6 @@
 //! Settings that have another name now: an old name is refused, and the error says the new one.
 
-use super::layers::{LayeredSetting, variable_name};
+use super::variables::{LayeredSetting, variable_name};
 use crate::settings::ConfigError;
 use toml::Value;
 

@@ -147,7 +147,7 @@ mod tests {
         fn writer_command(&self, manner: &str) -> Command {
             let mut command = Command::new(std::env::current_exe().unwrap());
             command
-                .args(["--exact", "machine::tests::scribbles_when_told_to"])
+                .args(["--exact", "simulated_machine::tests::writes_when_told_to"])
                 .envs(self.machine.environment().iter().cloned())
                 .env(WRITER_VARIABLE, manner)
                 .env("CALLDEX_TEST_FILE", self.file())

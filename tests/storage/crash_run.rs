@@ -113,7 +113,11 @@ impl ChildObserver<'_> {
 
 fn start(orders: &WorkloadConfig, environment: &[(&str, String)]) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child::runs_a_load_when_told_to", "--nocapture"])
+        .args([
+            "--exact",
+            "workload::runs_a_load_when_told_to",
+            "--nocapture",
+        ])
         .env(WORKLOAD_VARIABLE, serde_json::to_string(orders).unwrap())
         .env("RUST_BACKTRACE", "0")
         .envs(environment.iter().map(|(name, value)| (*name, value)))
