@@ -11,7 +11,7 @@
 //! | format version | writes (`write::codec`) | tables |
 //! |---|---|---|
 //! | 1 | forms 1 to 3 | as before there were format versions |
-//! | 2 | form 4: `call_noted` (only with the feature `next-version`, which stands for a later release in the tests) | `conversations.summary`, which nothing uses, is removed |
+//! | the next release's | one form more: `call_noted` (only with the feature `next-version`, which stands for a later release in the tests) | `conversations.summary`, which nothing uses, is removed |
 //!
 //! Additions (a column, a table) are made by every build when it opens the database
 //! (`sqlite::migrations`) and belong to no format version: a build that does not know them does not touch them.
@@ -21,8 +21,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+/// The highest format version of this release.
+const RELEASE_FORMAT_VERSION: u32 = 1;
+/// That of the release after it, for which the feature `next-version` stands in the tests.
+pub(crate) const NEXT_FORMAT_VERSION: u32 = RELEASE_FORMAT_VERSION + 1;
 /// The highest format version that this build reads and writes.
-pub const FORMAT_VERSION: u32 = if cfg!(feature = "next-version") { 2 } else { 1 };
+pub const FORMAT_VERSION: u32 = if cfg!(feature = "next-version") {
+    NEXT_FORMAT_VERSION
+} else {
+    RELEASE_FORMAT_VERSION
+};
 /// The lowest format version with which this build works.
 pub const FORMAT_VERSION_MIN: u32 = 1;
 

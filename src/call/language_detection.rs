@@ -4,7 +4,7 @@
 use super::language_tags::same_language;
 
 /// Words that are frequent in one language and rare in the others, in lower case.
-const FUNCTION_WORDS: [(&str, &str); 14] = [
+const FUNCTION_WORDS: &[(&str, &str)] = &[
     (
         "en",
         "the and is are of to with you your can what that this for it i'm it's sure yes hello how would let's here's",
@@ -63,7 +63,7 @@ const FUNCTION_WORDS: [(&str, &str); 14] = [
     ),
 ];
 /// Letters and signs that only one of these languages writes.
-const DISTINCTIVE_CHARS: [(&str, &str); 7] = [
+const DISTINCTIVE_CHARS: &[(&str, &str)] = &[
     ("es", "¿¡ñ"),
     ("de", "ß"),
     ("pl", "łżźśęą"),
@@ -73,7 +73,7 @@ const DISTINCTIVE_CHARS: [(&str, &str); 7] = [
     ("vi", "ơưđạảấầẩậắằếềểệọộớờởợụứừữự"),
 ];
 /// Languages by the script that they are written in: first and last character of its blocks.
-const SCRIPTS: [(&str, char, char); 12] = [
+const SCRIPTS: &[(&str, char, char)] = &[
     ("ru", '\u{0400}', '\u{052f}'),
     ("uk", '\u{0400}', '\u{052f}'),
     ("el", '\u{0370}', '\u{03ff}'),
@@ -95,12 +95,12 @@ const SCRIPT_SCORE: usize = 4;
 /// a script of its own.
 pub(super) fn language_score(text: &str, tag: &str) -> usize {
     let text = text.to_lowercase();
-    let words = table_entry(&FUNCTION_WORDS, tag).map_or(0, |known| {
+    let words = table_entry(FUNCTION_WORDS, tag).map_or(0, |known| {
         let is_known = |word: &&str| known.split(' ').any(|own| own == *word);
         words(&text).filter(is_known).count()
     });
     let signs =
-        table_entry(&DISTINCTIVE_CHARS, tag).is_some_and(|own| text.contains(|c| own.contains(c)));
+        table_entry(DISTINCTIVE_CHARS, tag).is_some_and(|own| text.contains(|c| own.contains(c)));
     let script = SCRIPTS.iter().any(|(language, first, last)| {
         same_language(language, tag) && text.chars().any(|c| (*first..=*last).contains(&c))
     });

@@ -25,7 +25,7 @@ static DEFAULT_PHRASES: LazyLock<BTreeMap<String, CannedPhrases>> = LazyLock::ne
 });
 
 /// One language's sentences. `{name}` stands for the caller's name, `{business}` and `{topic}` for the
-/// persona's, `{languages}` for names of languages; see [`super::placeholders`].
+/// persona's, `{languages}` for names of languages; see `placeholders.rs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CannedPhrases {

@@ -295,7 +295,7 @@ impl Transcript {
     }
 
     /// What came of tools that another process called for the caller's last turn, as stored: their calls did
-    /// not survive. At most [`LOST_TOOL_RESULTS_BYTES_MAX`].
+    /// not survive. At most `LOST_TOOL_RESULTS_BYTES_MAX`.
     pub fn lost_tool_results(&self) -> Option<String> {
         let since = self
             .entries

@@ -104,6 +104,7 @@ pub struct Extraction {
     pub name: Option<Name>,
     /// From 0 (nothing) to 1 (certain).
     pub confidence: f32,
+    /// What the caller does with the name.
     pub intent: NameIntent,
     /// Always `Ignore` for kinds other than `Introduction` and `Correction`.
     pub decision: NameDecision,
@@ -126,7 +127,7 @@ pub struct Extraction {
 /// Names that are never the caller's: the agent's own and the line's brand words.
 ///
 /// By default the words of the default persona's world (species, moves, "gym leader") are no names
-/// either; [`allowing_domain_words`](Self::without_domain) switches that off.
+/// either; [`allowing_domain_words`](Self::allowing_domain_words) switches that off.
 #[derive(Clone, Default)]
 pub struct ExcludedWords {
     folded: HashSet<String>,
@@ -182,18 +183,23 @@ impl ExcludedWords {
 pub struct ExtractionContext<'c> {
     /// The agent has just asked for the caller's name.
     pub name_asked: bool,
+    /// The language of the turn.
     pub language: Language,
+    /// Words that are no caller's name here.
     pub excluded: &'c ExcludedWords,
 }
 
 /// How a caller took "Was that Kay?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum YesNo<'t> {
+    /// Yes.
     Yes,
+    /// No, and nothing more.
     No,
     /// No, and there is more: the text after the "no", to be read by [`extract`](super::extract)
     /// with `asked`.
     NoWithText(&'t str),
+    /// Neither.
     Unclear,
 }
 

@@ -5,6 +5,7 @@
 /// `Other` is every language without a file in `languages/`: only an explicit English introduction
 /// ("my name is ...") is read there, never a bare answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the languages are named as in English")]
 pub enum Language {
     #[default]
     English,
@@ -39,6 +40,7 @@ pub type LanguageSet = u32;
 
 /// The script of a language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the scripts are named as in Unicode")]
 pub enum Script {
     Latin,
     Cyrillic,
@@ -57,7 +59,7 @@ impl Language {
     pub(super) const COUNT: usize = Self::ALL.len() + 1;
 
     /// Every language with rules of its own.
-    pub const ALL: [Language; 24] = [
+    pub const ALL: [Language; Self::Other as usize] = [
         Language::English,
         Language::Spanish,
         Language::French,

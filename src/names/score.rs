@@ -51,24 +51,33 @@ pub struct ScoreOptions {
 /// A labelled turn.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct LabelledTurn {
+    /// Its id, of any form.
     #[serde(default)]
     pub id: serde_json::Value,
+    /// The language, BCP 47.
     #[serde(default)]
     pub lang: String,
+    /// The agent had just asked for the name.
     #[serde(default)]
     pub asked: bool,
+    /// What was said.
     pub text: String,
+    /// The first name that is in it, if one is.
     #[serde(default)]
     pub name: Option<String>,
+    /// The full name, if one is in it.
     #[serde(default)]
     pub full: Option<String>,
+    /// Other answers that are right.
     #[serde(default)]
     pub accept: Vec<String>,
     /// The turn asks or tells something besides, which must be answered.
     #[serde(default)]
     pub rest: bool,
+    /// Where the turn is from.
     #[serde(default)]
     pub source: String,
+    /// What it is: `intro`, `answer`, `refusal`, `forget`, `neg...`.
     #[serde(default)]
     pub kind: String,
 }
@@ -76,8 +85,11 @@ pub struct LabelledTurn {
 /// A turn with its extraction and how long that took.
 #[derive(Clone, Debug)]
 pub struct ScoredTurn {
+    /// The turn.
     pub turn: LabelledTurn,
+    /// What was heard.
     pub extraction: Extraction,
+    /// How long it took.
     pub took: Duration,
 }
 
@@ -175,6 +187,7 @@ impl LabelledTurn {
 /// The counts of one class of turns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClassScore {
+    /// How many there are.
     pub turns: usize,
     /// Captured, and right.
     pub right: usize,

@@ -213,7 +213,7 @@ impl Replica {
     /// Blocks for a look at the disk.
     ///
     /// # Errors
-    /// [`SnapshotError::NoRoom`], or the disk's.
+    /// [`SnapshotError::NotEnoughSpace`], or the disk's.
     pub fn room_for_copy(&self) -> Result<(u64, u32), SnapshotError> {
         self.parts.machine.snapshots.room_for_copy()
     }
@@ -222,7 +222,7 @@ impl Replica {
     /// at the disk.
     ///
     /// # Errors
-    /// [`SnapshotError::NoRoom`], or the disk's.
+    /// [`SnapshotError::NotEnoughSpace`], or the disk's.
     pub fn room_to_install(&self, bytes: u64) -> Result<(), SnapshotError> {
         self.parts.machine.snapshots.room_to_install(bytes)
     }

@@ -199,7 +199,10 @@ ALTER TABLE conversations ADD COLUMN note TEXT;
 /// Changes that an earlier build could not live with, each made when its level comes into use.
 pub(crate) const FORMAT_VERSION_CHANGES: &[(u32, &str)] = &[
     #[cfg(feature = "next-version")]
-    (2, "ALTER TABLE conversations DROP COLUMN summary"),
+    (
+        crate::format_version::NEXT_FORMAT_VERSION,
+        "ALTER TABLE conversations DROP COLUMN summary",
+    ),
 ];
 
 /// What callers of an adopted database lack: how often they called, and when last, as their conversations

@@ -7,11 +7,13 @@
 //! | write | first format version | below it |
 //! |---|---|---|
 //! | `level_raised` | | raises the format version: written by the primary, once all members read the new one |
-//! | `call_noted` (`next-version`) | 2 | skipped: nothing else depends on the note |
+//! | `call_noted` (`next-version`) | the next release's | skipped: nothing else depends on the note |
 //! | all others | 1 | |
 
 use super::Write;
 use crate::format_version::FORMAT_VERSION;
+#[cfg(feature = "next-version")]
+use crate::format_version::NEXT_FORMAT_VERSION;
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 
@@ -63,7 +65,7 @@ fn encoding_version_of(write: &Write) -> u32 {
         } => 3,
         Write::FormatVersionRaised { to } => encoding_version_at(*to),
         #[cfg(feature = "next-version")]
-        Write::CallNoted { .. } => encoding_version_at(2),
+        Write::CallNoted { .. } => encoding_version_at(NEXT_FORMAT_VERSION),
         _ => FIRST_ENCODING_VERSION,
     }
 }
@@ -251,10 +253,11 @@ mod tests {
             call_sid: "CA1".into(),
             note: "12 s".into(),
         };
-        assert_eq!(for_format_version(note.clone(), 1), None);
-        assert!(!is_allowed_at(1, std::slice::from_ref(&note)));
-        assert_eq!(for_format_version(note.clone(), 2), Some(note.clone()));
-        assert!(is_allowed_at(2, &[note]));
+        let (before, next) = (NEXT_FORMAT_VERSION - 1, NEXT_FORMAT_VERSION);
+        assert_eq!(for_format_version(note.clone(), before), None);
+        assert!(!is_allowed_at(before, std::slice::from_ref(&note)));
+        assert_eq!(for_format_version(note.clone(), next), Some(note.clone()));
+        assert!(is_allowed_at(next, &[note]));
     }
 
     #[test]

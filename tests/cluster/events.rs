@@ -42,7 +42,7 @@ pub struct InstanceSetup {
     pub section: Value,
     /// Says that a write is durable as soon as it is submitted: the harness must find that out.
     pub lies: bool,
-    /// Ends itself when this operation is first reached, as [`calldex_storage::Operation`] calls it.
+    /// Ends itself when this operation is first reached, as [`calldex_storage::DiskOperation`] calls it.
     pub dies_at: Option<String>,
 }
 
@@ -127,7 +127,7 @@ pub enum TestCommand {
     },
     /// What happens from now on at the labelled operation of storage.
     Fault {
-        /// As [`calldex_storage::Operation`] is called; empty for every one.
+        /// As [`calldex_storage::DiskOperation`] is called; empty for every one.
         operation: String,
         /// How long it takes, milliseconds.
         delay_ms: u64,

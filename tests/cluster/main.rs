@@ -8,9 +8,10 @@
 //! plan and not a run. `CALLDEX_TEST_CLUSTER_OTHER` names another version's build of this test
 //! binary: rolling restarts then mix the two.
 //!
-//! The words are [`node::Node`] (one instance, a process that comes and goes), [`exchange::Exchange`]
-//! (all of them), [`net::Net`] (their links), [`machine::Machine`] (disk and clock under one), and
-//! [`history::History`] (what they told), which [`checkers`] judge.
+//! The words are [`node::NodeHandle`] (one instance, a process that comes and goes),
+//! [`fault_cluster::FaultTestCluster`] (all of them), [`test_network::TestNetwork`] (their links),
+//! [`simulated_machine::SimulatedMachine`] (disk and clock under one), and [`history::History`] (what they told),
+//! which [`checkers`] check.
 
 #[path = "../fault_injection/random.rs"]
 mod random;

@@ -1,8 +1,8 @@
 //! The whole server from outside: the real binary as a child process, a simulated Twilio on its
 //! door, a fake model behind it, and the database read as any SQLite client would read it.
 //!
-//! Nothing here knows the product's code; the words are [`house::House`] (the running server),
-//! [`phone::Phone`] (a caller), [`mind::Mind`] (the model) and [`rows`] (what was kept).
+//! Nothing here knows the product's code; the words are [`test_server::TestServer`] (the running server),
+//! [`test_caller::TestCaller`] (a caller), [`fake_model::FakeModel`] (the model) and [`database`] (what was kept).
 
 mod database;
 mod fake_model;

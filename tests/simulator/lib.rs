@@ -4,6 +4,11 @@
 //! on the wire cannot hide by being made on both sides. Integration tests use it, and the binary ships it as
 //! `calldex call` ([`terminal`]) and `calldex load` ([`load`]).
 
+#![allow(
+    missing_docs,
+    reason = "many fields have the names of the protocols, which say what they are"
+)]
+
 mod http_connection;
 pub mod load;
 pub mod model;

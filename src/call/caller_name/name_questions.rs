@@ -23,7 +23,7 @@ const fn name_questions(
 }
 
 /// English stands first: it is what a language without an entry falls back to.
-const QUESTIONS_BY_LANGUAGE: [NameQuestions; 24] = [
+const QUESTIONS_BY_LANGUAGE: &[NameQuestions] = &[
     name_questions(
         "en",
         &[

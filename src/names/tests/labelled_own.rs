@@ -11,7 +11,7 @@ use super::super::score::{self, ScoreOptions, ScoredTurn};
 /// answers to "May I have your name?", refusals, requests to forget the name.
 type Floor = (Language, [usize; 4]);
 
-const FLOORS: [Floor; 24] = [
+const FLOORS: [Floor; Language::ALL.len()] = [
     (Language::English, [90, 80, 95, 93]),
     (Language::Spanish, [97, 76, 94, 83]),
     (Language::French, [92, 80, 94, 83]),

@@ -12,7 +12,7 @@ pub struct TwilioConfig {
     /// Where the server listens, such as `http://127.0.0.1:8080`. No path.
     pub base_url: String,
     /// Where further instances of the same server listen. A small load balancer stands before them all: each request
-    /// and each socket goes to the next one in turn (see [`super::Via`]), and to another where nobody answers.
+    /// and each socket goes to the next one in turn (see [`super::Routing`]), and to another where nobody answers.
     pub instances: Vec<String>,
     /// What the server believes its public address to be (its `PUBLIC_URL`); signatures cover it and requests for it
     /// are sent to `base_url`. `None`: the same as `base_url`.
@@ -42,7 +42,7 @@ pub struct TwilioConfig {
     pub action_patience: Duration,
     /// What happens after a drop where the TwiML says `applicationReconnect="true"`.
     pub redial: Redial,
-    /// Log entries that a call keeps, at most [`LOG_ENTRIES_MAX`]; 0 records nothing.
+    /// Log entries that a call keeps, at most `LOG_ENTRIES_MAX`; 0 records nothing.
     pub log_entries_max: usize,
 }
 
