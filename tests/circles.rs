@@ -24,7 +24,7 @@ mod tree;
 mod uses;
 
 use graph::Graph;
-use layers::{Row, circles, differences, module_edges};
+use layers::{Row, differences, module_edges};
 use std::sync::OnceLock;
 use tree::Workspace;
 
