@@ -215,3 +215,85 @@ fn no_file_is_a_god() {
         }
     }
 }
+
+/// The names of the public types that `text` declares.
+fn public_types(text: &str) -> Vec<&str> {
+    let declared = |line: &'_ str| -> Option<usize> {
+        let rest = line.trim_start().strip_prefix("pub")?;
+        let rest = match rest.strip_prefix('(') {
+            Some(scoped) => scoped.split_once(')')?.1,
+            None => rest,
+        };
+        let (kind, _) = rest.trim_start().split_once(' ')?;
+        let is_type = ["struct", "enum", "trait", "type"].contains(&kind);
+        is_type.then(|| line.len() - rest.trim_start().len() + kind.len() + 1)
+    };
+    let name = |line: &'_ str, from: usize| {
+        let rest = &line[from..];
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+        from..end.map_or(line.len(), |end| from + end)
+    };
+    text.lines()
+        .filter_map(|line| declared(line).map(|from| &line[name(line, from)]))
+        .collect()
+}
+
+#[test]
+fn no_two_public_types_share_a_name() {
+    assert_eq!(
+        public_types("pub struct A;\n  pub(in crate::x) enum Bc<T> {\nstruct D;\npub fn e() {}"),
+        ["A", "Bc"]
+    );
+    let mut declared = std::collections::BTreeMap::<String, Vec<PathBuf>>::new();
+    for folder in ALL {
+        for (path, text) in sources(folder) {
+            for name in public_types(&text) {
+                declared
+                    .entry(name.to_owned())
+                    .or_default()
+                    .push(path.clone());
+            }
+        }
+    }
+    assert!(declared.len() > 500, "{} types were read", declared.len());
+    // A type that a feature replaces is declared twice in one file.
+    declared.values_mut().for_each(Vec::dedup);
+    let shared: Vec<_> = declared
+        .iter()
+        .filter(|(_, files)| files.len() > 1)
+        .collect();
+    assert!(shared.is_empty(), "{shared:#?}");
+}
+
+#[test]
+fn every_type_of_the_glossary_is_where_it_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let glossary = text.split("## Glossary").nth(1).expect("a glossary");
+    let rows: Vec<&str> = glossary
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .skip(1)
+        .collect();
+    assert!((30..=40).contains(&rows.len()), "{} terms", rows.len());
+    for row in rows {
+        let carrier = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let (types, place) = carrier
+            .rsplit_once(" (`")
+            .unwrap_or_else(|| panic!("no file: {row}"));
+        let place = root.join(place.trim_end_matches("`)"));
+        let code = if place.is_dir() {
+            let files = sources(place.strip_prefix(root).unwrap().to_str().unwrap());
+            files.into_iter().map(|(_, text)| text).collect()
+        } else {
+            fs::read_to_string(&place).unwrap_or_else(|error| panic!("{row}: {error}"))
+        };
+        for name in types.split(", ").map(|name| name.trim_matches('`')) {
+            let name = name.rsplit("::").next().unwrap();
+            let is_there = ["struct", "enum", "trait", "fn"]
+                .iter()
+                .any(|kind| mentions(&code, name) && code.contains(&format!("{kind} {name}")));
+            assert!(is_there, "{row}: no {name} in {}", place.display());
+        }
+    }
+}
