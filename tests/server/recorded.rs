@@ -222,7 +222,7 @@ async fn stored_turns_are_what_was_audible() {
         .set("call.verify_names", false)
         // As it was when they were recorded.
         .set("call.filler_after_ms", 1_500)
-        .config("[phrases.en]\ngreet_new = \"Hello, this is the recorded line. What can I do for you?\"\nbridges = [\"One moment, please.\"]\n")
+        .config("[phrases.en]\ngreet_new = \"Hello, this is the recorded line. What can I do for you?\"\nfillers = [\"One moment, please.\"]\n")
         .start()
         .await;
     let test_server = Arc::new(test_server);
