@@ -93,9 +93,8 @@ impl Collector<'_> {
         let mut name = name.map(plain);
         match leaf {
             Some(leaf) if leaf == "self" && !prefix.is_empty() => {
-                if name.as_deref() == Some("self") {
-                    name = prefix.last().map(|last| plain(last));
-                }
+                let of_module = prefix.last().map(|last| plain(last));
+                name = name.filter(|name| name != "self").or(of_module);
             }
             Some(leaf) => path.push(leaf),
             None => {}
